@@ -1,0 +1,121 @@
+//! What one load of an atomic pointer tells a call: the state, the rules, and where to count.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::config::Settings;
+use super::mode::Mode;
+use super::permit::Kind;
+use super::running::Running;
+use super::state::State;
+use super::window::Recent;
+use crate::time::nanos;
+use crate::verdict::Verdict;
+
+/// A generation of the breaker, as the hot path sees it. Never changed, only replaced.
+pub(super) struct Epoch {
+    pub(super) generation: u64,
+    pub(super) state: State,
+    pub(super) open_until: u64,
+    pub(super) mode: Mode,
+    pub(super) forced_open: bool,
+    pub(super) settings: Arc<Settings>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+impl Epoch {
+    /// Calls are admitted and counted, nothing else to ask.
+    pub(super) fn admits(&self) -> bool {
+        self.state == State::Closed && !self.forced_open && self.mode != Mode::Disabled
+    }
+
+    /// Running calls are watched.
+    pub(super) fn sweeps(&self) -> bool {
+        self.state == State::Closed
+            && self.settings.slow_rate.is_some()
+            && self.mode != Mode::Disabled
+    }
+
+    /// A counted call starts.
+    pub(super) fn start(&self, now: u64) -> Kind {
+        Kind::Counted {
+            generation: self.generation,
+            slot: self.sweeps().then(|| self.ledger.running.start(now)),
+        }
+    }
+
+    /// A call starts that may not be rejected.
+    pub(super) fn observe(&self, now: u64) -> Kind {
+        match (self.mode, self.state) {
+            (Mode::Disabled, _) => Kind::Unrecorded,
+            (_, State::Closed) => self.start(now),
+            _ => Kind::Uncounted,
+        }
+    }
+}
+
+/// The counts of one generation.
+pub(super) struct Ledger {
+    pub(super) recent: Arc<Recent>,
+    pub(super) running: Running,
+    /// Faults with no answer in between.
+    streak: AtomicU32,
+    /// Faults before this time belong to one that was counted.
+    lump_until: AtomicU64,
+}
+
+impl Ledger {
+    pub(super) fn new(settings: &Settings, now: u64) -> Self {
+        Self {
+            recent: Arc::new(Recent::new(settings.window, now)),
+            running: Running::new(settings.slow_call, now),
+            streak: AtomicU32::new(0),
+            lump_until: AtomicU64::new(0),
+        }
+    }
+
+    /// These counts under `new` settings: the window stays if its shape does.
+    pub(super) fn under(&self, old: &Settings, new: &Settings, now: u64) -> Arc<Self> {
+        let mut ledger = Self::new(new, now);
+        if old.window == new.window {
+            ledger.recent = Arc::clone(&self.recent);
+        }
+        ledger.streak = AtomicU32::new(self.streak());
+        Arc::new(ledger)
+    }
+
+    pub(super) fn streak(&self) -> u32 {
+        self.streak.load(Ordering::Acquire)
+    }
+
+    /// Counts a verdict towards the faults in a row; returns how many they are now.
+    pub(super) fn count_in_a_row(&self, verdict: Verdict) -> u32 {
+        match verdict {
+            Verdict::Fault => self.streak.fetch_add(1, Ordering::AcqRel).saturating_add(1),
+            Verdict::Neutral => self.streak(),
+            Verdict::Answered => {
+                // Reading first spares the common case a write that other cores contend for.
+                if self.streak() != 0 {
+                    self.streak.store(0, Ordering::Release);
+                }
+                0
+            }
+        }
+    }
+
+    /// Whether a fault at `now` belongs to one that was already counted.
+    pub(super) fn lumps(&self, settings: &Settings, now: u64) -> bool {
+        let Some(span) = settings.lump else {
+            return false;
+        };
+        let until = self.lump_until.load(Ordering::Acquire);
+        if now < until {
+            return true;
+        }
+        let next = now.saturating_add(nanos(span));
+        let first =
+            self.lump_until
+                .compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire);
+        first.is_err()
+    }
+}

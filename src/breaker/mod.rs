@@ -1,0 +1,90 @@
+//! The circuit breaker, usable on its own for anything a service calls.
+//!
+//! ```
+//! use fusepool::breaker::{Breaker, CallError};
+//!
+//! let breaker = Breaker::builder().name("geocoder").build()?;
+//! let answer = breaker.call(|| "42".parse::<u32>());
+//! match answer {
+//!     Ok(number) => assert_eq!(number, 42),
+//!     Err(CallError::Rejected(rejection)) => println!("not called: {rejection}"),
+//!     Err(CallError::Failed(error)) => println!("called, and failed: {error}"),
+//! }
+//! # Ok::<(), fusepool::ConfigError>(())
+//! ```
+//!
+//! Where a closure does not fit, take a [`Permit`] and settle it; for futures there is
+//! [`Gate`](crate::Gate), which adds a deadline and events.
+//!
+//! # The rules
+//!
+//! **Closed.** Every call is counted once: when it ends, or when it has run for `slow_call`,
+//! whichever is first. The breaker trips as soon as one configured rule holds: the failure rate or
+//! the slow-call rate is at least its threshold, from `minimum_calls` on; or there were
+//! `consecutive_failures` faults with no answer in between.
+//!
+//! **Open.** Calls are rejected, and told when to retry. The delay grows with each failed attempt
+//! to recover, up to a maximum, and is spread by jitter. The first call at or after its end is
+//! admitted; the time is read when a call comes, so there is no timer to lose.
+//!
+//! **Half-open.** A batch of probes is admitted. A probe without a verdict gives its place to
+//! another; one that outlives `probe_timeout` is a fault and loses its place. As soon as the batch
+//! can no longer stay below the thresholds, the breaker opens again; when a batch went well, one of
+//! twice the size follows, and after the largest it closes with an empty window.
+//!
+//! **Generations.** A permit remembers the generation it was issued in. Every change of state, a
+//! reset and a new configuration begin another one, with counts of its own, so a late result can
+//! never move the state; it is counted as discarded, and reported.
+//!
+//! # Defaults
+//!
+//! | setting | default | constant |
+//! |---|---|---|
+//! | [`window`](Builder::window) | last 10 s, 10 buckets | [`DEFAULT_WINDOW`] |
+//! | [`minimum_calls`](Builder::minimum_calls) | 10 | [`DEFAULT_MINIMUM_CALLS`] |
+//! | [`failure_rate`](Builder::failure_rate) | 0.5 | [`DEFAULT_FAILURE_RATE`] |
+//! | [`slow_call`](Builder::slow_call) | 1 s | [`DEFAULT_SLOW_CALL`] |
+//! | [`slow_rate`](Builder::slow_rate) | 0.8 | [`DEFAULT_SLOW_RATE`] |
+//! | [`consecutive_failures`](Builder::consecutive_failures) | 5 | [`DEFAULT_CONSECUTIVE_FAILURES`] |
+//! | [`lump`](Builder::lump) | off | |
+//! | [`open_delay`](Builder::open_delay) | 500 ms | [`DEFAULT_OPEN_DELAY`] |
+//! | [`open_delay_multiplier`](Builder::open_delay_multiplier) | 2 | [`DEFAULT_OPEN_DELAY_MULTIPLIER`] |
+//! | [`max_open_delay`](Builder::max_open_delay) | 5 s | [`DEFAULT_MAX_OPEN_DELAY`] |
+//! | [`jitter`](Builder::jitter) | ±20 % | [`DEFAULT_JITTER`] |
+//! | [`probes`](Builder::probes) | 3 | [`DEFAULT_PROBES`] |
+//! | [`probe_timeout`](Builder::probe_timeout) | 1 s | [`DEFAULT_PROBE_TIMEOUT`] |
+//! | [`ramp`](Builder::ramp) | doubling up to 10, or a pool's size | [`DEFAULT_RAMP`] |
+//! | [`mode`](Builder::mode) | [`Mode::Enforce`] | |
+//! | [`clock`](Builder::clock) | [`CoarseClock`](crate::CoarseClock) | |
+
+mod config;
+mod counters;
+mod epoch;
+mod error;
+mod listener;
+mod mode;
+mod permit;
+mod running;
+mod shell;
+mod snapshot;
+mod state;
+mod sync;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use config::{
+    Builder, ConfigError, DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER,
+    DEFAULT_MAX_OPEN_DELAY, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY,
+    DEFAULT_OPEN_DELAY_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_RAMP,
+    DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE, DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST,
+    LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
+};
+pub use error::{CallError, Rejection};
+pub use listener::{Listener, Reason, Transition};
+pub use mode::Mode;
+pub use permit::Permit;
+pub use shell::{Breaker, ForcedOpen};
+pub use snapshot::Snapshot;
+pub use state::State;

@@ -1,0 +1,18 @@
+//! What the operator wants of a breaker, whatever its state.
+
+/// Whether the breaker does what its state says. Set by the operator, never by the breaker.
+///
+/// A breaker can also be held open by handles: see
+/// [`Breaker::force_open`](super::Breaker::force_open).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Rejects calls as its state demands.
+    #[default]
+    Enforce,
+    /// Records, changes state and reports, but never rejects: for trying a configuration on
+    /// real traffic.
+    Observe,
+    /// Admits every call and records nothing; the state stays as it is.
+    Disabled,
+}

@@ -1,0 +1,96 @@
+//! Leave to make one call.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::running::Started;
+use super::shell::Inner;
+use crate::verdict::{Class, Verdict};
+
+/// Leave to make one call, to be settled once with what came of it.
+///
+/// A permit that is dropped unsettled is *abandoned*: the call was given up, which says nothing
+/// about the backend, unless it had already run for `slow_call`. Dropped by a panic, it is a fault.
+#[must_use = "a permit that is dropped counts as an abandoned call"]
+pub struct Permit<'breaker> {
+    breaker: &'breaker Inner,
+    kind: Kind,
+    started: u64,
+    settled: bool,
+}
+
+/// How a permit counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Into the window of this generation.
+    Counted {
+        generation: u64,
+        slot: Option<Started>,
+    },
+    /// As a probe.
+    Probe { generation: u64, id: u64 },
+    /// In the totals only.
+    Uncounted,
+    /// Not at all.
+    Unrecorded,
+}
+
+impl<'breaker> Permit<'breaker> {
+    pub(super) fn new(breaker: &'breaker Inner, kind: Kind, started: u64) -> Self {
+        Self {
+            breaker,
+            kind,
+            started,
+            settled: false,
+        }
+    }
+
+    /// The call is a probe of a half-open breaker: keep it short.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        matches!(self.kind, Kind::Probe { .. })
+    }
+
+    /// The call ended now.
+    pub fn settle(mut self, verdict: Verdict) {
+        self.settled = true;
+        self.breaker.settle(self.kind, self.started, verdict, None);
+    }
+
+    /// The call ended, and took this long, whatever the clock says.
+    pub fn settle_after(mut self, verdict: Verdict, took: Duration) {
+        self.settled = true;
+        (self.breaker).settle(self.kind, self.started, verdict, Some(took));
+    }
+
+    /// The call ended now, with an error of this class. [`Class::Starved`] counts as a fault.
+    pub fn settle_class(self, class: Class) {
+        match class {
+            Class::Fault | Class::FaultAndClose | Class::Starved => self.settle(Verdict::Fault),
+            Class::Slow => self.settle_after(Verdict::Answered, Duration::MAX),
+            Class::Answered => self.settle(Verdict::Answered),
+            Class::Neutral => self.settle(Verdict::Neutral),
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        if std::thread::panicking() {
+            (self.breaker).settle(self.kind, self.started, Verdict::Fault, None);
+        } else {
+            self.breaker.abandon(self.kind, self.started);
+        }
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("is_probe", &self.is_probe())
+            .finish_non_exhaustive()
+    }
+}

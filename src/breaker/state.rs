@@ -1,0 +1,358 @@
+//! The state machine, pure: it is told the time and a random number, and returns what changed.
+//! No clock, no lock, no listener; the shell around it has those.
+
+use std::time::Duration;
+
+use super::config::Settings;
+use super::listener::{Reason, Transition};
+use super::tally::{Counts, Outcome};
+use crate::time::nanos;
+use crate::verdict::Verdict;
+
+/// The state a breaker is in; it changes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Calls pass, and are counted.
+    Closed,
+    /// Calls are rejected until the open delay is over.
+    Open,
+    /// A few calls pass as probes; how they fare decides.
+    HalfOpen,
+}
+
+impl State {
+    /// The state in `snake_case`, as events spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+/// The machine's state with what belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Phase {
+    Closed,
+    Open { until: u64 },
+    HalfOpen(Batch),
+}
+
+/// A batch of probes: `size` of them are admitted, and their results decide.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Batch {
+    pub(super) size: u32,
+    pub(super) settled: Counts,
+    pub(super) running: Vec<Probe>,
+}
+
+/// A probe under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    id: u64,
+    started: u64,
+}
+
+/// What became of a request to start a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// The probe of this id may run.
+    Probe(u64),
+    /// Not before this time.
+    NotBefore(u64),
+}
+
+/// What the machine reports to its shell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    State(Transition),
+    /// The next batch has this many places.
+    Ramp(u32),
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) phase: Phase,
+    /// How often it opened since it was last closed.
+    pub(super) attempt: u32,
+    next_probe: u64,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Closed,
+            attempt: 0,
+            next_probe: 0,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.phase {
+            Phase::Closed => State::Closed,
+            Phase::Open { .. } => State::Open,
+            Phase::HalfOpen(_) => State::HalfOpen,
+        }
+    }
+
+    /// Closed to open, because a rule held over `counts`.
+    pub(super) fn trip(
+        &mut self,
+        now: u64,
+        reason: Reason,
+        counts: Counts,
+        settings: &Settings,
+        random: f64,
+    ) -> Change {
+        self.open(now, reason, counts, settings, random)
+    }
+
+    /// Asks to start a probe. At exactly the end of the delay the open machine turns half-open and
+    /// gives out the first place, in one step.
+    pub(super) fn admit(&mut self, now: u64, settings: &Settings) -> (Admission, Option<Change>) {
+        let mut change = None;
+        if let Phase::Open { until } = self.phase {
+            if now < until {
+                return (Admission::NotBefore(until), None);
+            }
+            change = Some(self.turn(
+                Phase::HalfOpen(Batch::of(settings.probes)),
+                Reason::DelayElapsed,
+                Counts::default(),
+                None,
+            ));
+        }
+        let Phase::HalfOpen(batch) = &mut self.phase else {
+            return (Admission::NotBefore(now), None);
+        };
+        if batch.is_full() {
+            return (Admission::NotBefore(batch.full_until(settings)), change);
+        }
+        let id = self.next_probe;
+        self.next_probe += 1;
+        batch.running.push(Probe { id, started: now });
+        (Admission::Probe(id), change)
+    }
+
+    /// A probe ended: `Some` verdict and slowness, or `None` if it gives its place back. Returns
+    /// whether it was still awaited.
+    pub(super) fn settle(
+        &mut self,
+        id: u64,
+        now: u64,
+        outcome: Option<Outcome>,
+        settings: &Settings,
+        random: f64,
+    ) -> (bool, Option<Change>) {
+        let Phase::HalfOpen(batch) = &mut self.phase else {
+            return (false, None);
+        };
+        let Some(index) = batch.running.iter().position(|probe| probe.id == id) else {
+            return (false, None);
+        };
+        batch.running.swap_remove(index);
+        let Some(outcome) = outcome else {
+            return (true, None);
+        };
+        batch.settled.add(outcome);
+        (true, self.evaluate(now, settings, random))
+    }
+
+    /// Takes back the probes whose time is up, one at a time: call it until it returns `None`.
+    pub(super) fn expire(
+        &mut self,
+        now: u64,
+        settings: &Settings,
+        random: f64,
+    ) -> Option<(Outcome, Option<Change>)> {
+        let Phase::HalfOpen(batch) = &mut self.phase else {
+            return None;
+        };
+        let bound = settings.probe_bound();
+        let due = |probe: &Probe| now.saturating_sub(probe.started) >= bound;
+        let index = batch.running.iter().position(due)?;
+        batch.running.swap_remove(index);
+        let slow = settings
+            .slow_bound()
+            .is_some_and(|slow| slow < nanos(settings.probe_timeout));
+        let outcome = Outcome { fault: !slow, slow };
+        batch.settled.add(outcome);
+        Some((outcome, self.evaluate(now, settings, random)))
+    }
+
+    /// Back to closed with an empty window.
+    pub(super) fn reset(&mut self) -> Option<Change> {
+        self.attempt = 0;
+        match self.phase {
+            Phase::Closed => None,
+            _ => Some(self.turn(Phase::Closed, Reason::Reset, Counts::default(), None)),
+        }
+    }
+
+    /// The batch starts anew, under new settings.
+    pub(super) fn restart_batch(&mut self, settings: &Settings) {
+        if let Phase::HalfOpen(batch) = &mut self.phase {
+            *batch = Batch::of(settings.probes);
+        }
+    }
+
+    fn evaluate(&mut self, now: u64, settings: &Settings, random: f64) -> Option<Change> {
+        let Phase::HalfOpen(batch) = &self.phase else {
+            return None;
+        };
+        let (counts, size) = (batch.settled, batch.size);
+        // As soon as the outcome is certain: the rest of the batch could not lower these parts.
+        if settings.batch_failed(counts, size) {
+            return Some(self.open(now, Reason::ProbesFailed, counts, settings, random));
+        }
+        if counts.calls < size {
+            return None;
+        }
+        let last = settings.last_batch();
+        if size >= last {
+            self.attempt = 0;
+            return Some(self.turn(Phase::Closed, Reason::ProbesSucceeded, counts, None));
+        }
+        let next = size.saturating_mul(2).min(last);
+        self.phase = Phase::HalfOpen(Batch::of(next));
+        Some(Change::Ramp(next))
+    }
+
+    fn open(
+        &mut self,
+        now: u64,
+        reason: Reason,
+        counts: Counts,
+        settings: &Settings,
+        random: f64,
+    ) -> Change {
+        let delay = settings.delay(self.attempt, random);
+        self.attempt = self.attempt.saturating_add(1);
+        let until = now.saturating_add(nanos(delay));
+        self.turn(Phase::Open { until }, reason, counts, Some(delay))
+    }
+
+    fn turn(
+        &mut self,
+        phase: Phase,
+        reason: Reason,
+        counts: Counts,
+        retry_after: Option<Duration>,
+    ) -> Change {
+        let from = self.state();
+        self.phase = phase;
+        Change::State(Transition {
+            from,
+            to: self.state(),
+            reason,
+            calls: counts.calls,
+            failure_rate: counts.failure_rate(),
+            slow_rate: counts.slow_rate(),
+            attempt: self.attempt,
+            retry_after,
+        })
+    }
+}
+
+impl Batch {
+    fn of(size: u32) -> Self {
+        Self {
+            size,
+            ..Self::default()
+        }
+    }
+
+    /// No place is left: every one is taken by a probe under way or by a result.
+    pub(super) fn is_full(&self) -> bool {
+        self.running.len() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
+    }
+
+    /// When the oldest probe is taken back, if none ends before.
+    pub(super) fn full_until(&self, settings: &Settings) -> u64 {
+        let oldest = self.running.iter().map(|probe| probe.started).min();
+        oldest.unwrap_or(0).saturating_add(settings.probe_bound())
+    }
+}
+
+impl Settings {
+    /// The rule that holds over the closed window, if any.
+    pub(super) fn tripped(&self, counts: Counts, streak: u32) -> Option<Reason> {
+        if self
+            .consecutive_failures
+            .is_some_and(|limit| streak >= limit)
+        {
+            return Some(Reason::ConsecutiveFailures);
+        }
+        if counts.calls < self.minimum_calls {
+            return None;
+        }
+        if self
+            .failure_rate
+            .is_some_and(|limit| counts.failure_rate() >= limit)
+        {
+            return Some(Reason::FailureRate);
+        }
+        if self
+            .slow_rate
+            .is_some_and(|limit| counts.slow_rate() >= limit)
+        {
+            return Some(Reason::SlowRate);
+        }
+        None
+    }
+
+    /// Whether a batch of `size` can no longer succeed. A breaker that has no failure rate, and so
+    /// no measure for a small batch, lets no fault pass.
+    fn batch_failed(&self, counts: Counts, size: u32) -> bool {
+        let at_end = |some: u32| f64::from(some) / f64::from(size);
+        match self.failure_rate {
+            Some(limit) if at_end(counts.faults) >= limit => return true,
+            None if counts.faults > 0 => return true,
+            _ => {}
+        }
+        self.slow_rate
+            .is_some_and(|limit| at_end(counts.slow) >= limit)
+    }
+
+    /// From when on a running call counts as slow, if slow calls count at all.
+    pub(super) fn slow_bound(&self) -> Option<u64> {
+        self.slow_rate.map(|_| nanos(self.slow_call))
+    }
+
+    /// When a running probe's outcome is fixed, whatever becomes of it.
+    fn probe_bound(&self) -> u64 {
+        let timeout = nanos(self.probe_timeout);
+        self.slow_bound().map_or(timeout, |slow| slow.min(timeout))
+    }
+
+    /// What a call adds to the window when it ends, or `None` if it adds nothing. A call that
+    /// reached the slow bound is slow and nothing else, as it would have been counted while
+    /// still running.
+    pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
+        let slow = self.slow_bound().is_some_and(|bound| elapsed >= bound);
+        match verdict {
+            _ if slow => Some(Outcome {
+                fault: false,
+                slow: true,
+            }),
+            Verdict::Fault => Some(Outcome {
+                fault: true,
+                slow: false,
+            }),
+            Verdict::Answered => Some(Outcome::default()),
+            Verdict::Neutral => None,
+        }
+    }
+
+    fn delay(&self, attempt: u32, random: f64) -> Duration {
+        let growth = self
+            .open_delay_multiplier
+            .powi(attempt.min(1_000).cast_signed());
+        let seconds =
+            (self.open_delay.as_secs_f64() * growth).min(self.max_open_delay.as_secs_f64());
+        let jittered = seconds * (1.0 + self.jitter * (2.0 * random - 1.0));
+        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_open_delay)
+    }
+}

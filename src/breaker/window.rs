@@ -1,0 +1,147 @@
+//! The calls that the rates are computed over: the last N, or those of the last while.
+
+use super::config::{Shape, Window};
+use super::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
+use super::tally::{Counts, Outcome, Tally};
+use crate::time::nanos;
+
+/// A sliding window that any number of threads record into, without a lock on the common path.
+#[derive(Debug)]
+pub(super) enum Recent {
+    Calls(CallWindow),
+    Span(TimeWindow),
+}
+
+impl Recent {
+    pub(super) fn new(window: Window, now: u64) -> Self {
+        match window.0 {
+            Shape::Calls(n) => Self::Calls(CallWindow::new(n)),
+            Shape::Span { length, buckets } => {
+                let width = nanos(length).div_ceil(u64::from(buckets)).max(1);
+                Self::Span(TimeWindow::new(width, buckets, now))
+            }
+        }
+    }
+
+    /// Records a call that ended at `now`; returns the counts with it.
+    pub(super) fn record(&self, now: u64, outcome: Outcome) -> Counts {
+        match self {
+            Self::Calls(window) => window.record(outcome),
+            Self::Span(window) => window.record(now, outcome),
+        }
+    }
+
+    pub(super) fn counts(&self, now: u64) -> Counts {
+        match self {
+            Self::Calls(window) => window.total.counts(),
+            Self::Span(window) => window.counts(now),
+        }
+    }
+}
+
+/// The last N calls, one byte each.
+#[derive(Debug)]
+pub(super) struct CallWindow {
+    cells: Box<[AtomicU8]>,
+    next: AtomicU64,
+    total: Tally,
+}
+
+const PRESENT: u8 = 1;
+const FAULT: u8 = 2;
+const SLOW: u8 = 4;
+
+impl CallWindow {
+    fn new(calls: u32) -> Self {
+        Self {
+            cells: (0..calls).map(|_| AtomicU8::new(0)).collect(),
+            next: AtomicU64::new(0),
+            total: Tally::new(),
+        }
+    }
+
+    fn record(&self, outcome: Outcome) -> Counts {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let cell = &self.cells[slot(turn, self.cells.len())];
+        let mut bits = PRESENT;
+        if outcome.fault {
+            bits |= FAULT;
+        }
+        if outcome.slow {
+            bits |= SLOW;
+        }
+        let gone = cell.swap(bits, Ordering::AcqRel);
+        let expired = Counts {
+            calls: u32::from(gone & PRESENT != 0),
+            faults: u32::from(gone & FAULT != 0),
+            slow: u32::from(gone & SLOW != 0),
+        };
+        self.total.record(outcome, expired)
+    }
+}
+
+/// The calls of the last while, in buckets of equal width.
+///
+/// `head` is the absolute number of the newest bucket; the ring holds it and those before it.
+/// Moving the head takes a lock, once a bucket's width.
+#[derive(Debug)]
+pub(super) struct TimeWindow {
+    width: u64,
+    ring: Box<[Tally]>,
+    head: AtomicU64,
+    moving: Mutex<()>,
+    total: Tally,
+}
+
+impl TimeWindow {
+    fn new(width: u64, buckets: u32, now: u64) -> Self {
+        Self {
+            width,
+            ring: (0..buckets).map(|_| Tally::new()).collect(),
+            head: AtomicU64::new(now / width),
+            moving: Mutex::new(()),
+            total: Tally::new(),
+        }
+    }
+
+    fn record(&self, now: u64, outcome: Outcome) -> Counts {
+        // A thread whose reading of the clock is a little old records into the newest bucket.
+        let head = self.move_head(now / self.width);
+        self.ring[slot(head, self.ring.len())].record(outcome, Counts::default());
+        self.total.record(outcome, Counts::default())
+    }
+
+    fn counts(&self, now: u64) -> Counts {
+        self.move_head(now / self.width);
+        self.total.counts()
+    }
+
+    /// Expires what has left the window by bucket number `to`; returns the newest bucket's number.
+    ///
+    /// A thread that read the head just before it moved may add to a bucket that has just been
+    /// emptied: its call then stays in the window for as long as that bucket does, and leaves it
+    /// with it, so the total is always the sum of the buckets.
+    fn move_head(&self, to: u64) -> u64 {
+        let head = self.head.load(Ordering::Acquire);
+        if to <= head {
+            return head;
+        }
+        let _moving = self.moving.lock();
+        let head = self.head.load(Ordering::Acquire);
+        if to <= head {
+            return head;
+        }
+        let expired = (to - head).min(self.ring.len() as u64);
+        for number in (to + 1 - expired)..=to {
+            let counts = self.ring[slot(number, self.ring.len())].take();
+            self.total.subtract(counts);
+        }
+        self.head.store(to, Ordering::Release);
+        to
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // less than `len`
+fn slot(number: u64, len: usize) -> usize {
+    (number % len as u64) as usize
+}

@@ -1,0 +1,148 @@
+//! Where time comes from.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A monotonic clock: the time elapsed since an origin of its own.
+///
+/// Two readings of one clock can be compared; readings of different clocks cannot.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The time since this clock's origin. Never goes backwards.
+    fn now(&self) -> Duration;
+}
+
+/// The default clock: the operating system's coarse monotonic clock.
+///
+/// A reading costs a fraction of [`Instant::now`] and moves in steps of the kernel's tick, 1 to
+/// 10 ms on Linux. On systems without a coarse clock it is an ordinary monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct CoarseClock {
+    origin: coarsetime::Instant,
+}
+
+impl CoarseClock {
+    /// A clock whose origin is now.
+    pub fn new() -> Self {
+        Self {
+            origin: coarsetime::Instant::now_without_cache_update(),
+        }
+    }
+}
+
+impl Default for CoarseClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for CoarseClock {
+    fn now(&self) -> Duration {
+        coarsetime::Instant::now_without_cache_update()
+            .duration_since(self.origin)
+            .into()
+    }
+}
+
+/// [`Instant`] as a clock, for when steps of a few milliseconds are too coarse.
+#[derive(Clone, Copy, Debug)]
+pub struct PreciseClock {
+    origin: Instant,
+}
+
+impl PreciseClock {
+    /// A clock whose origin is now.
+    pub fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+        }
+    }
+}
+
+impl Default for PreciseClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for PreciseClock {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+/// A clock that moves only when told to, for tests that must not sleep.
+///
+/// Clones share one time.
+///
+/// ```
+/// use fusepool::{Clock, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// clock.advance(Duration::from_secs(3));
+/// assert_eq!(clock.now(), Duration::from_secs(3));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    nanos: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock that stands at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock forward. It stops at about 584 years.
+    pub fn advance(&self, by: Duration) {
+        let by = nanos(by);
+        let _ = self
+            .nanos
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                Some(now.saturating_add(by))
+            });
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::Acquire))
+    }
+}
+
+/// A duration in whole nanoseconds, the unit the breaker counts in.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_never_go_backwards() {
+        let clocks: [&dyn Clock; 3] = [
+            &CoarseClock::new(),
+            &PreciseClock::new(),
+            &ManualClock::new(),
+        ];
+        for clock in clocks {
+            let mut last = clock.now();
+            for _ in 0..10_000 {
+                let now = clock.now();
+                assert!(now >= last, "{clock:?}");
+                last = now;
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_clock_stops_rather_than_wraps() {
+        let clock = ManualClock::new();
+        clock.advance(Duration::MAX);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Duration::from_nanos(u64::MAX));
+    }
+}

@@ -1,0 +1,60 @@
+//! What the end of a call says about the backend.
+
+/// What a finished call says about the health of the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The backend is unwell: it could not be reached, broke off, or said so itself.
+    Fault,
+    /// The backend answered, even if with a unique violation.
+    Answered,
+    /// The outcome says nothing about the backend, for instance a serialization failure.
+    Neutral,
+}
+
+/// The class of an error: its [`Verdict`], and what else follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Class {
+    /// [`Verdict::Fault`].
+    Fault,
+    /// [`Verdict::Fault`], and this connection must not be used again: it leads to a server that
+    /// can no longer do its job, for instance a primary that became a read-only standby.
+    FaultAndClose,
+    /// [`Verdict::Answered`], and counted as slow however long the call took: the server gave up
+    /// because of its own statement timeout.
+    Slow,
+    /// [`Verdict::Answered`].
+    Answered,
+    /// [`Verdict::Neutral`].
+    Neutral,
+    /// No connection came free in time. That is a [`Verdict::Fault`] if nobody else got one in the
+    /// meantime either, and otherwise saturation, which is [`Verdict::Neutral`].
+    Starved,
+}
+
+/// Decides the [`Class`] of an error of type `E`.
+///
+/// Every pool has a documented default; give your own to a pool to change it. Closures work:
+///
+/// ```
+/// use fusepool::{Class, Classify};
+///
+/// let classify = |error: &std::io::Error| match error.kind() {
+///     std::io::ErrorKind::NotFound => Class::Answered,
+///     _ => Class::Fault,
+/// };
+/// assert_eq!(classify.classify(&std::io::ErrorKind::NotFound.into()), Class::Answered);
+/// ```
+pub trait Classify<E: ?Sized>: Send + Sync + 'static {
+    /// The class of `error`. Runs on the path of every failed call: keep it quick.
+    fn classify(&self, error: &E) -> Class;
+}
+
+impl<E: ?Sized, F> Classify<E> for F
+where
+    F: Fn(&E) -> Class + Send + Sync + 'static,
+{
+    fn classify(&self, error: &E) -> Class {
+        self(error)
+    }
+}
