@@ -361,13 +361,21 @@ impl Builder {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self) -> Result<Breaker, ConfigError> {
-        self.settings.check()?;
+        self.check()?;
         Ok(Breaker::from_checked(self))
     }
 
-    /// Sets the ramp unless the user chose one.
-    pub(crate) fn ramp_if_unset(mut self, ramp: Ramp) -> Self {
-        self.settings.ramp.get_or_insert(ramp);
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.settings.check()
+    }
+
+    /// Lets batches grow up to `size`, unless the user chose a ramp.
+    pub(crate) fn ramp_if_unset(mut self, size: u32) -> Self {
+        let size = size.clamp(
+            self.settings.probes,
+            LARGEST_BATCH.max(self.settings.probes),
+        );
+        self.settings.ramp.get_or_insert(Ramp::UpTo(size));
         self
     }
 
@@ -378,8 +386,8 @@ impl Builder {
         self
     }
 
-    pub(crate) fn get_name(&self) -> Option<&Arc<str>> {
-        self.name.as_ref()
+    pub(crate) fn get_name(&self) -> Arc<str> {
+        self.name.clone().unwrap_or_else(|| "unnamed".into())
     }
 
     pub(crate) fn get_listener(&self) -> Option<&Arc<dyn Listener>> {
@@ -405,7 +413,7 @@ impl Settings {
                 }
             }
             Shape::Span { length, buckets } => {
-                duration("window", length, LONGEST_WINDOW)?;
+                check_duration("window", length, LONGEST_WINDOW)?;
                 within("window.buckets", buckets, 1, MOST_BUCKETS)?;
                 if length.as_nanos() < u128::from(buckets) {
                     let rule = "at least one nanosecond a bucket";
@@ -430,12 +438,12 @@ impl Settings {
                  breaker would never trip (to switch it off, use `Mode::Disabled`)",
             ));
         }
-        duration("slow_call", self.slow_call, LONGEST)?;
+        check_duration("slow_call", self.slow_call, LONGEST)?;
         if let Some(span) = self.lump {
-            duration("lump", span, LONGEST)?;
+            check_duration("lump", span, LONGEST)?;
         }
-        duration("open_delay", self.open_delay, LONGEST)?;
-        duration("max_open_delay", self.max_open_delay, LONGEST)?;
+        check_duration("open_delay", self.open_delay, LONGEST)?;
+        check_duration("max_open_delay", self.max_open_delay, LONGEST)?;
         if self.max_open_delay < self.open_delay {
             return Err(ConfigError::new(
                 "max_open_delay",
@@ -459,7 +467,7 @@ impl Settings {
             ));
         }
         within("probes", self.probes, 1, LARGEST_BATCH)?;
-        duration("probe_timeout", self.probe_timeout, LONGEST)?;
+        check_duration("probe_timeout", self.probe_timeout, LONGEST)?;
         if let Some(Ramp::UpTo(size)) = self.ramp {
             within("ramp", size, self.probes, LARGEST_BATCH)?;
         }
@@ -498,7 +506,7 @@ fn rate(field: &'static str, rate: Option<f64>) -> Result<(), ConfigError> {
     }
 }
 
-pub(crate) fn duration(
+pub(crate) fn check_duration(
     field: &'static str,
     value: Duration,
     longest: Duration,

@@ -58,7 +58,6 @@
 //! | [`clock`](Builder::clock) | [`CoarseClock`](crate::CoarseClock) | |
 
 mod config;
-mod counters;
 mod epoch;
 mod error;
 mod listener;
@@ -74,6 +73,7 @@ mod tally;
 mod tests;
 mod window;
 
+pub(crate) use config::check_duration;
 pub use config::{
     Builder, ConfigError, DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER,
     DEFAULT_MAX_OPEN_DELAY, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY,

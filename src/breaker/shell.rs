@@ -12,15 +12,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::config::{Builder, ConfigError, Settings};
-use super::counters::{Count, Counters};
 use super::epoch::{Epoch, Ledger};
 use super::error::{CallError, Rejection};
 use super::listener::{Deaf, Listener};
 use super::mode::Mode;
 use super::permit::{Kind, Permit};
-use super::snapshot::Snapshot;
+use super::snapshot::{COUNTS, Count, Snapshot};
 use super::state::{Admission, Change, Machine, Phase, State};
 use super::tally::Outcome;
+use crate::counters::Counters;
 use crate::time::{Clock, nanos};
 use crate::verdict::{Class, Verdict};
 
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     /// Half-open: no place comes free before this time, unless a probe ends.
     full_until: AtomicU64,
     core: Mutex<Core>,
-    counters: Counters,
+    counters: Counters<COUNTS>,
 }
 
 /// What only changes under the lock.
@@ -63,7 +63,8 @@ impl Breaker {
         Builder::default()
     }
 
-    pub(super) fn from_checked(builder: Builder) -> Self {
+    pub(crate) fn from_checked(builder: Builder) -> Self {
+        let name = builder.get_name();
         let settings = Arc::new(builder.settings);
         let now = nanos(builder.clock.now());
         let core = Core {
@@ -79,13 +80,13 @@ impl Breaker {
         };
         let ledger = Arc::new(Ledger::new(&settings, now));
         let inner = Inner {
-            name: builder.name.unwrap_or_else(|| "unnamed".into()),
+            name,
             clock: builder.clock,
             listener: builder.listener.unwrap_or_else(|| Arc::new(Deaf)),
             epoch: ArcSwap::from_pointee(core.epoch(ledger)),
             full_until: AtomicU64::new(0),
             core: Mutex::new(core),
-            counters: Counters::default(),
+            counters: Counters::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -114,6 +115,45 @@ impl Breaker {
             inner.admit(now)?
         };
         Ok(Permit::new(inner, kind, now))
+    }
+
+    /// Asks to make one call that will only start later, and will be observed then; while closed
+    /// that takes no permit, so that the time until it starts is not taken for the call's. With
+    /// `may_open_half` false, somebody else sees to it that an open breaker turns half-open.
+    pub(crate) fn ticket(&self, may_open_half: bool) -> Result<Option<Permit<'_>>, Rejection> {
+        let inner = &*self.inner;
+        let now = inner.now();
+        let epoch = inner.epoch.load();
+        if epoch.admits() && !inner.sweep(&epoch, now) {
+            return Ok(None);
+        }
+        let waits = epoch.state == State::Open && epoch.mode == Mode::Enforce;
+        if waits && !may_open_half && inner.not_yet(&epoch, now).is_none() {
+            inner.count(Count::Rejected, 1);
+            return Err(Rejection::HalfOpen {
+                retry_after: epoch.settings.probe_timeout,
+            });
+        }
+        drop(epoch);
+        Ok(Some(Permit::new(inner, inner.admit(now)?, now)))
+    }
+
+    /// An open breaker would reject calls now, or wants the next one for a probe.
+    pub(crate) fn rejects(&self) -> bool {
+        let epoch = self.inner.epoch.load();
+        epoch.forced_open || (epoch.state == State::Open && epoch.mode == Mode::Enforce)
+    }
+
+    pub(crate) fn rejections(&self) -> u64 {
+        self.inner.counters.get(Count::Rejected as usize)
+    }
+
+    pub(crate) fn probe_timeout(&self) -> Duration {
+        self.inner.epoch.load().settings.probe_timeout
+    }
+
+    pub(crate) fn open_delay(&self) -> Duration {
+        self.inner.epoch.load().settings.open_delay
     }
 
     /// A permit for a call that is made in any case, such as the next statement of an open
@@ -253,7 +293,7 @@ impl Breaker {
             + core
                 .not_closed_since
                 .map_or(0, |since| now.saturating_sub(since));
-        let count = |what| inner.counters.get(what);
+        let count = |what| inner.counters.get(what as usize);
         Snapshot {
             name: Arc::clone(&inner.name),
             state: core.machine.state(),
@@ -301,6 +341,10 @@ impl Inner {
         nanos(self.clock.now())
     }
 
+    fn count(&self, what: Count, n: u64) {
+        self.counters.add(what as usize, n);
+    }
+
     fn core(&self) -> MutexGuard<'_, Core> {
         // Nothing in a critical section can panic half-way, so a poisoned lock is still sound.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
@@ -310,7 +354,7 @@ impl Inner {
     fn admit(&self, now: u64) -> Result<Kind, Rejection> {
         let epoch = self.epoch.load();
         if epoch.forced_open {
-            self.counters.add(Count::Rejected, 1);
+            self.count(Count::Rejected, 1);
             return Err(Rejection::ForcedOpen);
         }
         if epoch.mode == Mode::Disabled {
@@ -326,7 +370,7 @@ impl Inner {
                 Err(rejection) => rejection,
             },
         };
-        self.counters.add(Count::Rejected, 1);
+        self.count(Count::Rejected, 1);
         match epoch.mode {
             Mode::Observe => Ok(Kind::Uncounted),
             _ => Err(rejection),
@@ -393,14 +437,12 @@ impl Inner {
         if matches!(kind, Kind::Unrecorded) {
             return;
         }
-        self.counters.add(
-            match verdict {
-                Verdict::Fault => Count::Faults,
-                Verdict::Answered => Count::Answered,
-                Verdict::Neutral => Count::Neutral,
-            },
-            1,
-        );
+        let count = match verdict {
+            Verdict::Fault => Count::Faults,
+            Verdict::Answered => Count::Answered,
+            Verdict::Neutral => Count::Neutral,
+        };
+        self.count(count, 1);
         self.end(kind, started, verdict, took);
     }
 
@@ -408,7 +450,7 @@ impl Inner {
         if matches!(kind, Kind::Unrecorded) {
             return;
         }
-        self.counters.add(Count::Abandoned, 1);
+        self.count(Count::Abandoned, 1);
         let held = self.now().saturating_sub(started);
         self.listener.abandoned(Duration::from_nanos(held));
         self.end(kind, started, Verdict::Neutral, None);
@@ -509,7 +551,7 @@ impl Inner {
             let (known, change) = core.machine.settle(id, now, outcome, &settings, random);
             awaited = known;
             if known && outcome.is_some_and(|outcome| outcome.slow) {
-                self.counters.add(Count::Slow, 1);
+                self.count(Count::Slow, 1);
             }
             if matches!(change, Some(Change::State(_))) {
                 self.publish(&mut core, now);
@@ -533,7 +575,7 @@ impl Inner {
             let Some((outcome, change)) = core.machine.expire(now, &settings, random) else {
                 return changes;
             };
-            self.counters.add(Count::Slow, u64::from(outcome.slow));
+            self.count(Count::Slow, u64::from(outcome.slow));
             if matches!(change, Some(Change::State(_))) {
                 self.publish(core, now);
             }
@@ -551,13 +593,13 @@ impl Inner {
 
     fn note_slow(&self, calls: u32) {
         if calls > 0 {
-            self.counters.add(Count::Slow, u64::from(calls));
+            self.count(Count::Slow, u64::from(calls));
             self.listener.slow(calls);
         }
     }
 
     fn discard(&self, verdict: Verdict) {
-        self.counters.add(Count::Discarded, 1);
+        self.count(Count::Discarded, 1);
         self.listener.discarded(verdict);
     }
 

@@ -6,6 +6,20 @@ use std::time::Duration;
 use super::mode::Mode;
 use super::state::State;
 
+/// What a breaker counts from the beginning.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Count {
+    Answered,
+    Faults,
+    Neutral,
+    Abandoned,
+    Slow,
+    Discarded,
+    Rejected,
+}
+
+pub(super) const COUNTS: usize = Count::Rejected as usize + 1;
+
 /// A breaker at one moment. The counts without a window are since the breaker was built.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

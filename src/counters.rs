@@ -1,0 +1,42 @@
+//! Counters for many writers and a rare reader.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+const SHARDS: usize = 16;
+
+/// `N` counts. Each thread adds to a shard of its own, so that cores that count do not contend
+/// for one cache line.
+#[derive(Debug)]
+pub(crate) struct Counters<const N: usize> {
+    shards: [CachePadded<[AtomicU64; N]>; SHARDS],
+}
+
+impl<const N: usize> Counters<N> {
+    pub(crate) fn new() -> Self {
+        let zeros = || CachePadded::new(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self {
+            shards: std::array::from_fn(|_| zeros()),
+        }
+    }
+
+    pub(crate) fn add(&self, index: usize, n: u64) {
+        self.shards[shard()][index].fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self, index: usize) -> u64 {
+        let shards = self.shards.iter();
+        shards
+            .map(|shard| shard[index].load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+fn shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    SHARD.with(|shard| *shard)
+}

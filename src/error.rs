@@ -1,0 +1,146 @@
+//! What a gate says no with.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::breaker::Rejection;
+
+/// A call that was refused. It was never sent to the backend: it is safe to retry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// The circuit breaker does not admit calls now.
+    #[error("pool `{pool}` is unwell and the call was not sent: {rejection}")]
+    Circuit {
+        /// The name of the pool.
+        pool: Arc<str>,
+        /// What the breaker said.
+        rejection: Rejection,
+    },
+    /// As many callers as may wait for a connection are waiting already.
+    #[error(
+        "pool `{pool}` is saturated and the call was not sent: {waiting} callers wait for a \
+         connection, which is `max_waiting`"
+    )]
+    Saturated {
+        /// The name of the pool.
+        pool: Arc<str>,
+        /// How many callers may wait.
+        waiting: u32,
+    },
+}
+
+impl Rejected {
+    /// The name of the pool that refused.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        match self {
+            Self::Circuit { pool, .. } | Self::Saturated { pool, .. } => pool,
+        }
+    }
+
+    /// How long to wait before trying again; `None` if nobody knows. Made for `Retry-After`.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Circuit { rejection, .. } => rejection.retry_after(),
+            Self::Saturated { .. } => None,
+        }
+    }
+
+    /// The reason in `snake_case`, as events spell it.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Saturated { .. } => "saturated",
+            Self::Circuit { rejection, .. } => match rejection {
+                Rejection::Open { .. } => "open",
+                Rejection::HalfOpen { .. } => "half_open",
+                Rejection::ForcedOpen => "forced_open",
+            },
+        }
+    }
+}
+
+/// A call that did not end in time. It may have reached the backend: its outcome is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("pool `{pool}` gave no answer within {limit:?}; whether the call took effect is unknown")]
+pub struct DeadlineExceeded {
+    pool: Arc<str>,
+    limit: Duration,
+}
+
+impl DeadlineExceeded {
+    pub(crate) fn new(pool: Arc<str>, limit: Duration) -> Self {
+        Self { pool, limit }
+    }
+
+    /// The name of the pool.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        &self.pool
+    }
+
+    /// The deadline of the call.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+/// Why a guarded call gave no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GateError<E> {
+    /// The call was refused, and never sent.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The call did not end in time; its outcome is unknown.
+    #[error(transparent)]
+    Deadline(#[from] DeadlineExceeded),
+    /// The call was made, and failed.
+    #[error("the call failed")]
+    Failed(#[source] E),
+}
+
+/// The [`Rejected`] in `error` or in one of its sources, however deep: for deciding on a
+/// `503 Service Unavailable`, wherever in an application errors end up.
+///
+/// ```
+/// # fn response(error: &sqlx::Error) -> (u16, Option<std::time::Duration>) {
+/// match fusepool::rejection(error) {
+///     Some(rejected) => (503, rejected.retry_after()),
+///     None => (500, None),
+/// }
+/// # }
+/// ```
+#[must_use]
+pub fn rejection<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Rejected> {
+    find(error)
+}
+
+/// The [`DeadlineExceeded`] in `error` or in one of its sources.
+#[must_use]
+pub fn deadline_exceeded<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e DeadlineExceeded> {
+    find(error)
+}
+
+/// Looks also inside of `io::Error`s, which are not the source of themselves.
+fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        let held = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if let Some(found) = held.and_then(|held| held.downcast_ref()) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,431 @@
+//! Admit, run, classify, settle, report: the only async path through a breaker.
+//!
+//! A pool's call takes two steps, and is admitted once. [`Gate::admit`] asks the breaker;
+//! [`Gate::acquire`] waits for a connection, as one of at most `max_waiting` and under the
+//! acquire deadline; [`Gate::run`] makes the call on it, under the call's deadline, and settles.
+//!
+//! ```text
+//!         admit ───────── acquire ─────────────── run
+//!           │                │                     │
+//!   open:   └▶ Rejected      ├▶ Saturated          ├▶ DeadlineExceeded   outcome unknown
+//!   nothing sent, retry      ├▶ could not connect  ├▶ Failed(E)          by its class
+//!                            └▶ none came free     └▶ value              an answer
+//! ```
+//!
+//! What is recorded: that no connection could be had is a fault; that one could is not yet an
+//! answer, only a statement's or a ping's end is. The time spent waiting for a connection never
+//! makes a call slow, so a pool that is too small does not trip its breaker.
+//!
+//! Cancellation: every future here may be dropped at any await. A call that is dropped while it
+//! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::breaker::{self, Breaker, Builder, ConfigError, Permit};
+use crate::counters::Counters;
+use crate::error::{DeadlineExceeded, GateError, Rejected};
+use crate::limits::Limits;
+use crate::reporter::{OnOpen, Reporter};
+use crate::telemetry::{Event, Sink, TracingSink};
+use crate::time::nanos;
+use crate::verdict::{Class, Classify, Verdict};
+
+/// A storm of rejections is summed up in one event in this time.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A breaker in front of asynchronous calls, with a deadline for each and events about them.
+///
+/// ```
+/// use fusepool::{Breaker, Class, Gate, GateError};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), fusepool::ConfigError> {
+/// let gate = Gate::builder(Breaker::builder().name("geocoder")).build()?;
+/// let classify = |_: &std::io::Error| Class::Fault;
+/// match gate.call(&classify, async { Ok(42) }).await {
+///     Ok(answer) => assert_eq!(answer, 42),
+///     Err(GateError::Rejected(rejected)) => println!("retry in {:?}", rejected.retry_after()),
+///     Err(error) => println!("{error}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Gate {
+    breaker: Breaker,
+    limits: Limits,
+    sink: Arc<dyn Sink>,
+    waiting: AtomicU32,
+    /// When somebody last got a connection, on the breaker's clock.
+    last_acquired: AtomicU64,
+    counters: Counters<COUNTS>,
+    next_summary: AtomicU64,
+    summed_up: AtomicU64,
+    /// A background task sees to the first probes, so that no user's call has to.
+    probing: AtomicBool,
+    on_open: Arc<OnceLock<OnOpen>>,
+}
+
+#[derive(Clone, Copy)]
+enum Count {
+    Saturated,
+    Deadlines,
+    Probes,
+    ClosedConnections,
+}
+
+const COUNTS: usize = Count::ClosedConnections as usize + 1;
+
+/// Configures a [`Gate`].
+#[derive(Clone)]
+pub struct GateBuilder {
+    breaker: Builder,
+    limits: Limits,
+    sink: Arc<dyn Sink>,
+}
+
+impl GateBuilder {
+    /// How long a call may take. Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.query_timeout = timeout;
+        self
+    }
+
+    /// Who takes the events. Default: [`TracingSink`].
+    #[must_use]
+    pub fn sink(mut self, sink: impl Sink) -> Self {
+        self.sink = Arc::new(sink);
+        self
+    }
+
+    /// Builds the gate.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    pub fn build(self) -> Result<Gate, ConfigError> {
+        Gate::new(self.breaker, self.limits, self.sink)
+    }
+}
+
+impl fmt::Debug for GateBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateBuilder")
+            .field("breaker", &self.breaker)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// Starts to configure a gate around the breaker that `breaker` builds.
+    #[must_use]
+    pub fn builder(breaker: Builder) -> GateBuilder {
+        GateBuilder {
+            breaker,
+            limits: Limits::default(),
+            sink: Arc::new(TracingSink),
+        }
+    }
+
+    pub(crate) fn new(
+        breaker: Builder,
+        limits: Limits,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Self, ConfigError> {
+        limits.check(&breaker)?;
+        breaker.check()?;
+        Ok(Self::from_checked(breaker, limits, sink))
+    }
+
+    /// A gate with default settings, which need no check.
+    pub(crate) fn with_defaults() -> Self {
+        Self::from_checked(Builder::default(), Limits::default(), Arc::new(TracingSink))
+    }
+
+    fn from_checked(breaker: Builder, limits: Limits, sink: Arc<dyn Sink>) -> Self {
+        let on_open = Arc::new(OnceLock::new());
+        let reporter = Reporter::new(&breaker, Arc::clone(&sink), Arc::clone(&on_open));
+        Self {
+            breaker: Breaker::from_checked(breaker.listener(reporter)),
+            limits,
+            sink,
+            waiting: AtomicU32::new(0),
+            last_acquired: AtomicU64::new(0),
+            counters: Counters::new(),
+            next_summary: AtomicU64::new(0),
+            summed_up: AtomicU64::new(0),
+            probing: AtomicBool::new(false),
+            on_open,
+        }
+    }
+
+    /// The breaker, for its mode, state and snapshot.
+    #[must_use]
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// Makes a call: admitted by the breaker, under the call's deadline. `classify` says what its
+    /// errors mean.
+    ///
+    /// # Errors
+    ///
+    /// [`GateError::Rejected`]: the call was not made. [`GateError::Deadline`]: it was dropped.
+    /// [`GateError::Failed`]: its own error.
+    pub async fn call<T, E>(
+        &self,
+        classify: &(impl Classify<E> + ?Sized),
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, GateError<E>> {
+        let permit = self.breaker.try_acquire().map_err(|rejection| {
+            self.rejected(Rejected::Circuit {
+                pool: Arc::clone(self.breaker.name()),
+                rejection,
+            })
+        })?;
+        let limit = self.limits.query_timeout;
+        self.run(permit, limit, |error| classify.classify(error), call)
+            .await
+    }
+
+    /// Asks the breaker whether a call may be made. Gives a permit only if that matters before the
+    /// call itself starts: the call is then a probe.
+    pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Rejected> {
+        let may_probe = !self.probing.load(Ordering::Acquire);
+        self.breaker.ticket(may_probe).map_err(|rejection| {
+            self.rejected(Rejected::Circuit {
+                pool: Arc::clone(self.breaker.name()),
+                rejection,
+            })
+        })
+    }
+
+    /// Admission of a statement on a connection that was leased outside a transaction.
+    pub(crate) fn admit_on_lease(&self) -> Result<Permit<'_>, Rejected> {
+        let permit = match self.breaker.rejects() {
+            true => self.admit()?,
+            false => None,
+        };
+        Ok(permit.unwrap_or_else(|| self.breaker.observe()))
+    }
+
+    /// Waits for a connection, after admission.
+    pub(crate) async fn acquire<'gate, T, E>(
+        &'gate self,
+        probe: Option<Permit<'gate>>,
+        classify: impl FnOnce(&E) -> Class,
+        connect: impl Future<Output = Result<T, E>>,
+    ) -> Result<(T, Option<Permit<'gate>>), GateError<E>> {
+        let _place = self.wait()?;
+        let started = self.now();
+        let limit = self.limit(probe.as_ref(), self.limits.acquire_timeout);
+        let (class, error) = match timeout(limit, connect).await {
+            Ok(Ok(connection)) => {
+                self.acquired();
+                return Ok((connection, probe));
+            }
+            Ok(Err(error)) => (classify(&error), GateError::Failed(error)),
+            Err(_) => (Class::Starved, self.deadline(limit)),
+        };
+        let permit = probe.unwrap_or_else(|| self.breaker.observe());
+        match class {
+            // Somebody got a connection meanwhile: there are too few, but the backend lives.
+            Class::Starved if self.last_acquired.load(Ordering::Acquire) >= started => {
+                permit.settle(Verdict::Neutral);
+            }
+            // Nothing but a statement's end is an answer.
+            Class::Answered | Class::Slow => permit.settle(Verdict::Neutral),
+            class => permit.settle_class(class),
+        }
+        Err(error)
+    }
+
+    /// A connection was had without waiting for it.
+    pub(crate) fn acquired(&self) {
+        let now = self.now();
+        // Reading first spares a write that other cores contend for, as this clock moves in steps.
+        if self.last_acquired.load(Ordering::Acquire) != now {
+            self.last_acquired.store(now, Ordering::Release);
+        }
+    }
+
+    /// Makes a call on a connection, under a deadline.
+    pub(crate) async fn run<T, E>(
+        &self,
+        permit: Permit<'_>,
+        limit: Duration,
+        classify: impl FnOnce(&E) -> Class,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, GateError<E>> {
+        let limit = self.limit(Some(&permit), limit);
+        match timeout(limit, call).await {
+            Ok(Ok(value)) => {
+                permit.settle(Verdict::Answered);
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                permit.settle_class(classify(&error));
+                Err(GateError::Failed(error))
+            }
+            Err(_) => {
+                permit.settle(Verdict::Fault);
+                Err(self.deadline(limit))
+            }
+        }
+    }
+
+    /// The time a call has: a probe has less, and gives up before its place is taken back.
+    pub(crate) fn limit(&self, permit: Option<&Permit<'_>>, limit: Duration) -> Duration {
+        match permit {
+            Some(permit) if permit.is_probe() => limit.min(self.probe_limit()),
+            _ => limit,
+        }
+    }
+
+    pub(crate) fn probe_limit(&self) -> Duration {
+        self.breaker.probe_timeout() * 9 / 10
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Calls `on_open` whenever the breaker opens. Only the first call has an effect.
+    pub(crate) fn on_open(&self, on_open: OnOpen) {
+        let _ = self.on_open.set(on_open);
+    }
+
+    /// Reserves the first probes for one background task. `None` if there is one already.
+    pub(crate) fn reserve_probing(&self) -> Option<Probing<'_>> {
+        let taken = self.probing.swap(true, Ordering::AcqRel);
+        (!taken).then(|| Probing(&self.probing))
+    }
+
+    pub(crate) fn probed(&self, error: Option<&(dyn std::error::Error + 'static)>) {
+        self.counters.add(Count::Probes as usize, 1);
+        self.tell(&Event::Probe { error });
+    }
+
+    pub(crate) fn closed_connection(&self, reason: &'static str) {
+        self.counters.add(Count::ClosedConnections as usize, 1);
+        self.tell(&Event::ClosedConnection { reason });
+    }
+
+    /// All there is to know about the gate and its breaker at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> GateSnapshot {
+        let count = |what: Count| self.counters.get(what as usize);
+        GateSnapshot {
+            breaker: self.breaker.snapshot(),
+            waiting: self.waiting.load(Ordering::Acquire),
+            saturated: count(Count::Saturated),
+            deadlines: count(Count::Deadlines),
+            probes: count(Count::Probes),
+            closed_connections: count(Count::ClosedConnections),
+        }
+    }
+
+    fn wait(&self) -> Result<Place<'_>, Rejected> {
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let place = Place(&self.waiting);
+        if before < self.limits.max_waiting {
+            return Ok(place);
+        }
+        drop(place);
+        self.counters.add(Count::Saturated as usize, 1);
+        Err(self.rejected(Rejected::Saturated {
+            pool: Arc::clone(self.breaker.name()),
+            waiting: self.limits.max_waiting,
+        }))
+    }
+
+    pub(crate) fn deadline<E>(&self, limit: Duration) -> GateError<E> {
+        self.counters.add(Count::Deadlines as usize, 1);
+        self.tell(&Event::Deadline { limit });
+        DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit).into()
+    }
+
+    fn rejected(&self, rejected: Rejected) -> Rejected {
+        self.tell(&Event::Rejected(&rejected));
+        let (now, due) = (self.now(), self.next_summary.load(Ordering::Acquire));
+        if now >= due {
+            self.sum_up(due, now);
+        }
+        rejected
+    }
+
+    fn sum_up(&self, due: u64, now: u64) {
+        let next = now.saturating_add(nanos(SUMMARY_INTERVAL));
+        let turn =
+            self.next_summary
+                .compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire);
+        if turn.is_err() {
+            return; // another task sums up
+        }
+        let total = self.breaker.rejections() + self.counters.get(Count::Saturated as usize);
+        let before = self.summed_up.swap(total, Ordering::AcqRel);
+        self.tell(&Event::Rejections {
+            calls: total.saturating_sub(before),
+        });
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        self.sink.event(self.breaker.name(), event);
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.breaker.clock().now())
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("breaker", &self.breaker)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A gate at one moment. The counts are since it was built.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct GateSnapshot {
+    /// Its breaker.
+    pub breaker: breaker::Snapshot,
+    /// Callers that wait for a connection now.
+    pub waiting: u32,
+    /// Calls refused because too many were waiting.
+    pub saturated: u64,
+    /// Calls that did not end in time.
+    pub deadlines: u64,
+    /// Probes made in the background.
+    pub probes: u64,
+    /// Connections that were closed instead of going back to the pool.
+    pub closed_connections: u64,
+}
+
+/// A place among those who wait.
+struct Place<'gate>(&'gate AtomicU32);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The first probes are seen to, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Probing<'gate>(&'gate AtomicBool);
+
+impl Drop for Probing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,52 @@
+//! Deadlines, and how many may wait.
+
+use std::time::Duration;
+
+use crate::breaker::{Builder, ConfigError, LONGEST, check_duration};
+
+/// Default time to wait for a connection: 2 seconds.
+pub const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Default time a statement, or a call through a [`Gate`](crate::Gate), may take: 30 seconds.
+pub const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Default of how many callers may wait for each connection of a pool: 8.
+pub const DEFAULT_WAITING_PER_CONNECTION: u32 = 8;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) query_timeout: Duration,
+    pub(crate) max_waiting: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            acquire_timeout: DEFAULT_ACQUIRE_TIMEOUT,
+            query_timeout: DEFAULT_QUERY_TIMEOUT,
+            max_waiting: u32::MAX,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn check(&self, breaker: &Builder) -> Result<(), ConfigError> {
+        check_duration("acquire_timeout", self.acquire_timeout, LONGEST)?;
+        check_duration("query_timeout", self.query_timeout, LONGEST)?;
+        if self.max_waiting == 0 {
+            let rule = "at least 1: even a caller who finds a connection idle waits for a moment";
+            return Err(ConfigError::new("max_waiting", self.max_waiting, rule));
+        }
+        match breaker.get_slow_call() {
+            Some(slow_call) if slow_call >= self.query_timeout => Err(ConfigError::new(
+                "slow_call",
+                slow_call,
+                format!(
+                    "shorter than the `query_timeout` of {:?}, or no call could live to be slow \
+                     (`slow_rate(None)` switches slow calls off)",
+                    self.query_timeout
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Finds out in the background whether an unwell backend is well again.
+//!
+//! A quiet service, taken out of rotation by its readiness check, gets no calls that could probe;
+//! and a busy one should not try out the backend on its users. So while the breaker is open, one
+//! task waits out the delay, takes all places of the first batch at once, and pings on a fresh
+//! connection. The batches that follow are left to users' calls; where none come, the task fills
+//! the free places after another delay.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::time::{sleep, timeout};
+
+use crate::breaker::{Breaker, Mode, Permit, State};
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::verdict::{Class, Verdict};
+
+/// What a prober talks to.
+pub(crate) trait Backend: Send + Sync + 'static {
+    type Connection: Send;
+    type Error: Error + Send + Sync + 'static;
+
+    /// Opens a connection of its own, outside any pool.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
+
+    /// Asks for an answer.
+    fn ping(
+        &self,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Closes the connection; bounded by the caller.
+    fn close(&self, connection: Self::Connection) -> impl Future<Output = ()> + Send;
+
+    fn classify(&self, error: &Self::Error) -> Class;
+}
+
+/// Runs until the breaker is closed, or until only users' calls can tell how the backend is.
+///
+/// Cancellation: may be dropped at any await; probes under way then give their places back.
+pub(crate) async fn recover(gate: Arc<Gate>, backend: impl Backend) {
+    while let Some(probing) = gate.reserve_probing() {
+        probe_until_closed(&gate, &backend).await;
+        drop(probing);
+        // It may have opened again just before the reservation was given back.
+        if gate.breaker().state() != State::Open {
+            return;
+        }
+    }
+}
+
+async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
+    let breaker = gate.breaker();
+    loop {
+        match breaker.state() {
+            State::Closed => return,
+            State::Open if breaker.mode() == Mode::Disabled => sleep(breaker.open_delay()).await,
+            State::Open => match breaker.rejection() {
+                Some(rejection) => {
+                    sleep(rejection.retry_after().unwrap_or(breaker.open_delay())).await;
+                }
+                None => {
+                    if !probe(gate, backend, take_places(breaker)).await {
+                        return;
+                    }
+                }
+            },
+            State::HalfOpen => {
+                sleep(breaker.open_delay()).await;
+                if breaker.state() == State::HalfOpen
+                    && !probe(gate, backend, take_places(breaker)).await
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Takes every free place of the batch, at once.
+fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
+    let mut places = Vec::new();
+    while let Ok(permit) = breaker.try_acquire() {
+        if !permit.is_probe() {
+            permit.settle(Verdict::Neutral);
+            break;
+        }
+        places.push(permit);
+    }
+    places
+}
+
+/// Answers for each place with a ping. False if the backend could be reached but would not let us
+/// in, so that a ping tells nothing.
+async fn probe(gate: &Gate, backend: &impl Backend, places: Vec<Permit<'_>>) -> bool {
+    let mut places = places.into_iter();
+    if places.len() == 0 {
+        return true;
+    }
+    let limit = gate.probe_limit();
+    let result = async {
+        let mut connection = timed(gate, backend.connect()).await?;
+        for place in places.by_ref() {
+            let pong = timed(gate, backend.ping(&mut connection)).await;
+            match &pong {
+                Ok(()) => place.settle(Verdict::Answered),
+                Err(error) => place.settle_class(class(backend, error)),
+            }
+            pong?;
+            gate.probed(None);
+        }
+        // Nobody waits for this: a connection that cannot be closed politely is dropped.
+        let _ = timeout(limit, backend.close(connection)).await;
+        Ok(())
+    }
+    .await;
+    let Err(error) = result else {
+        return true;
+    };
+    gate.probed(Some(source(&error)));
+    let class = class(backend, &error);
+    let fault = matches!(class, Class::Fault | Class::FaultAndClose | Class::Starved);
+    for place in places {
+        let verdict = if fault {
+            Verdict::Fault
+        } else {
+            Verdict::Neutral
+        };
+        place.settle(verdict);
+    }
+    fault
+}
+
+async fn timed<T, E>(
+    gate: &Gate,
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, GateError<E>> {
+    let limit = gate.probe_limit();
+    match timeout(limit, step).await {
+        Ok(result) => result.map_err(GateError::Failed),
+        Err(_) => Err(gate.deadline(limit)),
+    }
+}
+
+fn class<B: Backend>(backend: &B, error: &GateError<B::Error>) -> Class {
+    match error {
+        GateError::Failed(error) => backend.classify(error),
+        _ => Class::Fault,
+    }
+}
+
+fn source<E: Error + 'static>(error: &GateError<E>) -> &(dyn Error + 'static) {
+    match error {
+        GateError::Failed(error) => error,
+        other => other,
+    }
+}

@@ -1,0 +1,294 @@
+//! A leased connection, guarded, and how it goes back.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{Connection, Error, SqlSafeStr};
+use tokio::time::timeout;
+
+use super::driver::Driver;
+use super::shared::{Shared, in_transaction};
+use super::transaction::Transaction;
+use crate::breaker::Permit;
+use crate::error::Rejected;
+
+/// The time a connection has to prove itself when it is given back, or else to close.
+///
+/// sqlx gives it all the time in the world, and its place in the pool is lost when the server has
+/// silently gone.
+pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What has become of a connection since it was leased.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// A statement was started, and has not ended.
+    pub(super) in_flight: bool,
+    /// It must not be used again, for this reason.
+    pub(super) close: Option<&'static str>,
+}
+
+/// A database connection that is watched by its pool's breaker.
+///
+/// What [`PoolConnection`] and [`Transaction`] dereference to: `&mut *conn` is an
+/// [`Executor`](sqlx::Executor) whose statements are guarded, and coerces to `&mut DB::Connection`
+/// where the driver's own connection is asked for, whose statements are not.
+pub struct GuardedConnection<DB: Driver> {
+    /// `None` only after a method that takes `self` apart.
+    pub(super) raw: Option<sqlx::pool::PoolConnection<DB>>,
+    pub(super) health: Health,
+    pub(super) shared: Arc<Shared<DB>>,
+}
+
+impl<DB: Driver> GuardedConnection<DB> {
+    pub(super) fn new(raw: sqlx::pool::PoolConnection<DB>, shared: Arc<Shared<DB>>) -> Self {
+        Self {
+            raw: Some(raw),
+            health: Health::default(),
+            shared,
+        }
+    }
+
+    /// Asks the database for an answer, guarded like a statement.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn ping(&mut self) -> Result<(), Error> {
+        let (raw, health, shared) = self.parts();
+        let permit = admit::<DB>(shared, raw).map_err(super::error::refused)?;
+        shared.run(health, permit, None, raw.ping()).await
+    }
+
+    /// The connection, its health and its pool, borrowed side by side.
+    pub(super) fn parts(&mut self) -> (&mut DB::Connection, &mut Health, &Shared<DB>) {
+        let Self {
+            raw,
+            health,
+            shared,
+        } = self;
+        (lent_mut(raw), health, shared)
+    }
+
+    pub(super) fn into_raw(mut self) -> sqlx::pool::PoolConnection<DB> {
+        lent(self.raw.take())
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "only `into_raw` leaves none, and it consumes the guard"
+)]
+fn lent<T>(raw: Option<T>) -> T {
+    raw.expect("a lease holds its connection")
+}
+
+fn lent_mut<DB: Driver>(raw: &mut Option<sqlx::pool::PoolConnection<DB>>) -> &mut DB::Connection {
+    &mut *lent(raw.as_mut())
+}
+
+/// Admits a statement on a leased connection: always inside a transaction, whose lock is held
+/// already; otherwise by the breaker.
+pub(super) fn admit<'s, DB: Driver>(
+    shared: &'s Shared<DB>,
+    raw: &DB::Connection,
+) -> Result<Permit<'s>, Rejected> {
+    if in_transaction::<DB>(raw) {
+        return Ok(shared.gate.breaker().observe());
+    }
+    shared.gate.admit_on_lease()
+}
+
+impl<DB: Driver> Drop for GuardedConnection<DB> {
+    fn drop(&mut self) {
+        let Some(mut raw) = self.raw.take() else {
+            return;
+        };
+        let Some(runtime) = self.shared.runtime() else {
+            // Nothing can be awaited any more: dropping it closes it and frees its place.
+            drop(raw.detach());
+            return;
+        };
+        let _inside = runtime.enter();
+        let reason = match self.health {
+            Health {
+                in_flight: true, ..
+            } => Some("abandoned"),
+            Health { close, .. } => close,
+        };
+        if let Some(reason) = reason {
+            self.shared.gate.closed_connection(reason);
+            runtime.spawn(async move {
+                let _ = timeout(RELEASE_TIMEOUT, raw.close()).await;
+            });
+        } else {
+            // Dropped at the timeout, the connection is closed and its place is free.
+            let back = raw.return_to_pool();
+            runtime.spawn(async move {
+                let _ = timeout(RELEASE_TIMEOUT, back).await;
+            });
+        }
+    }
+}
+
+impl<DB: Driver> Deref for GuardedConnection<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        let raw: &sqlx::pool::PoolConnection<DB> = lent(self.raw.as_ref());
+        raw
+    }
+}
+
+impl<DB: Driver> DerefMut for GuardedConnection<DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        lent_mut(&mut self.raw)
+    }
+}
+
+impl<DB: Driver> AsRef<DB::Connection> for GuardedConnection<DB> {
+    fn as_ref(&self) -> &DB::Connection {
+        self
+    }
+}
+
+impl<DB: Driver> AsMut<DB::Connection> for GuardedConnection<DB> {
+    fn as_mut(&mut self) -> &mut DB::Connection {
+        self
+    }
+}
+
+impl<DB: Driver> fmt::Debug for GuardedConnection<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedConnection")
+            .field("pool", self.shared.gate.breaker().name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection leased from a [`Pool`](super::Pool). Dropping it gives it back.
+///
+/// It was admitted once, when it was leased. Statements on it are watched; while the breaker is
+/// open they are refused, except inside a transaction, and except `COMMIT` and `ROLLBACK`.
+/// Dropped in the middle of a statement it is closed instead of given back.
+pub struct PoolConnection<DB: Driver> {
+    guarded: GuardedConnection<DB>,
+}
+
+impl<DB: Driver> PoolConnection<DB> {
+    pub(super) fn new(guarded: GuardedConnection<DB>) -> Self {
+        Self { guarded }
+    }
+
+    /// Begins a transaction, guarded like a statement.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, Error> {
+        Transaction::on(&mut self.guarded, None).await
+    }
+
+    /// Begins a transaction with a statement of your own.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'_, DB>, Error> {
+        Transaction::on(&mut self.guarded, Some(statement.into_sql_str())).await
+    }
+
+    /// Closes the connection; the pool may open another.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    pub async fn close(self) -> Result<(), Error> {
+        self.guarded.into_raw().close().await
+    }
+
+    /// Closes the connection when it is dropped, instead of giving it back.
+    pub fn close_on_drop(&mut self) {
+        self.guarded.health.close = Some("close_on_drop");
+    }
+
+    /// Takes the connection out of the pool; the pool may open another.
+    #[must_use]
+    pub fn detach(self) -> DB::Connection {
+        self.guarded.into_raw().detach()
+    }
+
+    /// Takes the connection and its place out of the pool, for ever.
+    #[must_use]
+    pub fn leak(self) -> DB::Connection {
+        self.guarded.into_raw().leak()
+    }
+}
+
+impl<DB: Driver> Deref for PoolConnection<DB> {
+    type Target = GuardedConnection<DB>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.guarded
+    }
+}
+
+impl<DB: Driver> DerefMut for PoolConnection<DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.guarded
+    }
+}
+
+impl<DB: Driver> AsRef<DB::Connection> for PoolConnection<DB> {
+    fn as_ref(&self) -> &DB::Connection {
+        &self.guarded
+    }
+}
+
+impl<DB: Driver> AsMut<DB::Connection> for PoolConnection<DB> {
+    fn as_mut(&mut self) -> &mut DB::Connection {
+        &mut self.guarded
+    }
+}
+
+impl<DB: Driver> fmt::Debug for PoolConnection<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.guarded.fmt(f)
+    }
+}
+
+/// A connection leased through [`sqlx::Acquire`], which demands that it dereferences straight to
+/// the driver's connection: admission, acquisition and giving back are guarded, statements not.
+pub struct AcquiredConnection<DB: Driver> {
+    guarded: GuardedConnection<DB>,
+}
+
+impl<DB: Driver> AcquiredConnection<DB> {
+    pub(super) fn new(guarded: GuardedConnection<DB>) -> Self {
+        Self { guarded }
+    }
+}
+
+impl<DB: Driver> Deref for AcquiredConnection<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.guarded
+    }
+}
+
+impl<DB: Driver> DerefMut for AcquiredConnection<DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.guarded
+    }
+}
+
+impl<DB: Driver> fmt::Debug for AcquiredConnection<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.guarded.fmt(f)
+    }
+}

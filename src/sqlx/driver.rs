@@ -1,0 +1,133 @@
+//! What a driver has to say for itself, and how statements reach its connection.
+
+use std::future::Future;
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, SqlStr};
+
+use crate::verdict::Class;
+
+/// A database driver of sqlx that fusepool knows. Sealed: implemented by one file a driver.
+pub trait Driver: Database<Connection: RawExecutor<Self>> {
+    /// The class of an error, by the table in the driver's module.
+    fn classify(error: &Error) -> Class;
+
+    /// Asks the database itself for an answer.
+    #[doc(hidden)]
+    fn ask(
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), Error>> + Send + '_;
+
+    /// Server and database, for a pool that was not given a name. No user, no password.
+    #[doc(hidden)]
+    fn name(options: &<Self::Connection as Connection>::Options) -> String;
+}
+
+/// Executor methods of a driver's connection, as a trait that can be a bound.
+///
+/// `for<'c> &'c mut DB::Connection: Executor<'c>` cannot be one where `Executor` is implemented:
+/// to decide it the compiler asks for itself, without end. One blanket implementation breaks the
+/// circle.
+pub trait RawExecutor<DB: Database>: Send {
+    /// See [`Executor::execute`].
+    fn raw_execute<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
+    where
+        E: 'q + Execute<'q, DB>;
+
+    /// See [`Executor::fetch_all`].
+    fn raw_fetch_all<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>;
+
+    /// See [`Executor::fetch_optional`].
+    fn raw_fetch_optional<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>;
+
+    /// See [`Executor::fetch_many`].
+    fn raw_fetch_many<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>;
+
+    /// See [`Executor::prepare_with`].
+    fn raw_prepare_with<'e>(
+        &'e mut self,
+        sql: SqlStr,
+        parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, Error>>;
+
+    /// See `Executor::describe`.
+    fn raw_describe(&mut self, sql: SqlStr) -> BoxFuture<'_, Result<Describe<DB>, Error>>;
+}
+
+impl<DB, C> RawExecutor<DB> for C
+where
+    DB: Database<Connection = C>,
+    C: Connection<Database = DB>,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
+{
+    fn raw_execute<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.execute(query)
+    }
+
+    fn raw_fetch_all<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.fetch_all(query)
+    }
+
+    fn raw_fetch_optional<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.fetch_optional(query)
+    }
+
+    fn raw_fetch_many<'e, 'q: 'e, E>(
+        &'e mut self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.fetch_many(query)
+    }
+
+    fn raw_prepare_with<'e>(
+        &'e mut self,
+        sql: SqlStr,
+        parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, Error>> {
+        self.prepare_with(sql, parameters)
+    }
+
+    fn raw_describe(&mut self, sql: SqlStr) -> BoxFuture<'_, Result<Describe<DB>, Error>> {
+        self.describe(sql)
+    }
+}

@@ -1,0 +1,118 @@
+//! How rejections and deadlines travel as `sqlx::Error`, and what such an error tells.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use sqlx::Error;
+use sqlx::error::DatabaseError;
+
+use crate::breaker::ConfigError;
+use crate::error::{GateError, Rejected};
+use crate::verdict::Class;
+
+/// No connection could be made; nothing was sent. The source is what the operating system said.
+#[derive(Debug, thiserror::Error)]
+#[error("pool `{pool}` could not connect: {source}")]
+pub struct CouldNotConnect {
+    pool: Arc<str>,
+    source: io::Error,
+}
+
+impl CouldNotConnect {
+    /// The name of the pool.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        &self.pool
+    }
+}
+
+/// Whether a statement may have reached the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// It was never sent: safe to retry.
+    NotSent,
+    /// It may have been sent, and its outcome is unknown.
+    Unknown,
+    /// The database answered.
+    Answered,
+}
+
+/// Whether the statement that failed with `error` may have reached the database.
+///
+/// ```
+/// use fusepool::sqlx::{Delivery, delivery};
+///
+/// assert_eq!(delivery(&sqlx::Error::PoolTimedOut), Delivery::NotSent);
+/// assert_eq!(delivery(&sqlx::Error::WorkerCrashed), Delivery::Unknown);
+/// assert_eq!(delivery(&sqlx::Error::RowNotFound), Delivery::Answered);
+/// ```
+#[must_use]
+pub fn delivery(error: &Error) -> Delivery {
+    match error {
+        Error::Configuration(_)
+        | Error::InvalidArgument(_)
+        | Error::Tls(_)
+        | Error::Encode(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::InvalidSavePointStatement => Delivery::NotSent,
+        Error::Io(error) => {
+            let inner = error.get_ref();
+            let not_sent =
+                inner.is_some_and(|error| error.is::<Rejected>() || error.is::<CouldNotConnect>());
+            if not_sent {
+                Delivery::NotSent
+            } else {
+                Delivery::Unknown
+            }
+        }
+        Error::Protocol(_) | Error::WorkerCrashed | Error::BeginFailed => Delivery::Unknown,
+        _ => Delivery::Answered,
+    }
+}
+
+/// What all drivers have in common; `database` classifies what a server answered.
+pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {
+    match error {
+        Error::Database(error) => database(&**error),
+        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Fault,
+        Error::PoolTimedOut => Class::Starved,
+        Error::PoolClosed | Error::Configuration(_) => Class::Neutral,
+        _ => Class::Answered,
+    }
+}
+
+/// The error of a caller who got no connection.
+pub(super) fn of_acquire(pool: &Arc<str>, error: GateError<Error>) -> Error {
+    match error {
+        GateError::Rejected(rejected) => refused(rejected),
+        // What sqlx says when a pool has nothing to give in time.
+        GateError::Deadline(_) => Error::PoolTimedOut,
+        GateError::Failed(Error::Io(source)) => Error::Io(io::Error::new(
+            source.kind(),
+            CouldNotConnect {
+                pool: Arc::clone(pool),
+                source,
+            },
+        )),
+        GateError::Failed(error) => error,
+    }
+}
+
+/// The error of a caller whose statement failed.
+pub(super) fn of_statement(error: GateError<Error>) -> Error {
+    match error {
+        GateError::Rejected(rejected) => refused(rejected),
+        GateError::Deadline(deadline) => Error::Io(io::Error::new(ErrorKind::TimedOut, deadline)),
+        GateError::Failed(error) => error,
+    }
+}
+
+pub(super) fn refused(rejected: Rejected) -> Error {
+    Error::Io(io::Error::new(ErrorKind::ConnectionRefused, rejected))
+}
+
+pub(super) fn misconfigured(error: ConfigError) -> Error {
+    Error::Configuration(Box::new(error))
+}

@@ -1,0 +1,346 @@
+//! `sqlx::Executor`: how queries reach a guarded pool or connection.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use async_stream::try_stream;
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use futures_util::TryStreamExt;
+use sqlx::{Describe, Either, Error, Execute, Executor, SqlStr};
+
+use super::connection::{GuardedConnection, admit};
+use super::driver::{Driver, RawExecutor};
+use super::error;
+use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
+use super::pool::Pool;
+
+/// A pool or a connection whose statements have a deadline of their own; see
+/// [`Pool::within`] and [`GuardedConnection::within`].
+pub struct Within<'c, DB: Driver> {
+    target: Target<'c, DB>,
+    /// `None`: the pool's.
+    limit: Option<Duration>,
+}
+
+enum Target<'c, DB: Driver> {
+    Pool(Pool<DB>),
+    Lease(&'c mut GuardedConnection<DB>),
+}
+
+impl<DB: Driver> Pool<DB> {
+    /// This pool, with another deadline for the one statement that is run on it.
+    ///
+    /// ```
+    /// # async fn report(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// sqlx::query("REFRESH MATERIALIZED VIEW sales")
+    ///     .execute(pool.within(Duration::from_secs(300)))
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Within<'static, DB> {
+        Within {
+            target: Target::Pool(self.clone()),
+            limit: Some(limit),
+        }
+    }
+
+    fn guarded(&self) -> Within<'static, DB> {
+        Within {
+            target: Target::Pool(self.clone()),
+            limit: None,
+        }
+    }
+}
+
+impl<DB: Driver> GuardedConnection<DB> {
+    /// This connection, with another deadline for the one statement that is run on it. See
+    /// [`Pool::within`].
+    pub fn within(&mut self, limit: Duration) -> Within<'_, DB> {
+        Within {
+            target: Target::Lease(self),
+            limit: Some(limit),
+        }
+    }
+
+    fn guarded(&mut self) -> Within<'_, DB> {
+        Within {
+            target: Target::Lease(self),
+            limit: None,
+        }
+    }
+}
+
+impl<DB: Driver> Within<'_, DB> {
+    async fn run<O: Operation<DB>>(self, operation: O) -> Result<O::Output, Error> {
+        let limit = self.limit;
+        match self.target {
+            Target::Pool(pool) => {
+                let (mut lease, probe) = pool.lease().await?;
+                let permit = probe.unwrap_or_else(|| pool.gate().breaker().observe());
+                let (raw, health, shared) = lease.parts();
+                shared
+                    .run(health, permit, limit, operation.start(raw))
+                    .await
+            }
+            Target::Lease(lease) => {
+                let (raw, health, shared) = lease.parts();
+                let rejected = match admit::<DB>(shared, raw) {
+                    Ok(permit) => {
+                        return shared
+                            .run(health, permit, limit, operation.start(raw))
+                            .await;
+                    }
+                    Err(rejected) => rejected,
+                };
+                let (sql, operation) = operation.into_plain();
+                if !ends_transaction(sql.as_str()) {
+                    return Err(error::refused(rejected));
+                }
+                let permit = shared.gate.breaker().observe();
+                shared
+                    .run(health, permit, limit, operation.start(raw))
+                    .await
+            }
+        }
+    }
+
+    /// The rows as they come. The deadline is for each wait for the database, not for the time the
+    /// caller takes with a row, and so is the verdict: the first row or the end is an answer. A
+    /// stream that is dropped before that is an abandoned call.
+    fn stream<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
+    where
+        Self: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        let limit = self.limit;
+        match self.target {
+            Target::Pool(pool) => Box::pin(try_stream! {
+                let (mut lease, probe) = pool.lease().await?;
+                let permit = probe.unwrap_or_else(|| pool.gate().breaker().observe());
+                let (raw, health, shared) = lease.parts();
+                let mut rows = raw.raw_fetch_many(query);
+                let mut row = shared.run(health, permit, limit, rows.try_next()).await?;
+                while let Some(next) = row {
+                    yield next;
+                    row = shared.follow(health, limit, rows.try_next()).await?;
+                }
+            }),
+            Target::Lease(lease) => Box::pin(try_stream! {
+                let (raw, health, shared) = lease.parts();
+                let (permit, mut rows) = match admit::<DB>(shared, raw) {
+                    Ok(permit) => (permit, raw.raw_fetch_many(query)),
+                    Err(rejected) => {
+                        let sql = query.sql();
+                        if !ends_transaction(sql.as_str()) {
+                            Err(error::refused(rejected))?;
+                        }
+                        (shared.gate.breaker().observe(), raw.raw_fetch_many(sql))
+                    }
+                };
+                let mut row = shared.run(health, permit, limit, rows.try_next()).await?;
+                while let Some(next) = row {
+                    yield next;
+                    row = shared.follow(health, limit, rows.try_next()).await?;
+                }
+            }),
+        }
+    }
+}
+
+type Rows<'e, DB> = BoxStream<
+    'e,
+    Result<Either<<DB as sqlx::Database>::QueryResult, <DB as sqlx::Database>::Row>, Error>,
+>;
+
+/// `COMMIT` and `ROLLBACK` by hand: they pass, because they free what is locked.
+fn ends_transaction(sql: &str) -> bool {
+    let word = sql
+        .trim_start()
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next();
+    let ends = ["commit", "rollback", "end", "abort"];
+    word.is_some_and(|word| ends.iter().any(|end| word.eq_ignore_ascii_case(end)))
+}
+
+impl<'c, DB: Driver> Executor<'c> for Within<'c, DB> {
+    type Database = DB;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        Box::pin(self.run(ExecuteOne(query, PhantomData)))
+    }
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        self.stream(query)
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        Box::pin(self.run(FetchAll(query, PhantomData)))
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        Box::pin(self.run(FetchOptional(query, PhantomData)))
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, Error>>
+    where
+        'c: 'e,
+    {
+        Box::pin(self.run(Prepare(sql, parameters)))
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
+    where
+        'c: 'e,
+    {
+        Box::pin(self.run(DescribeOne(sql)))
+    }
+}
+
+// The two that users name hand everything to the one above. The lifetime of `&Pool` is not tied to
+// the executor's, just as sqlx's is not.
+impl<'p, DB: Driver> Executor<'p> for &'_ Pool<DB> {
+    type Database = DB;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().execute(query)
+    }
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().fetch_many(query)
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().fetch_all(query)
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().fetch_optional(query)
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, Error>>
+    where
+        'p: 'e,
+    {
+        self.guarded().prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>> {
+        self.guarded().describe(sql)
+    }
+}
+
+impl<'c, DB: Driver> Executor<'c> for &'c mut GuardedConnection<DB> {
+    type Database = DB;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().execute(query)
+    }
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().fetch_many(query)
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().fetch_all(query)
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        self.guarded().fetch_optional(query)
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, Error>>
+    where
+        'c: 'e,
+    {
+        self.guarded().prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
+    where
+        'c: 'e,
+    {
+        self.guarded().describe(sql)
+    }
+}
+
+impl<DB: Driver> fmt::Debug for Within<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Within");
+        match &self.target {
+            Target::Pool(pool) => debug.field("pool", pool),
+            Target::Lease(lease) => debug.field("connection", lease),
+        };
+        debug.field("limit", &self.limit).finish()
+    }
+}

@@ -1,0 +1,53 @@
+//! MySQL and MariaDB.
+//!
+//! | [`Class`] | error number ([MySQL](https://dev.mysql.com/doc/mysql-errors/8.4/en/), [MariaDB](https://mariadb.com/docs/server/reference/error-codes)) |
+//! |---|---|
+//! | `Fault` | 1040 1047 1053 1129 1158 1159 1160 1161 1927 2006 2013 4031 |
+//! | `FaultAndClose` | 1290 1836 (the server is read-only) |
+//! | `Slow` | 3024, MariaDB 1969 (maximum statement time) |
+//! | `Neutral` | 1317 1205 1213 1044 1045 |
+//! | `Answered` | all others |
+
+use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
+use sqlx::{Connection, Error};
+
+use super::driver::Driver;
+use super::error;
+use crate::verdict::Class;
+
+/// A guarded MySQL or MariaDB pool.
+pub type MySqlPool = super::Pool<MySql>;
+/// Configures a guarded MySQL or MariaDB pool.
+pub type MySqlPoolOptions = super::PoolOptions<MySql>;
+/// A guarded MySQL or MariaDB transaction.
+pub type MySqlTransaction<'c> = super::Transaction<'c, MySql>;
+
+impl Driver for MySql {
+    fn classify(error: &Error) -> Class {
+        error::classify(error, |error| {
+            match error.try_downcast_ref::<MySqlDatabaseError>() {
+                Some(error) => number(error.number()),
+                None => Class::Answered,
+            }
+        })
+    }
+
+    async fn ask(connection: &mut MySqlConnection) -> Result<(), Error> {
+        connection.ping().await
+    }
+
+    fn name(options: &MySqlConnectOptions) -> String {
+        let database = options.get_database().unwrap_or_default();
+        format!("{}:{}/{database}", options.get_host(), options.get_port())
+    }
+}
+
+fn number(number: u16) -> Class {
+    match number {
+        1040 | 1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Fault,
+        1290 | 1836 => Class::FaultAndClose,
+        1969 | 3024 => Class::Slow,
+        1044 | 1045 | 1205 | 1213 | 1317 => Class::Neutral,
+        _ => Class::Answered,
+    }
+}

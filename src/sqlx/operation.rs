@@ -1,0 +1,129 @@
+//! A statement that has not met its connection yet.
+
+use std::marker::PhantomData;
+
+use futures_core::future::BoxFuture;
+use sqlx::{Describe, Error, Execute, SqlStr};
+
+use super::driver::{Driver, RawExecutor};
+
+/// One of the ways to run a statement, so that what guards it is written once.
+pub(super) trait Operation<DB: Driver>: Send {
+    type Output: Send;
+    /// The same without arguments.
+    type Plain: Operation<DB, Output = Self::Output>;
+
+    fn start<'e>(
+        self,
+        connection: &'e mut DB::Connection,
+    ) -> BoxFuture<'e, Result<Self::Output, Error>>
+    where
+        Self: 'e;
+
+    /// Its text, and what is left of it: sqlx gives a query's text away only for the query.
+    fn into_plain(self) -> (SqlStr, Self::Plain);
+}
+
+pub(super) struct ExecuteOne<'q, E>(pub(super) E, pub(super) PhantomData<&'q ()>);
+pub(super) struct FetchAll<'q, E>(pub(super) E, pub(super) PhantomData<&'q ()>);
+pub(super) struct FetchOptional<'q, E>(pub(super) E, pub(super) PhantomData<&'q ()>);
+pub(super) struct Prepare<'p, T>(pub(super) SqlStr, pub(super) &'p [T]);
+pub(super) struct DescribeOne(pub(super) SqlStr);
+
+impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for ExecuteOne<'q, E> {
+    type Output = DB::QueryResult;
+    type Plain = ExecuteOne<'static, SqlStr>;
+
+    fn start<'e>(
+        self,
+        connection: &'e mut DB::Connection,
+    ) -> BoxFuture<'e, Result<Self::Output, Error>>
+    where
+        Self: 'e,
+    {
+        connection.raw_execute(self.0)
+    }
+
+    fn into_plain(self) -> (SqlStr, Self::Plain) {
+        let sql = self.0.sql();
+        (sql.clone(), ExecuteOne(sql, PhantomData))
+    }
+}
+
+impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for FetchAll<'q, E> {
+    type Output = Vec<DB::Row>;
+    type Plain = FetchAll<'static, SqlStr>;
+
+    fn start<'e>(
+        self,
+        connection: &'e mut DB::Connection,
+    ) -> BoxFuture<'e, Result<Self::Output, Error>>
+    where
+        Self: 'e,
+    {
+        connection.raw_fetch_all(self.0)
+    }
+
+    fn into_plain(self) -> (SqlStr, Self::Plain) {
+        let sql = self.0.sql();
+        (sql.clone(), FetchAll(sql, PhantomData))
+    }
+}
+
+impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for FetchOptional<'q, E> {
+    type Output = Option<DB::Row>;
+    type Plain = FetchOptional<'static, SqlStr>;
+
+    fn start<'e>(
+        self,
+        connection: &'e mut DB::Connection,
+    ) -> BoxFuture<'e, Result<Self::Output, Error>>
+    where
+        Self: 'e,
+    {
+        connection.raw_fetch_optional(self.0)
+    }
+
+    fn into_plain(self) -> (SqlStr, Self::Plain) {
+        let sql = self.0.sql();
+        (sql.clone(), FetchOptional(sql, PhantomData))
+    }
+}
+
+impl<DB: Driver> Operation<DB> for Prepare<'_, DB::TypeInfo> {
+    type Output = DB::Statement;
+    type Plain = Self;
+
+    fn start<'e>(
+        self,
+        connection: &'e mut DB::Connection,
+    ) -> BoxFuture<'e, Result<Self::Output, Error>>
+    where
+        Self: 'e,
+    {
+        connection.raw_prepare_with(self.0, self.1)
+    }
+
+    fn into_plain(self) -> (SqlStr, Self) {
+        (self.0.clone(), self)
+    }
+}
+
+impl<DB: Driver> Operation<DB> for DescribeOne {
+    type Output = Describe<DB>;
+    type Plain = Self;
+
+    fn start<'e>(
+        self,
+        connection: &'e mut DB::Connection,
+    ) -> BoxFuture<'e, Result<Self::Output, Error>>
+    where
+        Self: 'e,
+    {
+        connection.raw_describe(self.0)
+    }
+
+    fn into_plain(self) -> (SqlStr, Self) {
+        (self.0.clone(), self)
+    }
+}

@@ -1,0 +1,479 @@
+//! How a guarded pool is configured: sqlx's options, and ours.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use log::LevelFilter;
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::{Connection, Error};
+use tokio::time::timeout;
+
+use super::driver::Driver;
+use super::error;
+use super::pool::Pool;
+use super::shared::Shared;
+use crate::breaker::{Breaker, Builder, ConfigError};
+use crate::gate::Gate;
+use crate::limits::{
+    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION, Limits,
+};
+use crate::telemetry::{Sink, TracingSink};
+use crate::verdict::{Class, Classify};
+
+/// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
+pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
+
+/// sqlx's own default, by which one tells that a user has not set it.
+const SQLX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much later than ours the inner pool's deadline is.
+const MARGIN: Duration = Duration::from_secs(1);
+
+type Options<DB> = <<DB as sqlx::Database>::Connection as Connection>::Options;
+type BeforeAcquire<DB> = dyn Fn(
+        &mut <DB as sqlx::Database>::Connection,
+        PoolConnectionMetadata,
+    ) -> BoxFuture<'_, Result<bool, Error>>
+    + Send
+    + Sync;
+
+/// Configures a guarded [`Pool`]. Setters that sqlx has too mean what they mean there, except
+/// where noted; nothing of ours is checked before the pool is built.
+pub struct PoolOptions<DB: Driver> {
+    /// Everything that sqlx itself looks after.
+    raw: sqlx::pool::PoolOptions<DB>,
+    before_acquire: Option<Arc<BeforeAcquire<DB>>>,
+    breaker: Builder,
+    acquire_timeout: Duration,
+    query_timeout: Duration,
+    max_waiting: Option<u32>,
+    /// `None`: connections are never tested.
+    alive_bypass: Option<Duration>,
+    active_probing: bool,
+    classify: Option<Arc<dyn Classify<Error>>>,
+    sink: Arc<dyn Sink>,
+}
+
+impl<DB: Driver> PoolOptions<DB> {
+    /// sqlx's defaults, and ours.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            raw: sqlx::pool::PoolOptions::new(),
+            before_acquire: None,
+            breaker: Breaker::builder(),
+            acquire_timeout: DEFAULT_ACQUIRE_TIMEOUT,
+            query_timeout: DEFAULT_QUERY_TIMEOUT,
+            max_waiting: None,
+            alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
+            active_probing: true,
+            classify: None,
+            sink: Arc::new(TracingSink),
+        }
+    }
+
+    /// The rules of the breaker. Default: [`Breaker::builder`], with a ramp up to the size of the
+    /// pool, and named after server and database.
+    #[must_use]
+    pub fn breaker(mut self, breaker: Builder) -> Self {
+        self.breaker = breaker;
+        self
+    }
+
+    /// How long a statement may take; its connection is then closed.
+    /// Default: [`DEFAULT_QUERY_TIMEOUT`]. For one statement: [`Pool::within`].
+    #[must_use]
+    pub fn query_timeout(mut self, timeout: Duration) -> Self {
+        self.query_timeout = timeout;
+        self
+    }
+
+    /// How many callers may wait for a connection; the next is refused at once.
+    /// Default: [`DEFAULT_WAITING_PER_CONNECTION`] × `max_connections`.
+    #[must_use]
+    pub fn max_waiting(mut self, callers: u32) -> Self {
+        self.max_waiting = Some(callers);
+        self
+    }
+
+    /// A connection that was in use less than this long ago is not tested before it is used.
+    /// Default: [`DEFAULT_ALIVE_BYPASS`].
+    #[must_use]
+    pub fn alive_bypass(mut self, idle: Duration) -> Self {
+        self.alive_bypass = Some(idle);
+        self
+    }
+
+    /// Whether a background task probes the database while the breaker is open, so that users'
+    /// calls need not. Default: `true`. The task ends with the pool.
+    #[must_use]
+    pub fn active_probing(mut self, on: bool) -> Self {
+        self.active_probing = on;
+        self
+    }
+
+    /// What errors mean. Default: the table of the driver's module.
+    ///
+    /// ```
+    /// use fusepool::Class;
+    /// use fusepool::sqlx::{Driver, PgPoolOptions};
+    ///
+    /// // Here, a lock that is not to be had in time means that the database is overloaded.
+    /// let options = PgPoolOptions::new().classify(|error: &sqlx::Error| {
+    ///     match error.as_database_error().and_then(|error| error.code()).as_deref() {
+    ///         Some("55P03") => Class::Fault,
+    ///         _ => <sqlx::Postgres as Driver>::classify(error),
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn classify(mut self, classify: impl Classify<Error>) -> Self {
+        self.classify = Some(Arc::new(classify));
+        self
+    }
+
+    /// Who takes the pool's events. Default: [`TracingSink`].
+    #[must_use]
+    pub fn sink(mut self, sink: impl Sink) -> Self {
+        self.sink = Arc::new(sink);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.raw = self.raw.max_connections(max);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn get_max_connections(&self) -> u32 {
+        self.raw.get_max_connections()
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn min_connections(mut self, min: u32) -> Self {
+        self.raw = self.raw.min_connections(min);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn get_min_connections(&self) -> u32 {
+        self.raw.get_min_connections()
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn acquire_time_level(mut self, level: LevelFilter) -> Self {
+        self.raw = self.raw.acquire_time_level(level);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn acquire_slow_level(mut self, level: LevelFilter) -> Self {
+        self.raw = self.raw.acquire_slow_level(level);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn acquire_slow_threshold(mut self, threshold: Duration) -> Self {
+        self.raw = self.raw.acquire_slow_threshold(threshold);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn get_acquire_slow_threshold(&self) -> Duration {
+        self.raw.get_acquire_slow_threshold()
+    }
+
+    /// How long a caller waits for a connection. Default: [`DEFAULT_ACQUIRE_TIMEOUT`], where sqlx
+    /// has 30 s.
+    #[must_use]
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.acquire_timeout = timeout;
+        self
+    }
+
+    /// See [`acquire_timeout`](Self::acquire_timeout).
+    #[must_use]
+    pub fn get_acquire_timeout(&self) -> Duration {
+        self.acquire_timeout
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.raw = self.raw.max_lifetime(lifetime);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn get_max_lifetime(&self) -> Option<Duration> {
+        self.raw.get_max_lifetime()
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.raw = self.raw.idle_timeout(timeout);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn get_idle_timeout(&self) -> Option<Duration> {
+        self.raw.get_idle_timeout()
+    }
+
+    /// Tests a connection before each use (`true`), or never (`false`). Default: after
+    /// [`alive_bypass`](Self::alive_bypass) only, where sqlx tests before each use.
+    #[must_use]
+    pub fn test_before_acquire(mut self, test: bool) -> Self {
+        self.alive_bypass = test.then_some(Duration::ZERO);
+        self
+    }
+
+    /// Whether connections are tested at all.
+    #[must_use]
+    pub fn get_test_before_acquire(&self) -> bool {
+        self.alive_bypass.is_some()
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn after_connect<F>(mut self, callback: F) -> Self
+    where
+        for<'c> F: Fn(&'c mut DB::Connection, PoolConnectionMetadata) -> BoxFuture<'c, Result<(), Error>>
+            + 'static
+            + Send
+            + Sync,
+    {
+        self.raw = self.raw.after_connect(callback);
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn before_acquire<F>(mut self, callback: F) -> Self
+    where
+        for<'c> F: Fn(&'c mut DB::Connection, PoolConnectionMetadata) -> BoxFuture<'c, Result<bool, Error>>
+            + 'static
+            + Send
+            + Sync,
+    {
+        self.before_acquire = Some(Arc::new(callback));
+        self
+    }
+
+    /// See sqlx.
+    #[must_use]
+    pub fn after_release<F>(mut self, callback: F) -> Self
+    where
+        for<'c> F: Fn(&'c mut DB::Connection, PoolConnectionMetadata) -> BoxFuture<'c, Result<bool, Error>>
+            + 'static
+            + Send
+            + Sync,
+    {
+        self.raw = self.raw.after_release(callback);
+        self
+    }
+
+    /// Builds the pool, and opens one connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] for a URL that cannot be parsed, or with a [`ConfigError`]; else as
+    /// [`Pool::acquire`].
+    pub async fn connect(self, url: &str) -> Result<Pool<DB>, Error> {
+        self.connect_with(url.parse()?).await
+    }
+
+    /// Builds the pool, and opens one connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] with a [`ConfigError`]; else as [`Pool::acquire`].
+    pub async fn connect_with(self, options: Options<DB>) -> Result<Pool<DB>, Error> {
+        let pool = self.build(options).map_err(error::misconfigured)?;
+        drop(pool.acquire().await?);
+        Ok(pool)
+    }
+
+    /// Builds the pool; it connects when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] for a URL that cannot be parsed, or with a [`ConfigError`].
+    pub fn connect_lazy(self, url: &str) -> Result<Pool<DB>, Error> {
+        self.build(url.parse()?).map_err(error::misconfigured)
+    }
+
+    /// Builds the pool; it connects when it is first used.
+    ///
+    /// sqlx's signature leaves no way to return a [`ConfigError`]: on a pool that was misconfigured
+    /// every call fails with it, as [`Error::Configuration`]. [`build`](Self::build) returns it.
+    #[must_use]
+    pub fn connect_lazy_with(self, options: Options<DB>) -> Pool<DB> {
+        match self.clone().build(options.clone()) {
+            Ok(pool) => pool,
+            Err(config) => Self::misconfigured(
+                self,
+                sqlx::pool::PoolOptions::new().connect_lazy_with(options),
+                config,
+            ),
+        }
+    }
+
+    /// [`connect_lazy_with`](Self::connect_lazy_with) that returns what is misconfigured.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
+        if self.get_max_connections() == 0 {
+            return Err(ConfigError::new("max_connections", 0, "at least 1"));
+        }
+        let gate = self.gate(DB::name(&options))?;
+        let raw = self.raw_options().connect_lazy_with(options);
+        Ok(Pool::new(Shared::new(raw, gate, self, None)))
+    }
+
+    /// Guards an existing pool with these settings. Of sqlx's own options, those of `pool` count,
+    /// not these; its `acquire_timeout` too, if it is the shorter one.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    pub fn guard(mut self, pool: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
+        self.raw = pool.options().clone();
+        self.acquire_timeout = self
+            .acquire_timeout
+            .min(pool.options().get_acquire_timeout());
+        let gate = self.gate(DB::name(&pool.connect_options()))?;
+        Ok(Pool::new(Shared::new(pool, gate, self, None)))
+    }
+
+    /// Guards an existing pool with default settings, and its own `acquire_timeout` if it has one.
+    pub(super) fn guard_as_it_is(pool: sqlx::Pool<DB>) -> Pool<DB> {
+        let mut options = Self::new();
+        let acquire_timeout = pool.options().get_acquire_timeout();
+        if acquire_timeout != SQLX_ACQUIRE_TIMEOUT {
+            options.acquire_timeout = acquire_timeout;
+        }
+        match options.clone().guard(pool.clone()) {
+            Ok(guarded) => guarded,
+            Err(config) => Self::misconfigured(options, pool, config),
+        }
+    }
+
+    /// A pool that answers every call with `config`.
+    fn misconfigured(options: Self, raw: sqlx::Pool<DB>, config: ConfigError) -> Pool<DB> {
+        Pool::new(Shared::new(
+            raw,
+            Gate::with_defaults(),
+            options,
+            Some(config),
+        ))
+    }
+
+    fn gate(&self, name: String) -> Result<Gate, ConfigError> {
+        let size = self.get_max_connections();
+        let limits = Limits {
+            acquire_timeout: self.acquire_timeout,
+            query_timeout: self.query_timeout,
+            max_waiting: self
+                .max_waiting
+                .unwrap_or(size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+        };
+        let breaker = self.breaker.clone().name_if_unset(name);
+        Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
+    }
+
+    /// The inner pool's options: its deadline behind ours, and its test before each use replaced
+    /// by one that spares connections that were just in use.
+    fn raw_options(&self) -> sqlx::pool::PoolOptions<DB> {
+        let raw = self
+            .raw
+            .clone()
+            .acquire_timeout(self.acquire_timeout.saturating_add(MARGIN))
+            .test_before_acquire(false);
+        let (bypass, hook) = (self.alive_bypass, self.before_acquire.clone());
+        if bypass.is_none() && hook.is_none() {
+            return raw;
+        }
+        // Half of the caller's time, so that there is some left to connect anew.
+        let limit = self.acquire_timeout / 2;
+        raw.before_acquire(move |connection, metadata| {
+            let hook = hook.clone();
+            Box::pin(async move {
+                if bypass.is_some_and(|bypass| metadata.idle_for >= bypass) {
+                    match timeout(limit, connection.ping()).await {
+                        Ok(pong) => pong?,
+                        Err(_) => return Err(Error::PoolTimedOut),
+                    }
+                }
+                match hook {
+                    Some(hook) => hook(connection, metadata).await,
+                    None => Ok(true),
+                }
+            })
+        })
+    }
+
+    pub(super) fn classifier(&self) -> Arc<dyn Classify<Error>> {
+        match &self.classify {
+            Some(classify) => Arc::clone(classify),
+            None => Arc::new(|error: &Error| -> Class { DB::classify(error) }),
+        }
+    }
+
+    pub(super) fn probes_in_background(&self) -> bool {
+        self.active_probing
+    }
+}
+
+impl<DB: Driver> Default for PoolOptions<DB> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// By hand, because a derive would ask for `DB: Clone`.
+impl<DB: Driver> Clone for PoolOptions<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            raw: self.raw.clone(),
+            before_acquire: self.before_acquire.clone(),
+            breaker: self.breaker.clone(),
+            acquire_timeout: self.acquire_timeout,
+            query_timeout: self.query_timeout,
+            max_waiting: self.max_waiting,
+            alive_bypass: self.alive_bypass,
+            active_probing: self.active_probing,
+            classify: self.classify.clone(),
+            sink: Arc::clone(&self.sink),
+        }
+    }
+}
+
+impl<DB: Driver> fmt::Debug for PoolOptions<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolOptions")
+            .field("raw", &self.raw)
+            .field("breaker", &self.breaker)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .field("query_timeout", &self.query_timeout)
+            .field("max_waiting", &self.max_waiting)
+            .field("alive_bypass", &self.alive_bypass)
+            .field("active_probing", &self.active_probing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,322 @@
+//! The guarded pool.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use sqlx::pool::CloseEvent;
+use sqlx::{Connection, Error, SqlSafeStr, SqlStr};
+
+use super::connection::{GuardedConnection, PoolConnection};
+use super::driver::Driver;
+use super::error;
+use super::options::PoolOptions;
+use super::shared::Shared;
+use super::snapshot::PoolSnapshot;
+use super::transaction::Transaction;
+use crate::breaker::Permit;
+use crate::gate::Gate;
+
+type Options<DB> = <<DB as sqlx::Database>::Connection as Connection>::Options;
+
+/// A connection pool behind a circuit breaker, used like `sqlx::Pool`. Clones share one pool.
+///
+/// While the database is unwell, calls are refused at once with an error in which
+/// [`rejection`](crate::rejection) finds why, and when to retry.
+pub struct Pool<DB: Driver> {
+    shared: Arc<Shared<DB>>,
+}
+
+impl<DB: Driver> Pool<DB> {
+    pub(super) fn new(shared: Arc<Shared<DB>>) -> Self {
+        Self { shared }
+    }
+
+    /// Connects with default options, and opens one connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] for a URL that cannot be parsed; the driver's, if the database
+    /// refuses; [`Error::PoolTimedOut`], if there was no connection in time.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        PoolOptions::new().connect(url).await
+    }
+
+    /// Connects with default pool options, and opens one connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(options: Options<DB>) -> Result<Self, Error> {
+        PoolOptions::new().connect_with(options).await
+    }
+
+    /// A pool with default options that connects when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] for a URL that cannot be parsed.
+    pub fn connect_lazy(url: &str) -> Result<Self, Error> {
+        PoolOptions::new().connect_lazy(url)
+    }
+
+    /// A pool with default pool options that connects when it is first used.
+    #[must_use]
+    pub fn connect_lazy_with(options: Options<DB>) -> Self {
+        PoolOptions::new().connect_lazy_with(options)
+    }
+
+    /// Leases a connection.
+    ///
+    /// # Errors
+    ///
+    /// A rejection as [`Error::Io`]; [`Error::PoolTimedOut`], if there was none in time;
+    /// [`Error::PoolClosed`]; [`Error::Io`] with [`CouldNotConnect`](super::CouldNotConnect);
+    /// whatever else the driver meets when it connects.
+    pub fn acquire(&self) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + 'static {
+        let pool = self.clone();
+        async move { Ok(PoolConnection::new(pool.lease_ready().await?)) }
+    }
+
+    /// Leases a connection that is idle, if there is one and the breaker is closed. As with sqlx,
+    /// it is not tested, and `before_acquire` is not called.
+    #[must_use]
+    pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
+        self.try_lease().map(PoolConnection::new)
+    }
+
+    /// Leases a connection and begins a transaction on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and as a statement's.
+    pub async fn begin(&self) -> Result<Transaction<'static, DB>, Error> {
+        self.begin_on_lease(None).await
+    }
+
+    /// Begins a transaction on a connection that is idle, if there is one and the breaker is
+    /// closed.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn try_begin(&self) -> Result<Option<Transaction<'static, DB>>, Error> {
+        self.try_begin_on_lease(None).await
+    }
+
+    /// Leases a connection and begins a transaction on it with a statement of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin).
+    pub async fn begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'static, DB>, Error> {
+        self.begin_on_lease(Some(statement.into_sql_str())).await
+    }
+
+    /// [`try_begin`](Self::try_begin) with a statement of your own.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn try_begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Option<Transaction<'static, DB>>, Error> {
+        self.try_begin_on_lease(Some(statement.into_sql_str()))
+            .await
+    }
+
+    /// Closes the pool: wakes those who wait for a connection with [`Error::PoolClosed`], stops
+    /// probing, waits until all leases are back, and closes all connections.
+    pub fn close(&self) -> impl Future<Output = ()> + '_ {
+        self.shared.stop_background();
+        self.shared.raw.close()
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.raw.is_closed()
+    }
+
+    /// A future that ends when the pool is closed.
+    #[must_use]
+    pub fn close_event(&self) -> CloseEvent {
+        self.shared.raw.close_event()
+    }
+
+    /// How many connections there are, leased ones included.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.shared.raw.size()
+    }
+
+    /// How many connections are idle.
+    #[must_use]
+    pub fn num_idle(&self) -> usize {
+        self.shared.raw.num_idle()
+    }
+
+    /// What new connections are opened with.
+    #[must_use]
+    pub fn connect_options(&self) -> Arc<Options<DB>> {
+        self.shared.raw.connect_options()
+    }
+
+    /// Changes what new connections are opened with.
+    pub fn set_connect_options(&self, options: Options<DB>) {
+        self.shared.raw.set_connect_options(options);
+    }
+
+    /// The options the pool was built with.
+    #[must_use]
+    pub fn options(&self) -> &PoolOptions<DB> {
+        &self.shared.options
+    }
+
+    /// The sqlx pool inside. What is done with it directly is neither guarded nor seen.
+    #[must_use]
+    pub fn inner(&self) -> &sqlx::Pool<DB> {
+        &self.shared.raw
+    }
+
+    /// The gate of this pool, with its breaker.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.shared.gate
+    }
+
+    /// All there is to know about the pool at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> PoolSnapshot {
+        PoolSnapshot {
+            gate: self.shared.gate.snapshot(),
+            size: self.size(),
+            idle: self.num_idle(),
+            max_connections: self.shared.options.get_max_connections(),
+        }
+    }
+
+    /// A connection for one statement, which is then the probe if there is a permit.
+    pub(super) async fn lease(&self) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), Error> {
+        let shared = &self.shared;
+        if let Some(error) = &shared.misconfigured {
+            return Err(error::misconfigured(error.clone()));
+        }
+        shared.remember_runtime();
+        let probe = shared.gate.admit().map_err(error::refused)?;
+        let classify = |error: &Error| shared.classify.classify(error);
+        let (raw, probe) = shared
+            .gate
+            .acquire(probe, classify, shared.raw.acquire())
+            .await
+            .map_err(|error| error::of_acquire(shared.gate.breaker().name(), error))?;
+        Ok((GuardedConnection::new(raw, Arc::clone(shared)), probe))
+    }
+
+    /// A connection for whatever the caller will do with it. That may take its time, so a probe is
+    /// settled by a ping first.
+    pub(super) async fn lease_ready(&self) -> Result<GuardedConnection<DB>, Error> {
+        let (mut lease, probe) = self.lease().await?;
+        if let Some(probe) = probe {
+            let (raw, health, shared) = lease.parts();
+            shared.run(health, probe, None, DB::ask(raw)).await?;
+        }
+        Ok(lease)
+    }
+
+    fn try_lease(&self) -> Option<GuardedConnection<DB>> {
+        let shared = &self.shared;
+        if shared.misconfigured.is_some() {
+            return None;
+        }
+        shared.remember_runtime();
+        if let Some(probe) = shared.gate.admit().ok()?
+            && probe.is_probe()
+        {
+            return None; // its place goes to somebody who will wait for an answer
+        }
+        let raw = shared.raw.try_acquire()?;
+        shared.gate.acquired();
+        Some(GuardedConnection::new(raw, Arc::clone(shared)))
+    }
+
+    async fn begin_on_lease(
+        &self,
+        statement: Option<SqlStr>,
+    ) -> Result<Transaction<'static, DB>, Error> {
+        let (lease, probe) = self.lease().await?;
+        let permit = probe.unwrap_or_else(|| self.gate().breaker().observe());
+        Transaction::begin_owned(lease, permit, statement).await
+    }
+
+    async fn try_begin_on_lease(
+        &self,
+        statement: Option<SqlStr>,
+    ) -> Result<Option<Transaction<'static, DB>>, Error> {
+        match self.try_lease() {
+            Some(lease) => {
+                let permit = self.gate().breaker().observe();
+                Ok(Some(
+                    Transaction::begin_owned(lease, permit, statement).await?,
+                ))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// sqlx's own transaction, for [`sqlx::Acquire`].
+    ///
+    /// Cancellation: sqlx's `begin` must not be dropped in flight, or the connection goes back to
+    /// the pool with the transaction open. So it runs in a task of its own; if the caller goes
+    /// away, that task ends when the database answers, and rolls back.
+    pub(super) async fn begin_unguarded<'t>(&self) -> Result<sqlx::Transaction<'t, DB>, Error> {
+        let lease = self.lease_ready().await?.into_raw();
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let begin = async move {
+            let held = sqlx::pool::MaybePoolConnection::PoolConnection(lease);
+            // Nobody to receive it: it is dropped, which rolls it back.
+            let _ = send.send(sqlx::Transaction::begin(held, None).await);
+        };
+        let limit = self.gate().limits().query_timeout;
+        let permit = self.gate().breaker().observe();
+        self.shared.spawn(begin);
+        let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
+        let classify = |error: &Error| self.shared.classify.classify(error);
+        let result = self.gate().run(permit, limit, classify, begun).await;
+        result.map_err(error::of_statement)
+    }
+}
+
+impl<DB: Driver> From<sqlx::Pool<DB>> for Pool<DB> {
+    /// Guards an existing pool, with default settings and its own `acquire_timeout`.
+    ///
+    /// Its connections are tested as *its* options say; that sqlx tests each one on every acquire
+    /// by default costs a round trip a call. Its other handles stay unguarded.
+    fn from(raw: sqlx::Pool<DB>) -> Self {
+        PoolOptions::guard_as_it_is(raw)
+    }
+}
+
+impl<DB: Driver> Clone for Pool<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<DB: Driver> fmt::Debug for Pool<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("breaker", self.gate().breaker())
+            .field("size", &self.size())
+            .field("num_idle", &self.num_idle())
+            .field("is_closed", &self.is_closed())
+            .field("options", self.options())
+            .finish()
+    }
+}

@@ -1,0 +1,171 @@
+//! Transactions and savepoints.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use sqlx::{Database, Error, SqlSafeStr, SqlStr};
+use sqlx_core::transaction::TransactionManager;
+
+use super::connection::{GuardedConnection, admit};
+use super::driver::Driver;
+use super::error;
+use crate::breaker::Permit;
+
+/// A transaction in progress, or a savepoint in one. Dropped without
+/// [`commit`](Self::commit), it is rolled back.
+///
+/// Statements in it are watched, but never refused: it holds its connection already, and what it
+/// locked in the database is freed soonest by letting it end.
+pub struct Transaction<'c, DB: Driver> {
+    connection: Held<'c, DB>,
+    open: bool,
+}
+
+enum Held<'c, DB: Driver> {
+    Owned(GuardedConnection<DB>),
+    Borrowed(&'c mut GuardedConnection<DB>),
+}
+
+type Manager<DB> = <DB as Database>::TransactionManager;
+
+impl<DB: Driver> Transaction<'static, DB> {
+    /// Begins on a lease that was admitted with `permit`.
+    pub(super) async fn begin_owned(
+        mut connection: GuardedConnection<DB>,
+        permit: Permit<'_>,
+        statement: Option<SqlStr>,
+    ) -> Result<Self, Error> {
+        let (raw, health, shared) = connection.parts();
+        // Dropped in flight, the connection is closed: sqlx would hand it out again with the
+        // transaction open on it.
+        let begin = Manager::<DB>::begin(raw, statement);
+        shared.run(health, permit, None, begin).await?;
+        Ok(Self {
+            connection: Held::Owned(connection),
+            open: true,
+        })
+    }
+}
+
+impl<'c, DB: Driver> Transaction<'c, DB> {
+    pub(super) async fn on(
+        connection: &'c mut GuardedConnection<DB>,
+        statement: Option<SqlStr>,
+    ) -> Result<Self, Error> {
+        let (raw, health, shared) = connection.parts();
+        let permit = admit::<DB>(shared, raw).map_err(error::refused)?;
+        let begin = Manager::<DB>::begin(raw, statement);
+        shared.run(health, permit, None, begin).await?;
+        Ok(Self {
+            connection: Held::Borrowed(connection),
+            open: true,
+        })
+    }
+
+    /// Begins a savepoint.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, Error> {
+        Transaction::on(self, None).await
+    }
+
+    /// As sqlx's: custom statements are for outermost transactions only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSavePointStatement`].
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'_, DB>, Error> {
+        Transaction::on(self, Some(statement.into_sql_str())).await
+    }
+
+    /// Commits. Never refused by the breaker.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's. After a deadline it is unknown whether the transaction was committed.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let (raw, health, shared) = self.connection.parts();
+        let permit = shared.gate.breaker().observe();
+        let commit = Manager::<DB>::commit(raw);
+        shared.run(health, permit, None, commit).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Rolls back. Never refused by the breaker.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        let (raw, health, shared) = self.connection.parts();
+        let permit = shared.gate.breaker().observe();
+        let rollback = Manager::<DB>::rollback(raw);
+        shared.run(health, permit, None, rollback).await?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+impl<DB: Driver> Drop for Transaction<'_, DB> {
+    fn drop(&mut self) {
+        if self.open {
+            // Queues the rollback; it is sent by whatever uses the connection next, at the latest
+            // when that is given back.
+            Manager::<DB>::start_rollback(&mut self.connection);
+        }
+    }
+}
+
+impl<DB: Driver> Deref for Held<'_, DB> {
+    type Target = GuardedConnection<DB>;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Owned(connection) => connection,
+            Self::Borrowed(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Driver> DerefMut for Held<'_, DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Self::Owned(connection) => connection,
+            Self::Borrowed(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Driver> Deref for Transaction<'_, DB> {
+    type Target = GuardedConnection<DB>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.connection
+    }
+}
+
+impl<DB: Driver> DerefMut for Transaction<'_, DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.connection
+    }
+}
+
+impl<DB: Driver> AsMut<DB::Connection> for Transaction<'_, DB> {
+    fn as_mut(&mut self) -> &mut DB::Connection {
+        &mut self.connection
+    }
+}
+
+impl<DB: Driver> fmt::Debug for Transaction<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("connection", &**self)
+            .finish()
+    }
+}

@@ -1,0 +1,63 @@
+//! The one event type, and who takes it.
+
+use std::time::Duration;
+
+use crate::breaker::Transition;
+use crate::error::Rejected;
+use crate::verdict::Verdict;
+
+/// Something an operator may want to know.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The breaker changed its state.
+    Transition(&'a Transition),
+    /// A half-open batch of this many places begins.
+    Ramp {
+        /// How many calls it admits.
+        places: u32,
+    },
+    /// Calls reached the slow-call bound.
+    Slow {
+        /// How many.
+        calls: u32,
+    },
+    /// A caller gave a call up.
+    Abandoned {
+        /// How long it had been under way.
+        held: Duration,
+    },
+    /// A result came too late to count.
+    Discarded {
+        /// What it was.
+        verdict: Verdict,
+    },
+    /// A call was refused.
+    Rejected(&'a Rejected),
+    /// So many calls were refused since the last such event.
+    Rejections {
+        /// How many.
+        calls: u64,
+    },
+    /// A call did not end in time.
+    Deadline {
+        /// The time it had.
+        limit: Duration,
+    },
+    /// The background probe looked at the backend.
+    Probe {
+        /// What it met; `None` if the backend answered.
+        error: Option<&'a (dyn std::error::Error + 'static)>,
+    },
+    /// A connection was closed instead of going back to the pool.
+    ClosedConnection {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// Takes events. Called on the task that made them happen: be quick, and do not panic.
+pub trait Sink: Send + Sync + 'static {
+    /// An event of the pool of this name.
+    fn event(&self, pool: &str, event: &Event<'_>);
+}

@@ -1,0 +1,30 @@
+//! What fusepool tells an operator: events, through [`tracing`].
+//!
+//! Names, targets, levels and fields are part of the API, and tested. Every event has the field
+//! `pool`, and its name is its message. No event carries SQL text or arguments.
+//!
+//! | event | target | level | further fields |
+//! |---|---|---|---|
+//! | `transition` | `fusepool::breaker` | WARN to open, else INFO | `from`, `to`, `reason`, `failure_rate`, `slow_rate`, `calls`, `attempt`, `retry_after` |
+//! | `ramp` | `fusepool::breaker` | DEBUG | `places` |
+//! | `slow` | `fusepool::breaker` | DEBUG | `calls` |
+//! | `abandoned` | `fusepool::breaker` | DEBUG | `held` |
+//! | `discarded` | `fusepool::breaker` | DEBUG | `verdict` |
+//! | `rejected` | `fusepool::gate` | DEBUG | `reason`, `retry_after` |
+//! | `rejections` | `fusepool::gate` | INFO, at most one in 10 s | `calls` |
+//! | `deadline` | `fusepool::gate` | DEBUG | `limit` |
+//! | `probe` | `fusepool::gate` | DEBUG, INFO if it failed | `error` |
+//! | `closed_connection` | `fusepool::gate` | DEBUG | `reason` |
+//!
+//! Durations are in seconds, as floating point numbers; a `retry_after` that is not known is
+//! absent. `from` and `to` are [`State::as_str`](crate::breaker::State::as_str), `reason` is
+//! [`Reason::as_str`](crate::breaker::Reason::as_str) or
+//! [`Rejected::reason`](crate::Rejected::reason).
+//!
+//! To send events somewhere else instead, implement [`Sink`].
+
+mod event;
+mod trace;
+
+pub use event::{Event, Sink};
+pub use trace::TracingSink;

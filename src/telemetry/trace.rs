@@ -1,0 +1,87 @@
+//! Events as `tracing` events.
+
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use super::event::{Event, Sink};
+use crate::breaker::{State, Transition};
+use crate::verdict::Verdict;
+
+const BREAKER: &str = "fusepool::breaker";
+const GATE: &str = "fusepool::gate";
+
+/// The default sink: `tracing`.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct TracingSink;
+
+impl Sink for TracingSink {
+    fn event(&self, pool: &str, event: &Event<'_>) {
+        match *event {
+            Event::Transition(transition) => self::transition(pool, transition),
+            Event::Ramp { places } => debug!(target: BREAKER, pool, places, "ramp"),
+            Event::Slow { calls } => debug!(target: BREAKER, pool, calls, "slow"),
+            Event::Abandoned { held } => {
+                debug!(target: BREAKER, pool, held = held.as_secs_f64(), "abandoned");
+            }
+            Event::Discarded { verdict } => {
+                debug!(target: BREAKER, pool, verdict = verdict_name(verdict), "discarded");
+            }
+            Event::Rejected(rejected) => {
+                let retry_after = rejected.retry_after().map(seconds);
+                debug!(target: GATE, pool, reason = rejected.reason(), retry_after, "rejected");
+            }
+            Event::Rejections { calls } => info!(target: GATE, pool, calls, "rejections"),
+            Event::Deadline { limit } => {
+                debug!(target: GATE, pool, limit = limit.as_secs_f64(), "deadline");
+            }
+            Event::Probe { error: None } => debug!(target: GATE, pool, "probe"),
+            Event::Probe { error: Some(error) } => info!(target: GATE, pool, error, "probe"),
+            Event::ClosedConnection { reason } => {
+                debug!(target: GATE, pool, reason, "closed_connection");
+            }
+        }
+    }
+}
+
+fn transition(pool: &str, transition: &Transition) {
+    let Transition {
+        from,
+        to,
+        reason,
+        calls,
+        failure_rate,
+        slow_rate,
+        attempt,
+        ..
+    } = *transition;
+    let (from, to, reason) = (from.as_str(), to.as_str(), reason.as_str());
+    let retry_after = transition.retry_after.map(seconds);
+    // A level has to be constant where the event is written.
+    if transition.to == State::Open {
+        warn!(
+            target: BREAKER,
+            pool, from, to, reason, failure_rate, slow_rate, calls, attempt, retry_after,
+            "transition"
+        );
+    } else {
+        info!(
+            target: BREAKER,
+            pool, from, to, reason, failure_rate, slow_rate, calls, attempt, retry_after,
+            "transition"
+        );
+    }
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Fault => "fault",
+        Verdict::Answered => "answered",
+        Verdict::Neutral => "neutral",
+    }
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
