@@ -1,0 +1,6 @@
+CREATE TABLE dishes (
+    id    BIGINT AUTO_INCREMENT PRIMARY KEY,
+    name  VARCHAR(100) NOT NULL UNIQUE,
+    price INT NOT NULL,
+    note  VARCHAR(200)
+);

@@ -1,0 +1,6 @@
+CREATE TABLE dishes (
+    id    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name  TEXT NOT NULL UNIQUE,
+    price INT NOT NULL,
+    note  TEXT
+);

@@ -1,0 +1,5 @@
+CREATE TABLE orders (
+    id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    dish     BIGINT NOT NULL REFERENCES dishes (id),
+    quantity INT NOT NULL
+);

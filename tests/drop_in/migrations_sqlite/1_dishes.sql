@@ -1,0 +1,6 @@
+CREATE TABLE dishes (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    name  TEXT NOT NULL UNIQUE,
+    price INTEGER NOT NULL,
+    note  TEXT
+);

@@ -1,0 +1,5 @@
+CREATE TABLE orders (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    dish     INTEGER NOT NULL REFERENCES dishes (id),
+    quantity INTEGER NOT NULL
+);

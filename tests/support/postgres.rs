@@ -1,0 +1,118 @@
+//! PostgreSQL servers for the tests.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor};
+
+use super::server::{Kind, Server};
+
+/// A PostgreSQL server of its own, gone when dropped.
+///
+/// The superuser `postgres` needs no password; the user `app` has the password `secret`.
+#[derive(Debug)]
+pub struct Postgres(Server);
+
+static KIND: Kind = Kind {
+    name: "postgres",
+    install: "apt-get install postgresql",
+    image: "postgres:17",
+    image_variable: "FUSEPOOL_POSTGRES_IMAGE",
+    user: "postgres",
+    program: "postgres",
+    installer: "initdb",
+    places: "/usr/lib/postgresql/*/bin",
+    initialise: r#"
+initdb --pgdata="$data" --username=postgres --encoding=UTF8 --locale=C --wal-segsize=1 --no-sync
+cat >"$data/pg_hba.conf" <<END
+host all app all scram-sha-256
+host all all all trust
+host replication all all trust
+END
+# One statement per line.
+postgres --single -D "$data" postgres <<END
+CREATE ROLE app LOGIN PASSWORD 'secret'
+GRANT ALL ON SCHEMA public TO app
+END
+"#,
+    arguments: |data, port| {
+        vec![
+            format!("-D{data}"),
+            format!("--port={port}"),
+            "--listen_addresses=127.0.0.1".to_owned(),
+            "--unix_socket_directories=".to_owned(),
+            // Nothing here has to survive the machine.
+            "--fsync=off".to_owned(),
+            "--full_page_writes=off".to_owned(),
+            "--shared_buffers=16MB".to_owned(),
+        ]
+    },
+    scheme: "postgres",
+    admin: "postgres",
+    database: "postgres",
+};
+
+impl Postgres {
+    /// Starts a server and waits until it is ready.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Postgres::start`], with settings such as `("max_connections", "10")`.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let postgres = Self(Server::start(&KIND, settings).await);
+        postgres.wait_ready().await;
+        postgres
+    }
+
+    /// Starts the killed server again, on the same port and data, and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.launch();
+        self.wait_ready().await;
+    }
+
+    /// Waits until the server answers a query.
+    pub async fn wait_ready(&self) {
+        self.wait_until(async || {
+            let mut connection = self.connect().await?;
+            connection.execute("SELECT 1").await?;
+            connection.close().await
+        })
+        .await;
+    }
+
+    /// How many clients are connected, not counting this question's. A client that has just left
+    /// may still be among them.
+    pub async fn connection_count(&self) -> i64 {
+        let mut connection = self
+            .connect()
+            .await
+            .expect("the server accepts its superuser");
+        sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .expect("the server counts its connections")
+    }
+
+    /// A connection of the superuser's, past any proxy.
+    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.url()).await
+    }
+}
+
+impl Deref for Postgres {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+impl DerefMut for Postgres {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.0
+    }
+}
