@@ -4,14 +4,13 @@
 //! transactions are sqlx's own. So admission and acquisition are guarded here, statements are not.
 
 use futures_core::future::BoxFuture;
-use sqlx::{Acquire, Error};
+use sqlx::{Acquire, Database, Error};
 
 use super::connection::{AcquiredConnection, GuardedConnection, PoolConnection};
-use super::driver::Driver;
 use super::pool::Pool;
 use super::transaction::Transaction;
 
-impl<'a, DB: Driver> Acquire<'a> for &'_ Pool<DB> {
+impl<'a, DB: Database> Acquire<'a> for &'_ Pool<DB> {
     type Database = DB;
     type Connection = AcquiredConnection<DB>;
 
@@ -26,7 +25,7 @@ impl<'a, DB: Driver> Acquire<'a> for &'_ Pool<DB> {
     }
 }
 
-impl<'c, DB: Driver> Acquire<'c> for &'c mut GuardedConnection<DB> {
+impl<'c, DB: Database> Acquire<'c> for &'c mut GuardedConnection<DB> {
     type Database = DB;
     type Connection = &'c mut DB::Connection;
 
@@ -40,7 +39,7 @@ impl<'c, DB: Driver> Acquire<'c> for &'c mut GuardedConnection<DB> {
     }
 }
 
-impl<'c, DB: Driver> Acquire<'c> for &'c mut PoolConnection<DB> {
+impl<'c, DB: Database> Acquire<'c> for &'c mut PoolConnection<DB> {
     type Database = DB;
     type Connection = &'c mut DB::Connection;
 
@@ -53,7 +52,7 @@ impl<'c, DB: Driver> Acquire<'c> for &'c mut PoolConnection<DB> {
     }
 }
 
-impl<'t, DB: Driver> Acquire<'t> for &'t mut Transaction<'_, DB> {
+impl<'t, DB: Database> Acquire<'t> for &'t mut Transaction<'_, DB> {
     type Database = DB;
     type Connection = &'t mut DB::Connection;
 

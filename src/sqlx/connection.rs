@@ -5,10 +5,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Connection, Error, SqlSafeStr};
+use sqlx::{Connection, Database, Error, SqlSafeStr};
 use tokio::time::timeout;
 
-use super::driver::Driver;
 use super::shared::{Shared, in_transaction};
 use super::transaction::Transaction;
 use crate::breaker::Permit;
@@ -34,14 +33,14 @@ pub(super) struct Health {
 /// What [`PoolConnection`] and [`Transaction`] dereference to: `&mut *conn` is an
 /// [`Executor`](sqlx::Executor) whose statements are guarded, and coerces to `&mut DB::Connection`
 /// where the driver's own connection is asked for, whose statements are not.
-pub struct GuardedConnection<DB: Driver> {
+pub struct GuardedConnection<DB: Database> {
     /// `None` only after a method that takes `self` apart.
     pub(super) raw: Option<sqlx::pool::PoolConnection<DB>>,
     pub(super) health: Health,
     pub(super) shared: Arc<Shared<DB>>,
 }
 
-impl<DB: Driver> GuardedConnection<DB> {
+impl<DB: Database> GuardedConnection<DB> {
     pub(super) fn new(raw: sqlx::pool::PoolConnection<DB>, shared: Arc<Shared<DB>>) -> Self {
         Self {
             raw: Some(raw),
@@ -84,13 +83,13 @@ fn lent<T>(raw: Option<T>) -> T {
     raw.expect("a lease holds its connection")
 }
 
-fn lent_mut<DB: Driver>(raw: &mut Option<sqlx::pool::PoolConnection<DB>>) -> &mut DB::Connection {
+fn lent_mut<DB: Database>(raw: &mut Option<sqlx::pool::PoolConnection<DB>>) -> &mut DB::Connection {
     &mut *lent(raw.as_mut())
 }
 
 /// Admits a statement on a leased connection: always inside a transaction, whose lock is held
 /// already; otherwise by the breaker.
-pub(super) fn admit<'s, DB: Driver>(
+pub(super) fn admit<'s, DB: Database>(
     shared: &'s Shared<DB>,
     raw: &DB::Connection,
 ) -> Result<Permit<'s>, Rejected> {
@@ -100,7 +99,7 @@ pub(super) fn admit<'s, DB: Driver>(
     shared.gate.admit_on_lease()
 }
 
-impl<DB: Driver> Drop for GuardedConnection<DB> {
+impl<DB: Database> Drop for GuardedConnection<DB> {
     fn drop(&mut self) {
         let Some(mut raw) = self.raw.take() else {
             return;
@@ -132,7 +131,7 @@ impl<DB: Driver> Drop for GuardedConnection<DB> {
     }
 }
 
-impl<DB: Driver> Deref for GuardedConnection<DB> {
+impl<DB: Database> Deref for GuardedConnection<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &Self::Target {
@@ -141,25 +140,25 @@ impl<DB: Driver> Deref for GuardedConnection<DB> {
     }
 }
 
-impl<DB: Driver> DerefMut for GuardedConnection<DB> {
+impl<DB: Database> DerefMut for GuardedConnection<DB> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         lent_mut(&mut self.raw)
     }
 }
 
-impl<DB: Driver> AsRef<DB::Connection> for GuardedConnection<DB> {
+impl<DB: Database> AsRef<DB::Connection> for GuardedConnection<DB> {
     fn as_ref(&self) -> &DB::Connection {
         self
     }
 }
 
-impl<DB: Driver> AsMut<DB::Connection> for GuardedConnection<DB> {
+impl<DB: Database> AsMut<DB::Connection> for GuardedConnection<DB> {
     fn as_mut(&mut self) -> &mut DB::Connection {
         self
     }
 }
 
-impl<DB: Driver> fmt::Debug for GuardedConnection<DB> {
+impl<DB: Database> fmt::Debug for GuardedConnection<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedConnection")
             .field("pool", self.shared.gate.breaker().name())
@@ -172,11 +171,11 @@ impl<DB: Driver> fmt::Debug for GuardedConnection<DB> {
 /// It was admitted once, when it was leased. Statements on it are watched; while the breaker is
 /// open they are refused, except inside a transaction, and except `COMMIT` and `ROLLBACK`.
 /// Dropped in the middle of a statement it is closed instead of given back.
-pub struct PoolConnection<DB: Driver> {
+pub struct PoolConnection<DB: Database> {
     guarded: GuardedConnection<DB>,
 }
 
-impl<DB: Driver> PoolConnection<DB> {
+impl<DB: Database> PoolConnection<DB> {
     pub(super) fn new(guarded: GuardedConnection<DB>) -> Self {
         Self { guarded }
     }
@@ -229,7 +228,7 @@ impl<DB: Driver> PoolConnection<DB> {
     }
 }
 
-impl<DB: Driver> Deref for PoolConnection<DB> {
+impl<DB: Database> Deref for PoolConnection<DB> {
     type Target = GuardedConnection<DB>;
 
     fn deref(&self) -> &Self::Target {
@@ -237,25 +236,25 @@ impl<DB: Driver> Deref for PoolConnection<DB> {
     }
 }
 
-impl<DB: Driver> DerefMut for PoolConnection<DB> {
+impl<DB: Database> DerefMut for PoolConnection<DB> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.guarded
     }
 }
 
-impl<DB: Driver> AsRef<DB::Connection> for PoolConnection<DB> {
+impl<DB: Database> AsRef<DB::Connection> for PoolConnection<DB> {
     fn as_ref(&self) -> &DB::Connection {
         &self.guarded
     }
 }
 
-impl<DB: Driver> AsMut<DB::Connection> for PoolConnection<DB> {
+impl<DB: Database> AsMut<DB::Connection> for PoolConnection<DB> {
     fn as_mut(&mut self) -> &mut DB::Connection {
         &mut self.guarded
     }
 }
 
-impl<DB: Driver> fmt::Debug for PoolConnection<DB> {
+impl<DB: Database> fmt::Debug for PoolConnection<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.guarded.fmt(f)
     }
@@ -263,17 +262,17 @@ impl<DB: Driver> fmt::Debug for PoolConnection<DB> {
 
 /// A connection leased through [`sqlx::Acquire`], which demands that it dereferences straight to
 /// the driver's connection: admission, acquisition and giving back are guarded, statements not.
-pub struct AcquiredConnection<DB: Driver> {
+pub struct AcquiredConnection<DB: Database> {
     guarded: GuardedConnection<DB>,
 }
 
-impl<DB: Driver> AcquiredConnection<DB> {
+impl<DB: Database> AcquiredConnection<DB> {
     pub(super) fn new(guarded: GuardedConnection<DB>) -> Self {
         Self { guarded }
     }
 }
 
-impl<DB: Driver> Deref for AcquiredConnection<DB> {
+impl<DB: Database> Deref for AcquiredConnection<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &Self::Target {
@@ -281,13 +280,13 @@ impl<DB: Driver> Deref for AcquiredConnection<DB> {
     }
 }
 
-impl<DB: Driver> DerefMut for AcquiredConnection<DB> {
+impl<DB: Database> DerefMut for AcquiredConnection<DB> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.guarded
     }
 }
 
-impl<DB: Driver> fmt::Debug for AcquiredConnection<DB> {
+impl<DB: Database> fmt::Debug for AcquiredConnection<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.guarded.fmt(f)
     }

@@ -24,6 +24,34 @@ pub trait Driver: Database<Connection: RawExecutor<Self>> {
     fn name(options: &<Self::Connection as Connection>::Options) -> String;
 }
 
+/// What a driver says for itself, as values, so that code that is generic over any [`Database`]
+/// can use a pool, as it can use sqlx's.
+pub(super) struct Dialect<DB: Database> {
+    pub(super) classify: fn(&Error) -> Class,
+    pub(super) ask: Ask<DB>,
+    pub(super) name: fn(&<DB::Connection as Connection>::Options) -> String,
+}
+
+type Ask<DB> = for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, Result<(), Error>>;
+
+impl<DB: Driver> Dialect<DB> {
+    pub(super) fn of() -> Self {
+        Self {
+            classify: DB::classify,
+            ask: |connection| Box::pin(DB::ask(connection)),
+            name: DB::name,
+        }
+    }
+}
+
+impl<DB: Database> Clone for Dialect<DB> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<DB: Database> Copy for Dialect<DB> {}
+
 /// Executor methods of a driver's connection, as a trait that can be a bound.
 ///
 /// `for<'c> &'c mut DB::Connection: Executor<'c>` cannot be one where `Executor` is implemented:

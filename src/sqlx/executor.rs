@@ -8,7 +8,7 @@ use async_stream::try_stream;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt;
-use sqlx::{Describe, Either, Error, Execute, Executor, SqlStr};
+use sqlx::{Database, Describe, Either, Error, Execute, Executor, SqlStr};
 
 use super::connection::{GuardedConnection, admit};
 use super::driver::{Driver, RawExecutor};
@@ -18,18 +18,18 @@ use super::pool::Pool;
 
 /// A pool or a connection whose statements have a deadline of their own; see
 /// [`Pool::within`] and [`GuardedConnection::within`].
-pub struct Within<'c, DB: Driver> {
+pub struct Within<'c, DB: Database> {
     target: Target<'c, DB>,
     /// `None`: the pool's.
     limit: Option<Duration>,
 }
 
-enum Target<'c, DB: Driver> {
+enum Target<'c, DB: Database> {
     Pool(Pool<DB>),
     Lease(&'c mut GuardedConnection<DB>),
 }
 
-impl<DB: Driver> Pool<DB> {
+impl<DB: Database> Pool<DB> {
     /// This pool, with another deadline for the one statement that is run on it.
     ///
     /// ```
@@ -58,7 +58,7 @@ impl<DB: Driver> Pool<DB> {
     }
 }
 
-impl<DB: Driver> GuardedConnection<DB> {
+impl<DB: Database> GuardedConnection<DB> {
     /// This connection, with another deadline for the one statement that is run on it. See
     /// [`Pool::within`].
     pub fn within(&mut self, limit: Duration) -> Within<'_, DB> {
@@ -76,7 +76,7 @@ impl<DB: Driver> GuardedConnection<DB> {
     }
 }
 
-impl<DB: Driver> Within<'_, DB> {
+impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
     async fn run<O: Operation<DB>>(self, operation: O) -> Result<O::Output, Error> {
         let limit = self.limit;
         match self.target {
@@ -153,10 +153,8 @@ impl<DB: Driver> Within<'_, DB> {
     }
 }
 
-type Rows<'e, DB> = BoxStream<
-    'e,
-    Result<Either<<DB as sqlx::Database>::QueryResult, <DB as sqlx::Database>::Row>, Error>,
->;
+type Rows<'e, DB> =
+    BoxStream<'e, Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, Error>>;
 
 /// `COMMIT` and `ROLLBACK` by hand: they pass, because they free what is locked.
 fn ends_transaction(sql: &str) -> bool {
@@ -168,7 +166,7 @@ fn ends_transaction(sql: &str) -> bool {
     word.is_some_and(|word| ends.iter().any(|end| word.eq_ignore_ascii_case(end)))
 }
 
-impl<'c, DB: Driver> Executor<'c> for Within<'c, DB> {
+impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Within<'c, DB> {
     type Database = DB;
 
     fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
@@ -227,7 +225,10 @@ impl<'c, DB: Driver> Executor<'c> for Within<'c, DB> {
 
 // The two that users name hand everything to the one above. The lifetime of `&Pool` is not tied to
 // the executor's, just as sqlx's is not.
-impl<'p, DB: Driver> Executor<'p> for &'_ Pool<DB> {
+impl<'p, DB: Database> Executor<'p> for &'_ Pool<DB>
+where
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
     type Database = DB;
 
     fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
@@ -334,7 +335,7 @@ impl<'c, DB: Driver> Executor<'c> for &'c mut GuardedConnection<DB> {
     }
 }
 
-impl<DB: Driver> fmt::Debug for Within<'_, DB> {
+impl<DB: Database> fmt::Debug for Within<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Within");
         match &self.target {

@@ -3,12 +3,12 @@
 use std::marker::PhantomData;
 
 use futures_core::future::BoxFuture;
-use sqlx::{Describe, Error, Execute, SqlStr};
+use sqlx::{Database, Describe, Error, Execute, SqlStr};
 
-use super::driver::{Driver, RawExecutor};
+use super::driver::RawExecutor;
 
 /// One of the ways to run a statement, so that what guards it is written once.
-pub(super) trait Operation<DB: Driver>: Send {
+pub(super) trait Operation<DB: Database>: Send {
     type Output: Send;
     /// The same without arguments.
     type Plain: Operation<DB, Output = Self::Output>;
@@ -30,7 +30,11 @@ pub(super) struct FetchOptional<'q, E>(pub(super) E, pub(super) PhantomData<&'q 
 pub(super) struct Prepare<'p, T>(pub(super) SqlStr, pub(super) &'p [T]);
 pub(super) struct DescribeOne(pub(super) SqlStr);
 
-impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for ExecuteOne<'q, E> {
+impl<'q, DB, E> Operation<DB> for ExecuteOne<'q, E>
+where
+    DB: Database<Connection: RawExecutor<DB>>,
+    E: Execute<'q, DB> + 'q,
+{
     type Output = DB::QueryResult;
     type Plain = ExecuteOne<'static, SqlStr>;
 
@@ -50,7 +54,11 @@ impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for ExecuteOne<'q, E
     }
 }
 
-impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for FetchAll<'q, E> {
+impl<'q, DB, E> Operation<DB> for FetchAll<'q, E>
+where
+    DB: Database<Connection: RawExecutor<DB>>,
+    E: Execute<'q, DB> + 'q,
+{
     type Output = Vec<DB::Row>;
     type Plain = FetchAll<'static, SqlStr>;
 
@@ -70,7 +78,11 @@ impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for FetchAll<'q, E> 
     }
 }
 
-impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for FetchOptional<'q, E> {
+impl<'q, DB, E> Operation<DB> for FetchOptional<'q, E>
+where
+    DB: Database<Connection: RawExecutor<DB>>,
+    E: Execute<'q, DB> + 'q,
+{
     type Output = Option<DB::Row>;
     type Plain = FetchOptional<'static, SqlStr>;
 
@@ -90,7 +102,7 @@ impl<'q, DB: Driver, E: Execute<'q, DB> + 'q> Operation<DB> for FetchOptional<'q
     }
 }
 
-impl<DB: Driver> Operation<DB> for Prepare<'_, DB::TypeInfo> {
+impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for Prepare<'_, DB::TypeInfo> {
     type Output = DB::Statement;
     type Plain = Self;
 
@@ -109,7 +121,7 @@ impl<DB: Driver> Operation<DB> for Prepare<'_, DB::TypeInfo> {
     }
 }
 
-impl<DB: Driver> Operation<DB> for DescribeOne {
+impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for DescribeOne {
     type Output = Describe<DB>;
     type Plain = Self;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use log::LevelFilter;
 use sqlx::pool::PoolConnectionMetadata;
-use sqlx::{Connection, Error};
+use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
-use super::driver::Driver;
+use super::driver::{Dialect, Driver};
 use super::error;
 use super::pool::Pool;
 use super::shared::Shared;
@@ -20,7 +20,7 @@ use crate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION, Limits,
 };
 use crate::telemetry::{Sink, TracingSink};
-use crate::verdict::{Class, Classify};
+use crate::verdict::Classify;
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
@@ -30,9 +30,9 @@ const SQLX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much later than ours the inner pool's deadline is.
 const MARGIN: Duration = Duration::from_secs(1);
 
-type Options<DB> = <<DB as sqlx::Database>::Connection as Connection>::Options;
+type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 type BeforeAcquire<DB> = dyn Fn(
-        &mut <DB as sqlx::Database>::Connection,
+        &mut <DB as Database>::Connection,
         PoolConnectionMetadata,
     ) -> BoxFuture<'_, Result<bool, Error>>
     + Send
@@ -40,7 +40,8 @@ type BeforeAcquire<DB> = dyn Fn(
 
 /// Configures a guarded [`Pool`]. Setters that sqlx has too mean what they mean there, except
 /// where noted; nothing of ours is checked before the pool is built.
-pub struct PoolOptions<DB: Driver> {
+pub struct PoolOptions<DB: Database> {
+    dialect: Dialect<DB>,
     /// Everything that sqlx itself looks after.
     raw: sqlx::pool::PoolOptions<DB>,
     before_acquire: Option<Arc<BeforeAcquire<DB>>>,
@@ -60,6 +61,7 @@ impl<DB: Driver> PoolOptions<DB> {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            dialect: Dialect::of(),
             raw: sqlx::pool::PoolOptions::new(),
             before_acquire: None,
             breaker: Breaker::builder(),
@@ -73,6 +75,21 @@ impl<DB: Driver> PoolOptions<DB> {
         }
     }
 
+    /// Guards an existing pool with default settings, and its own `acquire_timeout` if it has one.
+    pub(super) fn guard_as_it_is(pool: sqlx::Pool<DB>) -> Pool<DB> {
+        let mut options = Self::new();
+        let acquire_timeout = pool.options().get_acquire_timeout();
+        if acquire_timeout != SQLX_ACQUIRE_TIMEOUT {
+            options.acquire_timeout = acquire_timeout;
+        }
+        match options.clone().guard(pool.clone()) {
+            Ok(guarded) => guarded,
+            Err(config) => Self::misconfigured(options, pool, config),
+        }
+    }
+}
+
+impl<DB: Database> PoolOptions<DB> {
     /// The rules of the breaker. Default: [`Breaker::builder`], with a ramp up to the size of the
     /// pool, and named after server and database.
     #[must_use]
@@ -341,7 +358,7 @@ impl<DB: Driver> PoolOptions<DB> {
         if self.get_max_connections() == 0 {
             return Err(ConfigError::new("max_connections", 0, "at least 1"));
         }
-        let gate = self.gate(DB::name(&options))?;
+        let gate = self.gate((self.dialect.name)(&options))?;
         let raw = self.raw_options().connect_lazy_with(options);
         Ok(Pool::new(Shared::new(raw, gate, self, None)))
     }
@@ -357,21 +374,8 @@ impl<DB: Driver> PoolOptions<DB> {
         self.acquire_timeout = self
             .acquire_timeout
             .min(pool.options().get_acquire_timeout());
-        let gate = self.gate(DB::name(&pool.connect_options()))?;
+        let gate = self.gate((self.dialect.name)(&pool.connect_options()))?;
         Ok(Pool::new(Shared::new(pool, gate, self, None)))
-    }
-
-    /// Guards an existing pool with default settings, and its own `acquire_timeout` if it has one.
-    pub(super) fn guard_as_it_is(pool: sqlx::Pool<DB>) -> Pool<DB> {
-        let mut options = Self::new();
-        let acquire_timeout = pool.options().get_acquire_timeout();
-        if acquire_timeout != SQLX_ACQUIRE_TIMEOUT {
-            options.acquire_timeout = acquire_timeout;
-        }
-        match options.clone().guard(pool.clone()) {
-            Ok(guarded) => guarded,
-            Err(config) => Self::misconfigured(options, pool, config),
-        }
     }
 
     /// A pool that answers every call with `config`.
@@ -431,8 +435,12 @@ impl<DB: Driver> PoolOptions<DB> {
     pub(super) fn classifier(&self) -> Arc<dyn Classify<Error>> {
         match &self.classify {
             Some(classify) => Arc::clone(classify),
-            None => Arc::new(|error: &Error| -> Class { DB::classify(error) }),
+            None => Arc::new(self.dialect.classify),
         }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect<DB> {
+        self.dialect
     }
 
     pub(super) fn probes_in_background(&self) -> bool {
@@ -447,9 +455,10 @@ impl<DB: Driver> Default for PoolOptions<DB> {
 }
 
 // By hand, because a derive would ask for `DB: Clone`.
-impl<DB: Driver> Clone for PoolOptions<DB> {
+impl<DB: Database> Clone for PoolOptions<DB> {
     fn clone(&self) -> Self {
         Self {
+            dialect: self.dialect,
             raw: self.raw.clone(),
             before_acquire: self.before_acquire.clone(),
             breaker: self.breaker.clone(),
@@ -464,7 +473,7 @@ impl<DB: Driver> Clone for PoolOptions<DB> {
     }
 }
 
-impl<DB: Driver> fmt::Debug for PoolOptions<DB> {
+impl<DB: Database> fmt::Debug for PoolOptions<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolOptions")
             .field("raw", &self.raw)

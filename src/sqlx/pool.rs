@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use sqlx::pool::CloseEvent;
-use sqlx::{Connection, Error, SqlSafeStr, SqlStr};
+use sqlx::{Connection, Database, Error, SqlSafeStr, SqlStr};
 
 use super::connection::{GuardedConnection, PoolConnection};
 use super::driver::Driver;
@@ -17,21 +17,17 @@ use super::transaction::Transaction;
 use crate::breaker::Permit;
 use crate::gate::Gate;
 
-type Options<DB> = <<DB as sqlx::Database>::Connection as Connection>::Options;
+type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 /// A connection pool behind a circuit breaker, used like `sqlx::Pool`. Clones share one pool.
 ///
 /// While the database is unwell, calls are refused at once with an error in which
 /// [`rejection`](crate::rejection) finds why, and when to retry.
-pub struct Pool<DB: Driver> {
+pub struct Pool<DB: Database> {
     shared: Arc<Shared<DB>>,
 }
 
 impl<DB: Driver> Pool<DB> {
-    pub(super) fn new(shared: Arc<Shared<DB>>) -> Self {
-        Self { shared }
-    }
-
     /// Connects with default options, and opens one connection.
     ///
     /// # Errors
@@ -64,6 +60,12 @@ impl<DB: Driver> Pool<DB> {
     #[must_use]
     pub fn connect_lazy_with(options: Options<DB>) -> Self {
         PoolOptions::new().connect_lazy_with(options)
+    }
+}
+
+impl<DB: Database> Pool<DB> {
+    pub(super) fn new(shared: Arc<Shared<DB>>) -> Self {
+        Self { shared }
     }
 
     /// Leases a connection.
@@ -223,7 +225,8 @@ impl<DB: Driver> Pool<DB> {
         let (mut lease, probe) = self.lease().await?;
         if let Some(probe) = probe {
             let (raw, health, shared) = lease.parts();
-            shared.run(health, probe, None, DB::ask(raw)).await?;
+            let ask = shared.options.dialect().ask;
+            shared.run(health, probe, None, ask(raw)).await?;
         }
         Ok(lease)
     }
@@ -301,7 +304,7 @@ impl<DB: Driver> From<sqlx::Pool<DB>> for Pool<DB> {
     }
 }
 
-impl<DB: Driver> Clone for Pool<DB> {
+impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -309,7 +312,7 @@ impl<DB: Driver> Clone for Pool<DB> {
     }
 }
 
-impl<DB: Driver> fmt::Debug for Pool<DB> {
+impl<DB: Database> fmt::Debug for Pool<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("breaker", self.gate().breaker())

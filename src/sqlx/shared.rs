@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::Health;
-use super::driver::Driver;
+use super::driver::Dialect;
 use super::error;
 use super::options::PoolOptions;
 use crate::breaker::{ConfigError, Permit};
@@ -20,7 +20,7 @@ use crate::gate::Gate;
 use crate::prober::{self, Backend};
 use crate::verdict::{Class, Classify, Verdict};
 
-pub(super) struct Shared<DB: Driver> {
+pub(super) struct Shared<DB: Database> {
     pub(super) raw: sqlx::Pool<DB>,
     pub(super) gate: Arc<Gate>,
     pub(super) options: PoolOptions<DB>,
@@ -32,7 +32,7 @@ pub(super) struct Shared<DB: Driver> {
     background: Mutex<JoinSet<()>>,
 }
 
-impl<DB: Driver> Shared<DB> {
+impl<DB: Database> Shared<DB> {
     pub(super) fn new(
         raw: sqlx::Pool<DB>,
         gate: Gate,
@@ -156,7 +156,7 @@ impl<DB: Driver> Shared<DB> {
     }
 }
 
-fn probe_in_background<DB: Driver>(shared: &Weak<Shared<DB>>) {
+fn probe_in_background<DB: Database>(shared: &Weak<Shared<DB>>) {
     let Some(shared) = shared.upgrade() else {
         return;
     };
@@ -164,24 +164,26 @@ fn probe_in_background<DB: Driver>(shared: &Weak<Shared<DB>>) {
         return;
     }
     let database = Server {
-        raw: Arc::downgrade(&shared),
+        shared: Arc::downgrade(&shared),
+        dialect: shared.options.dialect(),
         classify: Arc::clone(&shared.classify),
     };
     shared.spawn(prober::recover(Arc::clone(&shared.gate), database));
 }
 
 /// The server behind a pool, as its prober sees it. Does not keep the pool alive.
-struct Server<DB: Driver> {
-    raw: Weak<Shared<DB>>,
+struct Server<DB: Database> {
+    shared: Weak<Shared<DB>>,
+    dialect: Dialect<DB>,
     classify: Arc<dyn Classify<Error>>,
 }
 
-impl<DB: Driver> Backend for Server<DB> {
+impl<DB: Database> Backend for Server<DB> {
     type Connection = DB::Connection;
     type Error = Error;
 
     async fn connect(&self) -> Result<DB::Connection, Error> {
-        let options = match self.raw.upgrade() {
+        let options = match self.shared.upgrade() {
             Some(shared) => shared.raw.connect_options(),
             None => return Err(Error::PoolClosed),
         };
@@ -189,7 +191,7 @@ impl<DB: Driver> Backend for Server<DB> {
     }
 
     async fn ping(&self, connection: &mut DB::Connection) -> Result<(), Error> {
-        DB::ask(connection).await
+        (self.dialect.ask)(connection).await
     }
 
     async fn close(&self, connection: DB::Connection) {
@@ -203,6 +205,6 @@ impl<DB: Driver> Backend for Server<DB> {
 }
 
 /// How deep a connection is in transactions that sqlx knows of.
-pub(super) fn in_transaction<DB: Driver>(connection: &DB::Connection) -> bool {
+pub(super) fn in_transaction<DB: Database>(connection: &DB::Connection) -> bool {
     <DB as Database>::TransactionManager::get_transaction_depth(connection) > 0
 }

@@ -7,7 +7,6 @@ use sqlx::{Database, Error, SqlSafeStr, SqlStr};
 use sqlx_core::transaction::TransactionManager;
 
 use super::connection::{GuardedConnection, admit};
-use super::driver::Driver;
 use super::error;
 use crate::breaker::Permit;
 
@@ -16,19 +15,19 @@ use crate::breaker::Permit;
 ///
 /// Statements in it are watched, but never refused: it holds its connection already, and what it
 /// locked in the database is freed soonest by letting it end.
-pub struct Transaction<'c, DB: Driver> {
+pub struct Transaction<'c, DB: Database> {
     connection: Held<'c, DB>,
     open: bool,
 }
 
-enum Held<'c, DB: Driver> {
+enum Held<'c, DB: Database> {
     Owned(GuardedConnection<DB>),
     Borrowed(&'c mut GuardedConnection<DB>),
 }
 
 type Manager<DB> = <DB as Database>::TransactionManager;
 
-impl<DB: Driver> Transaction<'static, DB> {
+impl<DB: Database> Transaction<'static, DB> {
     /// Begins on a lease that was admitted with `permit`.
     pub(super) async fn begin_owned(
         mut connection: GuardedConnection<DB>,
@@ -47,7 +46,7 @@ impl<DB: Driver> Transaction<'static, DB> {
     }
 }
 
-impl<'c, DB: Driver> Transaction<'c, DB> {
+impl<'c, DB: Database> Transaction<'c, DB> {
     pub(super) async fn on(
         connection: &'c mut GuardedConnection<DB>,
         statement: Option<SqlStr>,
@@ -112,7 +111,7 @@ impl<'c, DB: Driver> Transaction<'c, DB> {
     }
 }
 
-impl<DB: Driver> Drop for Transaction<'_, DB> {
+impl<DB: Database> Drop for Transaction<'_, DB> {
     fn drop(&mut self) {
         if self.open {
             // Queues the rollback; it is sent by whatever uses the connection next, at the latest
@@ -122,7 +121,7 @@ impl<DB: Driver> Drop for Transaction<'_, DB> {
     }
 }
 
-impl<DB: Driver> Deref for Held<'_, DB> {
+impl<DB: Database> Deref for Held<'_, DB> {
     type Target = GuardedConnection<DB>;
 
     fn deref(&self) -> &Self::Target {
@@ -133,7 +132,7 @@ impl<DB: Driver> Deref for Held<'_, DB> {
     }
 }
 
-impl<DB: Driver> DerefMut for Held<'_, DB> {
+impl<DB: Database> DerefMut for Held<'_, DB> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
             Self::Owned(connection) => connection,
@@ -142,7 +141,7 @@ impl<DB: Driver> DerefMut for Held<'_, DB> {
     }
 }
 
-impl<DB: Driver> Deref for Transaction<'_, DB> {
+impl<DB: Database> Deref for Transaction<'_, DB> {
     type Target = GuardedConnection<DB>;
 
     fn deref(&self) -> &Self::Target {
@@ -150,19 +149,19 @@ impl<DB: Driver> Deref for Transaction<'_, DB> {
     }
 }
 
-impl<DB: Driver> DerefMut for Transaction<'_, DB> {
+impl<DB: Database> DerefMut for Transaction<'_, DB> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.connection
     }
 }
 
-impl<DB: Driver> AsMut<DB::Connection> for Transaction<'_, DB> {
+impl<DB: Database> AsMut<DB::Connection> for Transaction<'_, DB> {
     fn as_mut(&mut self) -> &mut DB::Connection {
         &mut self.connection
     }
 }
 
-impl<DB: Driver> fmt::Debug for Transaction<'_, DB> {
+impl<DB: Database> fmt::Debug for Transaction<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transaction")
             .field("connection", &**self)
