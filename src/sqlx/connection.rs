@@ -256,7 +256,9 @@ impl<DB: Database> AsMut<DB::Connection> for PoolConnection<DB> {
 
 impl<DB: Database> fmt::Debug for PoolConnection<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.guarded.fmt(f)
+        f.debug_struct("PoolConnection")
+            .field("connection", &self.guarded)
+            .finish()
     }
 }
 
@@ -288,6 +290,8 @@ impl<DB: Database> DerefMut for AcquiredConnection<DB> {
 
 impl<DB: Database> fmt::Debug for AcquiredConnection<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.guarded.fmt(f)
+        f.debug_struct("AcquiredConnection")
+            .field("connection", &self.guarded)
+            .finish()
     }
 }

@@ -1,6 +1,7 @@
 //! Real servers and real faults for the integration tests.
 #![allow(
     dead_code,
+    unreachable_pub,
     reason = "every test binary includes this module and uses its own part of it"
 )]
 
