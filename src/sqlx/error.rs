@@ -116,3 +116,97 @@ pub(super) fn refused(rejected: Rejected) -> Error {
 pub(super) fn misconfigured(error: ConfigError) -> Error {
     Error::Configuration(Box::new(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn io(kind: ErrorKind) -> Error {
+        Error::Io(kind.into())
+    }
+
+    /// What all drivers have in common, with what it says about the statement.
+    #[test]
+    fn errors_of_sqlx_have_a_class_and_tell_of_the_delivery() {
+        let table = [
+            (
+                io(ErrorKind::ConnectionReset),
+                Class::Fault,
+                Delivery::Unknown,
+            ),
+            (
+                Error::Protocol(String::new()),
+                Class::Fault,
+                Delivery::Unknown,
+            ),
+            (Error::WorkerCrashed, Class::Fault, Delivery::Unknown),
+            (Error::Tls("no".into()), Class::Fault, Delivery::NotSent),
+            (Error::PoolTimedOut, Class::Starved, Delivery::NotSent),
+            (Error::PoolClosed, Class::Neutral, Delivery::NotSent),
+            (
+                Error::Configuration("no".into()),
+                Class::Neutral,
+                Delivery::NotSent,
+            ),
+            (
+                Error::Encode("no".into()),
+                Class::Answered,
+                Delivery::NotSent,
+            ),
+            (Error::RowNotFound, Class::Answered, Delivery::Answered),
+            (
+                Error::ColumnNotFound(String::new()),
+                Class::Answered,
+                Delivery::Answered,
+            ),
+            (
+                Error::Decode("no".into()),
+                Class::Answered,
+                Delivery::Answered,
+            ),
+        ];
+        for (error, class, expected) in table {
+            assert_eq!(classify(&error, |_| unreachable!()), class, "{error:?}");
+            assert_eq!(delivery(&error), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_found_in_whatever_an_application_makes_of_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the order was not taken")]
+        struct OrderError(#[source] Error);
+
+        let rejected = Rejected::Saturated {
+            pool: "orders".into(),
+            waiting: 80,
+        };
+        let error = OrderError(refused(rejected.clone()));
+        assert_eq!(crate::rejection(&error), Some(&rejected));
+        assert_eq!(delivery(&error.0), Delivery::NotSent);
+        assert_eq!(crate::rejection(&Error::PoolClosed), None);
+    }
+
+    #[test]
+    fn a_deadline_is_found_and_leaves_the_outcome_open() {
+        let deadline = crate::DeadlineExceeded::new("orders".into(), Duration::from_secs(30));
+        let error = of_statement(GateError::Deadline(deadline.clone()));
+        assert_eq!(crate::deadline_exceeded(&error), Some(&deadline));
+        assert_eq!(delivery(&error), Delivery::Unknown);
+    }
+
+    #[test]
+    fn a_failure_to_connect_keeps_its_kind_and_says_which_pool() {
+        let failed = GateError::Failed(io(ErrorKind::HostUnreachable));
+        let error = of_acquire(&"orders".into(), failed);
+        assert_eq!(delivery(&error), Delivery::NotSent);
+        assert!(matches!(&error, Error::Io(io) if io.kind() == ErrorKind::HostUnreachable));
+        assert!(
+            error
+                .to_string()
+                .contains("pool `orders` could not connect"),
+            "{error}"
+        );
+    }
+}

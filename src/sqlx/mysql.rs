@@ -51,3 +51,27 @@ fn number(number: u16) -> Class {
         _ => Class::Answered,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_complete() {
+        let of = |class: Class| -> Vec<u16> {
+            (0..=u16::MAX)
+                .filter(|&code| number(code) == class)
+                .collect()
+        };
+        assert_eq!(
+            of(Class::Fault),
+            [
+                1040, 1047, 1053, 1129, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 4031
+            ]
+        );
+        assert_eq!(of(Class::FaultAndClose), [1290, 1836]);
+        assert_eq!(of(Class::Slow), [1969, 3024]);
+        assert_eq!(of(Class::Neutral), [1044, 1045, 1205, 1213, 1317]);
+        assert!(of(Class::Starved).is_empty());
+    }
+}

@@ -56,3 +56,60 @@ fn sqlstate(code: &str, message: &str) -> Class {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every code that a rule of the table could name: all classes, and all codes of the classes
+    /// from which single ones are picked.
+    #[test]
+    fn the_table_is_complete() {
+        let mut found = [const { Vec::new() }; 4];
+        let digits = || (b'0'..=b'9').chain(b'A'..=b'Z').map(char::from);
+        for class in digits().flat_map(|a| digits().map(move |b| format!("{a}{b}"))) {
+            for code in codes_of(&class) {
+                let place = match sqlstate(&code, "canceling statement due to user request") {
+                    Class::Fault => 0,
+                    Class::FaultAndClose => 1,
+                    Class::Neutral => 2,
+                    Class::Answered => continue,
+                    other => panic!("{code}: {other:?}"),
+                };
+                found[place].push(code);
+            }
+        }
+        found[3].push(format!(
+            "{:?}",
+            sqlstate("57014", "canceling statement due to statement timeout")
+        ));
+        assert_eq!(
+            found.map(|codes| codes.join(" ")),
+            [
+                "08000 53000 57P01 57P02 57P03 57P05 58000 XX000 XX001 XX002",
+                "25006",
+                "28000 40001 40P01 55P03 57014",
+                "Slow",
+            ]
+        );
+    }
+
+    fn codes_of(class: &str) -> Vec<String> {
+        if !["25", "40", "55", "57", "XX"].contains(&class) {
+            return vec![format!("{class}000")];
+        }
+        let digits = || (b'0'..=b'9').chain(b'A'..=b'Z').map(char::from);
+        let pairs = || digits().flat_map(|a| digits().map(move |b| (a, b)));
+        pairs()
+            .flat_map(|(a, b)| digits().map(move |c| (a, b, c)))
+            .map(|(a, b, c)| format!("{class}{a}{b}{c}"))
+            .collect()
+    }
+
+    #[test]
+    fn an_unknown_code_is_an_answer() {
+        for code in ["", "4", "é123", "99999"] {
+            assert_eq!(sqlstate(code, ""), Class::Answered, "{code}");
+        }
+    }
+}

@@ -50,3 +50,29 @@ fn result_code(extended: u32) -> Class {
         _ => Class::Answered,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_complete() {
+        let of = |class: Class| -> Vec<u32> {
+            (0..=0xff)
+                .filter(|&code| result_code(code) == class)
+                .collect()
+        };
+        assert_eq!(of(Class::Fault), [10, 11, 13, 14, 26]);
+        assert_eq!(of(Class::Slow), [5, 6]);
+        assert_eq!(of(Class::Answered).len(), 256 - 7);
+    }
+
+    #[test]
+    fn an_extended_code_has_the_class_of_its_primary_code() {
+        for extended in (0..=0xff00).step_by(0x100) {
+            for primary in 0..=0xff {
+                assert_eq!(result_code(extended | primary), result_code(primary));
+            }
+        }
+    }
+}
