@@ -1,4 +1,98 @@
-//! A connection pool that trips.
+//! A connection pool that trips: a service stays up when its database does not.
+//!
+//! When a database slows down or hangs, every task of a service ends up waiting for a pooled
+//! connection, and the service dies with it; when the database comes back, a stampede kills it
+//! again. fusepool puts a circuit breaker in front of an ordinary [`sqlx`](https://docs.rs/sqlx)
+//! pool: while the database is unwell, calls are refused at once, and when it recovers, they are
+//! let back in gently.
+//!
+//! # Changing over
+//!
+//! The imports of the pool types change, and nothing else:
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlx-postgres")]
+//! # async fn run(url: &str) -> sqlx::Result<()> {
+//! use fusepool::sqlx::{PgPool, PgPoolOptions}; // was: sqlx::{PgPool, postgres::PgPoolOptions}
+//!
+//! let pool: PgPool = PgPoolOptions::new().max_connections(10).connect(url).await?;
+//!
+//! sqlx::query("UPDATE dish SET price = price + 1").execute(&pool).await?;
+//! let mut tx = pool.begin().await?;
+//! sqlx::query("DELETE FROM dish").execute(&mut *tx).await?;
+//! tx.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A refused call is an ordinary `sqlx::Error`, in which [`rejection`] finds when to retry:
+//!
+//! ```
+//! # fn status(error: &sqlx::Error) -> (u16, Option<u64>) {
+//! match fusepool::rejection(error) {
+//!     Some(refused) => (503, refused.retry_after().map(|after| after.as_secs() + 1)),
+//!     None => (500, None),
+//! }
+//! # }
+//! ```
+//!
+//! # What happens to a call
+//!
+//! 1. The [breaker] admits or refuses it. Refusing takes a fraction of a microsecond.
+//! 2. It waits for a connection: as one of at most `max_waiting` callers (the next is refused at
+//!    once), and no longer than `acquire_timeout`.
+//! 3. It runs, no longer than `query_timeout`. A connection whose statement was given up is closed,
+//!    never used again.
+//! 4. What came of it is [classified](Class) and moves the breaker: a unique violation is an answer
+//!    like any other, a broken connection is a fault, and a call that merely hangs counts as slow
+//!    while it still hangs.
+//!
+//! While the breaker is open, a background task probes the database with a connection of its own,
+//! so recovery needs no traffic, and no user's call is the first to try.
+//!
+//! # Floors
+//!
+//! Imports go strictly downward:
+//!
+//! ```text
+//! lib.rs
+//! sqlx/                         adapters: one file a driver
+//! prober.rs                     finds out when the backend is well again
+//! gate.rs                       admit, run, classify, settle, report: start reading here
+//! reporter.rs limits.rs         events of a breaker; deadlines
+//! telemetry/  error.rs          events; refusals
+//! breaker/                      the state machine, and the shell around it
+//! verdict.rs time.rs counters.rs
+//! ```
+//!
+//! # Where this differs from what one might expect
+//!
+//! - **Starvation** is judged against the time the starved caller waited, not against the breaker's
+//!   window: if nobody got a connection in all that time, it is a fault, otherwise saturation. With a
+//!   window of 10 s, a database that hangs would otherwise be found out 10 s late.
+//! - **An acquired connection is no evidence** either way: only failing to get one counts. Most
+//!   leases ask the database nothing, and would hide a backend that connects but cannot answer.
+//! - **A call is counted once**, at its end or when it turns slow. A fault that comes after the slow
+//!   bound still counts towards consecutive failures.
+//! - **A probe on a lease** is settled by a ping before the lease is handed out, since a caller may
+//!   hold it idle for long.
+//! - **A stream** is judged by its first row; later waits count only if they go wrong. Dropped after
+//!   its first row, its connection is drained within a bound, or else closed.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `sqlx-postgres` | [`fusepool::sqlx`](sqlx) for PostgreSQL |
+//! | `sqlx-mysql` | for MySQL and MariaDB |
+//! | `sqlx-sqlite` | for SQLite |
+//!
+//! None is on by default. Without any there is the [breaker], and the [`Gate`] for futures.
+//!
+//! A tokio runtime is needed, with its timers.
+
+// Library code never panics; a panic is how a test fails.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod breaker;
 mod counters;

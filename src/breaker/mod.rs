@@ -8,7 +8,7 @@
 //! match answer {
 //!     Ok(number) => assert_eq!(number, 42),
 //!     Err(CallError::Rejected(rejection)) => println!("not called: {rejection}"),
-//!     Err(CallError::Failed(error)) => println!("called, and failed: {error}"),
+//!     Err(error) => println!("called, and failed: {error}"),
 //! }
 //! # Ok::<(), fusepool::ConfigError>(())
 //! ```

@@ -52,6 +52,10 @@ impl<DB: Database> Clone for Dialect<DB> {
 
 impl<DB: Database> Copy for Dialect<DB> {}
 
+/// What `fetch_many` gives.
+pub(super) type Rows<'e, DB> =
+    BoxStream<'e, Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, Error>>;
+
 /// Executor methods of a driver's connection, as a trait that can be a bound.
 ///
 /// `for<'c> &'c mut DB::Connection: Executor<'c>` cannot be one where `Executor` is implemented:
@@ -83,10 +87,7 @@ pub trait RawExecutor<DB: Database>: Send {
         E: 'q + Execute<'q, DB>;
 
     /// See [`Executor::fetch_many`].
-    fn raw_fetch_many<'e, 'q: 'e, E>(
-        &'e mut self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, Error>>
+    fn raw_fetch_many<'e, 'q: 'e, E>(&'e mut self, query: E) -> Rows<'e, DB>
     where
         E: 'q + Execute<'q, DB>;
 
@@ -137,10 +138,7 @@ where
         self.fetch_optional(query)
     }
 
-    fn raw_fetch_many<'e, 'q: 'e, E>(
-        &'e mut self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, Error>>
+    fn raw_fetch_many<'e, 'q: 'e, E>(&'e mut self, query: E) -> Rows<'e, DB>
     where
         E: 'q + Execute<'q, DB>,
     {

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_core::future::BoxFuture;
-use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt;
-use sqlx::{Database, Describe, Either, Error, Execute, Executor, SqlStr};
+use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
 
 use super::connection::{GuardedConnection, admit};
-use super::driver::{Driver, RawExecutor};
+use super::driver::{Driver, RawExecutor, Rows};
 use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
@@ -152,9 +151,6 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
         }
     }
 }
-
-type Rows<'e, DB> =
-    BoxStream<'e, Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, Error>>;
 
 /// `COMMIT` and `ROLLBACK` by hand: they pass, because they free what is locked.
 fn ends_transaction(sql: &str) -> bool {

@@ -1,4 +1,59 @@
-//! Guarded pools for [`sqlx`].
+//! Guarded pools for [sqlx](https://docs.rs/sqlx): the pool types under sqlx's names.
+//!
+//! [`Pool`], [`PoolOptions`], [`PoolConnection`] and [`Transaction`] take the places of sqlx's; all
+//! else (queries, rows, traits, macros) stays sqlx's own. `&Pool`, `&mut *conn` and `&mut *tx` are
+//! executors whose statements are guarded; the latter two also coerce to `&mut DB::Connection`,
+//! where a function asks for that, and what it does then is not seen.
+//!
+//! # Settings
+//!
+//! | setting | default | meaning |
+//! |---|---|---|
+//! | [`breaker`](PoolOptions::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back |
+//! | [`acquire_timeout`](PoolOptions::acquire_timeout) | 2 s (sqlx: 30 s) | how long to wait for a connection |
+//! | [`query_timeout`](PoolOptions::query_timeout) | 30 s | how long a statement may take; [`Pool::within`] for one |
+//! | [`max_waiting`](PoolOptions::max_waiting) | 8 × `max_connections` | how many callers may wait |
+//! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections used more recently are not tested |
+//! | [`active_probing`](PoolOptions::active_probing) | on | probe in the background while open |
+//! | [`classify`](PoolOptions::classify) | the driver's table | what errors mean |
+//! | [`sink`](PoolOptions::sink) | `tracing` | who takes the events |
+//!
+//! # Errors
+//!
+//! All are `sqlx::Error`. [`rejection`](crate::rejection) finds refusals in them, and
+//! [`delivery`] tells whether the statement may have reached the database.
+//!
+//! | what happened | `sqlx::Error` | [`delivery`] |
+//! |---|---|---|
+//! | refused: open, or too many waiting | `Io` (`ConnectionRefused`) with [`Rejected`](crate::Rejected) | not sent |
+//! | no connection came free in time | `PoolTimedOut` | not sent |
+//! | could not connect | `Io` with [`CouldNotConnect`] | not sent |
+//! | deadline of the statement | `Io` (`TimedOut`) with [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
+//! | the connection broke | `Io`, `Protocol`, ... | unknown |
+//! | the database said no | `Database` | answered |
+//! | misconfigured | `Configuration` with [`ConfigError`](crate::ConfigError) | not sent |
+//!
+//! # What differs from sqlx
+//!
+//! - Inherent `begin` on [`PoolConnection`] and [`Transaction`] takes the place of
+//!   `Acquire::begin`, so that savepoints are guarded, too; a `use sqlx::Acquire` for that alone is
+//!   then an unused import.
+//! - [`sqlx::Acquire`] fixes its types: through it, a lease is an [`AcquiredConnection`] and a
+//!   transaction is sqlx's own. Admission and acquisition are guarded there, statements are not.
+//!   The same goes for `Connection::transaction` and `Connection::begin` on the driver's connection.
+//!   A transaction begun there that is given up while the database hangs holds its place in the
+//!   pool until the database answers or the connection breaks.
+//! - `#[sqlx::test]` gives sqlx's pool: take it as such, and use `.into()`.
+//! - `PgListener::connect_with` and `PgPoolCopyExt` want sqlx's pool: [`Pool::inner`] is that pool,
+//!   unguarded. `PgListener::connect`, and `COPY` on a connection, work as they are.
+//! - Generic code needs `DB: Database` as with sqlx; where it builds a pool, or uses `&mut *conn` or
+//!   `&mut *tx` as an executor, it needs [`DB: Driver`](Driver).
+//! - Absent: the hidden `PoolOptions::{parent, __fair}`, which serve sqlx's own tests, and
+//!   `sqlx::Any`, which hides the driver's errors that a verdict needs.
+//! - `sqlx::Connection` cannot be implemented by a wrapper; its methods are there through the driver's
+//!   connection, and [`ping`](GuardedConnection::ping) guarded.
+//! - An in-memory SQLite database lives in its connection: a statement that is given up in the middle
+//!   closes it.
 
 mod acquire;
 mod connection;
