@@ -158,7 +158,6 @@ impl Breaker {
 
     /// A permit for a call that is made in any case, such as the next statement of an open
     /// transaction: never rejected, counted while the breaker is closed.
-    #[must_use]
     pub fn observe(&self) -> Permit<'_> {
         let inner = &*self.inner;
         let now = inner.now();
