@@ -480,11 +480,15 @@ impl Inner {
             return;
         }
         let (ledger, settings) = (&epoch.ledger, &epoch.settings);
-        if verdict == Verdict::Fault && ledger.lumps(settings, now) {
-            return;
-        }
-        let streak = ledger.count_in_a_row(verdict);
-        let outcome = settings.outcome(verdict, elapsed).filter(|_| !counted);
+        let lumped = verdict == Verdict::Fault && ledger.lumps(settings, now);
+        let streak = if lumped {
+            ledger.streak()
+        } else {
+            ledger.count_in_a_row(verdict)
+        };
+        // A slow call counts however it ends: a sweep a moment ago would have counted it, too.
+        let outcome = (settings.outcome(verdict, elapsed))
+            .filter(|outcome| !counted && (outcome.slow || !lumped));
         let counts = match outcome {
             Some(outcome) => {
                 self.note_slow(u32::from(outcome.slow));
