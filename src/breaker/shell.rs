@@ -549,7 +549,10 @@ impl Inner {
         let mut awaited = false;
         if core.generation == generation {
             let settings = Arc::clone(&core.settings);
-            let outcome = settings.outcome(verdict, elapsed);
+            let outcome = match core.mode {
+                Mode::Disabled => None,
+                _ => settings.outcome(verdict, elapsed),
+            };
             let random = core.random.f64();
             let (known, change) = core.machine.settle(id, now, outcome, &settings, random);
             awaited = known;
@@ -573,10 +576,10 @@ impl Inner {
     fn expire(&self, core: &mut Core, now: u64) -> Vec<Change> {
         let settings = Arc::clone(&core.settings);
         let mut changes = Vec::new();
-        loop {
+        while core.mode != Mode::Disabled {
             let random = core.random.f64();
             let Some((outcome, change)) = core.machine.expire(now, &settings, random) else {
-                return changes;
+                break;
             };
             self.count(Count::Slow, u64::from(outcome.slow));
             if matches!(change, Some(Change::State(_))) {
@@ -584,6 +587,7 @@ impl Inner {
             }
             changes.extend(change);
         }
+        changes
     }
 
     fn note_full(&self, core: &Core) {
