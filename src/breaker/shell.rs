@@ -557,7 +557,7 @@ impl Inner {
             let (known, change) = core.machine.settle(id, now, outcome, &settings, random);
             awaited = known;
             if known && outcome.is_some_and(|outcome| outcome.slow) {
-                self.count(Count::Slow, 1);
+                changes.push(Change::Slow);
             }
             if matches!(change, Some(Change::State(_))) {
                 self.publish(&mut core, now);
@@ -581,7 +581,9 @@ impl Inner {
             let Some((outcome, change)) = core.machine.expire(now, &settings, random) else {
                 break;
             };
-            self.count(Count::Slow, u64::from(outcome.slow));
+            if outcome.slow {
+                changes.push(Change::Slow);
+            }
             if matches!(change, Some(Change::State(_))) {
                 self.publish(core, now);
             }
@@ -644,6 +646,7 @@ impl Inner {
             match change {
                 Change::State(transition) => self.listener.transition(&transition),
                 Change::Ramp(places) => self.listener.ramp(places),
+                Change::Slow => self.note_slow(1),
             }
         }
     }
