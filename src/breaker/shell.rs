@@ -250,8 +250,8 @@ impl Breaker {
     }
 
     /// Changes the rules. The state stays, and the counts if the window keeps its shape; calls
-    /// under way will not be counted, and a half-open batch starts anew. Name, mode, clock and
-    /// listener of `builder` are not used.
+    /// under way will not be counted, and a half-open batch starts anew. A ramp that `builder`
+    /// does not set stays. Name, mode, clock and listener of `builder` are not used.
     ///
     /// # Errors
     ///
@@ -261,12 +261,7 @@ impl Breaker {
         let mut settings = builder.settings;
         let now = self.inner.now();
         let mut core = self.inner.core();
-        if settings.ramp.is_none() {
-            settings.ramp = core
-                .settings
-                .ramp
-                .filter(|_| settings.probes <= core.settings.last_batch());
-        }
+        settings.ramp = settings.ramp.or(core.settings.ramp);
         let ledger = self
             .inner
             .epoch
