@@ -279,10 +279,11 @@ impl Breaker {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let inner = &*self.inner;
+        // Under the lock nothing is published: state and counts are of one generation.
+        let core = inner.core();
         let now = inner.now();
         let epoch = inner.epoch.load();
         let counts = epoch.ledger.recent.counts(now);
-        let core = inner.core();
         let not_closed = core.not_closed
             + core
                 .not_closed_since
