@@ -9,10 +9,13 @@ mod rules {
     mod config;
     mod generations;
     mod half_open;
+    mod model;
     mod modes;
     mod open;
     mod permits;
+    mod properties;
     mod rig;
+    mod settings;
     mod snapshot;
     mod window;
 }
