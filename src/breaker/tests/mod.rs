@@ -17,5 +17,6 @@ mod rules {
     mod rig;
     mod settings;
     mod snapshot;
+    mod threads;
     mod window;
 }
