@@ -319,8 +319,8 @@ impl Builder {
         self
     }
 
-    /// A probe that is not settled by then counts as a fault, and its place goes to another.
-    /// Default: [`DEFAULT_PROBE_TIMEOUT`].
+    /// A probe that is not settled by then counts as a fault, and its place goes to another. One
+    /// that reaches a shorter [`slow_call`](Self::slow_call) counts as slow then. Default: [`DEFAULT_PROBE_TIMEOUT`].
     #[must_use]
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.settings.probe_timeout = timeout;

@@ -40,7 +40,9 @@ impl Epoch {
     pub(super) fn start(&self, now: u64) -> Kind {
         Kind::Counted {
             generation: self.generation,
-            slot: self.sweeps().then(|| self.ledger.running.start(now)),
+            slot: (self.sweeps())
+                .then(|| self.ledger.running.start(now))
+                .flatten(),
         }
     }
 

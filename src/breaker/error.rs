@@ -39,7 +39,6 @@ impl Rejection {
 
 /// Why [`Breaker::call`](super::Breaker::call) gave no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum CallError<E> {
     /// The call was not made.
     #[error(transparent)]

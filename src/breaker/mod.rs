@@ -28,9 +28,10 @@
 //! admitted; the time is read when a call comes, so there is no timer to lose.
 //!
 //! **Half-open.** A batch of probes is admitted. A probe without a verdict gives its place to
-//! another; one that outlives `probe_timeout` is a fault and loses its place. As soon as the batch
-//! can no longer stay below the thresholds, the breaker opens again; when a batch went well, one of
-//! twice the size follows, and after the largest it closes with an empty window.
+//! another; one that outlives `probe_timeout` is a fault and loses its place, as does one that
+//! reaches `slow_call` before that, which is slow. As soon as the batch can no longer stay below
+//! the thresholds, the breaker opens again; when a batch went well, one of twice the size follows,
+//! and after the largest it closes with an empty window.
 //!
 //! **Generations.** A permit remembers the generation it was issued in. Every change of state, a
 //! reset and a new configuration begin another one, with counts of its own, so a late result can

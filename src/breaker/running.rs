@@ -6,17 +6,22 @@ use std::time::Duration;
 use super::sync::{AtomicU64, Ordering};
 use crate::time::nanos;
 
-/// Slots that make up the slow-call bound.
-const STEPS: u64 = 64;
+/// Slots that make up the slow-call bound; loom can follow only a few.
+pub(super) const STEPS: u64 = if cfg!(all(test, fusepool_loom)) {
+    2
+} else {
+    64
+};
 /// Slots in the ring: those of the bound, and as many again for calls not yet swept.
 const RING: u64 = 2 * STEPS;
 
 const COUNT_BITS: u32 = 24;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+const NUMBER_MASK: u64 = u64::MAX >> COUNT_BITS;
 
 /// Calls by the time slot they started in. Each slot is one word, the slot's absolute number and
-/// how many calls of it are running; taking the number away is what settles, once, whether the
-/// sweep or the call itself counts the call.
+/// how many calls of it are running. A sweep moves the word on to the slot one lap later, and that
+/// settles, once, whether the sweep or the call itself counts the call.
 #[derive(Debug)]
 pub(super) struct Running {
     width: u64,
@@ -32,77 +37,78 @@ pub(super) struct Started(u64);
 impl Running {
     pub(super) fn new(slow_call: Duration, now: u64) -> Self {
         let width = nanos(slow_call).div_ceil(STEPS).max(1);
+        let swept = due(now, width);
+        let (lap, index) = (swept / RING, swept % RING);
+        let first_unswept = |at| (lap + u64::from(at < index)) * RING + at;
         Self {
             width,
-            ring: (0..RING).map(|_| AtomicU64::new(0)).collect(),
-            swept: AtomicU64::new((now / width + 1).saturating_sub(STEPS)),
+            ring: (0..RING)
+                .map(|at| AtomicU64::new(empty(first_unswept(at))))
+                .collect(),
+            swept: AtomicU64::new(swept),
         }
     }
 
-    /// A call starts. [`sweep`](Self::sweep) has to come first, with the same `now`.
-    pub(super) fn start(&self, now: u64) -> Started {
+    /// A call starts. [`sweep`](Self::sweep) has to come first, with the same `now`; without, the
+    /// call may not be watched, and is `None`.
+    pub(super) fn start(&self, now: u64) -> Option<Started> {
         // Rounded up, so that no call is ever taken for slow too early.
-        let number = now
+        let mut number = now
             .div_ceil(self.width)
             .max(self.swept.load(Ordering::Acquire));
-        let word = self.word(number);
-        let mut current = word.load(Ordering::Acquire);
         loop {
-            let next = if current >> COUNT_BITS == tag(number) {
-                current + 1
-            } else {
-                tag(number) << COUNT_BITS | 1
-            };
-            match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Started(number),
-                Err(seen) => current = seen,
+            match self.update(number, |word| word + 1) {
+                Ok(_) => return Some(Started(number)),
+                // Another thread, with a later reading of the clock, has swept it just now.
+                Err(word) if is_later(word >> COUNT_BITS, number) => {
+                    number = (number + 1).max(self.swept.load(Ordering::Acquire));
+                }
+                Err(_) => return None,
             }
         }
     }
 
     /// A call ends. False if a sweep has already counted it as slow.
     pub(super) fn finish(&self, started: Started) -> bool {
-        let word = self.word(started.0);
-        let mut current = word.load(Ordering::Acquire);
-        loop {
-            if current >> COUNT_BITS != tag(started.0) || current & COUNT_MASK == 0 {
-                return false;
-            }
-            let next = current - 1;
-            match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(seen) => current = seen,
-            }
-        }
+        self.update(started.0, |word| word - 1).is_ok()
+    }
+
+    /// Changes the word of slot `number`; `Err` if the word is another slot's.
+    fn update(&self, number: u64, change: impl Fn(u64) -> u64) -> Result<u64, u64> {
+        let own = empty(number) >> COUNT_BITS;
+        self.word(number)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                (word >> COUNT_BITS == own).then(|| change(word))
+            })
     }
 
     /// Takes out the calls that have reached the bound by `now`, and says how many they are.
     pub(super) fn sweep(&self, now: u64) -> u32 {
-        // Calls of slot `s` started at `s` widths or before, and the bound is `STEPS` widths.
-        let Some(due) = (now / self.width + 1).checked_sub(STEPS) else {
-            return 0;
-        };
+        let due = due(now, self.width);
         let swept = self.swept.load(Ordering::Acquire);
         if due <= swept {
             return 0;
         }
-        let claim = (self.swept).compare_exchange(swept, due, Ordering::AcqRel, Ordering::Acquire);
-        if claim.is_err() {
-            return 0; // another thread sweeps
-        }
-        // Nothing starts further ahead of the last sweep than the ring is long.
-        (swept..due.min(swept + RING))
+        // One lap reaches every slot, however long nobody came.
+        let overdue = (swept.max(due.saturating_sub(RING))..due)
             .map(|number| self.take(number))
-            .sum()
+            .sum();
+        // Only now, so that who starts a call does not find a slot that is still to be swept.
+        self.swept.fetch_max(due, Ordering::AcqRel);
+        overdue
     }
 
+    /// Moves the word of slot `number` on by a lap; returns how many calls of it were running.
     fn take(&self, number: u64) -> u32 {
-        let word = self.word(number);
-        let current = word.load(Ordering::Acquire);
-        if current >> COUNT_BITS != tag(number) {
-            return 0;
-        }
-        u32::try_from(word.swap(0, Ordering::AcqRel) & COUNT_MASK).unwrap_or(u32::MAX)
+        let taken = self
+            .word(number)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                (!is_later(word >> COUNT_BITS, number)).then(|| empty(number + RING))
+            });
+        // Who finds the word moved on has nothing to count: another thread did.
+        taken.map_or(0, |word| {
+            u32::try_from(word & COUNT_MASK).unwrap_or(u32::MAX)
+        })
     }
 
     fn word(&self, number: u64) -> &AtomicU64 {
@@ -110,7 +116,19 @@ impl Running {
     }
 }
 
-/// A slot's number as it stands in a word; never 0, which is an empty word.
-fn tag(number: u64) -> u64 {
-    (number + 1) & (u64::MAX >> COUNT_BITS)
+/// The first slot whose calls have not reached the bound by `now`: calls of slot `s` started at
+/// `s` widths or before, and the bound is `STEPS` widths.
+fn due(now: u64, width: u64) -> u64 {
+    (now / width + 1).saturating_sub(STEPS)
+}
+
+/// The word of slot `number` without calls.
+fn empty(number: u64) -> u64 {
+    number << COUNT_BITS
+}
+
+/// Whether a word's slot comes after slot `number`; a word holds only a number's low bits.
+fn is_later(slot: u64, number: u64) -> bool {
+    let ahead = slot.wrapping_sub(number) & NUMBER_MASK;
+    ahead != 0 && ahead <= NUMBER_MASK / 2
 }

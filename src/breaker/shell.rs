@@ -250,8 +250,8 @@ impl Breaker {
     }
 
     /// Changes the rules. The state stays, and the counts if the window keeps its shape; calls
-    /// under way will not be counted, and a half-open batch starts anew. Name, mode, clock and
-    /// listener of `builder` are not used.
+    /// under way will not be counted, and a half-open batch starts anew. A ramp that `builder`
+    /// does not set stays. Name, mode, clock and listener of `builder` are not used.
     ///
     /// # Errors
     ///
@@ -261,12 +261,7 @@ impl Breaker {
         let mut settings = builder.settings;
         let now = self.inner.now();
         let mut core = self.inner.core();
-        if settings.ramp.is_none() {
-            settings.ramp = core
-                .settings
-                .ramp
-                .filter(|_| settings.probes <= core.settings.last_batch());
-        }
+        settings.ramp = settings.ramp.or(core.settings.ramp);
         let ledger = self
             .inner
             .epoch
@@ -284,10 +279,11 @@ impl Breaker {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let inner = &*self.inner;
+        // Under the lock nothing is published: state and counts are of one generation.
+        let core = inner.core();
         let now = inner.now();
         let epoch = inner.epoch.load();
         let counts = epoch.ledger.recent.counts(now);
-        let core = inner.core();
         let not_closed = core.not_closed
             + core
                 .not_closed_since
@@ -480,11 +476,15 @@ impl Inner {
             return;
         }
         let (ledger, settings) = (&epoch.ledger, &epoch.settings);
-        if verdict == Verdict::Fault && ledger.lumps(settings, now) {
-            return;
-        }
-        let streak = ledger.count_in_a_row(verdict);
-        let outcome = settings.outcome(verdict, elapsed).filter(|_| !counted);
+        let lumped = verdict == Verdict::Fault && ledger.lumps(settings, now);
+        let streak = if lumped {
+            ledger.streak()
+        } else {
+            ledger.count_in_a_row(verdict)
+        };
+        // A slow call counts however it ends: a sweep a moment ago would have counted it, too.
+        let outcome = (settings.outcome(verdict, elapsed))
+            .filter(|outcome| !counted && (outcome.slow || !lumped));
         let counts = match outcome {
             Some(outcome) => {
                 self.note_slow(u32::from(outcome.slow));
@@ -545,12 +545,15 @@ impl Inner {
         let mut awaited = false;
         if core.generation == generation {
             let settings = Arc::clone(&core.settings);
-            let outcome = settings.outcome(verdict, elapsed);
+            let outcome = match core.mode {
+                Mode::Disabled => None,
+                _ => settings.outcome(verdict, elapsed),
+            };
             let random = core.random.f64();
             let (known, change) = core.machine.settle(id, now, outcome, &settings, random);
             awaited = known;
             if known && outcome.is_some_and(|outcome| outcome.slow) {
-                self.count(Count::Slow, 1);
+                changes.push(Change::Slow);
             }
             if matches!(change, Some(Change::State(_))) {
                 self.publish(&mut core, now);
@@ -569,17 +572,20 @@ impl Inner {
     fn expire(&self, core: &mut Core, now: u64) -> Vec<Change> {
         let settings = Arc::clone(&core.settings);
         let mut changes = Vec::new();
-        loop {
+        while core.mode != Mode::Disabled {
             let random = core.random.f64();
             let Some((outcome, change)) = core.machine.expire(now, &settings, random) else {
-                return changes;
+                break;
             };
-            self.count(Count::Slow, u64::from(outcome.slow));
+            if outcome.slow {
+                changes.push(Change::Slow);
+            }
             if matches!(change, Some(Change::State(_))) {
                 self.publish(core, now);
             }
             changes.extend(change);
         }
+        changes
     }
 
     fn note_full(&self, core: &Core) {
@@ -636,6 +642,7 @@ impl Inner {
             match change {
                 Change::State(transition) => self.listener.transition(&transition),
                 Change::Ramp(places) => self.listener.ramp(places),
+                Change::Slow => self.note_slow(1),
             }
         }
     }

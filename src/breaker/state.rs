@@ -70,6 +70,8 @@ pub(super) enum Change {
     State(Transition),
     /// The next batch has this many places.
     Ramp(u32),
+    /// A probe was slow.
+    Slow,
 }
 
 #[derive(Debug)]

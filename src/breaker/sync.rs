@@ -1,11 +1,11 @@
-//! The primitives of what is lock-free here, so that `--cfg loom` can check every interleaving.
+//! The primitives of what is lock-free here, so that `--cfg fusepool_loom` can check every interleaving.
 
-#[cfg(loom)]
+#[cfg(all(test, fusepool_loom))]
 pub(super) use loom::sync::{
     Mutex,
     atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
-#[cfg(not(loom))]
+#[cfg(not(all(test, fusepool_loom)))]
 pub(super) use std::sync::{
     Mutex,
     atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},

@@ -41,7 +41,8 @@ fn part(some: u32, of: u32) -> f64 {
 }
 
 /// Calls and faults share a word, so that the common call costs one addition and the two are
-/// always read together; few calls are slow.
+/// always read together; few calls are slow. While others record, the slow calls may be ahead of
+/// or behind the calls by those being recorded just then, but are never more.
 #[derive(Debug)]
 pub(super) struct Tally {
     calls_and_faults: AtomicU64,
@@ -58,51 +59,54 @@ impl Tally {
         }
     }
 
-    /// Adds a call, and takes `expired` calls away; returns the counts after that.
-    pub(super) fn record(&self, outcome: Outcome, expired: Counts) -> Counts {
-        let plus = CALL + u64::from(outcome.fault);
-        let minus = u64::from(expired.calls) * CALL + u64::from(expired.faults);
-        let delta = plus.wrapping_sub(minus);
-        let packed = match delta {
-            0 => self.calls_and_faults.load(Ordering::Acquire),
-            _ => self
-                .calls_and_faults
-                .fetch_add(delta, Ordering::AcqRel)
-                .wrapping_add(delta),
+    /// Adds a call; returns the counts with it.
+    pub(super) fn add(&self, outcome: Outcome) -> Counts {
+        let call = CALL + u64::from(outcome.fault);
+        let before = self.calls_and_faults.fetch_add(call, Ordering::AcqRel);
+        let slow = if outcome.slow {
+            self.slow.fetch_add(1, Ordering::AcqRel) + 1
+        } else {
+            self.slow.load(Ordering::Acquire)
         };
-        let delta = u32::from(outcome.slow).wrapping_sub(expired.slow);
-        let slow = match delta {
-            0 => self.slow.load(Ordering::Acquire),
-            _ => self
-                .slow
-                .fetch_add(delta, Ordering::AcqRel)
-                .wrapping_add(delta),
-        };
-        unpack(packed, slow)
+        seen(before + call, slow)
     }
 
+    /// Takes calls away that were added before.
     pub(super) fn subtract(&self, counts: Counts) {
-        let packed = u64::from(counts.calls) * CALL + u64::from(counts.faults);
-        self.calls_and_faults.fetch_sub(packed, Ordering::AcqRel);
-        self.slow.fetch_sub(counts.slow, Ordering::AcqRel);
+        let calls = u64::from(counts.calls) * CALL + u64::from(counts.faults);
+        if calls != 0 {
+            self.calls_and_faults.fetch_sub(calls, Ordering::AcqRel);
+        }
+        if counts.slow != 0 {
+            self.slow.fetch_sub(counts.slow, Ordering::AcqRel);
+        }
     }
 
+    /// Empties it; returns what was in it.
     pub(super) fn take(&self) -> Counts {
-        let packed = self.calls_and_faults.swap(0, Ordering::AcqRel);
-        unpack(packed, self.slow.swap(0, Ordering::AcqRel))
+        let calls = self.calls_and_faults.swap(0, Ordering::AcqRel);
+        unpack(calls, self.slow.swap(0, Ordering::AcqRel))
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let packed = self.calls_and_faults.load(Ordering::Acquire);
-        unpack(packed, self.slow.load(Ordering::Acquire))
+        let calls = self.calls_and_faults.load(Ordering::Acquire);
+        seen(calls, self.slow.load(Ordering::Acquire))
+    }
+}
+
+fn seen(calls_and_faults: u64, slow: u32) -> Counts {
+    let counts = unpack(calls_and_faults, slow);
+    Counts {
+        slow: slow.min(counts.calls),
+        ..counts
     }
 }
 
 #[allow(clippy::cast_possible_truncation)] // the two halves of the word
-fn unpack(packed: u64, slow: u32) -> Counts {
+fn unpack(calls_and_faults: u64, slow: u32) -> Counts {
     Counts {
-        calls: (packed >> 32) as u32,
-        faults: packed as u32,
+        calls: (calls_and_faults >> 32) as u32,
+        faults: calls_and_faults as u32,
         slow,
     }
 }

@@ -63,20 +63,30 @@ impl CallWindow {
     fn record(&self, outcome: Outcome) -> Counts {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let cell = &self.cells[slot(turn, self.cells.len())];
-        let mut bits = PRESENT;
-        if outcome.fault {
-            bits |= FAULT;
+        let bits = bits(outcome);
+        // A call that takes the place of its like, as most do, changes nothing.
+        if cell.load(Ordering::Acquire) == bits {
+            return self.total.counts();
         }
-        if outcome.slow {
-            bits |= SLOW;
-        }
-        let gone = cell.swap(bits, Ordering::AcqRel);
-        let expired = Counts {
-            calls: u32::from(gone & PRESENT != 0),
-            faults: u32::from(gone & FAULT != 0),
-            slow: u32::from(gone & SLOW != 0),
-        };
-        self.total.record(outcome, expired)
+        // Into the total before it is in the cell, so that whoever replaces it there never takes
+        // away what is not yet in: a total below zero is a huge one, and would trip the breaker.
+        self.total.add(outcome);
+        self.total
+            .subtract(counts(cell.swap(bits, Ordering::AcqRel)));
+        self.total.counts()
+    }
+}
+
+fn bits(outcome: Outcome) -> u8 {
+    let Outcome { fault, slow } = outcome;
+    PRESENT | if fault { FAULT } else { 0 } | if slow { SLOW } else { 0 }
+}
+
+fn counts(bits: u8) -> Counts {
+    Counts {
+        calls: u32::from(bits & PRESENT != 0),
+        faults: u32::from(bits & FAULT != 0),
+        slow: u32::from(bits & SLOW != 0),
     }
 }
 
@@ -107,8 +117,10 @@ impl TimeWindow {
     fn record(&self, now: u64, outcome: Outcome) -> Counts {
         // A thread whose reading of the clock is a little old records into the newest bucket.
         let head = self.move_head(now / self.width);
-        self.ring[slot(head, self.ring.len())].record(outcome, Counts::default());
-        self.total.record(outcome, Counts::default())
+        // Into the total first, so that it never holds less than its buckets.
+        let counts = self.total.add(outcome);
+        self.ring[slot(head, self.ring.len())].add(outcome);
+        counts
     }
 
     fn counts(&self, now: u64) -> Counts {

@@ -1,0 +1,22 @@
+//! What the module documentation promises, rule by rule.
+
+#[cfg(fusepool_loom)]
+mod loom;
+
+#[cfg(not(fusepool_loom))]
+mod rules {
+    mod closed;
+    mod config;
+    mod generations;
+    mod half_open;
+    mod model;
+    mod modes;
+    mod open;
+    mod permits;
+    mod properties;
+    mod rig;
+    mod settings;
+    mod snapshot;
+    mod threads;
+    mod window;
+}

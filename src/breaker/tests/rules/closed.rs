@@ -1,0 +1,190 @@
+use super::rig::{Answered, Fault, Neutral, Rig, Told, ms, rules, slow_rules};
+use crate::breaker::{Reason, State};
+use crate::verdict::Class;
+
+const OPENED: (State, State) = (State::Closed, State::Open);
+
+#[test]
+fn at_exactly_the_failure_rate_it_trips() {
+    let rig = Rig::new(rules().minimum_calls(10));
+    rig.calls([Answered; 5]);
+    rig.calls([Fault; 4]);
+    rig.calls([Answered]);
+    assert_eq!(rig.state(), State::Closed);
+    rig.calls([Fault]); // the first answer leaves: 5 of 10
+    assert_eq!(
+        rig.transitions(),
+        [(OPENED.0, OPENED.1, Reason::FailureRate)]
+    );
+}
+
+#[test]
+fn a_rate_of_three_tenths_is_reached_by_three_of_ten() {
+    let rig = Rig::new(rules().minimum_calls(10).failure_rate(0.3));
+    rig.calls([Answered; 7]);
+    rig.calls([Fault; 2]);
+    assert!(!rig.is_open());
+    rig.calls([Fault]);
+    assert!(rig.is_open());
+}
+
+#[test]
+fn below_the_minimum_of_calls_no_rate_trips() {
+    let rig = Rig::new(rules());
+    rig.calls([Fault; 3]);
+    assert!(!rig.is_open());
+    rig.calls([Fault]);
+    assert!(rig.is_open());
+}
+
+#[test]
+fn the_call_that_reaches_the_minimum_trips_even_if_it_was_answered() {
+    let rig = Rig::new(rules());
+    rig.calls([Fault, Fault, Fault, Answered]);
+    assert!(rig.is_open());
+}
+
+#[test]
+fn neutral_calls_are_not_in_the_window() {
+    let rig = Rig::new(rules());
+    rig.calls([Fault, Fault, Fault, Neutral, Neutral]);
+    assert_eq!(rig.snapshot().calls, 3);
+    assert!(!rig.is_open());
+}
+
+#[test]
+fn at_exactly_the_slow_rate_it_trips() {
+    let rig = Rig::new(slow_rules());
+    rig.calls([Answered; 2]);
+    for tripped in [false, true] {
+        let call = rig.breaker.try_acquire().unwrap();
+        call.settle_after(Answered, ms(64));
+        assert_eq!(rig.is_open(), tripped);
+    }
+    let told = rig.transitions();
+    assert_eq!(told, [(OPENED.0, OPENED.1, Reason::SlowRate)]);
+}
+
+#[test]
+fn a_call_just_under_the_bound_is_not_slow() {
+    let rig = Rig::new(slow_rules());
+    let call = rig.breaker.try_acquire().unwrap();
+    rig.pass(63);
+    call.settle(Answered);
+    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (1, 0));
+}
+
+#[test]
+fn a_hung_call_counts_as_slow_while_it_still_runs() {
+    let rig = Rig::new(slow_rules().minimum_calls(10));
+    let _hung = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
+    rig.pass(63);
+    rig.calls([Answered]);
+    assert_eq!(rig.snapshot().calls, 1);
+    rig.pass(1);
+    rig.calls([Answered]);
+    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (5, 3));
+    assert_eq!(rig.memory.take(), [Told::Slow(3)]);
+}
+
+#[test]
+fn hung_calls_alone_trip_when_the_next_call_comes() {
+    let rig = Rig::new(slow_rules());
+    let _hung = [(); 4].map(|()| rig.breaker.try_acquire().unwrap());
+    rig.pass(64);
+    assert_eq!(rig.retry_after(), Some(ms(100)));
+    assert!(rig.is_open());
+}
+
+#[test]
+fn a_slow_call_is_not_counted_again_when_it_ends() {
+    for verdict in [Answered, Fault, Neutral] {
+        let rig = Rig::new(slow_rules());
+        let hung = rig.breaker.try_acquire().unwrap();
+        rig.pass(64);
+        rig.calls([Answered]);
+        assert_eq!(rig.snapshot().calls, 2);
+        hung.settle(verdict);
+        assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (2, 1));
+    }
+}
+
+#[test]
+fn a_fault_after_the_bound_moves_only_the_streak() {
+    let rig = Rig::new(slow_rules().consecutive_failures(2));
+    for (streak, open) in [(1, false), (0, true)] {
+        let call = rig.breaker.try_acquire().unwrap();
+        rig.pass(64);
+        call.settle(Fault);
+        let now = rig.snapshot();
+        assert_eq!(now.failure_rate.to_bits(), 0.0_f64.to_bits());
+        assert_eq!((now.consecutive_failures, rig.is_open()), (streak, open));
+    }
+    let told = rig.transitions();
+    assert_eq!(told, [(OPENED.0, OPENED.1, Reason::ConsecutiveFailures)]);
+}
+
+#[test]
+fn a_call_dropped_after_the_bound_was_slow_and_before_it_was_nothing() {
+    for (ran, slow) in [(63, 0), (64, 1)] {
+        let rig = Rig::new(slow_rules());
+        let call = rig.breaker.try_acquire().unwrap();
+        rig.pass(ran);
+        drop(call);
+        let now = rig.snapshot();
+        assert_eq!((u64::from(now.calls), now.slow), (slow, slow));
+    }
+}
+
+#[test]
+fn without_a_slow_rate_no_call_is_slow() {
+    let rig = Rig::new(rules());
+    let _hung = rig.breaker.try_acquire().unwrap();
+    rig.pass(1_000);
+    let call = rig.breaker.try_acquire().unwrap();
+    call.settle_class(Class::Slow);
+    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (1, 0));
+}
+
+#[test]
+fn an_error_of_class_slow_is_slow_however_short() {
+    let rig = Rig::new(slow_rules());
+    let call = rig.breaker.try_acquire().unwrap();
+    call.settle_class(Class::Slow);
+    assert_eq!((rig.snapshot().slow, rig.snapshot().answered), (1, 1));
+}
+
+#[test]
+fn faults_in_a_row_are_broken_by_an_answer_and_not_by_a_neutral() {
+    let rig = Rig::new(rules().failure_rate(None).consecutive_failures(3));
+    rig.calls([Fault, Fault, Answered, Fault, Fault, Neutral]);
+    assert_eq!(rig.snapshot().consecutive_failures, 2);
+    assert!(!rig.is_open());
+    rig.calls([Fault]);
+    let told = rig.transitions();
+    assert_eq!(told, [(OPENED.0, OPENED.1, Reason::ConsecutiveFailures)]);
+}
+
+#[test]
+fn faults_within_the_lump_count_as_one() {
+    let rig = Rig::new(rules().lump(ms(10)));
+    rig.calls([Fault; 3]);
+    rig.pass(9);
+    rig.calls([Fault]);
+    assert_eq!(rig.snapshot().calls, 1);
+    assert_eq!(rig.snapshot().consecutive_failures, 1);
+    rig.pass(1); // the lump began with its first fault
+    rig.calls([Fault]);
+    assert_eq!(rig.snapshot().calls, 2);
+    assert_eq!(rig.snapshot().faults, 5);
+}
+
+#[test]
+fn a_slow_call_counts_even_if_its_fault_is_lumped() {
+    let rig = Rig::new(slow_rules().minimum_calls(10).lump(ms(10)));
+    rig.calls([Fault]);
+    let call = rig.breaker.try_acquire().unwrap();
+    call.settle_after(Fault, ms(64));
+    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (2, 1));
+    assert_eq!(rig.snapshot().consecutive_failures, 1);
+}

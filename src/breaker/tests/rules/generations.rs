@@ -1,0 +1,113 @@
+use super::rig::{Answered, Fault, Rig, Told, ms, rules};
+use crate::breaker::{Ramp, Reason, State, Window};
+
+#[test]
+fn a_result_from_an_older_generation_is_counted_reported_and_moves_nothing() {
+    let rig = Rig::new(rules());
+    let old = [(); 4].map(|()| rig.breaker.try_acquire().unwrap());
+    rig.breaker.reset();
+    for call in old {
+        call.settle(Fault);
+    }
+    assert_eq!(rig.memory.take(), [Told::Discarded(Fault); 4]);
+    let now = rig.snapshot();
+    assert_eq!((now.state, now.calls), (State::Closed, 0));
+    assert_eq!((now.faults, now.discarded), (4, 4));
+}
+
+#[test]
+fn a_probe_of_an_earlier_half_open_phase_does_not_count_in_a_later_one() {
+    let rig = Rig::due(rules());
+    let old = rig.breaker.try_acquire().unwrap();
+    rig.calls([Fault]);
+    rig.pass(200);
+    let _new = rig.breaker.try_acquire().unwrap();
+    old.settle(Fault);
+    assert_eq!(rig.state(), State::HalfOpen);
+}
+
+#[test]
+fn reset_closes_and_forgets() {
+    let rig = Rig::open(rules());
+    rig.breaker.reset();
+    let told = rig.transitions();
+    assert_eq!(told, [(State::Open, State::Closed, Reason::Reset)]);
+    assert_eq!(rig.snapshot().attempt, 0);
+    rig.calls([Fault; 3]);
+    rig.breaker.reset(); // closed already: only the window changes
+    assert_eq!(rig.transitions(), []);
+    assert_eq!(rig.snapshot().calls, 0);
+}
+
+#[test]
+fn reconfigure_keeps_an_open_breaker_open_and_its_attempt() {
+    let rig = Rig::open(rules());
+    rig.breaker.reconfigure(rules().open_delay(ms(7))).unwrap();
+    assert_eq!(rig.retry_after(), Some(ms(100)));
+    assert_eq!(rig.snapshot().attempt, 1);
+    rig.pass(100);
+    rig.calls([Fault]);
+    assert_eq!(rig.retry_after(), Some(ms(14)));
+}
+
+#[test]
+fn reconfigure_starts_a_batch_of_probes_anew() {
+    let rig = Rig::due(rules());
+    let old = [(); 2].map(|()| rig.breaker.try_acquire().unwrap());
+    rig.breaker.reconfigure(rules().probes(3)).unwrap();
+    for probe in old {
+        probe.settle(Fault);
+    }
+    assert_eq!(rig.state(), State::HalfOpen);
+    rig.calls([Answered; 3]);
+    assert_eq!(rig.state(), State::Closed);
+}
+
+#[test]
+fn reconfigure_keeps_the_window_if_its_shape_stays() {
+    let rig = Rig::new(rules());
+    rig.calls([Fault; 3]);
+    rig.breaker.reconfigure(rules().failure_rate(0.6)).unwrap();
+    assert_eq!(rig.snapshot().calls, 3);
+    assert_eq!(rig.snapshot().consecutive_failures, 3);
+    rig.breaker
+        .reconfigure(rules().window(Window::calls(11)))
+        .unwrap();
+    assert_eq!(rig.snapshot().calls, 0);
+}
+
+#[test]
+fn reconfigure_discards_what_is_under_way() {
+    let rig = Rig::new(rules());
+    let call = rig.breaker.try_acquire().unwrap();
+    rig.breaker.reconfigure(rules()).unwrap();
+    call.settle(Fault);
+    assert_eq!(rig.snapshot().calls, 0);
+    assert_eq!(rig.memory.take(), [Told::Discarded(Fault)]);
+}
+
+#[test]
+fn a_bad_configuration_changes_nothing() {
+    let rig = Rig::new(rules());
+    let call = rig.breaker.try_acquire().unwrap();
+    let refused = rig.breaker.reconfigure(rules().failure_rate(2.0));
+    assert_eq!(refused.unwrap_err().field(), "failure_rate");
+    call.settle(Fault);
+    assert_eq!(rig.snapshot().calls, 1);
+    assert_eq!(rig.memory.take(), []);
+}
+
+#[test]
+fn a_ramp_that_is_not_given_anew_stays() {
+    let unset = || {
+        crate::Breaker::builder()
+            .window(Window::calls(10))
+            .open_delay(ms(100))
+            .jitter(0.0)
+            .probes(3)
+    };
+    let rig = Rig::due(rules().ramp(Ramp::Off));
+    rig.breaker.reconfigure(unset()).unwrap();
+    rig.calls([Answered; 3]);
+    assert_eq!(rig.state(), State::Closed);
+}

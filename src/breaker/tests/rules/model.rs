@@ -1,0 +1,479 @@
+//! The rules once more, the plain way: every result is kept, nothing is cached, one thread, whole
+//! milliseconds.
+
+use super::rig::{Answered, Fault, Neutral, Told, ms};
+use super::settings::{DELAYS, Outcome, Recent, Rules, SLOW, count, part, reaches};
+use crate::breaker::{Mode, Reason, Rejection, State, Transition};
+use crate::verdict::Verdict;
+
+#[derive(Clone, Debug, PartialEq)]
+enum Now {
+    Closed,
+    Open { until: u64 },
+    HalfOpen { size: u32, results: Vec<Outcome> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// `watched` until it ends or has been counted as slow.
+    Counted {
+        watched: bool,
+        swept: bool,
+    },
+    /// `awaited` until it ends or is taken back.
+    Probe {
+        awaited: bool,
+    },
+    Uncounted,
+    Unrecorded,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    started: u64,
+    generation: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Totals {
+    pub(super) answered: u64,
+    pub(super) faults: u64,
+    pub(super) neutral: u64,
+    pub(super) abandoned: u64,
+    pub(super) slow: u64,
+    pub(super) discarded: u64,
+    pub(super) rejected: u64,
+    pub(super) trips: u64,
+    pub(super) not_closed: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) rules: Rules,
+    pub(super) now: u64,
+    pub(super) mode: Mode,
+    pub(super) forced: usize,
+    pub(super) attempt: u32,
+    pub(super) in_a_row: u32,
+    pub(super) totals: Totals,
+    pub(super) told: Vec<Told>,
+    phase: Now,
+    generation: u64,
+    results: Vec<(u64, Outcome)>,
+    lump_until: u64,
+    running: Vec<Call>,
+}
+
+impl Model {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            now: 0,
+            mode: Mode::Enforce,
+            forced: 0,
+            attempt: 0,
+            in_a_row: 0,
+            totals: Totals::default(),
+            told: Vec::new(),
+            phase: Now::Closed,
+            generation: 0,
+            results: Vec::new(),
+            lump_until: 0,
+            running: Vec::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.phase {
+            Now::Closed => State::Closed,
+            Now::Open { .. } => State::Open,
+            Now::HalfOpen { .. } => State::HalfOpen,
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        match self.phase {
+            Now::Open { until } => Some(until.saturating_sub(self.now)),
+            _ => None,
+        }
+    }
+
+    /// Calls in the window, and the parts of them that were faults and slow.
+    pub(super) fn window(&self) -> (usize, f64, f64) {
+        let recent = self.recent();
+        (
+            recent.len(),
+            part(&recent, Outcome::Fault),
+            part(&recent, Outcome::Slow),
+        )
+    }
+
+    fn recent(&self) -> Vec<Outcome> {
+        let outcomes = |results: &[(u64, Outcome)]| results.iter().map(|it| it.1).collect();
+        match self.rules.recent {
+            Recent::Calls(n) => {
+                outcomes(&self.results[self.results.len().saturating_sub(n as usize)..])
+            }
+            Recent::Buckets { width, n } => {
+                let in_window = |at: u64| at / width + u64::from(n) > self.now / width;
+                let first = self.results.iter().position(|&(at, _)| in_window(at));
+                outcomes(&self.results[first.unwrap_or(self.results.len())..])
+            }
+        }
+    }
+
+    /// The next moments at which time alone makes a difference.
+    pub(super) fn boundaries(&self) -> Vec<u64> {
+        let mut at: Vec<u64> = (self.running.iter())
+            .flat_map(|call| [call.started + SLOW, call.started + self.rules.probe_timeout])
+            .collect();
+        if let Now::Open { until } = self.phase {
+            at.push(until);
+        }
+        if let Recent::Buckets { width, n } = self.rules.recent {
+            at.extend((1..=u64::from(n)).map(|k| (self.now / width + k) * width));
+        }
+        at.retain(|&at| at > self.now);
+        at
+    }
+
+    pub(super) fn pass(&mut self, millis: u64) {
+        self.now += millis;
+        if self.phase != Now::Closed {
+            self.totals.not_closed += millis;
+        }
+    }
+
+    // Admission
+
+    pub(super) fn acquire(&mut self) -> Result<(), Rejection> {
+        if self.forced > 0 {
+            self.totals.rejected += 1;
+            return Err(Rejection::ForcedOpen);
+        }
+        self.look(self.generation);
+        let kind = match self.mode {
+            Mode::Disabled => Kind::Unrecorded,
+            _ if self.phase == Now::Closed => self.counted(),
+            _ => match self.probe() {
+                Ok(kind) => kind,
+                Err(rejection) => {
+                    self.totals.rejected += 1;
+                    if self.mode == Mode::Enforce {
+                        return Err(rejection);
+                    }
+                    Kind::Uncounted
+                }
+            },
+        };
+        self.start(kind);
+        Ok(())
+    }
+
+    pub(super) fn observe(&mut self) {
+        self.look(self.generation);
+        let kind = match (self.mode, &self.phase) {
+            (Mode::Disabled, _) => Kind::Unrecorded,
+            (_, Now::Closed) => self.counted(),
+            _ => Kind::Uncounted,
+        };
+        self.start(kind);
+    }
+
+    fn start(&mut self, kind: Kind) {
+        self.running.push(Call {
+            started: self.now,
+            generation: self.generation,
+            kind,
+        });
+    }
+
+    fn counted(&self) -> Kind {
+        Kind::Counted {
+            watched: self.rules.slow_rate.is_some(),
+            swept: false,
+        }
+    }
+
+    fn probe(&mut self) -> Result<Kind, Rejection> {
+        self.take_back();
+        if let Now::Open { until } = self.phase {
+            if self.now < until {
+                let retry_after = ms(until - self.now);
+                return Err(Rejection::Open { retry_after });
+            }
+            self.batch(self.rules.probes);
+            self.turned(State::Open, Reason::DelayElapsed, &[], None);
+            self.renew();
+        }
+        let Now::HalfOpen { size, results } = &self.phase else {
+            return Ok(self.counted());
+        };
+        let under_way: Vec<u64> = self.awaited().map(|call| call.started).collect();
+        if under_way.len() + results.len() >= *size as usize {
+            let oldest = under_way.iter().min().unwrap();
+            let retry_after = ms(oldest + self.rules.probe_bound().0 - self.now);
+            return Err(Rejection::HalfOpen { retry_after });
+        }
+        Ok(Kind::Probe { awaited: true })
+    }
+
+    fn awaited(&self) -> impl Iterator<Item = &Call> {
+        (self.running.iter()).filter(|call| call.kind == Kind::Probe { awaited: true })
+    }
+
+    // The end of calls
+
+    pub(super) fn settle(&mut self, index: usize, verdict: Verdict, took: Option<u64>) {
+        let call = self.running.remove(index);
+        if call.kind == Kind::Unrecorded {
+            return;
+        }
+        match verdict {
+            Answered => self.totals.answered += 1,
+            Fault => self.totals.faults += 1,
+            Neutral => self.totals.neutral += 1,
+        }
+        self.end(call, verdict, took);
+    }
+
+    pub(super) fn abandon(&mut self, index: usize) {
+        let call = self.running.remove(index);
+        if call.kind == Kind::Unrecorded {
+            return;
+        }
+        self.totals.abandoned += 1;
+        self.told.push(Told::Abandoned(ms(self.now - call.started)));
+        self.end(call, Neutral, None);
+    }
+
+    fn end(&mut self, call: Call, verdict: Verdict, took: Option<u64>) {
+        let took = took.unwrap_or(self.now - call.started);
+        match call.kind {
+            Kind::Counted { swept, .. } if call.generation == self.generation => {
+                if self.mode != Mode::Disabled {
+                    self.record(verdict, took, swept);
+                    self.look(call.generation);
+                }
+            }
+            Kind::Probe { .. } => self.end_probe(call, verdict, took),
+            Kind::Counted { .. } => self.discard(verdict),
+            Kind::Uncounted | Kind::Unrecorded => {}
+        }
+    }
+
+    fn record(&mut self, verdict: Verdict, took: u64, swept: bool) {
+        let lumped = verdict == Fault && self.now < self.lump_until;
+        match verdict {
+            Fault if !lumped => {
+                self.in_a_row += 1;
+                self.lump_until = self.rules.lump.map_or(0, |span| self.now + span);
+            }
+            Answered => self.in_a_row = 0,
+            _ => {}
+        }
+        match self.rules.outcome(verdict, took) {
+            Some(Outcome::Slow) if !swept => self.add_slow(1),
+            Some(outcome) if !swept && !lumped => self.results.push((self.now, outcome)),
+            _ => {}
+        }
+        self.trip();
+    }
+
+    /// Counts the running calls of a generation that have reached the bound as slow.
+    fn look(&mut self, generation: u64) {
+        if self.mode == Mode::Disabled || self.rules.slow_rate.is_none() {
+            return;
+        }
+        let mut overdue = 0;
+        for call in &mut self.running {
+            let due = call.generation == generation && self.now - call.started >= SLOW;
+            if let Kind::Counted { watched, swept } = &mut call.kind
+                && due
+                && *watched
+            {
+                (*watched, *swept) = (false, true);
+                overdue += 1;
+            }
+        }
+        if overdue > 0 && generation == self.generation {
+            self.add_slow(overdue);
+            self.trip();
+        } else if overdue > 0 {
+            // The call that just ended has tripped it: reported, and in no window any more.
+            self.tell_slow(overdue);
+        }
+    }
+
+    fn add_slow(&mut self, calls: u32) {
+        self.tell_slow(calls);
+        self.results
+            .extend((0..calls).map(|_| (self.now, Outcome::Slow)));
+    }
+
+    fn tell_slow(&mut self, calls: u32) {
+        self.totals.slow += u64::from(calls);
+        self.told.push(Told::Slow(calls));
+    }
+
+    fn trip(&mut self) {
+        let recent = self.recent();
+        let enough = recent.len() >= self.rules.minimum as usize;
+        let reason = if self.rules.in_a_row.is_some_and(|n| self.in_a_row >= n) {
+            Reason::ConsecutiveFailures
+        } else if enough && reaches(part(&recent, Outcome::Fault), self.rules.failure_rate) {
+            Reason::FailureRate
+        } else if enough && reaches(part(&recent, Outcome::Slow), self.rules.slow_rate) {
+            Reason::SlowRate
+        } else {
+            return;
+        };
+        self.open(reason, &recent);
+    }
+
+    // Probes
+
+    /// Takes back the probes whose time is up.
+    fn take_back(&mut self) {
+        let (bound, outcome) = self.rules.probe_bound();
+        while self.mode != Mode::Disabled {
+            let now = self.now;
+            let due = |call: &&mut Call| {
+                call.kind == Kind::Probe { awaited: true } && now - call.started >= bound
+            };
+            let Some(call) = self.running.iter_mut().find(due) else {
+                return;
+            };
+            call.kind = Kind::Probe { awaited: false };
+            self.add_to_batch(outcome);
+        }
+    }
+
+    fn end_probe(&mut self, call: Call, verdict: Verdict, took: u64) {
+        // It may be one of those that are taken back now.
+        self.running.push(call);
+        self.take_back();
+        let call = self.running.pop().unwrap();
+        if call.kind != (Kind::Probe { awaited: true }) {
+            return self.discard(verdict);
+        }
+        if let Some(outcome) = self.rules.outcome(verdict, took)
+            && self.mode != Mode::Disabled
+        {
+            self.add_to_batch(outcome);
+        }
+    }
+
+    fn add_to_batch(&mut self, outcome: Outcome) {
+        if outcome == Outcome::Slow {
+            self.tell_slow(1);
+        }
+        let Now::HalfOpen { size, results } = &mut self.phase else {
+            unreachable!("probes are awaited only while half-open");
+        };
+        results.push(outcome);
+        let (size, results) = (*size, results.clone());
+        let at_end = |of| count(&results, of) / f64::from(size);
+        let faulty = match self.rules.failure_rate {
+            None => results.contains(&Outcome::Fault),
+            threshold => reaches(at_end(Outcome::Fault), threshold),
+        };
+        if faulty || reaches(at_end(Outcome::Slow), self.rules.slow_rate) {
+            self.open(Reason::ProbesFailed, &results);
+        } else if results.len() < size as usize {
+            // The others decide.
+        } else if size < self.rules.largest {
+            let next = (2 * size).min(self.rules.largest);
+            self.batch(next);
+            self.told.push(Told::Ramp(next));
+        } else {
+            self.close(Reason::ProbesSucceeded, &results);
+        }
+    }
+
+    fn discard(&mut self, verdict: Verdict) {
+        self.totals.discarded += 1;
+        self.told.push(Told::Discarded(verdict));
+    }
+
+    // Changes of state
+
+    fn batch(&mut self, size: u32) {
+        self.phase = Now::HalfOpen {
+            size,
+            results: Vec::new(),
+        };
+    }
+
+    fn open(&mut self, reason: Reason, over: &[Outcome]) {
+        let from = self.state();
+        let delay = DELAYS[self.attempt.min(2) as usize];
+        self.attempt += 1;
+        self.totals.trips += 1;
+        self.phase = Now::Open {
+            until: self.now + delay,
+        };
+        self.turned(from, reason, over, Some(delay));
+        self.renew();
+    }
+
+    fn close(&mut self, reason: Reason, over: &[Outcome]) {
+        let from = self.state();
+        self.attempt = 0;
+        self.phase = Now::Closed;
+        self.turned(from, reason, over, None);
+        self.renew();
+    }
+
+    fn turned(&mut self, from: State, reason: Reason, over: &[Outcome], delay: Option<u64>) {
+        self.told.push(Told::Transition(Transition {
+            from,
+            to: self.state(),
+            reason,
+            calls: u32::try_from(over.len()).unwrap(),
+            failure_rate: part(over, Outcome::Fault),
+            slow_rate: part(over, Outcome::Slow),
+            attempt: self.attempt,
+            retry_after: delay.map(ms),
+        }));
+    }
+
+    /// A generation with nothing in it.
+    fn renew(&mut self) {
+        self.results.clear();
+        self.in_a_row = 0;
+        self.late();
+    }
+
+    /// What is under way now will come too late.
+    fn late(&mut self) {
+        self.generation += 1;
+        self.lump_until = 0;
+        for call in &mut self.running {
+            if let Kind::Probe { awaited } = &mut call.kind {
+                *awaited = false;
+            }
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        if self.phase == Now::Closed {
+            self.attempt = 0;
+            self.renew();
+        } else {
+            self.close(Reason::Reset, &[]);
+        }
+    }
+
+    pub(super) fn reconfigure(&mut self, rules: Rules) {
+        if rules.recent != self.rules.recent {
+            self.results.clear();
+        }
+        if matches!(self.phase, Now::HalfOpen { .. }) {
+            self.batch(rules.probes);
+        }
+        self.rules = rules;
+        self.late();
+    }
+}

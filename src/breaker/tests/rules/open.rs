@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use super::rig::{Answered, Fault, Rig, ms, rules};
+use crate::breaker::{Breaker, Reason, Rejection, State};
+
+/// Fails the next batch of probes.
+fn fail_the_probes(rig: &Rig) {
+    rig.calls([Fault]);
+    assert!(rig.is_open());
+}
+
+#[test]
+fn calls_are_rejected_and_told_when_to_retry() {
+    let rig = Rig::open(rules());
+    rig.pass(30);
+    let rejection = Rejection::Open {
+        retry_after: ms(70),
+    };
+    assert_eq!(rig.breaker.try_acquire().unwrap_err(), rejection);
+    assert_eq!(rig.breaker.rejection(), Some(rejection));
+    assert_eq!(rig.snapshot().retry_after, Some(ms(70)));
+    assert_eq!(rig.snapshot().rejected, 1);
+}
+
+#[test]
+fn just_before_the_delay_is_over_calls_are_rejected() {
+    let rig = Rig::open(rules());
+    rig.clock.advance(ms(100) - Duration::from_nanos(1));
+    assert_eq!(rig.retry_after(), Some(Duration::from_nanos(1)));
+}
+
+#[test]
+fn at_exactly_the_delay_the_next_call_is_the_first_probe() {
+    let rig = Rig::due(rules());
+    assert!(rig.is_open(), "time alone changes nothing");
+    assert_eq!(rig.breaker.rejection(), None);
+    let probe = rig.breaker.try_acquire().unwrap();
+    assert!(probe.is_probe());
+    let told = rig.transitions();
+    assert_eq!(told, [(State::Open, State::HalfOpen, Reason::DelayElapsed)]);
+}
+
+#[test]
+fn rejections_never_count_as_failures() {
+    let rig = Rig::open(rules());
+    for _ in 0..100 {
+        assert!(rig.breaker.try_acquire().is_err());
+    }
+    let now = rig.snapshot();
+    assert_eq!((now.calls, now.faults, now.rejected), (0, 4, 100));
+}
+
+#[test]
+fn the_delay_grows_up_to_its_cap_and_starts_anew_after_a_close() {
+    let rig = Rig::open(rules());
+    for (attempt, delay) in [(1, 100), (2, 200), (3, 400), (4, 400)] {
+        assert_eq!(rig.snapshot().attempt, attempt);
+        assert_eq!(rig.retry_after(), Some(ms(delay)));
+        rig.pass(delay);
+        fail_the_probes(&rig);
+    }
+    rig.pass(400);
+    rig.calls([Answered; 2]);
+    assert_eq!((rig.state(), rig.snapshot().attempt), (State::Closed, 0));
+    rig.calls([Fault; 4]);
+    assert_eq!(rig.retry_after(), Some(ms(100)));
+}
+
+#[test]
+fn a_thousand_attempts_do_not_overflow_the_delay() {
+    let rig = Rig::open(rules().open_delay_multiplier(1e300));
+    for _ in 0..1_100 {
+        rig.pass(400);
+        fail_the_probes(&rig);
+    }
+    assert_eq!(rig.retry_after(), Some(ms(400)));
+}
+
+#[test]
+fn jitter_spreads_the_delay_within_its_bounds() {
+    let delays: Vec<_> = (0..200)
+        .map(|_| Rig::open(rules().jitter(0.2)).retry_after().unwrap())
+        .collect();
+    assert!(delays.iter().all(|delay| (ms(80)..ms(120)).contains(delay)));
+    // That one of these fails by chance is less likely than 2 in 10^20.
+    assert!(delays.iter().any(|&delay| delay < ms(92)));
+    assert!(delays.iter().any(|&delay| delay > ms(108)));
+}
+
+#[test]
+fn a_transition_tells_the_whole_story() {
+    let rig = Rig::new(rules().minimum_calls(5));
+    rig.calls([Answered, Answered, Fault, Fault, Fault]);
+    let super::rig::Told::Transition(told) = rig.memory.take()[0] else {
+        panic!("no transition");
+    };
+    assert_eq!((told.from, told.to), (State::Closed, State::Open));
+    assert_eq!((told.calls, told.attempt), (5, 1));
+    assert_eq!((told.failure_rate, told.slow_rate), (0.6, 0.0));
+    assert_eq!(told.retry_after, Some(ms(100)));
+}
+
+#[test]
+fn a_result_after_the_trip_changes_nothing() {
+    let rig = Rig::new(rules());
+    let late = rig.breaker.try_acquire().unwrap();
+    rig.calls([Fault; 4]);
+    late.settle(Answered);
+    assert!(rig.is_open());
+    assert_eq!(rig.snapshot().discarded, 1);
+}
+
+#[test]
+fn every_clone_is_the_same_breaker() {
+    let rig = Rig::open(rules());
+    let clone: Breaker = rig.breaker.clone();
+    assert_eq!(clone.state(), State::Open);
+}

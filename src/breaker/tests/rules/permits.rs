@@ -1,0 +1,131 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use super::rig::{Answered, Fault, Rig, Told, ms, rules, slow_rules};
+use crate::breaker::{Breaker, CallError, Listener, Rejection, Transition};
+use crate::time::ManualClock;
+use crate::verdict::{Class, Verdict};
+
+#[test]
+fn a_call_gives_its_value_its_error_or_the_rejection() {
+    let rig = Rig::new(rules().minimum_calls(1));
+    assert_eq!(rig.breaker.call(|| Ok::<_, ()>(1)), Ok(1));
+    let failed = rig.breaker.call(|| Err::<(), _>("no"));
+    assert_eq!(failed, Err(CallError::Failed("no")));
+    let rejected = rig
+        .breaker
+        .call(|| -> Result<(), ()> { panic!("was called") });
+    let rejection = Rejection::Open {
+        retry_after: ms(100),
+    };
+    assert_eq!(rejected, Err(CallError::Rejected(rejection)));
+}
+
+#[test]
+fn the_class_of_an_error_says_how_it_counts() {
+    for (class, counts) in [
+        (Class::Fault, (0, 1, 0)),
+        (Class::FaultAndClose, (0, 1, 0)),
+        (Class::Starved, (0, 1, 0)),
+        (Class::Slow, (1, 0, 0)),
+        (Class::Answered, (1, 0, 0)),
+        (Class::Neutral, (0, 0, 1)),
+    ] {
+        let rig = Rig::new(rules());
+        let _ = rig.breaker.call_with(|()| class, || Err::<(), _>(()));
+        let now = rig.snapshot();
+        assert_eq!((now.answered, now.faults, now.neutral), counts, "{class:?}");
+    }
+}
+
+#[test]
+fn a_panic_is_one_fault_and_goes_on() {
+    let rig = Rig::new(rules());
+    let call = || {
+        rig.breaker
+            .call(|| -> Result<(), ()> { panic!("in the call") })
+    };
+    let panic = catch_unwind(AssertUnwindSafe(call)).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"in the call"));
+    let now = rig.snapshot();
+    assert_eq!((now.faults, now.abandoned, now.calls), (1, 0, 1));
+}
+
+#[test]
+fn a_permit_that_a_panic_drops_is_a_fault() {
+    let rig = Rig::new(rules());
+    let call = || {
+        let _permit = rig.breaker.try_acquire().unwrap();
+        panic!("while holding it");
+    };
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    assert_eq!(rig.snapshot().faults, 1);
+}
+
+#[test]
+fn an_abandoned_permit_is_reported_with_how_long_it_was_held() {
+    let rig = Rig::new(slow_rules());
+    let permit = rig.breaker.try_acquire().unwrap();
+    rig.pass(5);
+    drop(permit);
+    assert_eq!(rig.memory.take(), [Told::Abandoned(ms(5))]);
+    assert_eq!((rig.snapshot().abandoned, rig.snapshot().calls), (1, 0));
+}
+
+/// Calls back whenever it is told something.
+#[derive(Clone, Default)]
+struct Nosy(Arc<OnceLock<Breaker>>);
+
+impl Nosy {
+    fn call_back(&self) {
+        let breaker = self.0.get().unwrap();
+        let _ = (breaker.snapshot(), breaker.state(), breaker.rejection());
+        breaker.set_mode(breaker.mode());
+        drop(breaker.force_open());
+    }
+}
+
+impl Listener for Nosy {
+    fn transition(&self, _: &Transition) {
+        self.call_back();
+    }
+
+    fn ramp(&self, _: u32) {
+        self.call_back();
+    }
+
+    fn slow(&self, _: u32) {
+        self.call_back();
+    }
+
+    fn abandoned(&self, _: std::time::Duration) {
+        self.call_back();
+    }
+
+    fn discarded(&self, _: Verdict) {
+        self.call_back();
+    }
+}
+
+#[test]
+fn a_listener_may_call_back() {
+    let (clock, nosy) = (ManualClock::new(), Nosy::default());
+    let builder = rules().slow_rate(0.9).ramp(crate::breaker::Ramp::UpTo(4));
+    let breaker = builder
+        .clock(clock.clone())
+        .listener(nosy.clone())
+        .build()
+        .unwrap();
+    nosy.0.set(breaker.clone()).unwrap();
+    let call = |verdict| breaker.try_acquire().unwrap().settle(verdict);
+
+    let hung = breaker.try_acquire().unwrap();
+    clock.advance(ms(64));
+    (0..3).for_each(|_| call(Fault)); // slow, and a transition
+    hung.settle(Answered); // discarded
+    clock.advance(ms(100));
+    drop(breaker.try_acquire()); // half-open, abandoned
+    let _hung = breaker.try_acquire().unwrap();
+    clock.advance(ms(64));
+    call(Answered); // slow, and open again
+}

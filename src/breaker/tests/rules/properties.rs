@@ -1,0 +1,232 @@
+//! The breaker does in every step what the [`Model`] does.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::model::{Model, Totals};
+use super::rig::{Answered, Fault, Neutral, Rig, ms};
+use super::settings::{Recent, Rules};
+use crate::breaker::{ForcedOpen, Mode, Permit};
+use crate::verdict::Verdict;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Acquire,
+    Observe,
+    Settle(usize, Verdict),
+    SettleAfter(usize, Verdict, u64),
+    Drop(usize),
+    Pass(u64),
+    /// To exactly one of the moments at which time makes a difference.
+    PassToBoundary(usize),
+    Mode(Mode),
+    ForceOpen,
+    Release,
+    Reset,
+    Reconfigure(Rules),
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![5 => Just(Fault), 5 => Just(Answered), 1 => Just(Neutral)]
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let recent = select(vec![
+        Recent::Calls(1),
+        Recent::Calls(2),
+        Recent::Calls(3),
+        Recent::Calls(100),
+        Recent::Buckets { width: 50, n: 1 },
+        Recent::Buckets { width: 20, n: 3 },
+        Recent::Buckets { width: 100, n: 10 },
+    ]);
+    let rate = || select(vec![None, Some(0.3), Some(0.5), Some(1.0)]);
+    let in_a_row = select(vec![None, Some(1), Some(3)]);
+    let lump = select(vec![None, None, Some(15)]);
+    let probes = (1..4_u32, select(vec![30, 64, 150]), 0..5_u32);
+    (recent, 1..6_u32, rate(), rate(), in_a_row, lump, probes).prop_map(
+        |(recent, minimum, failure_rate, slow_rate, in_a_row, lump, probes)| {
+            let no_rule = failure_rate.is_none() && slow_rate.is_none() && in_a_row.is_none();
+            Rules {
+                recent,
+                minimum: match recent {
+                    Recent::Calls(n) => minimum.min(n),
+                    Recent::Buckets { .. } => minimum,
+                },
+                failure_rate: if no_rule { Some(0.5) } else { failure_rate },
+                slow_rate,
+                in_a_row,
+                lump,
+                probes: probes.0,
+                probe_timeout: probes.1,
+                largest: probes.0 + probes.2,
+            }
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let call = || 0..8_usize;
+    let idle = select(vec![1_000, 3_600_000, 365 * 24 * 3_600_000]);
+    let mode = select(vec![
+        Mode::Enforce,
+        Mode::Enforce,
+        Mode::Observe,
+        Mode::Disabled,
+    ]);
+    prop_oneof![
+        30 => Just(Step::Acquire),
+        3 => Just(Step::Observe),
+        25 => (call(), verdict()).prop_map(|(call, verdict)| Step::Settle(call, verdict)),
+        5 => (call(), verdict(), 0..130_u64)
+            .prop_map(|(call, verdict, took)| Step::SettleAfter(call, verdict, took)),
+        3 => call().prop_map(Step::Drop),
+        10 => (1..40_u64).prop_map(Step::Pass),
+        10 => (0..20_usize).prop_map(Step::PassToBoundary),
+        1 => idle.prop_map(Step::Pass),
+        2 => mode.prop_map(Step::Mode),
+        1 => Just(Step::ForceOpen),
+        2 => Just(Step::Release),
+        1 => Just(Step::Reset),
+        1 => rules().prop_map(Step::Reconfigure),
+    ]
+}
+
+/// The breaker and the model, and what the steps hold of the breaker.
+struct Pair<'rig> {
+    rig: &'rig Rig,
+    model: Model,
+    permits: Vec<Permit<'rig>>,
+    handles: Vec<ForcedOpen>,
+}
+
+impl Pair<'_> {
+    /// The index of one of the running calls, if there are any.
+    fn pick(&self, call: usize) -> Option<usize> {
+        call.checked_rem(self.permits.len())
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.model.pass(millis);
+        self.rig.pass(millis);
+    }
+
+    fn take(&mut self, step: Step) {
+        let (breaker, model) = (&self.rig.breaker, &mut self.model);
+        match step {
+            Step::Acquire => {
+                let foretold = breaker.rejection();
+                let (real, expected) = (breaker.try_acquire(), model.acquire());
+                assert_eq!(real.as_ref().err(), expected.as_ref().err());
+                assert!(foretold.is_none() || foretold == expected.err());
+                self.permits.extend(real);
+            }
+            Step::Observe => {
+                self.permits.push(breaker.observe());
+                model.observe();
+            }
+            Step::Settle(call, verdict) => {
+                if let Some(call) = self.pick(call) {
+                    self.permits.remove(call).settle(verdict);
+                    self.model.settle(call, verdict, None);
+                }
+            }
+            Step::SettleAfter(call, verdict, took) => {
+                if let Some(call) = self.pick(call) {
+                    self.permits.remove(call).settle_after(verdict, ms(took));
+                    self.model.settle(call, verdict, Some(took));
+                }
+            }
+            Step::Drop(call) => {
+                if let Some(call) = self.pick(call) {
+                    drop(self.permits.remove(call));
+                    self.model.abandon(call);
+                }
+            }
+            Step::Pass(millis) => self.pass(millis),
+            Step::PassToBoundary(which) => {
+                let boundaries = self.model.boundaries();
+                if let Some(which) = which.checked_rem(boundaries.len()) {
+                    self.pass(boundaries[which] - self.model.now);
+                }
+            }
+            Step::Mode(mode) => {
+                breaker.set_mode(mode);
+                model.mode = mode;
+            }
+            Step::ForceOpen => {
+                self.handles.push(breaker.force_open());
+                model.forced += 1;
+            }
+            Step::Release => {
+                self.handles.pop();
+                model.forced = self.handles.len();
+            }
+            Step::Reset => {
+                breaker.reset();
+                model.reset();
+            }
+            Step::Reconfigure(rules) => {
+                breaker.reconfigure(rules.builder()).unwrap();
+                model.reconfigure(rules);
+            }
+        }
+    }
+
+    fn compare(&mut self) {
+        let (now, model) = (self.rig.snapshot(), &mut self.model);
+        assert_eq!(self.rig.memory.take(), std::mem::take(&mut model.told));
+        assert_eq!((now.state, now.mode), (model.state(), model.mode));
+        assert_eq!(now.forced_open, model.forced > 0);
+        assert_eq!(self.rig.state(), model.state());
+        let window = (now.calls as usize, now.failure_rate, now.slow_rate);
+        assert_eq!(window, model.window());
+        assert_eq!(
+            (now.consecutive_failures, now.attempt),
+            (model.in_a_row, model.attempt)
+        );
+        assert_eq!(now.retry_after, model.retry_after().map(ms));
+        let totals = Totals {
+            answered: now.answered,
+            faults: now.faults,
+            neutral: now.neutral,
+            abandoned: now.abandoned,
+            slow: now.slow,
+            discarded: now.discarded,
+            rejected: now.rejected,
+            trips: now.trips,
+            not_closed: millis(now.time_not_closed),
+        };
+        assert_eq!(totals, model.totals);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_breaker_does_what_the_model_does(rules in rules(), steps in vec(step(), 1..60)) {
+        let rig = Rig::new(rules.builder());
+        let mut pair = Pair {
+            rig: &rig,
+            model: Model::new(rules),
+            permits: Vec::new(),
+            handles: Vec::new(),
+        };
+        for step in steps {
+            pair.take(step);
+            pair.compare();
+        }
+    }
+}

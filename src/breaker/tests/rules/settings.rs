@@ -1,0 +1,86 @@
+//! The settings of a [`Model`](super::model::Model), and of the breaker that is compared with it.
+
+use super::rig::{Answered, Fault, Neutral, ms, rules};
+use crate::breaker::{Builder, Ramp, Window};
+use crate::verdict::Verdict;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Recent {
+    Calls(u32),
+    Buckets { width: u64, n: u32 },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) recent: Recent,
+    pub(super) minimum: u32,
+    pub(super) failure_rate: Option<f64>,
+    pub(super) slow_rate: Option<f64>,
+    pub(super) in_a_row: Option<u32>,
+    pub(super) lump: Option<u64>,
+    pub(super) probes: u32,
+    pub(super) probe_timeout: u64,
+    pub(super) largest: u32,
+}
+
+pub(super) const SLOW: u64 = 64;
+pub(super) const DELAYS: [u64; 3] = [100, 200, 400];
+
+impl Rules {
+    pub(super) fn builder(&self) -> Builder {
+        let window = match self.recent {
+            Recent::Calls(n) => Window::calls(n),
+            Recent::Buckets { width, n } => Window::last(ms(width * u64::from(n))).buckets(n),
+        };
+        rules()
+            .window(window)
+            .minimum_calls(self.minimum)
+            .failure_rate(self.failure_rate)
+            .slow_rate(self.slow_rate)
+            .slow_call(ms(SLOW))
+            .consecutive_failures(self.in_a_row)
+            .lump(self.lump.map(ms))
+            .probes(self.probes)
+            .probe_timeout(ms(self.probe_timeout))
+            .ramp(Ramp::UpTo(self.largest))
+    }
+
+    /// When a probe is taken back, and as what.
+    pub(super) fn probe_bound(&self) -> (u64, Outcome) {
+        match self.slow_rate {
+            Some(_) if SLOW < self.probe_timeout => (SLOW, Outcome::Slow),
+            _ => (self.probe_timeout, Outcome::Fault),
+        }
+    }
+
+    pub(super) fn outcome(&self, verdict: Verdict, took: u64) -> Option<Outcome> {
+        match verdict {
+            _ if self.slow_rate.is_some() && took >= SLOW => Some(Outcome::Slow),
+            Fault => Some(Outcome::Fault),
+            Answered => Some(Outcome::Good),
+            Neutral => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Outcome {
+    Good,
+    Fault,
+    Slow,
+}
+
+pub(super) fn count(outcomes: &[Outcome], of: Outcome) -> f64 {
+    outcomes.iter().filter(|&&it| it == of).count() as f64
+}
+
+pub(super) fn part(outcomes: &[Outcome], of: Outcome) -> f64 {
+    match outcomes {
+        [] => 0.0,
+        _ => count(outcomes, of) / outcomes.len() as f64,
+    }
+}
+
+pub(super) fn reaches(rate: f64, threshold: Option<f64>) -> bool {
+    threshold.is_some_and(|threshold| rate >= threshold)
+}

@@ -1,0 +1,58 @@
+use super::rig::{Answered, Fault, Neutral, Rig, ms, rules, slow_rules};
+use crate::breaker::{Mode, State};
+
+#[test]
+fn a_new_breaker_has_nothing_to_tell() {
+    let now = Rig::new(rules().name("db")).snapshot();
+    assert_eq!(
+        (&*now.name, now.state, now.mode),
+        ("db", State::Closed, Mode::Enforce)
+    );
+    assert_eq!((now.calls, now.attempt, now.trips), (0, 0, 0));
+    assert_eq!((now.failure_rate, now.slow_rate), (0.0, 0.0));
+    assert_eq!((now.retry_after, now.time_not_closed), (None, ms(0)));
+}
+
+#[test]
+fn every_call_is_in_one_count() {
+    let rig = Rig::new(slow_rules().minimum_calls(10));
+    rig.calls([Answered, Answered, Fault, Neutral, Neutral, Neutral]);
+    drop(rig.breaker.try_acquire());
+    let call = rig.breaker.try_acquire().unwrap();
+    call.settle_after(Answered, ms(64));
+    let now = rig.snapshot();
+    assert_eq!((now.answered, now.faults), (3, 1));
+    assert_eq!((now.neutral, now.abandoned, now.slow), (3, 1, 1));
+    assert_eq!(
+        (now.calls, now.failure_rate, now.slow_rate),
+        (4, 0.25, 0.25)
+    );
+}
+
+#[test]
+fn trips_are_counted_each_time_it_opens() {
+    let rig = Rig::open(rules());
+    rig.breaker.reconfigure(rules()).unwrap();
+    assert_eq!(rig.snapshot().trips, 1);
+    rig.pass(100);
+    rig.calls([Fault]);
+    assert_eq!(rig.snapshot().trips, 2);
+}
+
+#[test]
+fn the_time_open_and_half_open_adds_up() {
+    let rig = Rig::due(rules());
+    let probes = [(); 2].map(|()| rig.breaker.try_acquire().unwrap());
+    rig.pass(30);
+    assert_eq!(rig.snapshot().time_not_closed, ms(130));
+    for probe in probes {
+        probe.settle(Answered);
+    }
+    rig.pass(1_000);
+    assert_eq!(rig.snapshot().time_not_closed, ms(130));
+    rig.calls([Fault; 4]);
+    rig.pass(7);
+    rig.breaker.reset();
+    rig.pass(7);
+    assert_eq!(rig.snapshot().time_not_closed, ms(137));
+}

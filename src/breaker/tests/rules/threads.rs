@@ -1,0 +1,110 @@
+//! Many threads at once: nothing is lost, nothing is counted twice, no probe too many.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread;
+
+use super::rig::{Answered, Fault, Neutral, Rig, ms, rules, slow_rules};
+use crate::breaker::{Builder, Ramp, State, Window};
+
+const THREADS: u64 = 8;
+const CALLS: u64 = 20_000;
+
+/// Runs `work` on every thread, with a random generator of its own.
+fn on_all_threads(work: impl Fn(&mut fastrand::Rng) + Sync) {
+    thread::scope(|scope| {
+        for seed in 0..THREADS {
+            let work = &work;
+            scope.spawn(move || work(&mut fastrand::Rng::with_seed(seed)));
+        }
+    });
+}
+
+#[test]
+fn every_permit_ends_in_one_count() {
+    let windows = [Window::calls(3), Window::last(ms(50)), Window::calls(100)];
+    for window in windows {
+        let rules = slow_rules().window(window).minimum_calls(3);
+        every_permit_ends_in_one_count_under(rules.failure_rate(0.7).ramp(Ramp::UpTo(5)));
+    }
+}
+
+fn every_permit_ends_in_one_count_under(rules: Builder) {
+    let rig = Rig::new(rules);
+    let (issued, rejected) = (AtomicU64::new(0), AtomicU64::new(0));
+    on_all_threads(|random| {
+        for _ in 0..CALLS {
+            rig.clock.advance(ms(random.u64(0..2)));
+            let Ok(permit) = rig.breaker.try_acquire() else {
+                rejected.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            issued.fetch_add(1, Ordering::Relaxed);
+            match random.u32(0..100) {
+                0..45 => permit.settle(Answered),
+                45..90 => permit.settle(Fault),
+                90..95 => permit.settle(Neutral),
+                _ => drop(permit),
+            }
+        }
+    });
+    let now = rig.snapshot();
+    let ended = now.answered + now.faults + now.neutral + now.abandoned;
+    assert_eq!(ended, issued.into_inner());
+    assert_eq!(now.rejected, rejected.into_inner());
+    assert_eq!(ended + now.rejected, THREADS * CALLS);
+}
+
+#[test]
+fn a_window_agrees_with_its_calls_when_they_have_ended() {
+    let calls = 4 * THREADS * CALLS;
+    let never = rules().minimum_calls(10).failure_rate(1.0);
+    let rig = Rig::new(never.clone());
+    on_all_threads(|random| {
+        for _ in 0..CALLS {
+            let verdict = if random.u32(0..20) == 0 {
+                Fault
+            } else {
+                Answered
+            };
+            rig.calls([verdict]);
+        }
+    });
+    rig.calls([Answered; 10]);
+    assert_eq!(
+        (rig.snapshot().calls, rig.snapshot().failure_rate),
+        (10, 0.0)
+    );
+
+    let rig = Rig::new(never.window(Window::last(ms(calls))));
+    on_all_threads(|_| (0..CALLS).for_each(|_| rig.calls([Answered])));
+    assert_eq!(u64::from(rig.snapshot().calls), THREADS * CALLS);
+    rig.pass(calls);
+    assert_eq!(rig.snapshot().calls, 0);
+}
+
+#[test]
+fn never_more_probes_run_than_the_batch_has_places() {
+    const PLACES: u32 = 3;
+    let rig = Rig::due(rules().probes(PLACES));
+    let (running, most) = (AtomicU32::new(0), AtomicU32::new(0));
+    on_all_threads(|random| {
+        for _ in 0..CALLS {
+            let Ok(probe) = rig.breaker.try_acquire() else {
+                continue;
+            };
+            let now = running.fetch_add(1, Ordering::AcqRel) + 1;
+            most.fetch_max(now, Ordering::AcqRel);
+            if random.bool() {
+                thread::yield_now();
+            }
+            running.fetch_sub(1, Ordering::AcqRel);
+            // Without a verdict, so that it stays half-open.
+            probe.settle(Neutral);
+        }
+    });
+    assert_eq!(most.into_inner(), PLACES);
+    assert_eq!(rig.state(), State::HalfOpen);
+    // No place was lost.
+    rig.calls([Answered; PLACES as usize]);
+    assert_eq!(rig.state(), State::Closed);
+}
