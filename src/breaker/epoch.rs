@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::config::Settings;
 use super::mode::Mode;
 use super::permit::Kind;
 use super::running::Running;
+use super::settings::Settings;
 use super::state::State;
 use super::window::Recent;
 use crate::time::nanos;

@@ -58,13 +58,16 @@
 //! | [`mode`](Builder::mode) | [`Mode::Enforce`] | |
 //! | [`clock`](Builder::clock) | [`CoarseClock`](crate::CoarseClock) | |
 
+mod builder;
 mod config;
 mod epoch;
 mod error;
+mod handle;
 mod listener;
 mod mode;
 mod permit;
 mod running;
+mod settings;
 mod shell;
 mod snapshot;
 mod state;
@@ -74,18 +77,19 @@ mod tally;
 mod tests;
 mod window;
 
-pub(crate) use config::check_duration;
+pub use builder::Builder;
 pub use config::{
-    Builder, ConfigError, DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER,
-    DEFAULT_MAX_OPEN_DELAY, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY,
-    DEFAULT_OPEN_DELAY_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_RAMP,
-    DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE, DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST,
-    LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
+    DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER, DEFAULT_MAX_OPEN_DELAY,
+    DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY, DEFAULT_OPEN_DELAY_MULTIPLIER,
+    DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_RAMP, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE,
+    DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST, LONGEST_WINDOW, MOST_BUCKETS, Ramp,
+    Window,
 };
-pub use error::{CallError, Rejection};
+pub use error::{CallError, ConfigError, Rejection};
+pub use handle::{Breaker, ForcedOpen};
 pub use listener::{Listener, Reason, Transition};
 pub use mode::Mode;
 pub use permit::Permit;
-pub use shell::{Breaker, ForcedOpen};
+pub(crate) use settings::check_duration;
 pub use snapshot::Snapshot;
 pub use state::State;

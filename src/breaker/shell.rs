@@ -4,66 +4,52 @@
 //! it to be admitted and again to be counted, and takes no lock and allocates nothing. Whatever
 //! changes the state takes the lock, and publishes a new epoch before it lets go.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::config::{Builder, ConfigError, Settings};
+use super::builder::Builder;
 use super::epoch::{Epoch, Ledger};
-use super::error::{CallError, Rejection};
+use super::error::Rejection;
 use super::listener::{Deaf, Listener};
 use super::mode::Mode;
-use super::permit::{Kind, Permit};
-use super::snapshot::{COUNTS, Count, Snapshot};
+use super::permit::Kind;
+use super::settings::Settings;
+use super::snapshot::{COUNTS, Count};
 use super::state::{Admission, Change, Machine, Phase, State};
 use super::tally::Outcome;
 use crate::counters::Counters;
 use crate::time::{Clock, nanos};
-use crate::verdict::{Class, Verdict};
-
-/// A circuit breaker. Clones share one state.
-///
-/// See the [module documentation](super) for the rules and defaults.
-#[derive(Clone)]
-pub struct Breaker {
-    inner: Arc<Inner>,
-}
+use crate::verdict::Verdict;
 
 pub(super) struct Inner {
-    name: Arc<str>,
-    clock: Arc<dyn Clock>,
-    listener: Arc<dyn Listener>,
-    epoch: ArcSwap<Epoch>,
+    pub(super) name: Arc<str>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) listener: Arc<dyn Listener>,
+    pub(super) epoch: ArcSwap<Epoch>,
     /// Half-open: no place comes free before this time, unless a probe ends.
-    full_until: AtomicU64,
-    core: Mutex<Core>,
-    counters: Counters<COUNTS>,
+    pub(super) full_until: AtomicU64,
+    pub(super) core: Mutex<Core>,
+    pub(super) counters: Counters<COUNTS>,
 }
 
 /// What only changes under the lock.
-struct Core {
-    machine: Machine,
-    settings: Arc<Settings>,
-    mode: Mode,
-    forced_open: usize,
-    generation: u64,
-    random: fastrand::Rng,
-    trips: u64,
-    not_closed_since: Option<u64>,
-    not_closed: u64,
+pub(super) struct Core {
+    pub(super) machine: Machine,
+    pub(super) settings: Arc<Settings>,
+    pub(super) mode: Mode,
+    pub(super) forced_open: usize,
+    pub(super) generation: u64,
+    pub(super) random: fastrand::Rng,
+    pub(super) trips: u64,
+    pub(super) not_closed_since: Option<u64>,
+    pub(super) not_closed: u64,
 }
 
-impl Breaker {
-    /// Starts to configure a breaker.
-    #[must_use]
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    pub(crate) fn from_checked(builder: Builder) -> Self {
+impl Inner {
+    pub(super) fn new(builder: Builder) -> Self {
         let name = builder.get_name();
         let settings = Arc::new(builder.settings);
         let now = nanos(builder.clock.now());
@@ -79,7 +65,7 @@ impl Breaker {
             not_closed: 0,
         };
         let ledger = Arc::new(Ledger::new(&settings, now));
-        let inner = Inner {
+        Self {
             name,
             clock: builder.clock,
             listener: builder.listener.unwrap_or_else(|| Arc::new(Deaf)),
@@ -87,266 +73,24 @@ impl Breaker {
             full_until: AtomicU64::new(0),
             core: Mutex::new(core),
             counters: Counters::new(),
-        };
-        Self {
-            inner: Arc::new(inner),
         }
     }
 
-    /// The name it was built with.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.inner.name
-    }
-
-    /// Asks to make one call.
-    ///
-    /// # Errors
-    ///
-    /// A [`Rejection`], when the breaker does not admit calls now.
-    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejection> {
-        let inner = &*self.inner;
-        let now = inner.now();
-        let epoch = inner.epoch.load();
-        let kind = if epoch.admits() && !inner.sweep(&epoch, now) {
-            epoch.start(now)
-        } else {
-            drop(epoch);
-            inner.admit(now)?
-        };
-        Ok(Permit::new(inner, kind, now))
-    }
-
-    /// Asks to make one call that will only start later, and will be observed then; while closed
-    /// that takes no permit, so that the time until it starts is not taken for the call's. With
-    /// `may_open_half` false, somebody else sees to it that an open breaker turns half-open.
-    pub(crate) fn ticket(&self, may_open_half: bool) -> Result<Option<Permit<'_>>, Rejection> {
-        let inner = &*self.inner;
-        let now = inner.now();
-        let epoch = inner.epoch.load();
-        if epoch.admits() && !inner.sweep(&epoch, now) {
-            return Ok(None);
-        }
-        let waits = epoch.state == State::Open && epoch.mode == Mode::Enforce;
-        if waits && !may_open_half && inner.not_yet(&epoch, now).is_none() {
-            inner.count(Count::Rejected, 1);
-            return Err(Rejection::HalfOpen {
-                retry_after: epoch.settings.probe_timeout,
-            });
-        }
-        drop(epoch);
-        Ok(Some(Permit::new(inner, inner.admit(now)?, now)))
-    }
-
-    /// An open breaker would reject calls now, or wants the next one for a probe.
-    pub(crate) fn rejects(&self) -> bool {
-        let epoch = self.inner.epoch.load();
-        epoch.forced_open || (epoch.state == State::Open && epoch.mode == Mode::Enforce)
-    }
-
-    pub(crate) fn rejections(&self) -> u64 {
-        self.inner.counters.get(Count::Rejected as usize)
-    }
-
-    pub(crate) fn probe_timeout(&self) -> Duration {
-        self.inner.epoch.load().settings.probe_timeout
-    }
-
-    pub(crate) fn open_delay(&self) -> Duration {
-        self.inner.epoch.load().settings.open_delay
-    }
-
-    /// A permit for a call that is made in any case, such as the next statement of an open
-    /// transaction: never rejected, counted while the breaker is closed.
-    pub fn observe(&self) -> Permit<'_> {
-        let inner = &*self.inner;
-        let now = inner.now();
-        inner.sweep(&inner.epoch.load(), now);
-        Permit::new(inner, inner.epoch.load().observe(now), now)
-    }
-
-    /// Makes a call; every `Err` of it is a fault. A panic in it is one, too, and goes on.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Rejected`] if the call was not made, [`CallError::Failed`] with its error.
-    pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
-        self.call_with(|_| Class::Fault, call)
-    }
-
-    /// Makes a call; `classify` says what its `Err`s mean.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Rejected`] if the call was not made, [`CallError::Failed`] with its error.
-    pub fn call_with<T, E>(
-        &self,
-        classify: impl FnOnce(&E) -> Class,
-        call: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, CallError<E>> {
-        let permit = self.try_acquire()?;
-        match call() {
-            Ok(value) => {
-                permit.settle(Verdict::Answered);
-                Ok(value)
-            }
-            Err(error) => {
-                permit.settle_class(classify(&error));
-                Err(CallError::Failed(error))
-            }
-        }
-    }
-
-    /// The state now. Time alone does not change it: an open breaker whose delay is over is open
-    /// until the next call comes.
-    #[must_use]
-    pub fn state(&self) -> State {
-        self.inner.epoch.load().state
-    }
-
-    /// Why a call would be rejected now, without asking for a permit; `None` if it might pass.
-    #[must_use]
-    pub fn rejection(&self) -> Option<Rejection> {
-        let epoch = self.inner.epoch.load();
-        match epoch.mode {
-            _ if epoch.forced_open => Some(Rejection::ForcedOpen),
-            Mode::Enforce if !epoch.admits() => self.inner.not_yet(&epoch, self.inner.now()),
-            _ => None,
-        }
-    }
-
-    /// The mode now.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.inner.epoch.load().mode
-    }
-
-    /// Changes the mode. The state and the counts stay.
-    pub fn set_mode(&self, mode: Mode) {
-        let mut core = self.inner.core();
-        core.mode = mode;
-        self.inner.republish(&core);
-    }
-
-    /// Holds the breaker open, in every mode, until this handle and all others are dropped. Then
-    /// it goes on in the state it had.
-    pub fn force_open(&self) -> ForcedOpen {
-        let mut core = self.inner.core();
-        core.forced_open += 1;
-        self.inner.republish(&core);
-        ForcedOpen {
-            breaker: self.clone(),
-        }
-    }
-
-    /// Closes the breaker and empties its window; calls under way will not be counted.
-    pub fn reset(&self) {
-        let now = self.inner.now();
-        let mut core = self.inner.core();
-        let change = core.machine.reset();
-        self.inner.publish(&mut core, now);
-        drop(core);
-        self.inner.tell(change);
-    }
-
-    /// Changes the rules. The state stays, and the counts if the window keeps its shape; calls
-    /// under way will not be counted, and a half-open batch starts anew. A ramp that `builder`
-    /// does not set stays. Name, mode, clock and listener of `builder` are not used.
-    ///
-    /// # Errors
-    ///
-    /// A [`ConfigError`], and nothing has changed.
-    pub fn reconfigure(&self, builder: Builder) -> Result<(), ConfigError> {
-        builder.settings.check()?;
-        let mut settings = builder.settings;
-        let now = self.inner.now();
-        let mut core = self.inner.core();
-        settings.ramp = settings.ramp.or(core.settings.ramp);
-        let ledger = self
-            .inner
-            .epoch
-            .load()
-            .ledger
-            .under(&core.settings, &settings, now);
-        core.settings = Arc::new(settings);
-        let settings = Arc::clone(&core.settings);
-        core.machine.restart_batch(&settings);
-        self.inner.publish_with(&mut core, now, ledger);
-        Ok(())
-    }
-
-    /// All there is to know about the breaker at this moment.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let inner = &*self.inner;
-        // Under the lock nothing is published: state and counts are of one generation.
-        let core = inner.core();
-        let now = inner.now();
-        let epoch = inner.epoch.load();
-        let counts = epoch.ledger.recent.counts(now);
-        let not_closed = core.not_closed
-            + core
-                .not_closed_since
-                .map_or(0, |since| now.saturating_sub(since));
-        let count = |what| inner.counters.get(what as usize);
-        Snapshot {
-            name: Arc::clone(&inner.name),
-            state: core.machine.state(),
-            mode: core.mode,
-            forced_open: core.forced_open > 0,
-            calls: counts.calls,
-            failure_rate: counts.failure_rate(),
-            slow_rate: counts.slow_rate(),
-            consecutive_failures: epoch.ledger.streak(),
-            attempt: core.machine.attempt,
-            retry_after: match core.machine.phase {
-                Phase::Open { until } => Some(Duration::from_nanos(until.saturating_sub(now))),
-                _ => None,
-            },
-            trips: core.trips,
-            time_not_closed: Duration::from_nanos(not_closed),
-            answered: count(Count::Answered),
-            faults: count(Count::Faults),
-            neutral: count(Count::Neutral),
-            abandoned: count(Count::Abandoned),
-            slow: count(Count::Slow),
-            discarded: count(Count::Discarded),
-            rejected: count(Count::Rejected),
-        }
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.inner.clock
-    }
-}
-
-impl fmt::Debug for Breaker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let epoch = self.inner.epoch.load();
-        f.debug_struct("Breaker")
-            .field("name", &self.inner.name)
-            .field("state", &epoch.state)
-            .field("mode", &epoch.mode)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         nanos(self.clock.now())
     }
 
-    fn count(&self, what: Count, n: u64) {
+    pub(super) fn count(&self, what: Count, n: u64) {
         self.counters.add(what as usize, n);
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
         // Nothing in a critical section can panic half-way, so a poisoned lock is still sound.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Admission when the breaker is not simply closed.
-    fn admit(&self, now: u64) -> Result<Kind, Rejection> {
+    pub(super) fn admit(&self, now: u64) -> Result<Kind, Rejection> {
         let epoch = self.epoch.load();
         if epoch.forced_open {
             self.count(Count::Rejected, 1);
@@ -373,7 +117,7 @@ impl Inner {
     }
 
     /// Why no probe can start at `now`, as far as can be told without the lock.
-    fn not_yet(&self, epoch: &Epoch, now: u64) -> Option<Rejection> {
+    pub(super) fn not_yet(&self, epoch: &Epoch, now: u64) -> Option<Rejection> {
         let left = |until: u64| Duration::from_nanos(until.saturating_sub(now));
         match epoch.state {
             State::Open if now < epoch.open_until => Some(Rejection::Open {
@@ -501,7 +245,7 @@ impl Inner {
 
     /// Counts the calls that have reached the slow bound while running. True if there were any, and
     /// the epoch may have been superseded.
-    fn sweep(&self, epoch: &Epoch, now: u64) -> bool {
+    pub(super) fn sweep(&self, epoch: &Epoch, now: u64) -> bool {
         if !epoch.sweeps() {
             return false;
         }
@@ -609,12 +353,12 @@ impl Inner {
     }
 
     /// Begins a generation, with counts of its own.
-    fn publish(&self, core: &mut Core, now: u64) {
+    pub(super) fn publish(&self, core: &mut Core, now: u64) {
         let ledger = Arc::new(Ledger::new(&core.settings, now));
         self.publish_with(core, now, ledger);
     }
 
-    fn publish_with(&self, core: &mut Core, now: u64, ledger: Arc<Ledger>) {
+    pub(super) fn publish_with(&self, core: &mut Core, now: u64, ledger: Arc<Ledger>) {
         core.generation += 1;
         match (core.machine.state(), core.not_closed_since) {
             (State::Closed, Some(since)) => {
@@ -632,12 +376,12 @@ impl Inner {
     }
 
     /// Publishes a change that leaves state and counts alone.
-    fn republish(&self, core: &Core) {
+    pub(super) fn republish(&self, core: &Core) {
         let ledger = Arc::clone(&self.epoch.load().ledger);
         self.epoch.store(Arc::new(core.epoch(ledger)));
     }
 
-    fn tell(&self, changes: impl IntoIterator<Item = Change>) {
+    pub(super) fn tell(&self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             match change {
                 Change::State(transition) => self.listener.transition(&transition),
@@ -662,21 +406,5 @@ impl Core {
             settings: Arc::clone(&self.settings),
             ledger,
         }
-    }
-}
-
-/// Holds a breaker open for as long as it lives.
-#[derive(Debug)]
-#[must_use = "the breaker is held open only until this is dropped"]
-pub struct ForcedOpen {
-    breaker: Breaker,
-}
-
-impl Drop for ForcedOpen {
-    fn drop(&mut self) {
-        let inner = &self.breaker.inner;
-        let mut core = inner.core();
-        core.forced_open -= 1;
-        inner.republish(&core);
     }
 }

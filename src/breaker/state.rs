@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::config::Settings;
 use super::listener::{Reason, Transition};
+use super::settings::Settings;
 use super::tally::{Counts, Outcome};
 use crate::time::nanos;
 use crate::verdict::Verdict;

@@ -1,0 +1,263 @@
+//! How a breaker is configured.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{
+    DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER, DEFAULT_MAX_OPEN_DELAY,
+    DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY, DEFAULT_OPEN_DELAY_MULTIPLIER,
+    DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE, DEFAULT_WINDOW,
+    LARGEST_BATCH, Ramp, Window,
+};
+use super::error::ConfigError;
+use super::handle::Breaker;
+use super::listener::Listener;
+use super::mode::Mode;
+use super::settings::Settings;
+use crate::time::{Clock, CoarseClock};
+
+/// Configures a [`Breaker`]. Nothing is checked before [`build`](Self::build).
+///
+/// ```
+/// use fusepool::breaker::{Breaker, Window};
+/// use std::time::Duration;
+///
+/// let breaker = Breaker::builder()
+///     .name("payments")
+///     .window(Window::calls(100))
+///     .failure_rate(0.3)
+///     .slow_rate(None) // slow calls do not trip it
+///     .build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Builder {
+    pub(super) settings: Settings,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) mode: Mode,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) listener: Option<Arc<dyn Listener>>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            settings: Settings {
+                window: DEFAULT_WINDOW,
+                minimum_calls: DEFAULT_MINIMUM_CALLS,
+                failure_rate: Some(DEFAULT_FAILURE_RATE),
+                slow_call: DEFAULT_SLOW_CALL,
+                slow_rate: Some(DEFAULT_SLOW_RATE),
+                consecutive_failures: Some(DEFAULT_CONSECUTIVE_FAILURES),
+                lump: None,
+                open_delay: DEFAULT_OPEN_DELAY,
+                open_delay_multiplier: DEFAULT_OPEN_DELAY_MULTIPLIER,
+                max_open_delay: DEFAULT_MAX_OPEN_DELAY,
+                jitter: DEFAULT_JITTER,
+                probes: DEFAULT_PROBES,
+                probe_timeout: DEFAULT_PROBE_TIMEOUT,
+                ramp: None,
+            },
+            name: None,
+            mode: Mode::Enforce,
+            clock: Arc::new(CoarseClock::new()),
+            listener: None,
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("mode", &self.mode)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// What the breaker guards, as errors and events call it. Default: `"unnamed"`; a pool names
+    /// its breaker after its server and database.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The window of both rates. Default: [`DEFAULT_WINDOW`].
+    #[must_use]
+    pub fn window(mut self, window: Window) -> Self {
+        self.settings.window = window;
+        self
+    }
+
+    /// The rates trip nothing before this many calls are in the window. At least 1, at most the
+    /// size of a [`Window::calls`]. Default: [`DEFAULT_MINIMUM_CALLS`].
+    #[must_use]
+    pub fn minimum_calls(mut self, calls: u32) -> Self {
+        self.settings.minimum_calls = calls;
+        self
+    }
+
+    /// Trips when at least this part of the calls in the window were faults. In (0, 1], or `None`
+    /// to do without. Default: [`DEFAULT_FAILURE_RATE`].
+    #[must_use]
+    pub fn failure_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
+        self.settings.failure_rate = rate.into();
+        self
+    }
+
+    /// A call is slow when it has run for this long, ended or not; it is then counted at once, as
+    /// slow, and not again when it ends. Default: [`DEFAULT_SLOW_CALL`].
+    ///
+    /// Running calls are looked at whenever any other call comes or goes, in steps of a
+    /// 64th of this duration.
+    #[must_use]
+    pub fn slow_call(mut self, duration: Duration) -> Self {
+        self.settings.slow_call = duration;
+        self
+    }
+
+    /// Trips when at least this part of the calls in the window were slow. In (0, 1], or `None` to
+    /// do without. Default: [`DEFAULT_SLOW_RATE`].
+    #[must_use]
+    pub fn slow_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
+        self.settings.slow_rate = rate.into();
+        self
+    }
+
+    /// Trips at this many faults with no answer in between. At least 1, or `None` to do without.
+    /// Default: [`DEFAULT_CONSECUTIVE_FAILURES`].
+    #[must_use]
+    pub fn consecutive_failures(mut self, faults: impl Into<Option<u32>>) -> Self {
+        self.settings.consecutive_failures = faults.into();
+        self
+    }
+
+    /// Faults within this time of the first of them count as one: a reset of ten pooled
+    /// connections is one event. Default: `None`, every fault counts.
+    #[must_use]
+    pub fn lump(mut self, span: impl Into<Option<Duration>>) -> Self {
+        self.settings.lump = span.into();
+        self
+    }
+
+    /// How long the breaker stays open the first time. Default: [`DEFAULT_OPEN_DELAY`].
+    #[must_use]
+    pub fn open_delay(mut self, delay: Duration) -> Self {
+        self.settings.open_delay = delay;
+        self
+    }
+
+    /// Each further time without closing in between, the delay is this many times longer. At
+    /// least 1. Default: [`DEFAULT_OPEN_DELAY_MULTIPLIER`].
+    #[must_use]
+    pub fn open_delay_multiplier(mut self, multiplier: f64) -> Self {
+        self.settings.open_delay_multiplier = multiplier;
+        self
+    }
+
+    /// The delay grows no longer than this; jitter comes on top. Not shorter than
+    /// [`open_delay`](Self::open_delay). Default: [`DEFAULT_MAX_OPEN_DELAY`].
+    #[must_use]
+    pub fn max_open_delay(mut self, delay: Duration) -> Self {
+        self.settings.max_open_delay = delay;
+        self
+    }
+
+    /// Each delay is lengthened or shortened by up to this part of itself, at random, so that the
+    /// instances of a service do not come back all at once. In [0, 1). Default: [`DEFAULT_JITTER`].
+    #[must_use]
+    pub fn jitter(mut self, part: f64) -> Self {
+        self.settings.jitter = part;
+        self
+    }
+
+    /// How many probes the first half-open batch has. At least 1. Default: [`DEFAULT_PROBES`].
+    #[must_use]
+    pub fn probes(mut self, probes: u32) -> Self {
+        self.settings.probes = probes;
+        self
+    }
+
+    /// A probe that is not settled by then counts as a fault, and its place goes to another. One
+    /// that reaches a shorter [`slow_call`](Self::slow_call) counts as slow then. Default: [`DEFAULT_PROBE_TIMEOUT`].
+    #[must_use]
+    pub fn probe_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.probe_timeout = timeout;
+        self
+    }
+
+    /// How the load is let back in. Default: [`DEFAULT_RAMP`]; for a pool, up to its size.
+    #[must_use]
+    pub fn ramp(mut self, ramp: Ramp) -> Self {
+        self.settings.ramp = Some(ramp);
+        self
+    }
+
+    /// The mode to start in. Default: [`Mode::Enforce`].
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Where the breaker reads the time. Default: a [`CoarseClock`].
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Who is told what happens. Default: nobody; a gate reports to `tracing`.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Listener) -> Self {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Builds the breaker, closed.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    pub fn build(self) -> Result<Breaker, ConfigError> {
+        self.check()?;
+        Ok(Breaker::from_checked(self))
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.settings.check()
+    }
+
+    /// Lets batches grow up to `size`, unless the user chose a ramp.
+    pub(crate) fn ramp_if_unset(mut self, size: u32) -> Self {
+        let size = size.clamp(
+            self.settings.probes,
+            LARGEST_BATCH.max(self.settings.probes),
+        );
+        self.settings.ramp.get_or_insert(Ramp::UpTo(size));
+        self
+    }
+
+    pub(crate) fn name_if_unset(mut self, name: impl Into<Arc<str>>) -> Self {
+        if self.name.is_none() {
+            self.name = Some(name.into());
+        }
+        self
+    }
+
+    pub(crate) fn get_name(&self) -> Arc<str> {
+        self.name.clone().unwrap_or_else(|| "unnamed".into())
+    }
+
+    pub(crate) fn get_listener(&self) -> Option<&Arc<dyn Listener>> {
+        self.listener.as_ref()
+    }
+
+    pub(crate) fn get_slow_call(&self) -> Option<Duration> {
+        self.settings.slow_rate.map(|_| self.settings.slow_call)
+    }
+}

@@ -1,0 +1,290 @@
+//! The breaker as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::Builder;
+use super::error::{CallError, ConfigError, Rejection};
+use super::mode::Mode;
+use super::permit::Permit;
+use super::shell::Inner;
+use super::snapshot::{Count, Snapshot};
+use super::state::{Phase, State};
+use crate::time::Clock;
+use crate::verdict::{Class, Verdict};
+
+/// A circuit breaker. Clones share one state.
+///
+/// See the [module documentation](super) for the rules and defaults.
+#[derive(Clone)]
+pub struct Breaker {
+    inner: Arc<Inner>,
+}
+
+impl Breaker {
+    /// Starts to configure a breaker.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_checked(builder: Builder) -> Self {
+        Self {
+            inner: Arc::new(Inner::new(builder)),
+        }
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.inner.name
+    }
+
+    /// Asks to make one call.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`], when the breaker does not admit calls now.
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejection> {
+        let inner = &*self.inner;
+        let now = inner.now();
+        let epoch = inner.epoch.load();
+        let kind = if epoch.admits() && !inner.sweep(&epoch, now) {
+            epoch.start(now)
+        } else {
+            drop(epoch);
+            inner.admit(now)?
+        };
+        Ok(Permit::new(inner, kind, now))
+    }
+
+    /// Asks to make one call that will only start later, and will be observed then; while closed
+    /// that takes no permit, so that the time until it starts is not taken for the call's. With
+    /// `may_open_half` false, somebody else sees to it that an open breaker turns half-open.
+    pub(crate) fn ticket(&self, may_open_half: bool) -> Result<Option<Permit<'_>>, Rejection> {
+        let inner = &*self.inner;
+        let now = inner.now();
+        let epoch = inner.epoch.load();
+        if epoch.admits() && !inner.sweep(&epoch, now) {
+            return Ok(None);
+        }
+        let waits = epoch.state == State::Open && epoch.mode == Mode::Enforce;
+        if waits && !may_open_half && inner.not_yet(&epoch, now).is_none() {
+            inner.count(Count::Rejected, 1);
+            return Err(Rejection::HalfOpen {
+                retry_after: epoch.settings.probe_timeout,
+            });
+        }
+        drop(epoch);
+        Ok(Some(Permit::new(inner, inner.admit(now)?, now)))
+    }
+
+    /// An open breaker would reject calls now, or wants the next one for a probe.
+    pub(crate) fn rejects(&self) -> bool {
+        let epoch = self.inner.epoch.load();
+        epoch.forced_open || (epoch.state == State::Open && epoch.mode == Mode::Enforce)
+    }
+
+    pub(crate) fn rejections(&self) -> u64 {
+        self.inner.counters.get(Count::Rejected as usize)
+    }
+
+    pub(crate) fn probe_timeout(&self) -> Duration {
+        self.inner.epoch.load().settings.probe_timeout
+    }
+
+    pub(crate) fn open_delay(&self) -> Duration {
+        self.inner.epoch.load().settings.open_delay
+    }
+
+    /// A permit for a call that is made in any case, such as the next statement of an open
+    /// transaction: never rejected, counted while the breaker is closed.
+    pub fn observe(&self) -> Permit<'_> {
+        let inner = &*self.inner;
+        let now = inner.now();
+        inner.sweep(&inner.epoch.load(), now);
+        Permit::new(inner, inner.epoch.load().observe(now), now)
+    }
+
+    /// Makes a call; every `Err` of it is a fault. A panic in it is one, too, and goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Rejected`] if the call was not made, [`CallError::Failed`] with its error.
+    pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
+        self.call_with(|_| Class::Fault, call)
+    }
+
+    /// Makes a call; `classify` says what its `Err`s mean.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Rejected`] if the call was not made, [`CallError::Failed`] with its error.
+    pub fn call_with<T, E>(
+        &self,
+        classify: impl FnOnce(&E) -> Class,
+        call: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, CallError<E>> {
+        let permit = self.try_acquire()?;
+        match call() {
+            Ok(value) => {
+                permit.settle(Verdict::Answered);
+                Ok(value)
+            }
+            Err(error) => {
+                permit.settle_class(classify(&error));
+                Err(CallError::Failed(error))
+            }
+        }
+    }
+
+    /// The state now. Time alone does not change it: an open breaker whose delay is over is open
+    /// until the next call comes.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.inner.epoch.load().state
+    }
+
+    /// Why a call would be rejected now, without asking for a permit; `None` if it might pass.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
+        let epoch = self.inner.epoch.load();
+        match epoch.mode {
+            _ if epoch.forced_open => Some(Rejection::ForcedOpen),
+            Mode::Enforce if !epoch.admits() => self.inner.not_yet(&epoch, self.inner.now()),
+            _ => None,
+        }
+    }
+
+    /// The mode now.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.inner.epoch.load().mode
+    }
+
+    /// Changes the mode. The state and the counts stay.
+    pub fn set_mode(&self, mode: Mode) {
+        let mut core = self.inner.core();
+        core.mode = mode;
+        self.inner.republish(&core);
+    }
+
+    /// Holds the breaker open, in every mode, until this handle and all others are dropped. Then
+    /// it goes on in the state it had.
+    pub fn force_open(&self) -> ForcedOpen {
+        let mut core = self.inner.core();
+        core.forced_open += 1;
+        self.inner.republish(&core);
+        ForcedOpen {
+            breaker: self.clone(),
+        }
+    }
+
+    /// Closes the breaker and empties its window; calls under way will not be counted.
+    pub fn reset(&self) {
+        let now = self.inner.now();
+        let mut core = self.inner.core();
+        let change = core.machine.reset();
+        self.inner.publish(&mut core, now);
+        drop(core);
+        self.inner.tell(change);
+    }
+
+    /// Changes the rules. The state stays, and the counts if the window keeps its shape; calls
+    /// under way will not be counted, and a half-open batch starts anew. A ramp that `builder`
+    /// does not set stays. Name, mode, clock and listener of `builder` are not used.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`], and nothing has changed.
+    pub fn reconfigure(&self, builder: Builder) -> Result<(), ConfigError> {
+        builder.settings.check()?;
+        let mut settings = builder.settings;
+        let now = self.inner.now();
+        let mut core = self.inner.core();
+        settings.ramp = settings.ramp.or(core.settings.ramp);
+        let ledger = self
+            .inner
+            .epoch
+            .load()
+            .ledger
+            .under(&core.settings, &settings, now);
+        core.settings = Arc::new(settings);
+        let settings = Arc::clone(&core.settings);
+        core.machine.restart_batch(&settings);
+        self.inner.publish_with(&mut core, now, ledger);
+        Ok(())
+    }
+
+    /// All there is to know about the breaker at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = &*self.inner;
+        // Under the lock nothing is published: state and counts are of one generation.
+        let core = inner.core();
+        let now = inner.now();
+        let epoch = inner.epoch.load();
+        let counts = epoch.ledger.recent.counts(now);
+        let not_closed = core.not_closed
+            + core
+                .not_closed_since
+                .map_or(0, |since| now.saturating_sub(since));
+        let count = |what| inner.counters.get(what as usize);
+        Snapshot {
+            name: Arc::clone(&inner.name),
+            state: core.machine.state(),
+            mode: core.mode,
+            forced_open: core.forced_open > 0,
+            calls: counts.calls,
+            failure_rate: counts.failure_rate(),
+            slow_rate: counts.slow_rate(),
+            consecutive_failures: epoch.ledger.streak(),
+            attempt: core.machine.attempt,
+            retry_after: match core.machine.phase {
+                Phase::Open { until } => Some(Duration::from_nanos(until.saturating_sub(now))),
+                _ => None,
+            },
+            trips: core.trips,
+            time_not_closed: Duration::from_nanos(not_closed),
+            answered: count(Count::Answered),
+            faults: count(Count::Faults),
+            neutral: count(Count::Neutral),
+            abandoned: count(Count::Abandoned),
+            slow: count(Count::Slow),
+            discarded: count(Count::Discarded),
+            rejected: count(Count::Rejected),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epoch = self.inner.epoch.load();
+        f.debug_struct("Breaker")
+            .field("name", &self.inner.name)
+            .field("state", &epoch.state)
+            .field("mode", &epoch.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Holds a breaker open for as long as it lives.
+#[derive(Debug)]
+#[must_use = "the breaker is held open only until this is dropped"]
+pub struct ForcedOpen {
+    breaker: Breaker,
+}
+
+impl Drop for ForcedOpen {
+    fn drop(&mut self) {
+        let inner = &self.breaker.inner;
+        let mut core = inner.core();
+        core.forced_open -= 1;
+        inner.republish(&core);
+    }
+}

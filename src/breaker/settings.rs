@@ -1,0 +1,147 @@
+//! The rules of a breaker, and what is refused.
+
+use std::time::Duration;
+
+use super::config::{
+    DEFAULT_RAMP, LARGEST_BATCH, LARGEST_WINDOW, LONGEST, LONGEST_WINDOW, MOST_BUCKETS, Ramp,
+    Shape, Window,
+};
+use super::error::ConfigError;
+
+/// The rules alone, checked: what the running breaker reads.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) window: Window,
+    pub(super) minimum_calls: u32,
+    pub(super) failure_rate: Option<f64>,
+    pub(super) slow_call: Duration,
+    pub(super) slow_rate: Option<f64>,
+    pub(super) consecutive_failures: Option<u32>,
+    pub(super) lump: Option<Duration>,
+    pub(super) open_delay: Duration,
+    pub(super) open_delay_multiplier: f64,
+    pub(super) max_open_delay: Duration,
+    pub(super) jitter: f64,
+    pub(super) probes: u32,
+    pub(super) probe_timeout: Duration,
+    pub(super) ramp: Option<Ramp>,
+}
+
+impl Settings {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self.window.0 {
+            Shape::Calls(n) => {
+                within("window", n, 1, LARGEST_WINDOW)?;
+                if self.minimum_calls > n {
+                    return Err(ConfigError::new(
+                        "minimum_calls",
+                        self.minimum_calls,
+                        format!("at most the {n} calls of the window"),
+                    ));
+                }
+            }
+            Shape::Span { length, buckets } => {
+                check_duration("window", length, LONGEST_WINDOW)?;
+                within("window.buckets", buckets, 1, MOST_BUCKETS)?;
+                if length.as_nanos() < u128::from(buckets) {
+                    let rule = "at least one nanosecond a bucket";
+                    return Err(ConfigError::new("window", length, rule));
+                }
+            }
+        }
+        within("minimum_calls", self.minimum_calls, 1, u32::MAX)?;
+        rate("failure_rate", self.failure_rate)?;
+        rate("slow_rate", self.slow_rate)?;
+        if let Some(faults) = self.consecutive_failures {
+            within("consecutive_failures", faults, 1, u32::MAX)?;
+        }
+        if self.failure_rate.is_none()
+            && self.slow_rate.is_none()
+            && self.consecutive_failures.is_none()
+        {
+            return Err(ConfigError::new(
+                "failure_rate",
+                self.failure_rate,
+                "set, or `slow_rate` or `consecutive_failures` must be: without any rule the \
+                 breaker would never trip (to switch it off, use `Mode::Disabled`)",
+            ));
+        }
+        check_duration("slow_call", self.slow_call, LONGEST)?;
+        if let Some(span) = self.lump {
+            check_duration("lump", span, LONGEST)?;
+        }
+        check_duration("open_delay", self.open_delay, LONGEST)?;
+        check_duration("max_open_delay", self.max_open_delay, LONGEST)?;
+        if self.max_open_delay < self.open_delay {
+            return Err(ConfigError::new(
+                "max_open_delay",
+                self.max_open_delay,
+                format!("at least the `open_delay`, {:?}", self.open_delay),
+            ));
+        }
+        let multiplier = self.open_delay_multiplier;
+        if !(multiplier.is_finite() && multiplier >= 1.0) {
+            return Err(ConfigError::new(
+                "open_delay_multiplier",
+                multiplier,
+                "finite and at least 1",
+            ));
+        }
+        if !(0.0..1.0).contains(&self.jitter) {
+            return Err(ConfigError::new(
+                "jitter",
+                self.jitter,
+                "at least 0 and less than 1",
+            ));
+        }
+        within("probes", self.probes, 1, LARGEST_BATCH)?;
+        check_duration("probe_timeout", self.probe_timeout, LONGEST)?;
+        if let Some(Ramp::UpTo(size)) = self.ramp {
+            within("ramp", size, self.probes, LARGEST_BATCH)?;
+        }
+        Ok(())
+    }
+
+    /// The size of the largest half-open batch.
+    pub(super) fn last_batch(&self) -> u32 {
+        match self.ramp.unwrap_or(DEFAULT_RAMP) {
+            Ramp::Off => self.probes,
+            Ramp::UpTo(size) => size.max(self.probes),
+        }
+    }
+}
+
+fn within(field: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let rule = match most {
+        u32::MAX => format!("at least {least}"),
+        _ => format!("between {least} and {most}"),
+    };
+    Err(ConfigError::new(field, value, rule))
+}
+
+fn rate(field: &'static str, rate: Option<f64>) -> Result<(), ConfigError> {
+    match rate {
+        // Written so that NaN fails.
+        Some(rate) if !(rate > 0.0 && rate <= 1.0) => Err(ConfigError::new(
+            field,
+            rate,
+            "greater than 0 and at most 1",
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn check_duration(
+    field: &'static str,
+    value: Duration,
+    longest: Duration,
+) -> Result<(), ConfigError> {
+    if value.is_zero() || value > longest {
+        let rule = format!("longer than zero and at most {longest:?}");
+        return Err(ConfigError::new(field, value, rule));
+    }
+    Ok(())
+}
