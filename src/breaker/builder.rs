@@ -11,13 +11,12 @@ use super::config::{
     LARGEST_BATCH, Ramp, Window,
 };
 use super::error::ConfigError;
-use super::handle::Breaker;
 use super::listener::Listener;
 use super::mode::Mode;
 use super::settings::Settings;
 use crate::time::{Clock, CoarseClock};
 
-/// Configures a [`Breaker`]. Nothing is checked before [`build`](Self::build).
+/// Configures a [`Breaker`](super::Breaker). Nothing is checked before [`build`](Self::build).
 ///
 /// ```
 /// use fusepool::breaker::{Breaker, Window};
@@ -190,7 +189,7 @@ impl Builder {
         self
     }
 
-    /// How the load is let back in. Default: [`DEFAULT_RAMP`]; for a pool, up to its size.
+    /// How the load is let back in. Default: [`DEFAULT_RAMP`](super::DEFAULT_RAMP); for a pool, up to its size.
     #[must_use]
     pub fn ramp(mut self, ramp: Ramp) -> Self {
         self.settings.ramp = Some(ramp);
@@ -216,16 +215,6 @@ impl Builder {
     pub fn listener(mut self, listener: impl Listener) -> Self {
         self.listener = Some(Arc::new(listener));
         self
-    }
-
-    /// Builds the breaker, closed.
-    ///
-    /// # Errors
-    ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule.
-    pub fn build(self) -> Result<Breaker, ConfigError> {
-        self.check()?;
-        Ok(Breaker::from_checked(self))
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {

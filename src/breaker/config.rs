@@ -2,31 +2,31 @@
 
 use std::time::Duration;
 
-/// Default [`Builder::window`]: the last 10 seconds, in 10 buckets.
+/// Default [`Builder::window`](super::Builder::window): the last 10 seconds, in 10 buckets.
 pub const DEFAULT_WINDOW: Window = Window::last(Duration::from_secs(10));
-/// Default [`Builder::minimum_calls`]: 10.
+/// Default [`Builder::minimum_calls`](super::Builder::minimum_calls): 10.
 pub const DEFAULT_MINIMUM_CALLS: u32 = 10;
-/// Default [`Builder::failure_rate`]: one half.
+/// Default [`Builder::failure_rate`](super::Builder::failure_rate): one half.
 pub const DEFAULT_FAILURE_RATE: f64 = 0.5;
-/// Default [`Builder::slow_call`]: 1 second.
+/// Default [`Builder::slow_call`](super::Builder::slow_call): 1 second.
 pub const DEFAULT_SLOW_CALL: Duration = Duration::from_secs(1);
-/// Default [`Builder::slow_rate`]: four fifths.
+/// Default [`Builder::slow_rate`](super::Builder::slow_rate): four fifths.
 pub const DEFAULT_SLOW_RATE: f64 = 0.8;
-/// Default [`Builder::consecutive_failures`]: 5.
+/// Default [`Builder::consecutive_failures`](super::Builder::consecutive_failures): 5.
 pub const DEFAULT_CONSECUTIVE_FAILURES: u32 = 5;
-/// Default [`Builder::open_delay`]: 500 milliseconds.
+/// Default [`Builder::open_delay`](super::Builder::open_delay): 500 milliseconds.
 pub const DEFAULT_OPEN_DELAY: Duration = Duration::from_millis(500);
-/// Default [`Builder::open_delay_multiplier`]: 2.
+/// Default [`Builder::open_delay_multiplier`](super::Builder::open_delay_multiplier): 2.
 pub const DEFAULT_OPEN_DELAY_MULTIPLIER: f64 = 2.0;
-/// Default [`Builder::max_open_delay`]: 5 seconds.
+/// Default [`Builder::max_open_delay`](super::Builder::max_open_delay): 5 seconds.
 pub const DEFAULT_MAX_OPEN_DELAY: Duration = Duration::from_secs(5);
-/// Default [`Builder::jitter`]: a fifth, up or down.
+/// Default [`Builder::jitter`](super::Builder::jitter): a fifth, up or down.
 pub const DEFAULT_JITTER: f64 = 0.2;
-/// Default [`Builder::probes`]: 3.
+/// Default [`Builder::probes`](super::Builder::probes): 3.
 pub const DEFAULT_PROBES: u32 = 3;
-/// Default [`Builder::probe_timeout`]: 1 second.
+/// Default [`Builder::probe_timeout`](super::Builder::probe_timeout): 1 second.
 pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Default [`Builder::ramp`] of a breaker that guards no pool: batches double up to 10 calls.
+/// Default [`Builder::ramp`](super::Builder::ramp) of a breaker that guards no pool: batches double up to 10 calls.
 pub const DEFAULT_RAMP: Ramp = Ramp::UpTo(10);
 
 /// The longest duration a breaker or gate is configured with: one day. What is longer is a slip.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::mode::Mode;
-use super::permit::Kind;
-use super::running::Running;
+use super::running::{Running, Started};
 use super::settings::Settings;
-use super::state::State;
+use super::transition::State;
 use super::window::Recent;
 use crate::time::nanos;
 use crate::verdict::Verdict;
@@ -54,6 +53,22 @@ impl Epoch {
             _ => Kind::Uncounted,
         }
     }
+}
+
+/// How a permit counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Into the window of this generation.
+    Counted {
+        generation: u64,
+        slot: Option<Started>,
+    },
+    /// As a probe.
+    Probe { generation: u64, id: u64 },
+    /// In the totals only.
+    Uncounted,
+    /// Not at all.
+    Unrecorded,
 }
 
 /// The counts of one generation.

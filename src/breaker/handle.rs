@@ -10,7 +10,8 @@ use super::mode::Mode;
 use super::permit::Permit;
 use super::shell::Inner;
 use super::snapshot::{Count, Snapshot};
-use super::state::{Phase, State};
+use super::state::Phase;
+use super::transition::State;
 use crate::time::Clock;
 use crate::verdict::{Class, Verdict};
 
@@ -259,6 +260,18 @@ impl Breaker {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
+    }
+}
+
+impl Builder {
+    /// Builds the breaker, closed.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    pub fn build(self) -> Result<Breaker, ConfigError> {
+        self.check()?;
+        Ok(Breaker::from_checked(self))
     }
 }
 

@@ -75,6 +75,7 @@ mod sync;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod transition;
 mod window;
 
 pub use builder::Builder;
@@ -87,9 +88,9 @@ pub use config::{
 };
 pub use error::{CallError, ConfigError, Rejection};
 pub use handle::{Breaker, ForcedOpen};
-pub use listener::{Listener, Reason, Transition};
+pub use listener::Listener;
 pub use mode::Mode;
 pub use permit::Permit;
 pub(crate) use settings::check_duration;
 pub use snapshot::Snapshot;
-pub use state::State;
+pub use transition::{Reason, State, Transition};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::running::Started;
+use super::epoch::Kind;
 use super::shell::Inner;
 use crate::verdict::{Class, Verdict};
 
@@ -17,22 +17,6 @@ pub struct Permit<'breaker> {
     kind: Kind,
     started: u64,
     settled: bool,
-}
-
-/// How a permit counts.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    /// Into the window of this generation.
-    Counted {
-        generation: u64,
-        slot: Option<Started>,
-    },
-    /// As a probe.
-    Probe { generation: u64, id: u64 },
-    /// In the totals only.
-    Uncounted,
-    /// Not at all.
-    Unrecorded,
 }
 
 impl<'breaker> Permit<'breaker> {

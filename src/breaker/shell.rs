@@ -11,15 +11,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::builder::Builder;
-use super::epoch::{Epoch, Ledger};
+use super::epoch::{Epoch, Kind, Ledger};
 use super::error::Rejection;
 use super::listener::{Deaf, Listener};
 use super::mode::Mode;
-use super::permit::Kind;
 use super::settings::Settings;
 use super::snapshot::{COUNTS, Count};
-use super::state::{Admission, Change, Machine, Phase, State};
+use super::state::{Admission, Change, Machine, Phase};
 use super::tally::Outcome;
+use super::transition::State;
 use crate::counters::Counters;
 use crate::time::{Clock, nanos};
 use crate::verdict::Verdict;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::mode::Mode;
-use super::state::State;
+use super::transition::State;
 
 /// What a breaker counts from the beginning.
 #[derive(Clone, Copy, Debug)]

@@ -3,34 +3,11 @@
 
 use std::time::Duration;
 
-use super::listener::{Reason, Transition};
 use super::settings::Settings;
 use super::tally::{Counts, Outcome};
+use super::transition::{Reason, State, Transition};
 use crate::time::nanos;
 use crate::verdict::Verdict;
-
-/// The state a breaker is in; it changes by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Calls pass, and are counted.
-    Closed,
-    /// Calls are rejected until the open delay is over.
-    Open,
-    /// A few calls pass as probes; how they fare decides.
-    HalfOpen,
-}
-
-impl State {
-    /// The state in `snake_case`, as events spell it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-        }
-    }
-}
 
 /// The machine's state with what belongs to it.
 #[derive(Clone, Debug, PartialEq)]

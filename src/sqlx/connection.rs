@@ -5,11 +5,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Connection, Database, Error, SqlSafeStr};
+use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
+use super::health::Health;
 use super::shared::{Shared, in_transaction};
-use super::transaction::Transaction;
 use crate::breaker::Permit;
 use crate::error::Rejected;
 
@@ -19,18 +19,9 @@ use crate::error::Rejected;
 /// silently gone.
 pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What has become of a connection since it was leased.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    /// A statement was started, and has not ended.
-    pub(super) in_flight: bool,
-    /// It must not be used again, for this reason.
-    pub(super) close: Option<&'static str>,
-}
-
 /// A database connection that is watched by its pool's breaker.
 ///
-/// What [`PoolConnection`] and [`Transaction`] dereference to: `&mut *conn` is an
+/// What [`PoolConnection`] and [`Transaction`](super::Transaction) dereference to: `&mut *conn` is an
 /// [`Executor`](sqlx::Executor) whose statements are guarded, and coerces to `&mut DB::Connection`
 /// where the driver's own connection is asked for, whose statements are not.
 pub struct GuardedConnection<DB: Database> {
@@ -172,33 +163,12 @@ impl<DB: Database> fmt::Debug for GuardedConnection<DB> {
 /// open they are refused, except inside a transaction, and except `COMMIT` and `ROLLBACK`.
 /// Dropped in the middle of a statement it is closed instead of given back.
 pub struct PoolConnection<DB: Database> {
-    guarded: GuardedConnection<DB>,
+    pub(super) guarded: GuardedConnection<DB>,
 }
 
 impl<DB: Database> PoolConnection<DB> {
     pub(super) fn new(guarded: GuardedConnection<DB>) -> Self {
         Self { guarded }
-    }
-
-    /// Begins a transaction, guarded like a statement.
-    ///
-    /// # Errors
-    ///
-    /// As a statement's.
-    pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, Error> {
-        Transaction::on(&mut self.guarded, None).await
-    }
-
-    /// Begins a transaction with a statement of your own.
-    ///
-    /// # Errors
-    ///
-    /// As a statement's.
-    pub async fn begin_with(
-        &mut self,
-        statement: impl SqlSafeStr,
-    ) -> Result<Transaction<'_, DB>, Error> {
-        Transaction::on(&mut self.guarded, Some(statement.into_sql_str())).await
     }
 
     /// Closes the connection; the pool may open another.

@@ -56,10 +56,12 @@
 //!   closes it.
 
 mod acquire;
+mod connect;
 mod connection;
 mod driver;
 mod error;
 mod executor;
+mod health;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;
 mod operation;

@@ -11,9 +11,6 @@ use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
 use super::driver::{Dialect, Driver};
-use super::error;
-use super::pool::Pool;
-use super::shared::Shared;
 use crate::breaker::{Breaker, Builder, ConfigError};
 use crate::gate::Gate;
 use crate::limits::{
@@ -25,12 +22,9 @@ use crate::verdict::Classify;
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
 
-/// sqlx's own default, by which one tells that a user has not set it.
-const SQLX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much later than ours the inner pool's deadline is.
 const MARGIN: Duration = Duration::from_secs(1);
 
-type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 type BeforeAcquire<DB> = dyn Fn(
         &mut <DB as Database>::Connection,
         PoolConnectionMetadata,
@@ -38,15 +32,15 @@ type BeforeAcquire<DB> = dyn Fn(
     + Send
     + Sync;
 
-/// Configures a guarded [`Pool`]. Setters that sqlx has too mean what they mean there, except
+/// Configures a guarded [`Pool`](super::Pool). Setters that sqlx has too mean what they mean there, except
 /// where noted; nothing of ours is checked before the pool is built.
 pub struct PoolOptions<DB: Database> {
     dialect: Dialect<DB>,
     /// Everything that sqlx itself looks after.
-    raw: sqlx::pool::PoolOptions<DB>,
+    pub(super) raw: sqlx::pool::PoolOptions<DB>,
     before_acquire: Option<Arc<BeforeAcquire<DB>>>,
     breaker: Builder,
-    acquire_timeout: Duration,
+    pub(super) acquire_timeout: Duration,
     query_timeout: Duration,
     max_waiting: Option<u32>,
     /// `None`: connections are never tested.
@@ -74,19 +68,6 @@ impl<DB: Driver> PoolOptions<DB> {
             sink: Arc::new(TracingSink),
         }
     }
-
-    /// Guards an existing pool with default settings, and its own `acquire_timeout` if it has one.
-    pub(super) fn guard_as_it_is(pool: sqlx::Pool<DB>) -> Pool<DB> {
-        let mut options = Self::new();
-        let acquire_timeout = pool.options().get_acquire_timeout();
-        if acquire_timeout != SQLX_ACQUIRE_TIMEOUT {
-            options.acquire_timeout = acquire_timeout;
-        }
-        match options.clone().guard(pool.clone()) {
-            Ok(guarded) => guarded,
-            Err(config) => Self::misconfigured(options, pool, config),
-        }
-    }
 }
 
 impl<DB: Database> PoolOptions<DB> {
@@ -99,7 +80,7 @@ impl<DB: Database> PoolOptions<DB> {
     }
 
     /// How long a statement may take; its connection is then closed.
-    /// Default: [`DEFAULT_QUERY_TIMEOUT`]. For one statement: [`Pool::within`].
+    /// Default: [`DEFAULT_QUERY_TIMEOUT`]. For one statement: [`Pool::within`](super::Pool::within).
     #[must_use]
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
@@ -303,92 +284,7 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    /// Builds the pool, and opens one connection.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed, or with a [`ConfigError`]; else as
-    /// [`Pool::acquire`].
-    pub async fn connect(self, url: &str) -> Result<Pool<DB>, Error> {
-        self.connect_with(url.parse()?).await
-    }
-
-    /// Builds the pool, and opens one connection.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Configuration`] with a [`ConfigError`]; else as [`Pool::acquire`].
-    pub async fn connect_with(self, options: Options<DB>) -> Result<Pool<DB>, Error> {
-        let pool = self.build(options).map_err(error::misconfigured)?;
-        drop(pool.acquire().await?);
-        Ok(pool)
-    }
-
-    /// Builds the pool; it connects when it is first used.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed, or with a [`ConfigError`].
-    pub fn connect_lazy(self, url: &str) -> Result<Pool<DB>, Error> {
-        self.build(url.parse()?).map_err(error::misconfigured)
-    }
-
-    /// Builds the pool; it connects when it is first used.
-    ///
-    /// sqlx's signature leaves no way to return a [`ConfigError`]: on a pool that was misconfigured
-    /// every call fails with it, as [`Error::Configuration`]. [`build`](Self::build) returns it.
-    #[must_use]
-    pub fn connect_lazy_with(self, options: Options<DB>) -> Pool<DB> {
-        match self.clone().build(options.clone()) {
-            Ok(pool) => pool,
-            Err(config) => Self::misconfigured(
-                self,
-                sqlx::pool::PoolOptions::new().connect_lazy_with(options),
-                config,
-            ),
-        }
-    }
-
-    /// [`connect_lazy_with`](Self::connect_lazy_with) that returns what is misconfigured.
-    ///
-    /// # Errors
-    ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule.
-    pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
-        if self.get_max_connections() == 0 {
-            return Err(ConfigError::new("max_connections", 0, "at least 1"));
-        }
-        let gate = self.gate((self.dialect.name)(&options))?;
-        let raw = self.raw_options().connect_lazy_with(options);
-        Ok(Pool::new(Shared::new(raw, gate, self, None)))
-    }
-
-    /// Guards an existing pool with these settings. Of sqlx's own options, those of `pool` count,
-    /// not these; its `acquire_timeout` too, if it is the shorter one.
-    ///
-    /// # Errors
-    ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule.
-    pub fn guard(mut self, pool: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
-        self.raw = pool.options().clone();
-        self.acquire_timeout = self
-            .acquire_timeout
-            .min(pool.options().get_acquire_timeout());
-        let gate = self.gate((self.dialect.name)(&pool.connect_options()))?;
-        Ok(Pool::new(Shared::new(pool, gate, self, None)))
-    }
-
-    /// A pool that answers every call with `config`.
-    fn misconfigured(options: Self, raw: sqlx::Pool<DB>, config: ConfigError) -> Pool<DB> {
-        Pool::new(Shared::new(
-            raw,
-            Gate::with_defaults(),
-            options,
-            Some(config),
-        ))
-    }
-
-    fn gate(&self, name: String) -> Result<Gate, ConfigError> {
+    pub(super) fn gate(&self, name: String) -> Result<Gate, ConfigError> {
         let size = self.get_max_connections();
         let limits = Limits {
             acquire_timeout: self.acquire_timeout,
@@ -403,7 +299,7 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// The inner pool's options: its deadline behind ours, and its test before each use replaced
     /// by one that spares connections that were just in use.
-    fn raw_options(&self) -> sqlx::pool::PoolOptions<DB> {
+    pub(super) fn raw_options(&self) -> sqlx::pool::PoolOptions<DB> {
         let raw = self
             .raw
             .clone()

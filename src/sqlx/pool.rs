@@ -8,7 +8,6 @@ use sqlx::pool::CloseEvent;
 use sqlx::{Connection, Database, Error, SqlSafeStr, SqlStr};
 
 use super::connection::{GuardedConnection, PoolConnection};
-use super::driver::Driver;
 use super::error;
 use super::options::PoolOptions;
 use super::shared::Shared;
@@ -25,42 +24,6 @@ type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 /// [`rejection`](crate::rejection) finds why, and when to retry.
 pub struct Pool<DB: Database> {
     shared: Arc<Shared<DB>>,
-}
-
-impl<DB: Driver> Pool<DB> {
-    /// Connects with default options, and opens one connection.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed; the driver's, if the database
-    /// refuses; [`Error::PoolTimedOut`], if there was no connection in time.
-    pub async fn connect(url: &str) -> Result<Self, Error> {
-        PoolOptions::new().connect(url).await
-    }
-
-    /// Connects with default pool options, and opens one connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`connect`](Self::connect).
-    pub async fn connect_with(options: Options<DB>) -> Result<Self, Error> {
-        PoolOptions::new().connect_with(options).await
-    }
-
-    /// A pool with default options that connects when it is first used.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed.
-    pub fn connect_lazy(url: &str) -> Result<Self, Error> {
-        PoolOptions::new().connect_lazy(url)
-    }
-
-    /// A pool with default pool options that connects when it is first used.
-    #[must_use]
-    pub fn connect_lazy_with(options: Options<DB>) -> Self {
-        PoolOptions::new().connect_lazy_with(options)
-    }
 }
 
 impl<DB: Database> Pool<DB> {
@@ -291,16 +254,6 @@ impl<DB: Database> Pool<DB> {
         let classify = |error: &Error| self.shared.classify.classify(error);
         let result = self.gate().run(permit, limit, classify, begun).await;
         result.map_err(error::of_statement)
-    }
-}
-
-impl<DB: Driver> From<sqlx::Pool<DB>> for Pool<DB> {
-    /// Guards an existing pool, with default settings and its own `acquire_timeout`.
-    ///
-    /// Its connections are tested as *its* options say; that sqlx tests each one on every acquire
-    /// by default costs a round trip a call. Its other handles stay unguarded.
-    fn from(raw: sqlx::Pool<DB>) -> Self {
-        PoolOptions::guard_as_it_is(raw)
     }
 }
 

@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connection::Health;
 use super::driver::Dialect;
 use super::error;
+use super::health::Health;
 use super::options::PoolOptions;
 use crate::breaker::{ConfigError, Permit};
 use crate::error::GateError;

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use sqlx::{Database, Error, SqlSafeStr, SqlStr};
 use sqlx_core::transaction::TransactionManager;
 
-use super::connection::{GuardedConnection, admit};
+use super::connection::{GuardedConnection, PoolConnection, admit};
 use super::error;
 use crate::breaker::Permit;
 
@@ -108,6 +108,29 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         shared.run(health, permit, None, rollback).await?;
         self.open = false;
         Ok(())
+    }
+}
+
+impl<DB: Database> PoolConnection<DB> {
+    /// Begins a transaction, guarded like a statement.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, Error> {
+        Transaction::on(&mut self.guarded, None).await
+    }
+
+    /// Begins a transaction with a statement of your own.
+    ///
+    /// # Errors
+    ///
+    /// As a statement's.
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'_, DB>, Error> {
+        Transaction::on(&mut self.guarded, Some(statement.into_sql_str())).await
     }
 }
 

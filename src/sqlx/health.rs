@@ -1,0 +1,10 @@
+//! Whether a connection may be used again.
+
+/// What has become of a connection since it was leased.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// A statement was started, and has not ended.
+    pub(super) in_flight: bool,
+    /// It must not be used again, for this reason.
+    pub(super) close: Option<&'static str>,
+}
