@@ -19,14 +19,14 @@
 //! }
 //!
 //! createdb drop_in
-//! cat tests/drop_in/migrations_postgres/*.sql | psql drop_in
+//! cat migrations/postgres/*.sql | psql drop_in
 //! prepare sqlx-postgres postgres://localhost/drop_in
 //!
 //! mariadb -e 'CREATE DATABASE drop_in'
-//! cat tests/drop_in/migrations_mysql/*.sql | mariadb drop_in
+//! cat migrations/mysql/*.sql | mariadb drop_in
 //! prepare sqlx-mysql mysql://localhost/drop_in
 //!
-//! cat tests/drop_in/migrations_sqlite/*.sql | sqlite3 /tmp/drop_in.db
+//! cat migrations/sqlite/*.sql | sqlite3 /tmp/drop_in.db
 //! prepare sqlx-sqlite sqlite:///tmp/drop_in.db
 //! ```
 //!

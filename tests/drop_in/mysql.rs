@@ -64,7 +64,7 @@ pub async fn all(url: &str) -> Checked {
 }
 
 async fn migrations_run_on_the_pool(pool: &MySqlPool) -> Checked {
-    let migrator = sqlx::migrate!("tests/drop_in/migrations_mysql");
+    let migrator = sqlx::migrate!("migrations/mysql");
     migrator.run(pool).await?;
     migrator.run(&mut *pool.acquire().await?).await?;
 

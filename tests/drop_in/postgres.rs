@@ -70,7 +70,7 @@ pub async fn all(url: &str) -> Checked {
 }
 
 async fn migrations_run_on_the_pool(pool: &PgPool) -> Checked {
-    let migrator = sqlx::migrate!("tests/drop_in/migrations_postgres");
+    let migrator = sqlx::migrate!("migrations/postgres");
     migrator.run(pool).await?;
     migrator.run(&mut *pool.acquire().await?).await?;
 

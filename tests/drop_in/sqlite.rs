@@ -69,7 +69,7 @@ pub async fn all(url: &str) -> Checked {
 }
 
 async fn migrations_run_on_the_pool(pool: &SqlitePool) -> Checked {
-    let migrator = sqlx::migrate!("tests/drop_in/migrations_sqlite");
+    let migrator = sqlx::migrate!("migrations/sqlite");
     migrator.run(pool).await?;
     migrator.run(&mut *pool.acquire().await?).await?;
 
@@ -824,7 +824,7 @@ async fn options_change_at_run_time(url: &str) -> Checked {
 }
 
 #[allow(clippy::useless_conversion)]
-#[sqlx::test(migrations = "tests/drop_in/migrations_sqlite")]
+#[sqlx::test(migrations = "migrations/sqlite")]
 async fn test_pools_convert(given: sqlx::SqlitePool) -> Checked {
     let pool: SqlitePool = given.into();
     fill_menu(&pool).await?;
