@@ -53,7 +53,7 @@ impl<DB: Driver> Pool<DB> {
 }
 
 impl<DB: Database> PoolOptions<DB> {
-    /// Builds the pool, and opens one connection.
+    /// Builds the pool, and opens `min_connections`, at least one.
     ///
     /// # Errors
     ///
@@ -63,14 +63,20 @@ impl<DB: Database> PoolOptions<DB> {
         self.connect_with(url.parse()?).await
     }
 
-    /// Builds the pool, and opens one connection.
+    /// Builds the pool, and opens `min_connections`, at least one.
     ///
     /// # Errors
     ///
     /// [`Error::Configuration`] with a [`ConfigError`]; else as [`Pool::acquire`].
     pub async fn connect_with(self, options: Options<DB>) -> Result<Pool<DB>, Error> {
         let pool = self.build(options).map_err(error::misconfigured)?;
-        drop(pool.acquire().await?);
+        let most = pool.options().get_max_connections();
+        let connections = pool.options().get_min_connections().clamp(1, most);
+        let mut leases = Vec::new();
+        for _ in 0..connections {
+            leases.push(pool.acquire().await?);
+        }
+        drop(leases);
         Ok(pool)
     }
 

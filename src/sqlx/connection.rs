@@ -115,6 +115,7 @@ impl<DB: Database> Drop for GuardedConnection<DB> {
         } else {
             // Dropped at the timeout, the connection is closed and its place is free.
             let back = raw.return_to_pool();
+            drop(raw); // sqlx spawns here, too
             runtime.spawn(async move {
                 let _ = timeout(RELEASE_TIMEOUT, back).await;
             });

@@ -15,6 +15,7 @@ use super::snapshot::PoolSnapshot;
 use super::transaction::Transaction;
 use crate::breaker::Permit;
 use crate::gate::Gate;
+use crate::verdict::Verdict;
 
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
@@ -200,10 +201,12 @@ impl<DB: Database> Pool<DB> {
             return None;
         }
         shared.remember_runtime();
-        if let Some(probe) = shared.gate.admit().ok()?
-            && probe.is_probe()
-        {
-            return None; // its place goes to somebody who will wait for an answer
+        if let Some(permit) = shared.gate.admit().ok()? {
+            let probe = permit.is_probe();
+            permit.settle(Verdict::Neutral);
+            if probe {
+                return None; // its place goes to somebody who will wait for an answer
+            }
         }
         let raw = shared.raw.try_acquire()?;
         shared.gate.acquired();

@@ -108,7 +108,7 @@ impl<DB: Database> Shared<DB> {
     pub(super) fn diagnose(&self, health: &mut Health, error: &Error) -> Class {
         let class = self.classify.classify(error);
         match (class, error) {
-            (Class::FaultAndClose, _) => health.close = Some("read_only"),
+            (Class::FaultAndClose, _) => health.close = Some("unusable"),
             // The server itself said what is wrong, so the connection to it works.
             (Class::Fault, Error::Database(_)) => {}
             (Class::Fault, _) => health.close = Some("broken"),
