@@ -1,4 +1,4 @@
-//! The primitives of what is lock-free here, so that `--cfg fusepool_loom` can check every interleaving.
+//! The primitives of what is lock-free here, so that loom can check its interleavings.
 
 #[cfg(all(test, fusepool_loom))]
 pub(super) use loom::sync::{

@@ -1,4 +1,5 @@
-//! The interleavings of what is lock-free: `RUSTFLAGS="--cfg fusepool_loom" cargo test --lib --release loom`
+//! The interleavings of what is lock-free:
+//! `RUSTFLAGS="--cfg fusepool_loom" cargo test --lib --release loom`
 
 use std::time::Duration;
 
