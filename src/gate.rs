@@ -12,6 +12,10 @@
 //!                            └▶ none came free     └▶ value              an answer
 //! ```
 //!
+//! Nobody waits on a breaker that is open: when it opens, those who wait for a connection are
+//! refused at once. They have sent nothing; left alone, they would each try to connect in turn, as
+//! the one before gives up.
+//!
 //! What is recorded: that no connection could be had is a fault; that one could is not yet an
 //! answer, only a statement's or a ping's end is. The time spent waiting for a connection never
 //! makes a call slow, so a pool that is too small does not trip its breaker.
@@ -20,11 +24,14 @@
 //! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::breaker::{self, Breaker, Builder, ConfigError, Permit};
@@ -35,6 +42,9 @@ use crate::reporter::{OnOpen, Reporter};
 use crate::telemetry::{Event, Sink, TracingSink};
 use crate::time::nanos;
 use crate::verdict::{Class, Classify, Verdict};
+
+#[cfg(test)]
+mod tests;
 
 /// A storm of rejections is summed up in one event in this time.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
@@ -60,6 +70,8 @@ pub struct Gate {
     limits: Limits,
     sink: Arc<dyn Sink>,
     waiting: AtomicU32,
+    /// Wakes those who wait for a connection when the breaker opens.
+    opened: Arc<Notify>,
     /// When somebody last got a connection, on the breaker's clock.
     last_acquired: AtomicU64,
     counters: Counters<COUNTS>,
@@ -150,12 +162,19 @@ impl Gate {
 
     fn from_checked(breaker: Builder, limits: Limits, sink: Arc<dyn Sink>) -> Self {
         let on_open = Arc::new(OnceLock::new());
-        let reporter = Reporter::new(&breaker, Arc::clone(&sink), Arc::clone(&on_open));
+        let opened = Arc::new(Notify::new());
+        let reporter = Reporter::new(
+            &breaker,
+            Arc::clone(&sink),
+            Arc::clone(&opened),
+            Arc::clone(&on_open),
+        );
         Self {
             breaker: Breaker::from_checked(breaker.listener(reporter)),
             limits,
             sink,
             waiting: AtomicU32::new(0),
+            opened,
             last_acquired: AtomicU64::new(0),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
@@ -215,7 +234,7 @@ impl Gate {
         Ok(permit.unwrap_or_else(|| self.breaker.observe()))
     }
 
-    /// Waits for a connection, after admission.
+    /// Waits for a connection, after admission, until the breaker opens.
     pub(crate) async fn acquire<'gate, T, E>(
         &'gate self,
         probe: Option<Permit<'gate>>,
@@ -225,7 +244,17 @@ impl Gate {
         let _place = self.wait()?;
         let started = self.now();
         let limit = self.limit(probe.as_ref(), self.limits.acquire_timeout);
-        let (class, error) = match timeout(limit, connect).await {
+        let connected = match self.unless_opened(timeout(limit, connect)).await {
+            Ok(connected) => connected,
+            Err(rejected) => {
+                // It says nothing, and the probes it might have been one of are decided.
+                if let Some(probe) = probe {
+                    probe.settle(Verdict::Neutral);
+                }
+                return Err(rejected.into());
+            }
+        };
+        let (class, error) = match connected {
             Ok(Ok(connection)) => {
                 self.acquired();
                 return Ok((connection, probe));
@@ -244,6 +273,31 @@ impl Gate {
             class => permit.settle_class(class),
         }
         Err(error)
+    }
+
+    /// Waits, unless the breaker opens and rejects. A probe does not meet an open breaker, except
+    /// when it is too late for it.
+    async fn unless_opened<T>(&self, wait: impl Future<Output = T>) -> Result<T, Rejected> {
+        let mut wait = pin!(wait);
+        loop {
+            // Before the state is read, so that no opening falls in between.
+            let mut opened = pin!(self.opened.notified());
+            if self.breaker.rejects()
+                && let Some(rejection) = self.breaker.turn_away()
+            {
+                return Err(self.rejected(Rejected::Circuit {
+                    pool: Arc::clone(self.breaker.name()),
+                    rejection,
+                }));
+            }
+            let ended = poll_fn(|context| match wait.as_mut().poll(context) {
+                Poll::Ready(value) => Poll::Ready(Some(value)),
+                Poll::Pending => opened.as_mut().poll(context).map(|()| None),
+            });
+            if let Some(value) = ended.await {
+                return Ok(value);
+            }
+        }
     }
 
     /// A connection was had without waiting for it.

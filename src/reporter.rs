@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::breaker::{Builder, Listener, State, Transition};
 use crate::telemetry::{Event, Sink};
 use crate::verdict::Verdict;
@@ -15,6 +17,7 @@ pub(crate) struct Reporter {
     pool: Arc<str>,
     sink: Arc<dyn Sink>,
     next: Option<Arc<dyn Listener>>,
+    opened: Arc<Notify>,
     on_open: Arc<OnceLock<OnOpen>>,
 }
 
@@ -22,12 +25,14 @@ impl Reporter {
     pub(crate) fn new(
         breaker: &Builder,
         sink: Arc<dyn Sink>,
+        opened: Arc<Notify>,
         on_open: Arc<OnceLock<OnOpen>>,
     ) -> Self {
         Self {
             pool: breaker.get_name(),
             sink,
             next: breaker.get_listener().cloned(),
+            opened,
             on_open,
         }
     }
@@ -43,10 +48,11 @@ impl Listener for Reporter {
         if let Some(next) = &self.next {
             next.transition(transition);
         }
-        if transition.to == State::Open
-            && let Some(on_open) = self.on_open.get()
-        {
-            on_open();
+        if transition.to == State::Open {
+            self.opened.notify_waiters();
+            if let Some(on_open) = self.on_open.get() {
+                on_open();
+            }
         }
     }
 

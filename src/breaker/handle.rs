@@ -158,6 +158,14 @@ impl Breaker {
         }
     }
 
+    /// [`rejection`](Self::rejection), counted: a call that was admitted is turned away after all.
+    pub(crate) fn turn_away(&self) -> Option<Rejection> {
+        let rejection = self.rejection();
+        self.inner
+            .count(Count::Rejected, u64::from(rejection.is_some()));
+        rejection
+    }
+
     /// The mode now.
     #[must_use]
     pub fn mode(&self) -> Mode {

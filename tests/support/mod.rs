@@ -7,7 +7,9 @@
 
 pub mod docker;
 pub mod local;
+#[cfg(feature = "sqlx-mysql")]
 pub mod mariadb;
+#[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
 pub mod proxy;
 pub mod server;

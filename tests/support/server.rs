@@ -246,7 +246,10 @@ impl Port {
 
 /// Where test runs leave things for one another.
 pub fn cache_dir() -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers");
+    // Cargo names it to tests, not to examples.
+    let tmp = option_env!("CARGO_TARGET_TMPDIR")
+        .unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/target/tmp"));
+    let dir = Path::new(tmp).join("servers");
     fs::create_dir_all(&dir).expect("the cache directory can be made");
     dir
 }

@@ -1,0 +1,81 @@
+//! What must have happened for the example to succeed.
+
+use std::time::Duration;
+
+use crate::arguments::Arguments;
+use crate::figures::Figures;
+use crate::{CONNECTIONS, seconds};
+
+/// sqlx's default `acquire_timeout`, after which its callers give up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// fusepool's default `max_waiting`.
+const WAITING: usize = CONNECTIONS as usize * fusepool::DEFAULT_WAITING_PER_CONNECTION as usize;
+const MOST_IN_FLIGHT: usize = CONNECTIONS as usize + WAITING + 1;
+const FAIL_FAST: Duration = Duration::from_millis(1);
+const MOST_NEW_CONNECTIONS: u64 = 50;
+/// To ramp up, after the open delay.
+const RAMP: Duration = Duration::from_millis(500);
+
+/// What is claimed, and whether it holds.
+pub(crate) struct Claims(Vec<(bool, String)>);
+
+impl Claims {
+    pub(crate) fn of(arguments: &Arguments, naked: &Figures, guarded: &Figures) -> Self {
+        let mut claims = Self(Vec::new());
+        let piled_up = arguments.stalled.min(PATIENCE).as_secs_f64() * f64::from(arguments.rate);
+        claims.add(
+            naked.most_in_flight as f64 >= 0.9 * piled_up,
+            format!(
+                "tasks pile up on the naked pool while it stalls: {} in flight, of {piled_up} started",
+                naked.most_in_flight
+            ),
+        );
+        claims.add(
+            guarded.most_in_flight <= MOST_IN_FLIGHT,
+            format!(
+                "on the guarded pool they do not: {} in flight, at most {MOST_IN_FLIGHT}",
+                guarded.most_in_flight
+            ),
+        );
+        claims.add(
+            guarded.new_connections <= MOST_NEW_CONNECTIONS,
+            format!(
+                "it opens few connections while stalled: {}, at most {MOST_NEW_CONNECTIONS}",
+                guarded.new_connections
+            ),
+        );
+        let Some(breaker) = &guarded.breaker else {
+            claims.add(false, "the breaker opens".to_owned());
+            return claims;
+        };
+        claims.add(
+            breaker.while_open.calls > 0 && breaker.while_open.p99 <= FAIL_FAST,
+            format!(
+                "while open, calls fail fast: p99 of {} calls {:.1?}, at most {FAIL_FAST:?}",
+                breaker.while_open.calls, breaker.while_open.p99
+            ),
+        );
+        let bound = breaker.delay + RAMP;
+        claims.add(
+            guarded.recovered.is_some_and(|time| time <= bound),
+            format!(
+                "it recovers by itself within the open delay and {RAMP:?}: {}, at most {}",
+                guarded.recovered.map_or("never".to_owned(), seconds),
+                seconds(bound)
+            ),
+        );
+        claims
+    }
+
+    /// True if all hold.
+    pub(crate) fn print(&self) -> bool {
+        for (holds, claim) in &self.0 {
+            println!("{} {claim}", if *holds { "holds: " } else { "FAILED:" });
+        }
+        self.0.iter().all(|(holds, _)| *holds)
+    }
+
+    fn add(&mut self, holds: bool, claim: String) {
+        self.0.push((holds, claim));
+    }
+}

@@ -1,0 +1,165 @@
+//! An outage, with and without a breaker: the same load on `sqlx::PgPool` and on
+//! `fusepool::sqlx::PgPool` with its default settings, side by side in one run.
+//!
+//! One PostgreSQL server behind a TCP proxy that stalls: connections stay open and new ones are
+//! accepted, but nothing comes through, as when a disk hangs or a network drops packets. The load
+//! is an open loop: calls are started on schedule, whether or not earlier ones have ended, as users
+//! do. Each pool and its load have a runtime with one thread, as if they were two services, so that
+//! neither waits for what piles up on the other. Prints a table, draws a picture, and exits with an error unless the claims hold.
+//!
+//! ```sh
+//! cargo run --example outage --features sqlx-postgres
+//! cargo run --example outage --features sqlx-postgres -- --healthy 1 --stalled 3 --healed 3 --rate 200
+//! cargo run --example outage --features sqlx-postgres -- postgres://user@host/database
+//! ```
+//!
+//! Starts a server of its own, as the tests do, unless it is given a URL. Nothing is written to the
+//! database.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use fusepool::Breaker;
+use sqlx::PgExecutor;
+use sqlx::postgres::types::Oid;
+use tokio::runtime::{self, Handle};
+use tokio::time::sleep;
+
+use arguments::Arguments;
+use claims::Claims;
+use database::Database;
+use figures::Figures;
+use journal::Journal;
+use network::Network;
+use phases::Phases;
+
+mod arguments;
+mod claims;
+mod database;
+mod figures;
+mod journal;
+mod load;
+mod network;
+mod phases;
+mod picture;
+#[path = "../../tests/support/mod.rs"]
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "made for tests, where a panic is how to fail"
+)]
+mod support;
+mod table;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Of each pool.
+const CONNECTIONS: u32 = 10;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True if all claims hold.
+fn run() -> Outcome<bool> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    let service = || {
+        runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+    };
+    let (naked, guarded, outside) = (service()?, service()?, service()?);
+    println!(
+        "{} calls a second on each pool: {:?} healthy, {:?} stalled, {:?} healed.\n",
+        arguments.rate, arguments.healthy, arguments.stalled, arguments.healed
+    );
+    let suffer = suffer(&arguments, naked.handle(), guarded.handle());
+    let (phases, naked, guarded) = outside.block_on(suffer)?;
+    table::print(&naked, &guarded);
+    picture::draw(&arguments, phases, &naked, &guarded)?;
+    println!("\nThe picture: {}\n", arguments.picture.display());
+    Ok(Claims::of(&arguments, &naked, &guarded).print())
+}
+
+/// Has both services go through the outage.
+async fn suffer(
+    arguments: &Arguments,
+    naked: &Handle,
+    guarded: &Handle,
+) -> Outcome<(Phases, Figures, Figures)> {
+    let database = Database::open(arguments.url.as_deref()).await?;
+    let network = Network::before(database.addr).await?;
+    let journal = Journal::new();
+
+    let naked_pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .connect_with(database.through(&network.naked));
+    let guarded_pool = fusepool::sqlx::PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .breaker(Breaker::builder().listener(journal.clone()))
+        .connect_with(database.through(&network.guarded));
+    // Their sockets belong to the runtime that opens them.
+    let naked_pool = naked.spawn(naked_pool).await??;
+    let guarded_pool = guarded.spawn(guarded_pool).await??;
+
+    let start = Instant::now();
+    journal.start(start);
+    let schedule = load::Schedule {
+        start,
+        length: arguments.healthy + arguments.stalled + arguments.healed,
+        rate: arguments.rate,
+    };
+    let naked_load = naked.spawn(schedule.run(move || {
+        let pool = naked_pool.clone();
+        async move { look_up(&pool).await }
+    }));
+    let guarded_load = guarded.spawn(schedule.run(move || {
+        let pool = guarded_pool.clone();
+        async move { look_up(&pool).await }
+    }));
+
+    sleep(arguments.healthy).await;
+    let stalled = start.elapsed();
+    let before = network.stall();
+    sleep(arguments.stalled).await;
+    let after = network.heal();
+    let phases = Phases {
+        stalled,
+        healed: start.elapsed(),
+        end: schedule.length,
+    };
+    let (naked, guarded) = (naked_load.await?, guarded_load.await?);
+    let naked = Figures::of(naked, phases, &[], after.naked - before.naked);
+    let transitions = journal.take();
+    let guarded = Figures::of(
+        guarded,
+        phases,
+        &transitions,
+        after.guarded - before.guarded,
+    );
+    Ok((phases, naked, guarded))
+}
+
+/// What a service does: one query, by primary key. The same source for both pools.
+async fn look_up(pool: impl PgExecutor<'_>) -> sqlx::Result<()> {
+    const TEXT: Oid = Oid(25);
+    let name: String = sqlx::query_scalar("SELECT typname FROM pg_type WHERE oid = $1")
+        .bind(TEXT)
+        .fetch_one(pool)
+        .await?;
+    debug_assert_eq!(name, "text");
+    Ok(())
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}

@@ -1,0 +1,84 @@
+//! Those who wait for a connection, when the breaker opens.
+
+use std::future::{pending, ready};
+
+use super::*;
+use crate::breaker::Mode;
+
+type Acquired = Result<((), bool), GateError<&'static str>>;
+
+fn gate(breaker: Builder) -> Gate {
+    Gate::builder(breaker.consecutive_failures(1))
+        .build()
+        .unwrap()
+}
+
+async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static str>>) -> Acquired {
+    let (connection, probe) = gate.acquire(None, |_| Class::Fault, connect).await?;
+    Ok((connection, probe.is_some()))
+}
+
+/// A statement elsewhere, that opens the breaker.
+async fn fault(gate: &Gate) {
+    gate.breaker().observe().settle(Verdict::Fault);
+}
+
+fn is_rejected(acquired: &Acquired) -> bool {
+    matches!(acquired, Err(GateError::Rejected(Rejected::Circuit { .. })))
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_are_refused_as_soon_as_the_breaker_opens() {
+    let gate = gate(Breaker::builder());
+    let started = tokio::time::Instant::now();
+    let (first, second, ()) = tokio::join!(
+        acquire(&gate, pending()),
+        acquire(&gate, pending()),
+        fault(&gate)
+    );
+    assert!(is_rejected(&first), "{first:?}");
+    assert!(is_rejected(&second), "{second:?}");
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    let snapshot = gate.snapshot();
+    assert_eq!((snapshot.waiting, snapshot.deadlines), (0, 0));
+    assert_eq!((snapshot.breaker.rejected, snapshot.breaker.faults), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_admitted_before_the_breaker_opened_does_not_begin_to_wait() {
+    let gate = gate(Breaker::builder());
+    assert!(gate.admit().unwrap().is_none());
+    fault(&gate).await;
+    let acquired = acquire(&gate, pending()).await;
+    assert!(is_rejected(&acquired), "{acquired:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_goes_on_if_the_open_breaker_rejects_nothing() {
+    let gate = gate(Breaker::builder().mode(Mode::Observe));
+    let connect = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Ok(())
+    };
+    let (acquired, ()) = tokio::join!(acquire(&gate, connect), fault(&gate));
+    assert_eq!(acquired, Ok(((), false)));
+    assert_eq!(gate.snapshot().breaker.trips, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_waits_for_its_connection() {
+    let gate = gate(Breaker::builder().open_delay(Duration::from_nanos(1)));
+    fault(&gate).await;
+    // The clock of the breaker is not paused, and coarse.
+    let probe = loop {
+        match gate.admit() {
+            Ok(probe) => break probe,
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    assert!(probe.as_ref().is_some_and(Permit::is_probe));
+    let acquired = gate
+        .acquire(probe, |_: &&str| Class::Fault, ready(Ok(())))
+        .await;
+    assert!(acquired.is_ok_and(|((), probe)| probe.is_some()));
+}
