@@ -60,7 +60,7 @@ pub struct Gate {
     limits: Limits,
     sink: Arc<dyn Sink>,
     waiting: AtomicU32,
-    /// When somebody last got a connection, on the breaker's clock.
+    /// When somebody last got a connection, on the breaker's clock, plus one: 0 is never.
     last_acquired: AtomicU64,
     counters: Counters<COUNTS>,
     next_summary: AtomicU64,
@@ -236,7 +236,7 @@ impl Gate {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
             // Somebody got a connection meanwhile: there are too few, but the backend lives.
-            Class::Starved if self.last_acquired.load(Ordering::Acquire) >= started => {
+            Class::Starved if self.last_acquired.load(Ordering::Acquire) > started => {
                 permit.settle(Verdict::Neutral);
             }
             // Nothing but a statement's end is an answer.
@@ -248,10 +248,10 @@ impl Gate {
 
     /// A connection was had without waiting for it.
     pub(crate) fn acquired(&self) {
-        let now = self.now();
+        let mark = self.now().saturating_add(1);
         // Reading first spares a write that other cores contend for, as this clock moves in steps.
-        if self.last_acquired.load(Ordering::Acquire) != now {
-            self.last_acquired.store(now, Ordering::Release);
+        if self.last_acquired.load(Ordering::Acquire) != mark {
+            self.last_acquired.store(mark, Ordering::Release);
         }
     }
 

@@ -15,8 +15,6 @@ pub struct Events(Arc<Mutex<Vec<(Instant, Happened)>>>);
 #[derive(Clone, Copy, Debug)]
 pub enum Happened {
     Transition(Transition),
-    /// The background probe got an answer, or did not.
-    Probe(bool),
     Closed(&'static str),
 }
 
@@ -80,7 +78,6 @@ impl Sink for Events {
     fn event(&self, _pool: &str, event: &Event<'_>) {
         let happened = match event {
             Event::Transition(transition) => Happened::Transition(**transition),
-            Event::Probe { error } => Happened::Probe(error.is_none()),
             Event::ClosedConnection { reason } => Happened::Closed(reason),
             _ => return,
         };

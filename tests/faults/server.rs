@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use fusepool::ManualClock;
 use fusepool::breaker::{Reason, State};
 use fusepool::sqlx::{Delivery, delivery};
+use futures_util::future::join_all;
 use sqlx::Error;
 
 use crate::events::Events;
@@ -14,6 +16,7 @@ use crate::world::{ACQUIRE_TIMEOUT, AT_ONCE, CONNECTIONS, Outage, World, options
 
 on_both! {
     not_listening
+    never_listening
     killed_and_restarted
     frozen
     no_slot_is_free
@@ -54,6 +57,21 @@ async fn not_listening<S: System>() {
         world.server.connection_count().await == i64::from(CONNECTIONS)
     })
     .await;
+}
+
+/// Those who come first, at the very beginning of time, learn as much as those who come later.
+async fn never_listening<S: System>() {
+    let mut server = S::start(&[]).await;
+    server.kill();
+    let world = World::on(
+        server,
+        |server, _| server.url(),
+        |options| options.breaker(quick().clock(ManualClock::new())),
+    )
+    .await;
+    let results = join_all((0..5).map(|_| S::ask(&world.pool))).await;
+    assert!(results.iter().all(Result::is_err));
+    assert_eq!(world.state(), State::Open, "{:?}", world.pool.gate().snapshot());
 }
 
 async fn killed_and_restarted<S: System>() {
@@ -189,9 +207,15 @@ async fn read_only<S: System>() {
 
 /// Calls that hang are counted while they hang.
 async fn locked_table<S: System>() {
-    let world = World::<S>::start_with(|options| options.max_connections(12)).await;
+    let world = World::<S>::start_with(|options| {
+        options
+            .max_connections(12)
+            .breaker(quick().consecutive_failures(None))
+    })
+    .await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
     world.fill().await;
+    world.pool.gate().breaker().reset();
     let lock = world.session(&S::LOCK).await;
 
     let broken = Instant::now();

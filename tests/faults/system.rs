@@ -33,7 +33,6 @@ pub trait System: DerefMut<Target = Server> + Send + Sync + 'static {
     /// Codes of the errors of a connection that is refused.
     const WRONG_PASSWORD: &'static str;
     const UNKNOWN_DATABASE: &'static str;
-    const TOO_MANY_CONNECTIONS: &'static str;
     /// Connections that the server allows users of `max_connections = 10`.
     const SLOTS_OF_TEN: usize;
 
@@ -73,7 +72,6 @@ impl System for Postgres {
     ];
     const WRONG_PASSWORD: &'static str = "28P01";
     const UNKNOWN_DATABASE: &'static str = "3D000";
-    const TOO_MANY_CONNECTIONS: &'static str = "53300";
     const SLOTS_OF_TEN: usize = 7;
 
     async fn start(settings: &[(&str, &str)]) -> Self {
@@ -126,7 +124,6 @@ impl System for MariaDb {
     const READ_WRITE: [&'static str; 2] = ["SET GLOBAL read_only = 0", "FLUSH TABLES"];
     const WRONG_PASSWORD: &'static str = "28000";
     const UNKNOWN_DATABASE: &'static str = "42000";
-    const TOO_MANY_CONNECTIONS: &'static str = "08004";
     const SLOTS_OF_TEN: usize = 10;
 
     async fn start(settings: &[(&str, &str)]) -> Self {
