@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connection::Health;
+use super::connection::{GuardedConnection, Health};
 use super::driver::Dialect;
 use super::error;
 use super::options::PoolOptions;
@@ -178,25 +178,60 @@ struct Server<DB: Database> {
     classify: Arc<dyn Classify<Error>>,
 }
 
+/// What is pinged.
+enum Probed<DB: Database> {
+    Fresh(DB::Connection),
+    /// The server has no slot left, perhaps because this very pool has them all.
+    Leased(GuardedConnection<DB>),
+}
+
+impl<DB: Database> Server<DB> {
+    fn shared(&self) -> Result<Arc<Shared<DB>>, Error> {
+        self.shared.upgrade().ok_or(Error::PoolClosed)
+    }
+}
+
 impl<DB: Database> Backend for Server<DB> {
-    type Connection = DB::Connection;
+    type Connection = Probed<DB>;
     type Error = Error;
 
-    async fn connect(&self) -> Result<DB::Connection, Error> {
-        let options = match self.shared.upgrade() {
-            Some(shared) => shared.raw.connect_options(),
-            None => return Err(Error::PoolClosed),
+    async fn connect(&self) -> Result<Probed<DB>, Error> {
+        let options = self.shared()?.raw.connect_options();
+        let error = match options.connect().await {
+            Ok(connection) => return Ok(Probed::Fresh(connection)),
+            Err(error) => error,
         };
-        options.connect().await
+        if self.classify(&error) != Class::Starved {
+            return Err(error);
+        }
+        let shared = self.shared()?;
+        let idle = shared.raw.try_acquire().ok_or(error)?;
+        Ok(Probed::Leased(GuardedConnection::new(idle, shared)))
     }
 
-    async fn ping(&self, connection: &mut DB::Connection) -> Result<(), Error> {
-        (self.dialect.ask)(connection).await
+    async fn ping(&self, connection: &mut Probed<DB>) -> Result<(), Error> {
+        match connection {
+            Probed::Fresh(connection) => (self.dialect.ask)(connection).await,
+            Probed::Leased(lease) => {
+                let (raw, health, shared) = lease.parts();
+                // Dropped at the deadline, the connection is closed.
+                health.in_flight = true;
+                let pong = (self.dialect.ask)(raw).await;
+                health.in_flight = false;
+                if let Err(error) = &pong {
+                    shared.diagnose(health, error);
+                }
+                pong
+            }
+        }
     }
 
-    async fn close(&self, connection: DB::Connection) {
-        // What matters has been answered.
-        let _ = connection.close().await;
+    async fn close(&self, connection: Probed<DB>) {
+        match connection {
+            // What matters has been answered.
+            Probed::Fresh(connection) => drop(connection.close().await),
+            Probed::Leased(lease) => drop(lease),
+        }
     }
 
     fn classify(&self, error: &Error) -> Class {
