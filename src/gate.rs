@@ -223,7 +223,6 @@ impl Gate {
         connect: impl Future<Output = Result<T, E>>,
     ) -> Result<(T, Option<Permit<'gate>>), GateError<E>> {
         let _place = self.wait()?;
-        let started = self.now();
         let limit = self.limit(probe.as_ref(), self.limits.acquire_timeout);
         let (class, error) = match timeout(limit, connect).await {
             Ok(Ok(connection)) => {
@@ -234,9 +233,11 @@ impl Gate {
             Err(_) => (Class::Starved, self.deadline(limit)),
         };
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
+        // Not since the start: a server without a free slot says so at once.
+        let recently = self.now().saturating_sub(nanos(limit));
         match class {
             // Somebody got a connection meanwhile: there are too few, but the backend lives.
-            Class::Starved if self.last_acquired.load(Ordering::Acquire) > started => {
+            Class::Starved if self.last_acquired.load(Ordering::Acquire) > recently => {
                 permit.settle(Verdict::Neutral);
             }
             // Nothing but a statement's end is an answer.

@@ -2,7 +2,8 @@
 //!
 //! | [`Class`] | SQLSTATE ([appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)) |
 //! |---|---|
-//! | `Fault` | 08\*, 53\*, 57P01, 57P02, 57P03, 57P05, 58\*, XX000, XX001, XX002 |
+//! | `Starved` | 53300 (no slot is free: a fault unless others got a connection) |
+//! | `Fault` | 08\*, other 53\*, 57P01, 57P02, 57P03, 57P05, 58\*, XX000, XX001, XX002 |
 //! | `FaultAndClose` | 25006 (read-only transaction: a primary that became a standby) |
 //! | `Slow` | 57014 by statement timeout |
 //! | `Neutral` | 57014 otherwise, 40001, 40P01, 55P03, 28\* |
@@ -45,6 +46,7 @@ impl Driver for Postgres {
 
 fn sqlstate(code: &str, message: &str) -> Class {
     match code {
+        "53300" => Class::Starved,
         "25006" => Class::FaultAndClose,
         "57014" if message.contains("statement timeout") => Class::Slow,
         "57014" | "40001" | "40P01" | "55P03" => Class::Neutral,
