@@ -4,6 +4,12 @@
 //! that differs between the two. What was measured is printed: see it with `--nocapture`.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
 #![allow(async_fn_in_trait, reason = "no caller is generic over `Send`")]
 
 mod support;

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use futures_util::future::FutureExt;
 use futures_util::future::join_all;
-use futures_util::TryStreamExt;
 use sqlx::Executor;
 use tokio::time::timeout;
 
@@ -39,7 +39,10 @@ async fn call<S: System>(world: &World<S>, kind: usize) -> Result<(), sqlx::Erro
             transaction.rollback().await
         }
         5 => {
-            let mut rows = world.pool.within(Duration::from_secs(1)).fetch_many(S::SESSION);
+            let mut rows = world
+                .pool
+                .within(Duration::from_secs(1))
+                .fetch_many(S::SESSION);
             while rows.try_next().await?.is_some() {}
             Ok(())
         }
@@ -68,7 +71,10 @@ async fn drop_early<S: System>(world: &World<S>, callers: usize, calls: usize) {
         }
     });
     join_all(callers).await;
-    println!("{}: {ended:?} calls ended, {dropped:?} were dropped", S::NAME);
+    println!(
+        "{}: {ended:?} calls ended, {dropped:?} were dropped",
+        S::NAME
+    );
 }
 
 async fn early_drops<S: System>() {
@@ -113,7 +119,10 @@ pub async fn assert_nobody_is_in_a_transaction<S: System>(world: &World<S>) {
             lease
         });
         let leases = join_all(insert).await;
-        assert_eq!(world.outside("SELECT count(*) FROM seen").await, i64::from(n * size));
+        assert_eq!(
+            world.outside("SELECT count(*) FROM seen").await,
+            i64::from(n * size)
+        );
         drop(leases);
         world.rest().await;
     }
@@ -137,7 +146,10 @@ async fn generic_acquire<S: System>(fault: Fault) {
         let patience = Duration::from_millis(100);
         let (acquired, begun) = tokio::join!(
             timeout(patience, S::through_acquire(&world.pool, "SELECT 1")),
-            timeout(patience, S::through_begin(&world.pool, "INSERT INTO t VALUES (1)")),
+            timeout(
+                patience,
+                S::through_begin(&world.pool, "INSERT INTO t VALUES (1)")
+            ),
         );
         assert!(acquired.is_err() && begun.is_err());
         // This one gets to its end by itself.

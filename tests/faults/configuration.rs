@@ -28,15 +28,23 @@ fn field(error: &Error) -> &'static str {
 async fn broken_rules<S: System>() {
     let url = format!("{}://nobody@127.0.0.1:1/nothing", S::Db::URL_SCHEMES[0]);
     let changes: [(&str, Change<S>); 7] = [
-        ("acquire_timeout", |options| options.acquire_timeout(Duration::ZERO)),
-        ("query_timeout", |options| options.query_timeout(Duration::ZERO)),
+        ("acquire_timeout", |options| {
+            options.acquire_timeout(Duration::ZERO)
+        }),
+        ("query_timeout", |options| {
+            options.query_timeout(Duration::ZERO)
+        }),
         ("max_waiting", |options| options.max_waiting(0)),
         ("max_connections", |options| options.max_connections(0)),
         ("failure_rate", |options| {
             options.breaker(fusepool::Breaker::builder().failure_rate(1.5))
         }),
-        ("probes", |options| options.breaker(fusepool::Breaker::builder().probes(0))),
-        ("slow_call", |options| options.query_timeout(Duration::from_millis(500))),
+        ("probes", |options| {
+            options.breaker(fusepool::Breaker::builder().probes(0))
+        }),
+        ("slow_call", |options| {
+            options.query_timeout(Duration::from_millis(500))
+        }),
     ];
     for (name, change) in changes {
         let options = || change(PoolOptions::new());
@@ -47,7 +55,10 @@ async fn broken_rules<S: System>() {
         assert_eq!(field(&S::ask(&pool).await.unwrap_err()), name);
         assert_eq!(field(&pool.acquire().await.unwrap_err()), name);
         assert_eq!(field(&pool.begin().await.unwrap_err()), name);
-        assert_eq!(field(&S::through_acquire(&pool, "SELECT 1").await.unwrap_err()), name);
+        assert_eq!(
+            field(&S::through_acquire(&pool, "SELECT 1").await.unwrap_err()),
+            name
+        );
         assert!(pool.try_acquire().is_none());
     }
 }

@@ -19,7 +19,11 @@ pub enum Happened {
 }
 
 impl Events {
-    fn find<T>(&self, since: Instant, wanted: impl Fn(&Happened) -> Option<T>) -> Vec<(Instant, T)> {
+    fn find<T>(
+        &self,
+        since: Instant,
+        wanted: impl Fn(&Happened) -> Option<T>,
+    ) -> Vec<(Instant, T)> {
         let happened = self.0.lock().unwrap();
         let recent = happened.iter().filter(|(at, _)| *at >= since);
         recent
@@ -45,9 +49,10 @@ impl Events {
     }
 
     async fn first(&self, since: Instant, from: State, to: State) -> (Duration, Transition) {
-        eventually(&format!("{} after {}", to.as_str(), from.as_str()), async || {
-            !self.transitions(since, from, to).is_empty()
-        })
+        eventually(
+            &format!("{} after {}", to.as_str(), from.as_str()),
+            async || !self.transitions(since, from, to).is_empty(),
+        )
         .await;
         let (at, transition) = self.transitions(since, from, to)[0];
         (at - since, transition)
@@ -56,7 +61,11 @@ impl Events {
     /// How often recovery was tried in vain.
     pub fn failed_recoveries(&self, since: Instant) -> usize {
         let failed = self.transitions(since, State::HalfOpen, State::Open);
-        assert!(failed.iter().all(|(_, found)| found.reason == Reason::ProbesFailed));
+        assert!(
+            failed
+                .iter()
+                .all(|(_, found)| found.reason == Reason::ProbesFailed)
+        );
         failed.len()
     }
 

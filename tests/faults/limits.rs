@@ -39,13 +39,19 @@ async fn one_caller_too_many<S: System>() {
             tokio::spawn(async move { S::ask(&pool).await })
         })
         .collect();
-    eventually("three callers wait", async || world.pool.gate().snapshot().waiting == 3).await;
+    eventually("three callers wait", async || {
+        world.pool.gate().snapshot().waiting == 3
+    })
+    .await;
     for _ in 0..100 {
         let start = Instant::now();
         let error = world.run("SELECT 1").await.unwrap_err();
         assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
         let rejected = fusepool::rejection(&error).expect("a rejection");
-        assert!(matches!(rejected, Rejected::Saturated { waiting: 3, .. }), "{rejected:?}");
+        assert!(
+            matches!(rejected, Rejected::Saturated { waiting: 3, .. }),
+            "{rejected:?}"
+        );
         assert_eq!(delivery(&error), Delivery::NotSent);
     }
     world.set(Fault::None);
@@ -72,7 +78,10 @@ fn assert_deadline(error: &Error, limit: Duration, start: Instant) {
     let took = start.elapsed();
     assert_eq!(deadline_exceeded(error).expect("a deadline").limit(), limit);
     assert_eq!(delivery(error), Delivery::Unknown);
-    assert!(took >= limit && took < limit + Duration::from_millis(300), "{took:?}");
+    assert!(
+        took >= limit && took < limit + Duration::from_millis(300),
+        "{took:?}"
+    );
 }
 
 async fn deadline<S: System>() {
@@ -81,7 +90,11 @@ async fn deadline<S: System>() {
     for _ in 0..3 {
         let before = world.number(S::SESSION).await.unwrap();
         let start = Instant::now();
-        let error = (world.pool.within(limit)).execute(S::SLEEP).await.err().unwrap();
+        let error = (world.pool.within(limit))
+            .execute(S::SLEEP)
+            .await
+            .err()
+            .unwrap();
         assert_deadline(&error, limit, start);
         assert_ne!(before, world.number(S::SESSION).await.unwrap());
     }
@@ -110,14 +123,21 @@ async fn deadline_of_a_stream<S: System>() {
 
     // Before the first row.
     let start = Instant::now();
-    let error = (world.pool.within(limit).fetch_many(S::SLEEP)).try_next().await.err().unwrap();
+    let error = (world.pool.within(limit).fetch_many(S::SLEEP))
+        .try_next()
+        .await
+        .err()
+        .unwrap();
     assert_deadline(&error, limit, start);
     let between = world.number(S::SESSION).await.unwrap();
     assert_ne!(before, between);
 
     // Between two rows.
     let mut rows = world.pool.within(limit).fetch_many(S::BULK);
-    assert!(matches!(rows.try_next().await.unwrap(), Some(Either::Right(_))));
+    assert!(matches!(
+        rows.try_next().await.unwrap(),
+        Some(Either::Right(_))
+    ));
     world.set(Fault::Stall);
     let error = loop {
         let start = Instant::now();
@@ -131,7 +151,11 @@ async fn deadline_of_a_stream<S: System>() {
     };
     drop(rows);
     world.set(Fault::None);
-    assert_ne!(between, world.number(S::SESSION).await.unwrap(), "after {error}");
+    assert_ne!(
+        between,
+        world.number(S::SESSION).await.unwrap(),
+        "after {error}"
+    );
 
     // A stream that is dropped in the middle is no fault, and its connection no loss.
     let faults = world.pool.gate().snapshot().breaker.faults;
@@ -148,11 +172,19 @@ async fn wrong_password_and_unknown_database<S: System>() {
     let world = World::<S>::start().await;
     let port = world.proxy.addr().port();
     let cases = [
-        (world.server.url_as("app", "wrong", S::DATABASE, port), S::WRONG_PASSWORD),
-        (world.server.url_via(port).replace(S::DATABASE, "nowhere"), S::UNKNOWN_DATABASE),
+        (
+            world.server.url_as("app", "wrong", S::DATABASE, port),
+            S::WRONG_PASSWORD,
+        ),
+        (
+            world.server.url_via(port).replace(S::DATABASE, "nowhere"),
+            S::UNKNOWN_DATABASE,
+        ),
     ];
     for (url, code) in cases {
-        let url = url.replace("nowhere://", "postgres://").replace("nowhere@", "postgres@");
+        let url = url
+            .replace("nowhere://", "postgres://")
+            .replace("nowhere@", "postgres@");
         let timeout = Duration::from_secs(10);
         let pool = crate::world::options::<S>(&world.events)
             .acquire_timeout(timeout)
@@ -173,11 +205,18 @@ async fn wrong_password_and_unknown_database<S: System>() {
 
 async fn answered_errors<S: System>() {
     let world = World::<S>::start().await;
-    world.run("CREATE TABLE t (id int PRIMARY KEY)").await.unwrap();
+    world
+        .run("CREATE TABLE t (id int PRIMARY KEY)")
+        .await
+        .unwrap();
     world.run("INSERT INTO t VALUES (1)").await.unwrap();
     let callers = (0..8).map(|_| async {
         for _ in 0..150 {
-            for sql in ["INSERT INTO t VALUES (1)", "SELEKT", "SELECT * FROM missing"] {
+            for sql in [
+                "INSERT INTO t VALUES (1)",
+                "SELEKT",
+                "SELECT * FROM missing",
+            ] {
                 let error = world.run(sql).await.unwrap_err();
                 assert!(error.as_database_error().is_some(), "{error:?}");
                 assert_eq!(delivery(&error), Delivery::Answered);

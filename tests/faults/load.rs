@@ -1,5 +1,6 @@
 //! Callers who never stop asking.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ pub struct Load {
 }
 
 /// What callers got.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Tally {
     pub answered: usize,
     /// How long each rejection took.
@@ -120,6 +121,27 @@ impl Tally {
     pub fn median_rejection(&self) -> Duration {
         let mut rejected = self.rejected.clone();
         rejected.sort();
-        rejected[rejected.len() / 2]
+        rejected
+            .get(rejected.len() / 2)
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} answered, {} rejected in {:?} (median), {} saturated, {} not sent, {} unknown, \
+             {} refused, slowest {:?}",
+            self.answered,
+            self.rejected.len(),
+            self.median_rejection(),
+            self.saturated,
+            self.not_sent,
+            self.unknown,
+            self.refused,
+            self.slowest,
+        )
     }
 }

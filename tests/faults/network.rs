@@ -92,9 +92,12 @@ async fn forgotten<S: System>() {
     assert!(closed < Duration::from_secs(3), "{closed:?}");
     load.answers(50).await;
     let tally = load.stop().await;
-    println!("{}: zombies: opened {opened:?}, closed {closed:?}, {tally:?}", S::NAME);
+    println!(
+        "{}: zombies: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
     assert!(tally.slowest < QUERY_TIMEOUT + ACQUIRE_TIMEOUT + Duration::from_millis(500));
-    assert!(tally.unknown <= CONNECTIONS as usize, "{tally:?}");
+    assert!(tally.unknown <= CONNECTIONS as usize, "{tally}");
     world.assert_unharmed().await;
 }
 
@@ -135,19 +138,28 @@ async fn stalled_pool_that_was_wrapped<S: System>() {
     let broken = Instant::now();
     world.set(Fault::Stall);
     let breaker = world.pool.gate().breaker().clone();
-    eventually("the breaker is open", async || breaker.state() == State::Open).await;
+    eventually("the breaker is open", async || {
+        breaker.state() == State::Open
+    })
+    .await;
     let opened = broken.elapsed();
     assert!(opened < Duration::from_secs(2), "{opened:?}");
     load.rejections(20).await;
 
     let healed = Instant::now();
     world.set(Fault::None);
-    eventually("the breaker is closed", async || breaker.state() == State::Closed).await;
+    eventually("the breaker is closed", async || {
+        breaker.state() == State::Closed
+    })
+    .await;
     let closed = healed.elapsed();
     assert!(closed < Duration::from_secs(10), "{closed:?}");
     load.answers(50).await;
     let tally = load.stop().await;
-    println!("{}: wrapped pool: opened {opened:?}, closed {closed:?}, {tally:?}", S::NAME);
+    println!(
+        "{}: wrapped pool: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
     world.assert_unharmed().await;
 }
 
@@ -168,7 +180,10 @@ async fn dropped_while_open<S: System>() {
     let load = Load::start::<S>(&pool, 8);
     events.opened(broken).await;
     load.stop().await;
-    eventually("probes fail", async || events.failed_recoveries(broken) >= 1).await;
+    eventually("probes fail", async || {
+        events.failed_recoveries(broken) >= 1
+    })
+    .await;
     assert!(tasks() > with_pool, "there is no background task");
     drop(pool);
     eventually("the background task ends", async || tasks() < with_pool).await;

@@ -21,6 +21,7 @@ on_both! {
     frozen
     no_slot_is_free
     too_few_slots_are_saturation
+    all_slots_are_the_pools_own
     read_only
     locked_table
 }
@@ -33,7 +34,11 @@ async fn not_listening<S: System>() {
     let connect = options::<S>(&events).connect(&url);
     let start = Instant::now();
     assert!(connect.await.is_err());
-    assert!(start.elapsed() < ACQUIRE_TIMEOUT + AT_ONCE, "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < ACQUIRE_TIMEOUT + AT_ONCE,
+        "{:?}",
+        start.elapsed()
+    );
 
     let mut world = World::on(server, |server, _| server.url(), |options| options).await;
     let broken = Instant::now();
@@ -51,7 +56,10 @@ async fn not_listening<S: System>() {
     world.server.restart().await;
     let (closed, _) = world.events.closed(healed).await;
     assert!(closed < Duration::from_secs(10), "{closed:?}");
-    println!("{}: not listening: opened {opened:?}, closed {closed:?}", S::NAME);
+    println!(
+        "{}: not listening: opened {opened:?}, closed {closed:?}",
+        S::NAME
+    );
     world.fill().await;
     eventually("only the pool is connected", async || {
         world.server.connection_count().await == i64::from(CONNECTIONS)
@@ -71,7 +79,12 @@ async fn never_listening<S: System>() {
     .await;
     let results = join_all((0..5).map(|_| S::ask(&world.pool))).await;
     assert!(results.iter().all(Result::is_err));
-    assert_eq!(world.state(), State::Open, "{:?}", world.pool.gate().snapshot());
+    assert_eq!(
+        world.state(),
+        State::Open,
+        "{:?}",
+        world.pool.gate().snapshot()
+    );
 }
 
 async fn killed_and_restarted<S: System>() {
@@ -99,15 +112,23 @@ async fn frozen<S: System>() {
     World::<S>::start().await.suffer(outage).await;
 }
 
-/// A server that allows its users so many connections, and a pool of one of them.
-async fn small_server<S: System>() -> World<S> {
+/// Checking a password takes its time in a debug build.
+const SMALL_SERVER_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A server with few slots, and a pool of a user who gets no reserved one.
+async fn small_server<S: System>(connections: u32) -> World<S> {
     let server = S::start(&[("max_connections", "10")]).await;
     let url = |server: &S, port| server.url_as("app", "secret", S::DATABASE, port);
-    // Checking a password takes its time in a debug build.
     World::on(server, url, |options| {
         options
-            .acquire_timeout(Duration::from_millis(500))
-            .breaker(quick().probe_timeout(Duration::from_millis(500)))
+            .max_connections(connections)
+            .acquire_timeout(SMALL_SERVER_TIMEOUT)
+            .query_timeout(Duration::from_secs(2))
+            .breaker(
+                quick()
+                    .slow_call(Duration::from_millis(800))
+                    .probe_timeout(Duration::from_millis(800)),
+            )
     })
     .await
 }
@@ -123,17 +144,20 @@ async fn take<S: System>(world: &World<S>, slots: usize) -> Vec<Connection<S>> {
 }
 
 async fn no_slot_is_free<S: System>() {
-    let world = small_server::<S>().await;
+    let world = small_server::<S>(CONNECTIONS).await;
     let taken = take(&world, S::SLOTS_OF_TEN).await;
 
     let broken = Instant::now();
     let load = Load::start::<S>(&world.pool, 8);
     let (opened, transition) = world.events.opened(broken).await;
     assert_eq!(transition.reason, Reason::ConsecutiveFailures);
-    assert!(opened < Duration::from_millis(1000), "{opened:?}");
+    assert!(opened < 2 * SMALL_SERVER_TIMEOUT, "{opened:?}");
     load.rejections(20).await;
     world.assert_rejects().await;
-    eventually("probes fail", async || world.events.failed_recoveries(broken) >= 2).await;
+    eventually("probes fail", async || {
+        world.events.failed_recoveries(broken) >= 2
+    })
+    .await;
 
     let healed = Instant::now();
     for connection in taken {
@@ -143,24 +167,65 @@ async fn no_slot_is_free<S: System>() {
     assert!(closed < Duration::from_secs(4), "{closed:?}");
     load.answers(50).await;
     let tally = load.stop().await;
-    println!("{}: no slot is free: opened {opened:?}, closed {closed:?}, {tally:?}", S::NAME);
+    println!(
+        "{}: no slot is free: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
     assert_eq!(tally.unknown, 0);
     world.assert_unharmed().await;
 }
 
 /// A pool that got half of its connections and cannot have the others is a pool that is too small.
 async fn too_few_slots_are_saturation<S: System>() {
-    let world = small_server::<S>().await;
+    let world = small_server::<S>(CONNECTIONS).await;
+    let warm = join_all([world.pool.acquire(), world.pool.acquire()]).await;
+    assert!(warm.iter().all(Result::is_ok));
+    drop(warm);
+    world.rest().await;
     let taken = take(&world, S::SLOTS_OF_TEN - 2).await;
     let load = Load::start::<S>(&world.pool, 8);
     load.answers(500).await;
     let tally = load.stop().await;
-    println!("{}: too few slots: {tally:?}", S::NAME);
+    println!("{}: too few slots: {tally}", S::NAME);
     let snapshot = world.pool.gate().snapshot();
-    assert_eq!(snapshot.breaker.trips, 0, "{:?} {snapshot:?}", world.events.all());
+    assert_eq!(
+        snapshot.breaker.trips,
+        0,
+        "{:?} {snapshot:?}",
+        world.events.all()
+    );
     for connection in taken {
         system::close::<S>(connection).await;
     }
+    world.assert_unharmed().await;
+}
+
+/// A background probe cannot have a connection of its own, and the pool recovers nevertheless.
+async fn all_slots_are_the_pools_own<S: System>() {
+    let connections = u32::try_from(S::SLOTS_OF_TEN).unwrap();
+    let world = small_server::<S>(connections).await;
+    world.run("CREATE TABLE t (id int)").await.unwrap();
+    world.fill().await;
+    world.pool.gate().breaker().reset();
+    let lock = world.session(&S::LOCK).await;
+    let broken = Instant::now();
+    let load = of_locked_table(&world, 2 * S::SLOTS_OF_TEN);
+    let (opened, _) = world.events.opened(broken).await;
+    eventually("probes fail", async || {
+        world.events.failed_recoveries(broken) >= 2
+    })
+    .await;
+    system::close::<S>(lock).await;
+    let tally = load.stop().await;
+
+    let healed = Instant::now();
+    let (closed, _) = world.events.closed(healed).await;
+    assert!(closed < Duration::from_secs(4), "{closed:?}");
+    println!(
+        "{}: all slots are ours: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
+    assert_eq!(world.pool.size(), connections);
     world.assert_unharmed().await;
 }
 
@@ -180,9 +245,15 @@ async fn read_only<S: System>() {
     let broken = Instant::now();
     world.admin(&S::READ_ONLY).await;
     let insert = "INSERT INTO t VALUES (1)";
-    eventually("writes are refused", async || world.run(insert).await.is_err()).await;
+    eventually("writes are refused", async || {
+        world.run(insert).await.is_err()
+    })
+    .await;
     let after = world.number(S::SESSION).await.unwrap();
-    assert_ne!(before, after, "the connection leads to a server that is read-only");
+    assert_ne!(
+        before, after,
+        "the connection leads to a server that is read-only"
+    );
     for _ in 0..4 {
         if let Err(error) = world.run(insert).await
             && fusepool::rejection(&error).is_none()
@@ -193,16 +264,37 @@ async fn read_only<S: System>() {
     }
     let closed = world.events.closed_connections(broken);
     assert!(closed.len() >= 2, "{closed:?}");
-    assert!(closed.iter().all(|&reason| reason == "read_only"), "{closed:?}");
+    assert!(
+        closed.iter().all(|&reason| reason == "read_only"),
+        "{closed:?}"
+    );
 
     // Five in a row.
-    while world.run(insert).await.is_err_and(|error| fusepool::rejection(&error).is_none()) {}
+    while world
+        .run(insert)
+        .await
+        .is_err_and(|error| fusepool::rejection(&error).is_none())
+    {}
     let (_, transition) = world.events.opened(broken).await;
     assert_eq!(transition.reason, Reason::ConsecutiveFailures);
 
     world.admin(&S::READ_WRITE).await;
-    eventually("writes are accepted", async || world.run(insert).await.is_ok()).await;
+    eventually("writes are accepted", async || {
+        world.run(insert).await.is_ok()
+    })
+    .await;
     world.assert_unharmed().await;
+}
+
+/// Callers who wait for the lock on `t`.
+fn of_locked_table<S: System>(world: &World<S>, callers: usize) -> Load {
+    Load::of(&world.pool, callers, |pool| {
+        Box::pin(async move {
+            let limit = Duration::from_secs(10);
+            sqlx::Executor::execute(pool.within(limit), "SELECT count(*) FROM t").await?;
+            Ok(())
+        })
+    })
 }
 
 /// Calls that hang are counted while they hang.
@@ -219,13 +311,7 @@ async fn locked_table<S: System>() {
     let lock = world.session(&S::LOCK).await;
 
     let broken = Instant::now();
-    let load = Load::of(&world.pool, 16, |pool| {
-        Box::pin(async move {
-            let limit = Duration::from_secs(5);
-            sqlx::Executor::execute(pool.within(limit), "SELECT count(*) FROM t").await?;
-            Ok(())
-        })
-    });
+    let load = of_locked_table(&world, 16);
     let (opened, transition) = world.events.opened(broken).await;
     assert_eq!(transition.reason, Reason::SlowRate, "{transition:?}");
     // Nobody's call has ended; the first of those who wait in vain makes it notice.
@@ -236,8 +322,11 @@ async fn locked_table<S: System>() {
     system::close::<S>(lock).await;
     load.answers(50).await;
     let tally = load.stop().await;
-    println!("{}: locked table: opened {opened:?}, closed {closed:?}, {tally:?}", S::NAME);
-    assert_eq!(tally.unknown, 0, "{tally:?}");
+    println!(
+        "{}: locked table: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
+    assert_eq!(tally.unknown, 0, "{tally}");
     world.assert_unharmed().await;
     assert_eq!(world.state(), State::Closed);
 }

@@ -176,10 +176,7 @@ pub async fn close<S: System>(connection: Connection<S>) {
         .unwrap();
 }
 
-fn run<'e, DB: Database>(
-    executor: impl Executor<'e, Database = DB> + 'e,
-    sql: &str,
-) -> Answer<'e> {
+fn run<'e, DB: Database>(executor: impl Executor<'e, Database = DB> + 'e, sql: &str) -> Answer<'e> {
     let sql = AssertSqlSafe(sql.to_owned());
     Box::pin(async move { executor.execute(sql).await.map(drop) })
 }

@@ -84,8 +84,16 @@ async fn begin_is_dropped_in_flight<S: System>() {
         let mut lease = world.pool.acquire().await.unwrap();
         assert!(timeout(patience, lease.begin()).await.is_err());
         drop(lease);
-        assert!(S::through_begin(&world.pool, "SELECT 1").now_or_never().is_none());
-        assert!(timeout(patience, S::through_begin(&world.pool, "SELECT 1")).await.is_err());
+        assert!(
+            S::through_begin(&world.pool, "SELECT 1")
+                .now_or_never()
+                .is_none()
+        );
+        assert!(
+            timeout(patience, S::through_begin(&world.pool, "SELECT 1"))
+                .await
+                .is_err()
+        );
         world.set(Fault::None);
         world.assert_unharmed().await;
     }
@@ -93,10 +101,8 @@ async fn begin_is_dropped_in_flight<S: System>() {
 }
 
 async fn begin_meets_its_deadline<S: System>() {
-    let world = World::<S>::start_with(|options| {
-        options.query_timeout(Duration::from_millis(200))
-    })
-    .await;
+    let world =
+        World::<S>::start_with(|options| options.query_timeout(Duration::from_millis(200))).await;
     world.fill().await;
     world.set(Fault::Stall);
     let error = world.pool.begin().await.unwrap_err();
@@ -113,10 +119,16 @@ async fn commit_meets_a_reset<S: System>() {
     let world = World::<S>::start().await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
     let mut transaction = world.pool.begin().await.unwrap();
-    run(&mut transaction, "INSERT INTO t VALUES (1)").await.unwrap();
+    run(&mut transaction, "INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
     world.set(Fault::Reset);
     let error = transaction.commit().await.unwrap_err();
-    assert_eq!(fusepool::sqlx::delivery(&error), fusepool::sqlx::Delivery::Unknown, "{error:?}");
+    assert_eq!(
+        fusepool::sqlx::delivery(&error),
+        fusepool::sqlx::Delivery::Unknown,
+        "{error:?}"
+    );
     world.set(Fault::None);
     world.assert_unharmed().await;
     assert_eq!(world.outside("SELECT count(*) FROM t").await, 0);

@@ -53,9 +53,7 @@ impl<S: System> World<S> {
     }
 
     /// With other options than [`options`].
-    pub async fn start_with(
-        change: impl FnOnce(PoolOptions<S::Db>) -> PoolOptions<S::Db>,
-    ) -> Self {
+    pub async fn start_with(change: impl FnOnce(PoolOptions<S::Db>) -> PoolOptions<S::Db>) -> Self {
         let server = S::start(&[]).await;
         Self::on(server, |server, port| server.url_via(port), change).await
     }
@@ -145,7 +143,10 @@ impl<S: System> World<S> {
     /// The breaker is closed or closes, and nothing was lost: no place in the queue, no permit, no
     /// place in the pool, no connection of the server.
     pub async fn assert_unharmed(&self) {
-        eventually("the breaker is closed", async || self.state() == State::Closed).await;
+        eventually("the breaker is closed", async || {
+            self.state() == State::Closed
+        })
+        .await;
         self.rest().await;
         self.fill().await;
         let size = self.pool.options().get_max_connections();
@@ -167,7 +168,10 @@ impl<S: System> World<S> {
             let rejected = fusepool::rejection(&error)
                 .unwrap_or_else(|| panic!("the call was made: {error:?}"));
             let retry_after = rejected.retry_after().expect("it is known when to retry");
-            assert!(retry_after <= MAX_OPEN_DELAY.mul_f64(1.2), "{retry_after:?}");
+            assert!(
+                retry_after <= MAX_OPEN_DELAY.mul_f64(1.2),
+                "{retry_after:?}"
+            );
             assert_eq!(delivery(&error), Delivery::NotSent);
         }
     }
@@ -189,10 +193,16 @@ impl<S: System> World<S> {
             (outage.strike)(self);
             let (opened, transition) = self.events.opened(broken).await;
             assert_eq!(transition.reason, outage.reason, "{name}: {transition:?}");
-            assert!(opened < outage.opens_within, "{name}: opened after {opened:?}");
+            assert!(
+                opened < outage.opens_within,
+                "{name}: opened after {opened:?}"
+            );
             load.rejections(20).await;
             self.assert_rejects().await;
-            eventually("probes fail", async || self.events.failed_recoveries(broken) >= 2).await;
+            eventually("probes fail", async || {
+                self.events.failed_recoveries(broken) >= 2
+            })
+            .await;
 
             let (load, mut tally) = match callers {
                 "by itself" => (None, load.stop().await),
@@ -202,7 +212,10 @@ impl<S: System> World<S> {
             (outage.heal)(self);
             let (closed, transition) = self.events.closed(healed).await;
             assert_eq!(transition.reason, Reason::ProbesSucceeded, "{name}");
-            assert!(closed < outage.closes_within, "{name}: closed after {closed:?}");
+            assert!(
+                closed < outage.closes_within,
+                "{name}: closed after {closed:?}"
+            );
             if let Some(load) = load {
                 load.answers(50).await;
                 tally = load.stop().await;
@@ -210,21 +223,17 @@ impl<S: System> World<S> {
             self.assert_unharmed().await;
 
             let rejection = tally.median_rejection();
-            assert!(rejection < Duration::from_millis(5), "{name}: {rejection:?}");
+            assert!(
+                rejection < Duration::from_millis(5),
+                "{name}: {rejection:?}"
+            );
             let longest = ACQUIRE_TIMEOUT + QUERY_TIMEOUT + Duration::from_millis(500);
-            assert!(tally.slowest < longest, "{name}: {tally:?}");
+            assert!(tally.slowest < longest, "{name}: {tally}");
             // Only what was under way when the fault struck.
-            assert!(tally.unknown <= 2 * CONNECTIONS as usize, "{name}: {tally:?}");
+            assert!(tally.unknown <= 2 * CONNECTIONS as usize, "{name}: {tally}");
             println!(
-                "{name}: {} after {opened:?}; {} answered, {} rejected in {rejection:?} (median), \
-                 {} not sent, {} unknown, {} refused, slowest {:?}; closed after {closed:?}",
+                "{name}: {} after {opened:?}; {tally}; closed after {closed:?}",
                 outage.reason.as_str(),
-                tally.answered,
-                tally.rejected.len(),
-                tally.not_sent,
-                tally.unknown,
-                tally.refused,
-                tally.slowest,
             );
         }
     }
