@@ -72,7 +72,7 @@ pub struct Gate {
     waiting: AtomicU32,
     /// Wakes those who wait for a connection when the breaker opens.
     opened: Arc<Notify>,
-    /// When somebody last got a connection, on the breaker's clock.
+    /// When somebody last got a connection, on the breaker's clock, plus one: 0 is never.
     last_acquired: AtomicU64,
     counters: Counters<COUNTS>,
     next_summary: AtomicU64,
@@ -242,7 +242,6 @@ impl Gate {
         connect: impl Future<Output = Result<T, E>>,
     ) -> Result<(T, Option<Permit<'gate>>), GateError<E>> {
         let _place = self.wait()?;
-        let started = self.now();
         let limit = self.limit(probe.as_ref(), self.limits.acquire_timeout);
         let connected = match self.unless_opened(timeout(limit, connect)).await {
             Ok(connected) => connected,
@@ -263,9 +262,11 @@ impl Gate {
             Err(_) => (Class::Starved, self.deadline(limit)),
         };
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
+        // Not since the start: a server without a free slot says so at once.
+        let recently = self.now().saturating_sub(nanos(limit));
         match class {
             // Somebody got a connection meanwhile: there are too few, but the backend lives.
-            Class::Starved if self.last_acquired.load(Ordering::Acquire) >= started => {
+            Class::Starved if self.last_acquired.load(Ordering::Acquire) > recently => {
                 permit.settle(Verdict::Neutral);
             }
             // Nothing but a statement's end is an answer.
@@ -302,10 +303,10 @@ impl Gate {
 
     /// A connection was had without waiting for it.
     pub(crate) fn acquired(&self) {
-        let now = self.now();
+        let mark = self.now().saturating_add(1);
         // Reading first spares a write that other cores contend for, as this clock moves in steps.
-        if self.last_acquired.load(Ordering::Acquire) != now {
-            self.last_acquired.store(now, Ordering::Release);
+        if self.last_acquired.load(Ordering::Acquire) != mark {
+            self.last_acquired.store(mark, Ordering::Release);
         }
     }
 

@@ -22,7 +22,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     type Connection: Send;
     type Error: Error + Send + Sync + 'static;
 
-    /// Opens a connection of its own, outside any pool.
+    /// Opens a connection of its own, outside any pool; or, where there is no room for one more,
+    /// takes an idle one.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
     /// Asks for an answer.

@@ -27,8 +27,9 @@ pub enum Class {
     Answered,
     /// [`Verdict::Neutral`].
     Neutral,
-    /// No connection came free in time. That is a [`Verdict::Fault`] if nobody else got one in the
-    /// meantime either, and otherwise saturation, which is [`Verdict::Neutral`].
+    /// No connection came free in time, or the server has no slot for one. That is a
+    /// [`Verdict::Fault`] if nobody else got one lately either, and otherwise saturation, which is
+    /// [`Verdict::Neutral`].
     Starved,
 }
 

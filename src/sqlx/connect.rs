@@ -8,6 +8,7 @@ use super::driver::Driver;
 use super::error;
 use super::options::PoolOptions;
 use super::pool::Pool;
+use super::server;
 use super::shared::Shared;
 use crate::breaker::ConfigError;
 use crate::gate::Gate;
@@ -116,7 +117,7 @@ impl<DB: Database> PoolOptions<DB> {
         }
         let gate = self.gate((self.dialect().name)(&options))?;
         let raw = self.raw_options().connect_lazy_with(options);
-        Ok(Pool::new(Shared::new(raw, gate, self, None)))
+        Ok(self.start(raw, gate))
     }
 
     /// Guards an existing pool with these settings. Of sqlx's own options, those of `pool` count,
@@ -131,7 +132,16 @@ impl<DB: Database> PoolOptions<DB> {
             .acquire_timeout
             .min(pool.options().get_acquire_timeout());
         let gate = self.gate((self.dialect().name)(&pool.connect_options()))?;
-        Ok(Pool::new(Shared::new(pool, gate, self, None)))
+        Ok(self.start(pool, gate))
+    }
+
+    fn start(self, raw: sqlx::Pool<DB>, gate: Gate) -> Pool<DB> {
+        let probes = self.probes_in_background();
+        let shared = Shared::new(raw, gate, self, None);
+        if probes {
+            server::probe_when_open(&shared);
+        }
+        Pool::new(shared)
     }
 
     /// A pool that answers every call with `config`.

@@ -69,6 +69,7 @@ mod options;
 mod pool;
 #[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
+mod server;
 mod shared;
 mod snapshot;
 #[cfg(feature = "sqlx-sqlite")]

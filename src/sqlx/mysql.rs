@@ -2,7 +2,8 @@
 //!
 //! | [`Class`] | error number ([MySQL](https://dev.mysql.com/doc/mysql-errors/8.4/en/), [MariaDB](https://mariadb.com/docs/server/reference/error-codes)) |
 //! |---|---|
-//! | `Fault` | 1040 1047 1053 1129 1158 1159 1160 1161 1927 2006 2013 4031 |
+//! | `Starved` | 1040 (no slot is free: a fault unless others got a connection) |
+//! | `Fault` | 1047 1053 1129 1158 1159 1160 1161 1927 2006 2013 4031 |
 //! | `FaultAndClose` | 1290 1836 (the server is read-only) |
 //! | `Slow` | 3024, MariaDB 1969 (maximum statement time) |
 //! | `Neutral` | 1317 1205 1213 1044 1045 |
@@ -44,7 +45,8 @@ impl Driver for MySql {
 
 fn number(number: u16) -> Class {
     match number {
-        1040 | 1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Fault,
+        1040 => Class::Starved,
+        1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Fault,
         1290 | 1836 => Class::FaultAndClose,
         1969 | 3024 => Class::Slow,
         1044 | 1045 | 1205 | 1213 | 1317 => Class::Neutral,
@@ -66,12 +68,12 @@ mod tests {
         assert_eq!(
             of(Class::Fault),
             [
-                1040, 1047, 1053, 1129, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 4031
+                1047, 1053, 1129, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 4031
             ]
         );
         assert_eq!(of(Class::FaultAndClose), [1290, 1836]);
         assert_eq!(of(Class::Slow), [1969, 3024]);
         assert_eq!(of(Class::Neutral), [1044, 1045, 1205, 1213, 1317]);
-        assert!(of(Class::Starved).is_empty());
+        assert_eq!(of(Class::Starved), [1040]);
     }
 }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use sqlx::pool::CloseEvent;
 use sqlx::{Connection, Database, Error, SqlSafeStr, SqlStr};
+use tokio::time::sleep;
 
-use super::connection::{GuardedConnection, PoolConnection};
+use super::connection::{GuardedConnection, PoolConnection, RELEASE_TIMEOUT};
 use super::error;
 use super::options::PoolOptions;
 use super::shared::Shared;
@@ -240,15 +243,34 @@ impl<DB: Database> Pool<DB> {
     /// sqlx's own transaction, for [`sqlx::Acquire`].
     ///
     /// Cancellation: sqlx's `begin` must not be dropped in flight, or the connection goes back to
-    /// the pool with the transaction open. So it runs in a task of its own; if the caller goes
-    /// away, that task ends when the database answers, and rolls back.
+    /// the pool with the transaction open. So it runs in a task of its own. If the caller goes
+    /// away, the database has a moment left to answer, and the task rolls back; after that the
+    /// connection is closed.
     pub(super) async fn begin_unguarded<'t>(&self) -> Result<sqlx::Transaction<'t, DB>, Error> {
         let lease = self.lease_ready().await?.into_raw();
-        let (send, receive) = tokio::sync::oneshot::channel();
+        let gate = Arc::clone(&self.shared.gate);
+        let (mut send, receive) = tokio::sync::oneshot::channel();
         let begin = async move {
             let held = sqlx::pool::MaybePoolConnection::PoolConnection(lease);
-            // Nobody to receive it: it is dropped, which rolls it back.
-            let _ = send.send(sqlx::Transaction::begin(held, None).await);
+            let mut begin = sqlx::Transaction::begin(held, None);
+            let begun = {
+                let given_up = pin!(async {
+                    send.closed().await;
+                    sleep(RELEASE_TIMEOUT).await;
+                });
+                match select(&mut begin, given_up).await {
+                    Either::Left((result, _)) => Some(result),
+                    Either::Right(_) => None,
+                }
+            };
+            match begun {
+                // Nobody to receive it: it is dropped, which rolls it back.
+                Some(result) => drop(send.send(result)),
+                None => {
+                    gate.closed_connection("abandoned");
+                    drop_where_nothing_runs(begin);
+                }
+            }
         };
         let limit = self.gate().limits().query_timeout;
         let permit = self.gate().breaker().observe();
@@ -257,6 +279,19 @@ impl<DB: Database> Pool<DB> {
         let classify = |error: &Error| self.shared.classify.classify(error);
         let result = self.gate().run(permit, limit, classify, begun).await;
         result.map_err(error::of_statement)
+    }
+}
+
+/// Drops `begin`, whose connection is then closed and its place in the pool free.
+///
+/// Dropped anywhere else, sqlx's connection would spawn a task that waits for the server without
+/// end, in order to go back to the pool. Where that task never runs, it is closed.
+fn drop_where_nothing_runs<T>(begin: T) {
+    if let Ok(nowhere) = tokio::runtime::Builder::new_current_thread().build() {
+        let inside = nowhere.enter();
+        drop(begin);
+        drop(inside);
+        nowhere.shutdown_background();
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | [`Class`] | SQLSTATE ([appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)) |
 //! |---|---|
-//! | `Fault` | 08\*, 53\*, 57P01, 57P02, 57P03, 57P05, 58\*, XX000, XX001, XX002 |
+//! | `Starved` | 53300 (no slot is free: a fault unless others got a connection) |
+//! | `Fault` | 08\*, other 53\*, 57P01, 57P02, 57P03, 57P05, 58\*, XX000, XX001, XX002 |
 //! | `FaultAndClose` | 25006 (read-only transaction: a primary that became a standby) |
 //! | `Slow` | 57014 by statement timeout |
 //! | `Neutral` | 57014 otherwise, 40001, 40P01, 55P03, 28\* |
@@ -45,6 +46,7 @@ impl Driver for Postgres {
 
 fn sqlstate(code: &str, message: &str) -> Class {
     match code {
+        "53300" => Class::Starved,
         "25006" => Class::FaultAndClose,
         "57014" if message.contains("statement timeout") => Class::Slow,
         "57014" | "40001" | "40P01" | "55P03" => Class::Neutral,
@@ -65,7 +67,7 @@ mod tests {
     /// from which single ones are picked.
     #[test]
     fn the_table_is_complete() {
-        let mut found = [const { Vec::new() }; 4];
+        let mut found = [const { Vec::new() }; 5];
         let digits = || (b'0'..=b'9').chain(b'A'..=b'Z').map(char::from);
         for class in digits().flat_map(|a| digits().map(move |b| format!("{a}{b}"))) {
             for code in codes_of(&class) {
@@ -73,28 +75,33 @@ mod tests {
                     Class::Fault => 0,
                     Class::FaultAndClose => 1,
                     Class::Neutral => 2,
+                    Class::Starved => 3,
                     Class::Answered => continue,
-                    other => panic!("{code}: {other:?}"),
+                    Class::Slow => panic!("{code}"),
                 };
                 found[place].push(code);
             }
         }
-        found[3].push(format!(
-            "{:?}",
-            sqlstate("57014", "canceling statement due to statement timeout")
-        ));
+        let timed_out = sqlstate("57014", "canceling statement due to statement timeout");
+        found[4].push(format!("{timed_out:?}"));
         assert_eq!(
             found.map(|codes| codes.join(" ")),
             [
-                "08000 53000 57P01 57P02 57P03 57P05 58000 XX000 XX001 XX002",
+                "08000 53000 53100 53200 53400 57P01 57P02 57P03 57P05 58000 XX000 XX001 XX002",
                 "25006",
                 "28000 40001 40P01 55P03 57014",
+                "53300",
                 "Slow",
             ]
         );
     }
 
     fn codes_of(class: &str) -> Vec<String> {
+        if class == "53" {
+            return ["53000", "53100", "53200", "53300", "53400"]
+                .map(str::to_owned)
+                .to_vec();
+        }
         if !["25", "40", "55", "57", "XX"].contains(&class) {
             return vec![format!("{class}000")];
         }

@@ -1,23 +1,21 @@
 //! What the handles of one pool share, and the background tasks that end with it.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use sqlx::{ConnectOptions, Connection, Database, Error};
+use sqlx::{Database, Error};
 use sqlx_core::transaction::TransactionManager;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::driver::Dialect;
 use super::error;
 use super::health::Health;
 use super::options::PoolOptions;
 use crate::breaker::{ConfigError, Permit};
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::prober::{self, Backend};
 use crate::verdict::{Class, Classify, Verdict};
 
 pub(super) struct Shared<DB: Database> {
@@ -39,7 +37,7 @@ impl<DB: Database> Shared<DB> {
         options: PoolOptions<DB>,
         misconfigured: Option<ConfigError>,
     ) -> Arc<Self> {
-        let shared = Arc::new(Self {
+        Arc::new(Self {
             raw,
             gate: Arc::new(gate),
             classify: options.classifier(),
@@ -47,14 +45,7 @@ impl<DB: Database> Shared<DB> {
             misconfigured,
             runtime: OnceLock::new(),
             background: Mutex::new(JoinSet::new()),
-        });
-        if shared.options.probes_in_background() {
-            let weak = Arc::downgrade(&shared);
-            shared
-                .gate
-                .on_open(Box::new(move || probe_in_background(&weak)));
-        }
-        shared
+        })
     }
 
     /// Makes a statement's call on a connection, and notes what that did to the connection.
@@ -153,54 +144,6 @@ impl<DB: Database> Shared<DB> {
         {
             let _ = self.runtime.set(handle);
         }
-    }
-}
-
-fn probe_in_background<DB: Database>(shared: &Weak<Shared<DB>>) {
-    let Some(shared) = shared.upgrade() else {
-        return;
-    };
-    if shared.raw.is_closed() {
-        return;
-    }
-    let database = Server {
-        shared: Arc::downgrade(&shared),
-        dialect: shared.options.dialect(),
-        classify: Arc::clone(&shared.classify),
-    };
-    shared.spawn(prober::recover(Arc::clone(&shared.gate), database));
-}
-
-/// The server behind a pool, as its prober sees it. Does not keep the pool alive.
-struct Server<DB: Database> {
-    shared: Weak<Shared<DB>>,
-    dialect: Dialect<DB>,
-    classify: Arc<dyn Classify<Error>>,
-}
-
-impl<DB: Database> Backend for Server<DB> {
-    type Connection = DB::Connection;
-    type Error = Error;
-
-    async fn connect(&self) -> Result<DB::Connection, Error> {
-        let options = match self.shared.upgrade() {
-            Some(shared) => shared.raw.connect_options(),
-            None => return Err(Error::PoolClosed),
-        };
-        options.connect().await
-    }
-
-    async fn ping(&self, connection: &mut DB::Connection) -> Result<(), Error> {
-        (self.dialect.ask)(connection).await
-    }
-
-    async fn close(&self, connection: DB::Connection) {
-        // What matters has been answered.
-        let _ = connection.close().await;
-    }
-
-    fn classify(&self, error: &Error) -> Class {
-        self.classify.classify(error)
     }
 }
 

@@ -1,0 +1,102 @@
+//! The server behind a pool, as its prober sees it.
+
+use std::sync::{Arc, Weak};
+
+use sqlx::{ConnectOptions, Connection, Database, Error};
+
+use super::connection::GuardedConnection;
+use super::driver::Dialect;
+use super::shared::Shared;
+use crate::prober::{self, Backend};
+use crate::verdict::{Class, Classify};
+
+/// Has a pool's server probed whenever its breaker opens.
+pub(super) fn probe_when_open<DB: Database>(shared: &Arc<Shared<DB>>) {
+    let weak = Arc::downgrade(shared);
+    shared
+        .gate
+        .on_open(Box::new(move || probe_in_background(&weak)));
+}
+
+fn probe_in_background<DB: Database>(shared: &Weak<Shared<DB>>) {
+    let Some(shared) = shared.upgrade() else {
+        return;
+    };
+    if shared.raw.is_closed() {
+        return;
+    }
+    let database = Server {
+        shared: Arc::downgrade(&shared),
+        dialect: shared.options.dialect(),
+        classify: Arc::clone(&shared.classify),
+    };
+    shared.spawn(prober::recover(Arc::clone(&shared.gate), database));
+}
+
+/// The server behind a pool, as its prober sees it. Does not keep the pool alive.
+struct Server<DB: Database> {
+    shared: Weak<Shared<DB>>,
+    dialect: Dialect<DB>,
+    classify: Arc<dyn Classify<Error>>,
+}
+
+/// What is pinged.
+enum Probed<DB: Database> {
+    Fresh(DB::Connection),
+    /// The server has no slot left, perhaps because this very pool has them all.
+    Leased(GuardedConnection<DB>),
+}
+
+impl<DB: Database> Server<DB> {
+    fn shared(&self) -> Result<Arc<Shared<DB>>, Error> {
+        self.shared.upgrade().ok_or(Error::PoolClosed)
+    }
+}
+
+impl<DB: Database> Backend for Server<DB> {
+    type Connection = Probed<DB>;
+    type Error = Error;
+
+    async fn connect(&self) -> Result<Probed<DB>, Error> {
+        let options = self.shared()?.raw.connect_options();
+        let error = match options.connect().await {
+            Ok(connection) => return Ok(Probed::Fresh(connection)),
+            Err(error) => error,
+        };
+        if self.classify(&error) != Class::Starved {
+            return Err(error);
+        }
+        let shared = self.shared()?;
+        let idle = shared.raw.try_acquire().ok_or(error)?;
+        Ok(Probed::Leased(GuardedConnection::new(idle, shared)))
+    }
+
+    async fn ping(&self, connection: &mut Probed<DB>) -> Result<(), Error> {
+        match connection {
+            Probed::Fresh(connection) => (self.dialect.ask)(connection).await,
+            Probed::Leased(lease) => {
+                let (raw, health, shared) = lease.parts();
+                // Dropped at the deadline, the connection is closed.
+                health.in_flight = true;
+                let pong = (self.dialect.ask)(raw).await;
+                health.in_flight = false;
+                if let Err(error) = &pong {
+                    shared.diagnose(health, error);
+                }
+                pong
+            }
+        }
+    }
+
+    async fn close(&self, connection: Probed<DB>) {
+        match connection {
+            // What matters has been answered.
+            Probed::Fresh(connection) => drop(connection.close().await),
+            Probed::Leased(lease) => drop(lease),
+        }
+    }
+
+    fn classify(&self, error: &Error) -> Class {
+        self.classify.classify(error)
+    }
+}

@@ -1,0 +1,73 @@
+//! Configurations that cannot work say so.
+
+use std::time::Duration;
+
+use fusepool::ConfigError;
+use fusepool::sqlx::PoolOptions;
+use sqlx::{Database, Error};
+
+use crate::system::System;
+
+on_both! {
+    broken_rules
+    unparsable_url
+}
+
+type Change<S> = fn(PoolOptions<<S as System>::Db>) -> PoolOptions<<S as System>::Db>;
+
+fn field(error: &Error) -> &'static str {
+    let Error::Configuration(source) = error else {
+        panic!("not about the configuration: {error:?}");
+    };
+    let config: &ConfigError = source.downcast_ref().expect("fusepool's own error");
+    assert!(error.to_string().contains(config.field()), "{error}");
+    config.field()
+}
+
+/// No server is needed to find out.
+async fn broken_rules<S: System>() {
+    let url = format!("{}://nobody@127.0.0.1:1/nothing", S::Db::URL_SCHEMES[0]);
+    let changes: [(&str, Change<S>); 7] = [
+        ("acquire_timeout", |options| {
+            options.acquire_timeout(Duration::ZERO)
+        }),
+        ("query_timeout", |options| {
+            options.query_timeout(Duration::ZERO)
+        }),
+        ("max_waiting", |options| options.max_waiting(0)),
+        ("max_connections", |options| options.max_connections(0)),
+        ("failure_rate", |options| {
+            options.breaker(fusepool::Breaker::builder().failure_rate(1.5))
+        }),
+        ("probes", |options| {
+            options.breaker(fusepool::Breaker::builder().probes(0))
+        }),
+        ("slow_call", |options| {
+            options.query_timeout(Duration::from_millis(500))
+        }),
+    ];
+    for (name, change) in changes {
+        let options = || change(PoolOptions::new());
+        assert_eq!(field(&options().connect(&url).await.unwrap_err()), name);
+        assert_eq!(field(&options().connect_lazy(&url).unwrap_err()), name);
+        // This one has no way to say so before it is used.
+        let pool = options().connect_lazy_with(url.parse().ok().unwrap());
+        assert_eq!(field(&S::ask(&pool).await.unwrap_err()), name);
+        assert_eq!(field(&pool.acquire().await.unwrap_err()), name);
+        assert_eq!(field(&pool.begin().await.unwrap_err()), name);
+        assert_eq!(
+            field(&S::through_acquire(&pool, "SELECT 1").await.unwrap_err()),
+            name
+        );
+        assert!(pool.try_acquire().is_none());
+    }
+}
+
+async fn unparsable_url<S: System>() {
+    for url in ["", "nonsense", "http://localhost:port/"] {
+        let error = PoolOptions::<S::Db>::new().connect(url).await.unwrap_err();
+        assert!(matches!(error, Error::Configuration(_)), "{error:?}");
+        let error = PoolOptions::<S::Db>::new().connect_lazy(url).unwrap_err();
+        assert!(matches!(error, Error::Configuration(_)), "{error:?}");
+    }
+}

@@ -1,0 +1,95 @@
+//! A sink that remembers, and can be waited on.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use fusepool::breaker::{Reason, State, Transition};
+use fusepool::telemetry::{Event, Sink};
+
+use crate::support::eventually;
+
+/// What happened to a pool, and when.
+#[derive(Clone, Default)]
+pub struct Events(Arc<Mutex<Vec<(Instant, Happened)>>>);
+
+#[derive(Clone, Copy, Debug)]
+pub enum Happened {
+    Transition(Transition),
+    Closed(&'static str),
+}
+
+impl Events {
+    fn find<T>(
+        &self,
+        since: Instant,
+        wanted: impl Fn(&Happened) -> Option<T>,
+    ) -> Vec<(Instant, T)> {
+        let happened = self.0.lock().unwrap();
+        let recent = happened.iter().filter(|(at, _)| *at >= since);
+        recent
+            .filter_map(|(at, event)| Some((*at, wanted(event)?)))
+            .collect()
+    }
+
+    fn transitions(&self, since: Instant, from: State, to: State) -> Vec<(Instant, Transition)> {
+        self.find(since, |event| match event {
+            Happened::Transition(found) if found.from == from && found.to == to => Some(*found),
+            _ => None,
+        })
+    }
+
+    /// Waits until the breaker opens; how long after `since` it did, and why.
+    pub async fn opened(&self, since: Instant) -> (Duration, Transition) {
+        self.first(since, State::Closed, State::Open).await
+    }
+
+    /// Waits until the breaker closes.
+    pub async fn closed(&self, since: Instant) -> (Duration, Transition) {
+        self.first(since, State::HalfOpen, State::Closed).await
+    }
+
+    async fn first(&self, since: Instant, from: State, to: State) -> (Duration, Transition) {
+        eventually(
+            &format!("{} after {}", to.as_str(), from.as_str()),
+            async || !self.transitions(since, from, to).is_empty(),
+        )
+        .await;
+        let (at, transition) = self.transitions(since, from, to)[0];
+        (at - since, transition)
+    }
+
+    /// How often recovery was tried in vain.
+    pub fn failed_recoveries(&self, since: Instant) -> usize {
+        let failed = self.transitions(since, State::HalfOpen, State::Open);
+        assert!(
+            failed
+                .iter()
+                .all(|(_, found)| found.reason == Reason::ProbesFailed)
+        );
+        failed.len()
+    }
+
+    /// Why connections were closed instead of going back to the pool.
+    pub fn closed_connections(&self, since: Instant) -> Vec<&'static str> {
+        let closed = self.find(since, |event| match event {
+            Happened::Closed(reason) => Some(*reason),
+            _ => None,
+        });
+        closed.into_iter().map(|(_, reason)| reason).collect()
+    }
+
+    pub fn all(&self) -> Vec<(Instant, Happened)> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Sink for Events {
+    fn event(&self, _pool: &str, event: &Event<'_>) {
+        let happened = match event {
+            Event::Transition(transition) => Happened::Transition(**transition),
+            Event::ClosedConnection { reason } => Happened::Closed(reason),
+            _ => return,
+        };
+        self.0.lock().unwrap().push((Instant::now(), happened));
+    }
+}

@@ -1,0 +1,147 @@
+//! Callers who never stop asking.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use fusepool::Rejected;
+use fusepool::sqlx::{Delivery, Pool, delivery};
+use sqlx::Error;
+use tokio::task::JoinSet;
+
+use crate::support::eventually;
+use crate::system::{Answer, System};
+
+pub struct Load {
+    tally: Arc<Mutex<Tally>>,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+/// What callers got.
+#[derive(Default)]
+pub struct Tally {
+    pub answered: usize,
+    /// How long each rejection took.
+    pub rejected: Vec<Duration>,
+    pub saturated: usize,
+    pub not_sent: usize,
+    pub unknown: usize,
+    /// Errors that the database answered with.
+    pub refused: usize,
+    /// How long the slowest call took that was not rejected.
+    pub slowest: Duration,
+}
+
+impl Load {
+    /// So many callers of `SELECT 1`.
+    pub fn start<S: System>(pool: &Pool<S::Db>, callers: usize) -> Self {
+        Self::of(pool, callers, S::ask)
+    }
+
+    pub fn of<DB: sqlx::Database>(
+        pool: &Pool<DB>,
+        callers: usize,
+        call: impl for<'p> Fn(&'p Pool<DB>) -> Answer<'p> + Copy + Send + Sync + 'static,
+    ) -> Self {
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for _ in 0..callers {
+            let (pool, tally, stop) = (pool.clone(), Arc::clone(&tally), Arc::clone(&stop));
+            tasks.spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    let start = Instant::now();
+                    let result = call(&pool).await;
+                    let rejected = tally.lock().unwrap().add(result, start.elapsed());
+                    tokio::time::sleep(Duration::from_millis(if rejected { 5 } else { 1 })).await;
+                }
+            });
+        }
+        Self { tally, stop, tasks }
+    }
+
+    /// Waits until `n` more calls were answered.
+    pub async fn answers(&self, n: usize) {
+        let before = self.tally.lock().unwrap().answered;
+        eventually("the load is answered", async || {
+            self.tally.lock().unwrap().answered >= before + n
+        })
+        .await;
+    }
+
+    /// Waits until `n` more calls were rejected by the breaker.
+    pub async fn rejections(&self, n: usize) {
+        let before = self.tally.lock().unwrap().rejected.len();
+        eventually("the load is rejected", async || {
+            self.tally.lock().unwrap().rejected.len() >= before + n
+        })
+        .await;
+    }
+
+    /// Stops asking, and waits for the calls under way.
+    pub async fn stop(mut self) -> Tally {
+        self.stop.store(true, Ordering::SeqCst);
+        while let Some(result) = self.tasks.join_next().await {
+            result.expect("no caller panics");
+        }
+        std::mem::take(&mut *self.tally.lock().unwrap())
+    }
+}
+
+impl Tally {
+    /// True if it was a rejection.
+    fn add(&mut self, result: Result<(), Error>, took: Duration) -> bool {
+        let Err(error) = result else {
+            self.answered += 1;
+            self.slowest = self.slowest.max(took);
+            return false;
+        };
+        match fusepool::rejection(&error) {
+            Some(Rejected::Saturated { .. }) => self.saturated += 1,
+            Some(rejected) => {
+                assert!(rejected.retry_after().is_some(), "{rejected:?}");
+                self.rejected.push(took);
+            }
+            None => {
+                self.slowest = self.slowest.max(took);
+                match delivery(&error) {
+                    Delivery::NotSent => self.not_sent += 1,
+                    Delivery::Unknown => self.unknown += 1,
+                    _ => self.refused += 1,
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The time that half of the rejections did not reach.
+    pub fn median_rejection(&self) -> Duration {
+        let mut rejected = self.rejected.clone();
+        rejected.sort();
+        rejected
+            .get(rejected.len() / 2)
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} answered, {} rejected in {:?} (median), {} saturated, {} not sent, {} unknown, \
+             {} refused, slowest {:?}",
+            self.answered,
+            self.rejected.len(),
+            self.median_rejection(),
+            self.saturated,
+            self.not_sent,
+            self.unknown,
+            self.refused,
+            self.slowest,
+        )
+    }
+}

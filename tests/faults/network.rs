@@ -1,0 +1,190 @@
+//! The network between pool and server: refused, stalled, forgotten, cut, reset, slow.
+
+use std::time::{Duration, Instant};
+
+use fusepool::breaker::{Reason, State};
+use fusepool::sqlx::Pool;
+use tokio::runtime::Handle;
+
+use crate::load::Load;
+use crate::support::eventually;
+use crate::support::proxy::Fault;
+use crate::system::System;
+use crate::world::{ACQUIRE_TIMEOUT, CONNECTIONS, Outage, QUERY_TIMEOUT, World, quick};
+
+on_both! {
+    refused
+    stalled
+    cut
+    reset
+    slow
+    forgotten
+    forgotten_while_idle
+    stalled_pool_that_was_wrapped
+    dropped_while_open
+}
+
+/// An outage that every call notices.
+fn outage<S: System>(name: &'static str, strike: fn(&mut World<S>)) -> Outage<S> {
+    Outage {
+        name,
+        strike,
+        heal: |world| world.set(Fault::None),
+        reason: Reason::ConsecutiveFailures,
+        opens_within: Duration::from_secs(1),
+        closes_within: Duration::from_secs(3),
+    }
+}
+
+/// A closed port: established connections go on, so those are cut first.
+async fn refused<S: System>() {
+    let outage = outage("refused", |world| {
+        world.set(Fault::Cut);
+        world.set(Fault::Refuse);
+    });
+    World::<S>::start().await.suffer(outage).await;
+}
+
+async fn stalled<S: System>() {
+    let outage = outage("stall", |world| world.set(Fault::Stall));
+    World::<S>::start().await.suffer(outage).await;
+}
+
+async fn cut<S: System>() {
+    let outage = outage("cut", |world| world.set(Fault::Cut));
+    World::<S>::start().await.suffer(outage).await;
+}
+
+async fn reset<S: System>() {
+    let outage = outage("reset", |world| world.set(Fault::Reset));
+    World::<S>::start().await.suffer(outage).await;
+}
+
+/// Everything works, and takes too long.
+async fn slow<S: System>() {
+    let mut world = World::<S>::start_with(|options| {
+        options
+            .acquire_timeout(Duration::from_secs(2))
+            .breaker(quick().slow_call(Duration::from_millis(100)))
+    })
+    .await;
+    let outage = Outage {
+        reason: Reason::SlowRate,
+        opens_within: Duration::from_secs(4),
+        ..outage("delay", |world| {
+            world.set(Fault::Delay(Duration::from_millis(60)));
+        })
+    };
+    world.suffer(outage).await;
+}
+
+/// Established connections are dead and do not say so; new ones work.
+async fn forgotten<S: System>() {
+    let world = World::<S>::start().await;
+    let load = Load::start::<S>(&world.pool, 8);
+    load.answers(50).await;
+    let broken = Instant::now();
+    world.set(Fault::Zombie);
+    let (opened, transition) = world.events.opened(broken).await;
+    assert_eq!(transition.reason, Reason::ConsecutiveFailures);
+    assert!(opened < Duration::from_secs(1), "{opened:?}");
+    let (closed, _) = world.events.closed(broken).await;
+    assert!(closed < Duration::from_secs(3), "{closed:?}");
+    load.answers(50).await;
+    let tally = load.stop().await;
+    println!(
+        "{}: zombies: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
+    assert!(tally.slowest < QUERY_TIMEOUT + ACQUIRE_TIMEOUT + Duration::from_millis(500));
+    assert!(tally.unknown <= CONNECTIONS as usize, "{tally}");
+    world.assert_unharmed().await;
+}
+
+/// A dead connection that was idle for long enough is found out, and replaced, before use.
+async fn forgotten_while_idle<S: System>() {
+    let timeout = Duration::from_secs(1);
+    let world = World::<S>::start_with(|options| {
+        options
+            .acquire_timeout(timeout)
+            .alive_bypass(Duration::from_millis(50))
+    })
+    .await;
+    world.fill().await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    world.set(Fault::Zombie);
+    for _ in 0..CONNECTIONS {
+        let start = Instant::now();
+        world.run("SELECT 1").await.unwrap();
+        assert!(start.elapsed() < timeout, "{:?}", start.elapsed());
+    }
+    assert_eq!(world.pool.gate().snapshot().breaker.faults, 0);
+    world.assert_unharmed().await;
+}
+
+/// A pool of sqlx's own making, with sqlx's own tests of connections.
+async fn stalled_pool_that_was_wrapped<S: System>() {
+    let mut world = World::<S>::start().await;
+    let url = world.server.url_via(world.proxy.addr().port());
+    let raw = sqlx::pool::PoolOptions::<S::Db>::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy(&url)
+        .unwrap();
+    world.pool = Pool::from(raw);
+    let load = Load::start::<S>(&world.pool, 8);
+    load.answers(50).await;
+
+    let broken = Instant::now();
+    world.set(Fault::Stall);
+    let breaker = world.pool.gate().breaker().clone();
+    eventually("the breaker is open", async || {
+        breaker.state() == State::Open
+    })
+    .await;
+    let opened = broken.elapsed();
+    assert!(opened < Duration::from_secs(2), "{opened:?}");
+    load.rejections(20).await;
+
+    let healed = Instant::now();
+    world.set(Fault::None);
+    eventually("the breaker is closed", async || {
+        breaker.state() == State::Closed
+    })
+    .await;
+    let closed = healed.elapsed();
+    assert!(closed < Duration::from_secs(10), "{closed:?}");
+    load.answers(50).await;
+    let tally = load.stop().await;
+    println!(
+        "{}: wrapped pool: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
+    world.assert_unharmed().await;
+}
+
+/// The background task ends with the pool.
+async fn dropped_while_open<S: System>() {
+    let world = World::<S>::start().await;
+    world.set(Fault::Refuse);
+    let World {
+        server: _server,
+        proxy: _proxy,
+        pool,
+        events,
+    } = world;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    // The proxy's, and what sqlx runs for a pool.
+    let with_pool = tasks();
+    let broken = Instant::now();
+    let load = Load::start::<S>(&pool, 8);
+    events.opened(broken).await;
+    load.stop().await;
+    eventually("probes fail", async || {
+        events.failed_recoveries(broken) >= 1
+    })
+    .await;
+    assert!(tasks() > with_pool, "there is no background task");
+    drop(pool);
+    eventually("the background task ends", async || tasks() < with_pool).await;
+}

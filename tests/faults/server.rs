@@ -1,0 +1,332 @@
+//! The server itself: gone, restarted, frozen, full, read-only, locked.
+
+use std::time::{Duration, Instant};
+
+use fusepool::ManualClock;
+use fusepool::breaker::{Reason, State};
+use fusepool::sqlx::{Delivery, delivery};
+use futures_util::future::join_all;
+use sqlx::Error;
+
+use crate::events::Events;
+use crate::load::Load;
+use crate::support::eventually;
+use crate::system::{self, Connection, System};
+use crate::world::{ACQUIRE_TIMEOUT, AT_ONCE, CONNECTIONS, Outage, World, options, quick};
+
+on_both! {
+    not_listening
+    never_listening
+    killed_and_restarted
+    frozen
+    no_slot_is_free
+    too_few_slots_are_saturation
+    all_slots_are_the_pools_own
+    read_only
+    locked_table
+}
+
+async fn not_listening<S: System>() {
+    let mut server = S::start(&[]).await;
+    server.kill();
+    let events = Events::default();
+    let url = server.url();
+    let connect = options::<S>(&events).connect(&url);
+    let start = Instant::now();
+    assert!(connect.await.is_err());
+    assert!(
+        start.elapsed() < ACQUIRE_TIMEOUT + AT_ONCE,
+        "{:?}",
+        start.elapsed()
+    );
+
+    let mut world = World::on(server, |server, _| server.url(), |options| options).await;
+    let broken = Instant::now();
+    let load = Load::start::<S>(&world.pool, 8);
+    let (opened, transition) = world.events.opened(broken).await;
+    assert_eq!(transition.reason, Reason::ConsecutiveFailures);
+    assert!(opened < 2 * ACQUIRE_TIMEOUT, "{opened:?}");
+    load.rejections(20).await;
+    world.assert_rejects().await;
+    let tally = load.stop().await;
+    assert_eq!((tally.answered, tally.unknown, tally.refused), (0, 0, 0));
+    assert!(tally.not_sent > 0);
+
+    let healed = Instant::now();
+    world.server.restart().await;
+    let (closed, _) = world.events.closed(healed).await;
+    assert!(closed < Duration::from_secs(10), "{closed:?}");
+    println!(
+        "{}: not listening: opened {opened:?}, closed {closed:?}",
+        S::NAME
+    );
+    world.fill().await;
+    eventually("only the pool is connected", async || {
+        world.server.connection_count().await == i64::from(CONNECTIONS)
+    })
+    .await;
+}
+
+/// Those who come first, at the very beginning of time, learn as much as those who come later.
+async fn never_listening<S: System>() {
+    let mut server = S::start(&[]).await;
+    server.kill();
+    let world = World::on(
+        server,
+        |server, _| server.url(),
+        |options| options.breaker(quick().clock(ManualClock::new())),
+    )
+    .await;
+    let results = join_all((0..5).map(|_| S::ask(&world.pool))).await;
+    assert!(results.iter().all(Result::is_err));
+    assert_eq!(
+        world.state(),
+        State::Open,
+        "{:?}",
+        world.pool.gate().snapshot()
+    );
+}
+
+async fn killed_and_restarted<S: System>() {
+    let outage = Outage {
+        name: "kill -9",
+        strike: |world: &mut World<S>| world.server.kill(),
+        heal: |world| world.server.launch(),
+        reason: Reason::ConsecutiveFailures,
+        opens_within: 2 * ACQUIRE_TIMEOUT,
+        // It has to start and to recover first.
+        closes_within: Duration::from_secs(10),
+    };
+    World::<S>::start().await.suffer(outage).await;
+}
+
+async fn frozen<S: System>() {
+    let outage = Outage {
+        name: "SIGSTOP",
+        strike: |world: &mut World<S>| world.server.pause(),
+        heal: |world| world.server.resume(),
+        reason: Reason::ConsecutiveFailures,
+        opens_within: Duration::from_secs(1),
+        closes_within: Duration::from_secs(3),
+    };
+    World::<S>::start().await.suffer(outage).await;
+}
+
+/// Checking a password takes its time in a debug build.
+const SMALL_SERVER_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A server with few slots, and a pool of a user who gets no reserved one.
+async fn small_server<S: System>(connections: u32) -> World<S> {
+    let server = S::start(&[("max_connections", "10")]).await;
+    let url = |server: &S, port| server.url_as("app", "secret", S::DATABASE, port);
+    World::on(server, url, |options| {
+        options
+            .max_connections(connections)
+            .acquire_timeout(SMALL_SERVER_TIMEOUT)
+            .query_timeout(Duration::from_secs(2))
+            .breaker(
+                quick()
+                    .slow_call(Duration::from_millis(800))
+                    .probe_timeout(Duration::from_millis(800)),
+            )
+    })
+    .await
+}
+
+/// Takes connections of the server's, as other clients do.
+async fn take<S: System>(world: &World<S>, slots: usize) -> Vec<Connection<S>> {
+    let url = (world.server).url_as("app", "secret", S::DATABASE, world.server.addr().port());
+    let mut taken = Vec::new();
+    for _ in 0..slots {
+        taken.push(system::connect::<S>(&url).await);
+    }
+    taken
+}
+
+async fn no_slot_is_free<S: System>() {
+    let world = small_server::<S>(CONNECTIONS).await;
+    let taken = take(&world, S::SLOTS_OF_TEN).await;
+
+    let broken = Instant::now();
+    let load = Load::start::<S>(&world.pool, 8);
+    let (opened, transition) = world.events.opened(broken).await;
+    assert_eq!(transition.reason, Reason::ConsecutiveFailures);
+    assert!(opened < 2 * SMALL_SERVER_TIMEOUT, "{opened:?}");
+    load.rejections(20).await;
+    world.assert_rejects().await;
+    eventually("probes fail", async || {
+        world.events.failed_recoveries(broken) >= 2
+    })
+    .await;
+
+    let healed = Instant::now();
+    for connection in taken {
+        system::close::<S>(connection).await;
+    }
+    let (closed, _) = world.events.closed(healed).await;
+    assert!(closed < Duration::from_secs(4), "{closed:?}");
+    load.answers(50).await;
+    let tally = load.stop().await;
+    println!(
+        "{}: no slot is free: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
+    assert_eq!(tally.unknown, 0);
+    world.assert_unharmed().await;
+}
+
+/// A pool that got half of its connections and cannot have the others is a pool that is too small.
+async fn too_few_slots_are_saturation<S: System>() {
+    let world = small_server::<S>(CONNECTIONS).await;
+    let warm = join_all([world.pool.acquire(), world.pool.acquire()]).await;
+    assert!(warm.iter().all(Result::is_ok));
+    drop(warm);
+    world.rest().await;
+    let taken = take(&world, S::SLOTS_OF_TEN - 2).await;
+    let load = Load::start::<S>(&world.pool, 8);
+    load.answers(500).await;
+    let tally = load.stop().await;
+    println!("{}: too few slots: {tally}", S::NAME);
+    let snapshot = world.pool.gate().snapshot();
+    assert_eq!(
+        snapshot.breaker.trips,
+        0,
+        "{:?} {snapshot:?}",
+        world.events.all()
+    );
+    for connection in taken {
+        system::close::<S>(connection).await;
+    }
+    world.assert_unharmed().await;
+}
+
+/// A background probe cannot have a connection of its own, and the pool recovers nevertheless.
+async fn all_slots_are_the_pools_own<S: System>() {
+    let connections = u32::try_from(S::SLOTS_OF_TEN).unwrap();
+    let world = small_server::<S>(connections).await;
+    world.run("CREATE TABLE t (id int)").await.unwrap();
+    world.fill().await;
+    world.pool.gate().breaker().reset();
+    let lock = world.session(&S::LOCK).await;
+    let broken = Instant::now();
+    let load = of_locked_table(&world, 2 * S::SLOTS_OF_TEN);
+    let (opened, _) = world.events.opened(broken).await;
+    eventually("probes fail", async || {
+        world.events.failed_recoveries(broken) >= 2
+    })
+    .await;
+    system::close::<S>(lock).await;
+    let tally = load.stop().await;
+
+    let healed = Instant::now();
+    let (closed, _) = world.events.closed(healed).await;
+    assert!(closed < Duration::from_secs(4), "{closed:?}");
+    println!(
+        "{}: all slots are ours: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
+    assert_eq!(world.pool.size(), connections);
+    world.assert_unharmed().await;
+}
+
+/// As after a failover that left the pool with connections to the standby.
+async fn read_only<S: System>() {
+    let server = S::start(&[]).await;
+    let url = |server: &S, port| server.url_as("app", "secret", S::DATABASE, port);
+    let world = World::on(server, url, |options| {
+        options
+            .acquire_timeout(Duration::from_secs(2))
+            .max_connections(1)
+    })
+    .await;
+    world.run("CREATE TABLE t (id int)").await.unwrap();
+    let before = world.number(S::SESSION).await.unwrap();
+
+    let broken = Instant::now();
+    world.admin(&S::READ_ONLY).await;
+    let insert = "INSERT INTO t VALUES (1)";
+    eventually("writes are refused", async || {
+        world.run(insert).await.is_err()
+    })
+    .await;
+    let after = world.number(S::SESSION).await.unwrap();
+    assert_ne!(
+        before, after,
+        "the connection leads to a server that is read-only"
+    );
+    for _ in 0..4 {
+        if let Err(error) = world.run(insert).await
+            && fusepool::rejection(&error).is_none()
+        {
+            assert_eq!(delivery(&error), Delivery::Answered, "{error:?}");
+            assert!(matches!(error, Error::Database(_)), "{error:?}");
+        }
+    }
+    let closed = world.events.closed_connections(broken);
+    assert!(closed.len() >= 2, "{closed:?}");
+    assert!(
+        closed.iter().all(|&reason| reason == "read_only"),
+        "{closed:?}"
+    );
+
+    // Five in a row.
+    while world
+        .run(insert)
+        .await
+        .is_err_and(|error| fusepool::rejection(&error).is_none())
+    {}
+    let (_, transition) = world.events.opened(broken).await;
+    assert_eq!(transition.reason, Reason::ConsecutiveFailures);
+
+    world.admin(&S::READ_WRITE).await;
+    eventually("writes are accepted", async || {
+        world.run(insert).await.is_ok()
+    })
+    .await;
+    world.assert_unharmed().await;
+}
+
+/// Callers who wait for the lock on `t`.
+fn of_locked_table<S: System>(world: &World<S>, callers: usize) -> Load {
+    Load::of(&world.pool, callers, |pool| {
+        Box::pin(async move {
+            let limit = Duration::from_secs(10);
+            sqlx::Executor::execute(pool.within(limit), "SELECT count(*) FROM t").await?;
+            Ok(())
+        })
+    })
+}
+
+/// Calls that hang are counted while they hang.
+async fn locked_table<S: System>() {
+    let world = World::<S>::start_with(|options| {
+        options
+            .max_connections(12)
+            .breaker(quick().consecutive_failures(None))
+    })
+    .await;
+    world.run("CREATE TABLE t (id int)").await.unwrap();
+    world.fill().await;
+    world.pool.gate().breaker().reset();
+    let lock = world.session(&S::LOCK).await;
+
+    let broken = Instant::now();
+    let load = of_locked_table(&world, 16);
+    let (opened, transition) = world.events.opened(broken).await;
+    assert_eq!(transition.reason, Reason::SlowRate, "{transition:?}");
+    // Nobody's call has ended; the first of those who wait in vain makes it notice.
+    assert!(opened < Duration::from_secs(1), "{opened:?}");
+
+    // The lock is no business of the probes, nor of other tables.
+    let (closed, _) = world.events.closed(broken).await;
+    system::close::<S>(lock).await;
+    load.answers(50).await;
+    let tally = load.stop().await;
+    println!(
+        "{}: locked table: opened {opened:?}, closed {closed:?}, {tally}",
+        S::NAME
+    );
+    assert_eq!(tally.unknown, 0, "{tally}");
+    world.assert_unharmed().await;
+    assert_eq!(world.state(), State::Closed);
+}

@@ -1,0 +1,135 @@
+//! Transactions, while the breaker is open and when they are cut short.
+
+use std::time::Duration;
+
+use fusepool::Rejected;
+use fusepool::sqlx::GuardedConnection;
+use futures_util::future::FutureExt;
+use sqlx::{Error, Executor};
+use tokio::time::timeout;
+
+use crate::callers::assert_nobody_is_in_a_transaction;
+use crate::support::proxy::Fault;
+use crate::system::System;
+use crate::world::World;
+
+on_both! {
+    only_what_frees_something_passes
+    begin_is_dropped_in_flight
+    begin_meets_its_deadline
+    commit_meets_a_reset
+}
+
+async fn run<DB: fusepool::sqlx::Driver>(
+    connection: &mut GuardedConnection<DB>,
+    sql: &'static str,
+) -> Result<(), Error> {
+    connection.execute(sql).await.map(drop)
+}
+
+fn assert_refused(result: Result<(), Error>) {
+    let error = result.unwrap_err();
+    let rejected = fusepool::rejection(&error).expect("a rejection");
+    assert!(matches!(rejected, Rejected::Circuit { .. }), "{rejected:?}");
+}
+
+async fn only_what_frees_something_passes<S: System>() {
+    let world = World::<S>::start().await;
+    world.run("CREATE TABLE t (id int)").await.unwrap();
+    let insert = "INSERT INTO t VALUES (1)";
+    let mut committed = world.pool.begin().await.unwrap();
+    let mut rolled_back = world.pool.begin().await.unwrap();
+    let mut by_hand = world.pool.acquire().await.unwrap();
+    run(&mut by_hand, "BEGIN").await.unwrap();
+    run(&mut by_hand, insert).await.unwrap();
+    let mut plain = world.pool.acquire().await.unwrap();
+
+    let forced = world.pool.gate().breaker().force_open();
+    assert_refused(run(&mut plain, insert).await);
+    assert_refused(plain.ping().await);
+    assert_refused(plain.begin().await.map(drop));
+    assert_refused(world.run(insert).await);
+    assert_refused(world.pool.begin().await.map(drop));
+    assert_refused(world.pool.acquire().await.map(drop));
+    assert_refused(S::through_acquire(&world.pool, insert).await);
+    assert_refused(S::through_begin(&world.pool, insert).await);
+
+    run(&mut committed, insert).await.unwrap();
+    let mut savepoint = committed.begin().await.unwrap();
+    run(&mut savepoint, insert).await.unwrap();
+    savepoint.commit().await.unwrap();
+    committed.commit().await.unwrap();
+    run(&mut rolled_back, insert).await.unwrap();
+    rolled_back.rollback().await.unwrap();
+    // sqlx does not know of this transaction.
+    assert_refused(run(&mut by_hand, insert).await);
+    run(&mut by_hand, "COMMIT").await.unwrap();
+    drop((plain, by_hand));
+    assert_eq!(world.outside("SELECT count(*) FROM t").await, 3);
+
+    drop(forced);
+    world.run(insert).await.unwrap();
+    assert_eq!(world.pool.gate().snapshot().breaker.faults, 0);
+    world.assert_unharmed().await;
+}
+
+/// A connection on which the server may have begun is never given to anybody else.
+async fn begin_is_dropped_in_flight<S: System>() {
+    let world = World::<S>::start().await;
+    for _ in 0..2 {
+        world.fill().await;
+        world.set(Fault::Stall);
+        let patience = Duration::from_millis(20);
+        assert!(timeout(patience, world.pool.begin()).await.is_err());
+        let mut lease = world.pool.acquire().await.unwrap();
+        assert!(timeout(patience, lease.begin()).await.is_err());
+        drop(lease);
+        assert!(
+            S::through_begin(&world.pool, "SELECT 1")
+                .now_or_never()
+                .is_none()
+        );
+        assert!(
+            timeout(patience, S::through_begin(&world.pool, "SELECT 1"))
+                .await
+                .is_err()
+        );
+        world.set(Fault::None);
+        world.assert_unharmed().await;
+    }
+    assert_nobody_is_in_a_transaction(&world).await;
+}
+
+async fn begin_meets_its_deadline<S: System>() {
+    let world =
+        World::<S>::start_with(|options| options.query_timeout(Duration::from_millis(200))).await;
+    world.fill().await;
+    world.set(Fault::Stall);
+    let error = world.pool.begin().await.unwrap_err();
+    assert!(fusepool::deadline_exceeded(&error).is_some(), "{error:?}");
+    let error = S::through_begin(&world.pool, "SELECT 1").await.unwrap_err();
+    assert!(fusepool::deadline_exceeded(&error).is_some(), "{error:?}");
+    world.set(Fault::None);
+    world.assert_unharmed().await;
+    assert_nobody_is_in_a_transaction(&world).await;
+}
+
+/// Whether it was committed is unknown, and that is what the error says.
+async fn commit_meets_a_reset<S: System>() {
+    let world = World::<S>::start().await;
+    world.run("CREATE TABLE t (id int)").await.unwrap();
+    let mut transaction = world.pool.begin().await.unwrap();
+    run(&mut transaction, "INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    world.set(Fault::Reset);
+    let error = transaction.commit().await.unwrap_err();
+    assert_eq!(
+        fusepool::sqlx::delivery(&error),
+        fusepool::sqlx::Delivery::Unknown,
+        "{error:?}"
+    );
+    world.set(Fault::None);
+    world.assert_unharmed().await;
+    assert_eq!(world.outside("SELECT count(*) FROM t").await, 0);
+}

@@ -1,0 +1,250 @@
+//! A server, a proxy in front of it, and a guarded pool that goes through the proxy.
+
+use std::time::{Duration, Instant};
+
+use fusepool::breaker::{Breaker, Builder, Reason, State, Window};
+use fusepool::sqlx::{Delivery, Pool, PoolOptions, delivery};
+use futures_util::future::join_all;
+use sqlx::{AssertSqlSafe, Error, Executor};
+
+use crate::events::Events;
+use crate::load::Load;
+use crate::support::eventually;
+use crate::support::proxy::{Fault, Proxy};
+use crate::system::{self, Connection, System};
+
+pub const CONNECTIONS: u32 = 4;
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
+pub const MAX_OPEN_DELAY: Duration = Duration::from_millis(300);
+/// What a call that is not sent may take on a busy machine.
+pub const AT_ONCE: Duration = Duration::from_millis(100);
+
+pub struct World<S: System> {
+    pub server: S,
+    pub proxy: Proxy,
+    pub pool: Pool<S::Db>,
+    pub events: Events,
+}
+
+/// A breaker that is quick to open and to close.
+pub fn quick() -> Builder {
+    Breaker::builder()
+        .window(Window::calls(20))
+        .slow_call(Duration::from_millis(150))
+        .open_delay(Duration::from_millis(100))
+        .max_open_delay(MAX_OPEN_DELAY)
+        .probe_timeout(Duration::from_millis(200))
+}
+
+/// A pool that gives up quickly.
+pub fn options<S: System>(events: &Events) -> PoolOptions<S::Db> {
+    PoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .query_timeout(QUERY_TIMEOUT)
+        .breaker(quick())
+        .sink(events.clone())
+}
+
+impl<S: System> World<S> {
+    pub async fn start() -> Self {
+        Self::start_with(|options| options).await
+    }
+
+    /// With other options than [`options`].
+    pub async fn start_with(change: impl FnOnce(PoolOptions<S::Db>) -> PoolOptions<S::Db>) -> Self {
+        let server = S::start(&[]).await;
+        Self::on(server, |server, port| server.url_via(port), change).await
+    }
+
+    pub async fn on(
+        server: S,
+        url: impl FnOnce(&S, u16) -> String,
+        change: impl FnOnce(PoolOptions<S::Db>) -> PoolOptions<S::Db>,
+    ) -> Self {
+        let proxy = Proxy::start(server.addr()).await.unwrap();
+        let events = Events::default();
+        let url = url(&server, proxy.addr().port());
+        let pool = change(options::<S>(&events)).connect_lazy(&url).unwrap();
+        Self {
+            server,
+            proxy,
+            pool,
+            events,
+        }
+    }
+
+    /// Runs a statement through the pool.
+    pub async fn run(&self, sql: &str) -> Result<(), Error> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        self.pool.within(QUERY_TIMEOUT).execute(sql).await.map(drop)
+    }
+
+    /// Asks for a number through the pool.
+    pub async fn number(&self, sql: &str) -> Result<i64, Error> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let row = self.pool.within(QUERY_TIMEOUT).fetch_one(sql).await?;
+        Ok(S::number(&row))
+    }
+
+    /// A connection of the superuser's, past the proxy, after these statements.
+    pub async fn session(&self, statements: &[&str]) -> Connection<S> {
+        let mut connection = system::connect::<S>(&self.server.url()).await;
+        for sql in statements {
+            S::run(&mut connection, sql).await.unwrap();
+        }
+        connection
+    }
+
+    /// Runs statements as superuser, past the proxy.
+    pub async fn admin(&self, statements: &[&str]) {
+        system::close::<S>(self.session(statements).await).await;
+    }
+
+    /// A number as another client sees it.
+    pub async fn outside(&self, sql: &str) -> i64 {
+        let mut connection = self.session(&[]).await;
+        let number = S::ask_number(&mut connection, sql).await.unwrap();
+        system::close::<S>(connection).await;
+        number
+    }
+
+    pub fn state(&self) -> State {
+        self.pool.gate().breaker().state()
+    }
+
+    /// Opens all connections that the pool may have, and leaves them idle.
+    pub async fn fill(&self) {
+        let size = self.pool.options().get_max_connections();
+        eventually("as many leases as there may be connections", async || {
+            let leases = join_all((0..size).map(|_| self.pool.acquire())).await;
+            let mut leases: Vec<_> = leases.into_iter().flatten().collect();
+            for lease in &mut leases {
+                if lease.ping().await.is_err() {
+                    return false;
+                }
+            }
+            leases.len() == size as usize
+        })
+        .await;
+        self.rest().await;
+    }
+
+    /// Waits until nobody holds or awaits a connection.
+    pub async fn rest(&self) {
+        eventually("all connections are idle or closed", async || {
+            let snapshot = self.pool.snapshot();
+            snapshot.idle == snapshot.size as usize && snapshot.gate.waiting == 0
+        })
+        .await;
+    }
+
+    /// The breaker is closed or closes, and nothing was lost: no place in the queue, no permit, no
+    /// place in the pool, no connection of the server.
+    pub async fn assert_unharmed(&self) {
+        eventually("the breaker is closed", async || {
+            self.state() == State::Closed
+        })
+        .await;
+        self.rest().await;
+        self.fill().await;
+        let size = self.pool.options().get_max_connections();
+        assert_eq!(self.pool.size(), size);
+        eventually("nobody else is connected to the server", async || {
+            self.proxy.live() == size as usize
+                && self.server.connection_count().await == i64::from(size)
+        })
+        .await;
+        assert_eq!(self.state(), State::Closed);
+    }
+
+    /// Calls are refused, at once and for a known time.
+    pub async fn assert_rejects(&self) {
+        for _ in 0..20 {
+            let start = Instant::now();
+            let error = self.run("SELECT 1").await.unwrap_err();
+            assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+            let rejected = fusepool::rejection(&error)
+                .unwrap_or_else(|| panic!("the call was made: {error:?}"));
+            let retry_after = rejected.retry_after().expect("it is known when to retry");
+            assert!(
+                retry_after <= MAX_OPEN_DELAY.mul_f64(1.2),
+                "{retry_after:?}"
+            );
+            assert_eq!(delivery(&error), Delivery::NotSent);
+        }
+    }
+
+    /// Sets a fault of the network.
+    pub fn set(&self, fault: Fault) {
+        self.proxy.set(fault);
+    }
+
+    /// The fault strikes twice under load, and is noticed. It goes away, the first time while
+    /// callers keep asking, the second time when nobody does, and the pool is well again.
+    pub async fn suffer(&mut self, outage: Outage<S>) {
+        for callers in ["under load", "by itself"] {
+            let name = format!("{} of {}, recovery {callers}", outage.name, S::NAME);
+            let load = Load::start::<S>(&self.pool, 2 * CONNECTIONS as usize);
+            load.answers(50).await;
+
+            let broken = Instant::now();
+            (outage.strike)(self);
+            let (opened, transition) = self.events.opened(broken).await;
+            assert_eq!(transition.reason, outage.reason, "{name}: {transition:?}");
+            assert!(
+                opened < outage.opens_within,
+                "{name}: opened after {opened:?}"
+            );
+            load.rejections(20).await;
+            self.assert_rejects().await;
+            eventually("probes fail", async || {
+                self.events.failed_recoveries(broken) >= 2
+            })
+            .await;
+
+            let (load, mut tally) = match callers {
+                "by itself" => (None, load.stop().await),
+                _ => (Some(load), Default::default()),
+            };
+            let healed = Instant::now();
+            (outage.heal)(self);
+            let (closed, transition) = self.events.closed(healed).await;
+            assert_eq!(transition.reason, Reason::ProbesSucceeded, "{name}");
+            assert!(
+                closed < outage.closes_within,
+                "{name}: closed after {closed:?}"
+            );
+            if let Some(load) = load {
+                load.answers(50).await;
+                tally = load.stop().await;
+            }
+            self.assert_unharmed().await;
+
+            let rejection = tally.median_rejection();
+            assert!(
+                rejection < Duration::from_millis(5),
+                "{name}: {rejection:?}"
+            );
+            let longest = ACQUIRE_TIMEOUT + QUERY_TIMEOUT + Duration::from_millis(500);
+            assert!(tally.slowest < longest, "{name}: {tally}");
+            // Only what was under way when the fault struck.
+            assert!(tally.unknown <= 2 * CONNECTIONS as usize, "{name}: {tally}");
+            println!(
+                "{name}: {} after {opened:?}; {tally}; closed after {closed:?}",
+                outage.reason.as_str(),
+            );
+        }
+    }
+}
+
+/// A fault that comes and goes.
+pub struct Outage<S: System> {
+    pub name: &'static str,
+    pub strike: fn(&mut World<S>),
+    pub heal: fn(&mut World<S>),
+    pub reason: Reason,
+    pub opens_within: Duration,
+    pub closes_within: Duration,
+}
