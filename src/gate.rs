@@ -25,6 +25,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem::take;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -280,6 +281,7 @@ impl Gate {
     /// when it is too late for it.
     async fn unless_opened<T>(&self, wait: impl Future<Output = T>) -> Result<T, Rejected> {
         let mut wait = pin!(wait);
+        let mut first = true;
         loop {
             // Before the state is read, so that no opening falls in between.
             let mut opened = pin!(self.opened.notified());
@@ -291,9 +293,17 @@ impl Gate {
                     rejection,
                 }));
             }
-            let ended = poll_fn(|context| match wait.as_mut().poll(context) {
-                Poll::Ready(value) => Poll::Ready(Some(value)),
-                Poll::Pending => opened.as_mut().poll(context).map(|()| None),
+            let ended = poll_fn(|context| {
+                // Whoever finds a connection idle need not listen. Whoever waits listens first:
+                // those who were connecting pass their places on as they leave, and the next in
+                // line would connect before it leaves, too.
+                if !take(&mut first) && opened.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                match wait.as_mut().poll(context) {
+                    Poll::Ready(value) => Poll::Ready(Some(value)),
+                    Poll::Pending => opened.as_mut().poll(context).map(|()| None),
+                }
             });
             if let Some(value) = ended.await {
                 return Ok(value);

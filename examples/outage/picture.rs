@@ -59,7 +59,7 @@ pub(crate) fn draw(
     in_flight.draw(&upper, phases)?;
     let latency = Chart {
         title: "Latency: the 99th percentile of the calls started at that time",
-        range: 1e-6..100.0,
+        range: 3e-7..100.0,
         label: |seconds| format!("{:?}", Duration::from_secs_f64(*seconds)),
         naked: latency(naked, phases),
         guarded: latency(guarded, phases),

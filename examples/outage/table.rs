@@ -44,6 +44,7 @@ pub(crate) fn print(naked: &Figures, guarded: &Figures) {
             breaker.map_or("-".to_owned(), |breaker| latency(breaker.while_open))
         },
     );
+    println!("(A call belongs to the phase that it started in.)");
 }
 
 fn row(naked: &Figures, guarded: &Figures, title: &str, cell: impl Fn(&Figures) -> String) {

@@ -2,6 +2,8 @@
 
 use std::future::{pending, ready};
 
+use tokio::sync::Semaphore;
+
 use super::*;
 use crate::breaker::Mode;
 
@@ -42,6 +44,24 @@ async fn all_who_wait_are_refused_as_soon_as_the_breaker_opens() {
     let snapshot = gate.snapshot();
     assert_eq!((snapshot.waiting, snapshot.deadlines), (0, 0));
     assert_eq!((snapshot.breaker.rejected, snapshot.breaker.faults), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_takes_over_the_place_of_one_who_was_refused() {
+    let gate = gate(Breaker::builder());
+    let (places, attempts) = (Semaphore::new(1), AtomicU32::new(0));
+    let connect = || async {
+        let _place = places.acquire().await;
+        attempts.fetch_add(1, Ordering::Relaxed);
+        pending().await
+    };
+    let (first, second, ()) = tokio::join!(
+        acquire(&gate, connect()),
+        acquire(&gate, connect()),
+        fault(&gate)
+    );
+    assert!(is_rejected(&first) && is_rejected(&second));
+    assert_eq!(attempts.into_inner(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -265,7 +265,7 @@ async fn read_only<S: System>() {
     let closed = world.events.closed_connections(broken);
     assert!(closed.len() >= 2, "{closed:?}");
     assert!(
-        closed.iter().all(|&reason| reason == "read_only"),
+        closed.iter().all(|&reason| reason == "unusable"),
         "{closed:?}"
     );
 
