@@ -67,9 +67,12 @@
 //!
 //! # Where this differs from what one might expect
 //!
-//! - **Starvation** is judged against the time the starved caller waited, not against the breaker's
-//!   window: if nobody got a connection in all that time, it is a fault, otherwise saturation. With a
-//!   window of 10 s, a database that hangs would otherwise be found out 10 s late.
+//! - **Starvation** is judged against the last `acquire_timeout`, not against the breaker's window: if
+//!   nobody got a connection in all that time, it is a fault, otherwise saturation. With a window of
+//!   10 s, a database that hangs would otherwise be found out 10 s late. A server without a free slot
+//!   starves its callers likewise.
+//! - **Waiting ends when the breaker opens**: those who wait for a connection are refused there and
+//!   then, and do not each try to connect to a database that hangs.
 //! - **An acquired connection is no evidence** either way: only failing to get one counts. Most
 //!   leases ask the database nothing, and would hide a backend that connects but cannot answer.
 //! - **A call is counted once**, at its end or when it turns slow. A fault that comes after the slow
