@@ -19,7 +19,8 @@
 //! Durations are in seconds, as floating point numbers; a `retry_after` that is not known is
 //! absent. `from` and `to` are [`State::as_str`](crate::breaker::State::as_str), `reason` is
 //! [`Reason::as_str`](crate::breaker::Reason::as_str) or
-//! [`Rejected::reason`](crate::Rejected::reason).
+//! [`Rejected::reason`](crate::Rejected::reason); of `closed_connection` it is `abandoned` (given up in the
+//! middle of a statement), `broken`, `unusable` (read-only, say) or `close_on_drop`.
 //!
 //! To send events somewhere else instead, implement [`Sink`].
 
