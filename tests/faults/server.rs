@@ -93,7 +93,7 @@ async fn killed_and_restarted<S: System>() {
         strike: |world: &mut World<S>| world.server.kill(),
         heal: |world| world.server.launch(),
         reason: Reason::ConsecutiveFailures,
-        opens_within: 2 * ACQUIRE_TIMEOUT,
+        opens_within: Duration::from_secs(1),
         // It has to start and to recover first.
         closes_within: Duration::from_secs(10),
     };
