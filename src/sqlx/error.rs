@@ -67,9 +67,19 @@ pub fn delivery(error: &Error) -> Delivery {
                 Delivery::Unknown
             }
         }
+        Error::Database(error) if refuses_connection(error.code().as_deref()) => Delivery::NotSent,
         Error::Protocol(_) | Error::WorkerCrashed | Error::BeginFailed => Delivery::Unknown,
         _ => Delivery::Answered,
     }
+}
+
+/// SQLSTATEs with which a server turns a new connection away: no slot, starting or stopping, wrong
+/// password. MySQL sends none at all before the handshake is done.
+fn refuses_connection(sqlstate: Option<&str>) -> bool {
+    matches!(
+        sqlstate,
+        None | Some("53300" | "08004" | "57P03" | "28000" | "28P01")
+    )
 }
 
 /// What all drivers have in common; `database` classifies what a server answered.
