@@ -158,6 +158,17 @@ impl Breaker {
         }
     }
 
+    /// How long until a probe may start, whatever the mode does with ordinary calls; `None` if one
+    /// may start now.
+    pub(crate) fn until_probe(&self) -> Option<Duration> {
+        let epoch = self.inner.epoch.load();
+        if epoch.forced_open || epoch.mode == Mode::Disabled {
+            return Some(epoch.settings.open_delay);
+        }
+        let rejection = self.inner.not_yet(&epoch, self.inner.now())?;
+        rejection.retry_after()
+    }
+
     /// [`rejection`](Self::rejection), counted: a call that was admitted is turned away after all.
     pub(crate) fn turn_away(&self) -> Option<Rejection> {
         let rejection = self.rejection();
