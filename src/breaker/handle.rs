@@ -70,7 +70,7 @@ impl Breaker {
         if epoch.admits() && !inner.sweep(&epoch, now) {
             return Ok(None);
         }
-        let waits = epoch.state == State::Open && epoch.mode == Mode::Enforce;
+        let waits = !epoch.forced_open && epoch.state == State::Open && epoch.mode == Mode::Enforce;
         if waits && !may_open_half && inner.not_yet(&epoch, now).is_none() {
             inner.count(Count::Rejected, 1);
             return Err(Rejection::HalfOpen {

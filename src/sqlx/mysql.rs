@@ -12,7 +12,7 @@
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::{Connection, Error};
 
-use super::driver::Driver;
+use super::driver::{Driver, Sealed};
 use super::error;
 use crate::verdict::Class;
 
@@ -22,6 +22,8 @@ pub type MySqlPool = super::Pool<MySql>;
 pub type MySqlPoolOptions = super::PoolOptions<MySql>;
 /// A guarded MySQL or MariaDB transaction.
 pub type MySqlTransaction<'c> = super::Transaction<'c, MySql>;
+
+impl Sealed for MySql {}
 
 impl Driver for MySql {
     fn classify(error: &Error) -> Class {

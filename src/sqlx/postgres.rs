@@ -15,7 +15,7 @@
 use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
 use sqlx::{Connection, Error};
 
-use super::driver::Driver;
+use super::driver::{Driver, Sealed};
 use super::error;
 use crate::verdict::Class;
 
@@ -25,6 +25,8 @@ pub type PgPool = super::Pool<Postgres>;
 pub type PgPoolOptions = super::PoolOptions<Postgres>;
 /// A guarded PostgreSQL transaction.
 pub type PgTransaction<'c> = super::Transaction<'c, Postgres>;
+
+impl Sealed for Postgres {}
 
 impl Driver for Postgres {
     fn classify(error: &Error) -> Class {

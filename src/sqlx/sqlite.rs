@@ -12,7 +12,7 @@
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
 use sqlx::{Error, Executor};
 
-use super::driver::Driver;
+use super::driver::{Driver, Sealed};
 use super::error;
 use crate::verdict::Class;
 
@@ -22,6 +22,8 @@ pub type SqlitePool = super::Pool<Sqlite>;
 pub type SqlitePoolOptions = super::PoolOptions<Sqlite>;
 /// A guarded SQLite transaction.
 pub type SqliteTransaction<'c> = super::Transaction<'c, Sqlite>;
+
+impl Sealed for Sqlite {}
 
 impl Driver for Sqlite {
     fn classify(error: &Error) -> Class {
