@@ -11,6 +11,9 @@
 //!
 //! A server reports both kinds of 57014 with one code; they differ in their message, and where
 //! `lc_messages` is not English a statement timeout is taken for a cancel, which is neutral.
+//!
+//! An `Error::Protocol` that the driver found by itself, for more arguments than a statement can have, is `Neutral`: a mistake of the
+//! application is no fault of the database.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
 use sqlx::{Connection, Error};
@@ -30,6 +33,10 @@ impl Sealed for Postgres {}
 
 impl Driver for Postgres {
     fn classify(error: &Error) -> Class {
+        // More than 65,535 of them; found before anything is sent.
+        if matches!(error, Error::Protocol(said) if said.contains("too many arguments for query")) {
+            return Class::Neutral;
+        }
         error::classify(error, |error| {
             let code = error.code();
             sqlstate(code.as_deref().unwrap_or_default(), error.message())
