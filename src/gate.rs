@@ -17,8 +17,9 @@
 //! the one before gives up.
 //!
 //! What is recorded: that no connection could be had is a fault; that one could is not yet an
-//! answer, only a statement's or a ping's end is. The time spent waiting for a connection never
-//! makes a call slow, so a pool that is too small does not trip its breaker.
+//! answer, only a statement's or a ping's end is. While the breaker is closed, the time spent waiting
+//! for a connection never makes a call slow, so a pool that is too small does not trip its breaker.
+//! A probe's place is timed from its admission on.
 //!
 //! Cancellation: every future here may be dropped at any await. A call that is dropped while it
 //! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.

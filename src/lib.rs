@@ -41,8 +41,8 @@
 //! 1. The [breaker] admits or refuses it. Refusing takes a fraction of a microsecond.
 //! 2. It waits for a connection: as one of at most `max_waiting` callers (the next is refused at
 //!    once), and no longer than `acquire_timeout`.
-//! 3. It runs, no longer than `query_timeout`. A connection whose statement was given up is closed,
-//!    never used again.
+//! 3. It runs, no longer than `query_timeout`. A connection whose statement was given up is closed
+//!    when it is given back, and never leased again.
 //! 4. What came of it is [classified](Class) and moves the breaker: a unique violation is an answer
 //!    like any other, a broken connection is a fault, and a call that merely hangs counts as slow
 //!    while it still hangs.

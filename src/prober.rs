@@ -2,8 +2,8 @@
 //!
 //! A quiet service, taken out of rotation by its readiness check, gets no calls that could probe;
 //! and a busy one should not try out the backend on its users. So while the breaker is open, one
-//! task waits out the delay, takes all places of the first batch at once, and pings on a fresh
-//! connection. The batches that follow are left to users' calls; where none come, the task fills
+//! task waits out the delay, opens a fresh connection, takes all places of the first batch at once,
+//! and pings for each. The batches that follow are left to users' calls; where none come, the task fills
 //! the free places after another delay.
 
 use std::error::Error;
@@ -12,10 +12,13 @@ use std::sync::Arc;
 
 use tokio::time::{sleep, timeout};
 
-use crate::breaker::{Breaker, Mode, Permit, State};
+use crate::breaker::{Breaker, Permit, State};
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::verdict::{Class, Verdict};
+
+#[cfg(test)]
+mod tests;
 
 /// What a prober talks to.
 pub(crate) trait Backend: Send + Sync + 'static {
@@ -57,21 +60,18 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
     loop {
         match breaker.state() {
             State::Closed => return,
-            State::Open if breaker.mode() == Mode::Disabled => sleep(breaker.open_delay()).await,
-            State::Open => match breaker.rejection() {
-                Some(rejection) => {
-                    sleep(rejection.retry_after().unwrap_or(breaker.open_delay())).await;
+            State::Open => {
+                if let Some(delay) = breaker.until_probe() {
+                    sleep(delay).await;
+                } else if !probe(gate, backend).await {
+                    return;
                 }
-                None => {
-                    if !probe(gate, backend, take_places(breaker)).await {
-                        return;
-                    }
-                }
-            },
+            }
             State::HalfOpen => {
                 sleep(breaker.open_delay()).await;
                 if breaker.state() == State::HalfOpen
-                    && !probe(gate, backend, take_places(breaker)).await
+                    && breaker.until_probe().is_none()
+                    && !probe(gate, backend).await
                 {
                     return;
                 }
@@ -83,7 +83,10 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
 /// Takes every free place of the batch, at once.
 fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
     let mut places = Vec::new();
-    while let Ok(permit) = breaker.try_acquire() {
+    // Asking in vain would be counted as a rejected call.
+    while breaker.until_probe().is_none()
+        && let Ok(permit) = breaker.try_acquire()
+    {
         if !permit.is_probe() {
             permit.settle(Verdict::Neutral);
             break;
@@ -93,23 +96,32 @@ fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
     places
 }
 
-/// Answers for each place with a ping. False if the backend could be reached but would not let us
-/// in, so that a ping tells nothing.
-async fn probe(gate: &Gate, backend: &impl Backend, places: Vec<Permit<'_>>) -> bool {
-    let mut places = places.into_iter();
-    if places.len() == 0 {
+/// Answers for each free place with a ping. False if the backend could be reached but would not let
+/// us in, so that a ping tells nothing.
+async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
+    let limit = gate.probe_limit();
+    let connected = timed(gate, backend.connect()).await;
+    // Only now, and each starts with its ping: neither the time to connect nor the pings before
+    // make a probe slow, or a backend that is slow to connect to could never be let back in.
+    let mut places = take_places(gate.breaker());
+    if places.is_empty() {
+        if let Ok(connection) = connected {
+            let _ = timeout(limit, backend.close(connection)).await;
+        }
+        // Others have them all, or the mode has changed.
+        sleep(gate.breaker().open_delay()).await;
         return true;
     }
-    let limit = gate.probe_limit();
     let result = async {
-        let mut connection = timed(gate, backend.connect()).await?;
-        for place in places.by_ref() {
+        let mut connection = connected?;
+        while let Some(place) = places.pop() {
             let pong = timed(gate, backend.ping(&mut connection)).await;
             match &pong {
                 Ok(()) => place.settle(Verdict::Answered),
                 Err(error) => place.settle_class(class(backend, error)),
             }
             pong?;
+            places.iter_mut().for_each(Permit::restart);
             gate.probed(None);
         }
         // Nobody waits for this: a connection that cannot be closed politely is dropped.

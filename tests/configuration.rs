@@ -123,6 +123,45 @@ async fn a_pool_that_could_not_refuse_its_configuration_answers_every_call_with_
     assert!(pool.try_acquire().is_none());
 }
 
+/// It would pass for a fault of the database, again and again.
+#[tokio::test]
+async fn a_deadline_that_no_statement_can_meet_is_refused() {
+    let pool = SqlitePoolOptions::new()
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    for limit in [Duration::ZERO, Duration::MAX] {
+        let error = sqlx::query("SELECT 1")
+            .execute(pool.within(limit))
+            .await
+            .expect_err("a refusal");
+        assert_eq!(field_of(&error), Some("within"), "{error}");
+        let error = sqlx::query("SELECT 1")
+            .fetch_one(pool.within(limit))
+            .await
+            .expect_err("a refusal");
+        assert_eq!(field_of(&error), Some("within"), "{error}");
+    }
+    assert_eq!(pool.snapshot().gate.breaker.faults, 0);
+}
+
+/// One bad statement, run over and over, must not cut everybody off.
+#[tokio::test]
+async fn what_the_driver_itself_does_not_accept_is_no_fault() {
+    let pool = SqlitePoolOptions::new()
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    for _ in 0..10 {
+        let error = sqlx::query("SELECT @name").execute(&pool).await;
+        let error = error.expect_err("an unsupported parameter");
+        assert!(matches!(error, sqlx::Error::Protocol(_)), "{error:?}");
+    }
+    let snapshot = pool.snapshot().gate;
+    assert_eq!(
+        (snapshot.breaker.faults, snapshot.closed_connections),
+        (0, 0)
+    );
+}
+
 #[tokio::test]
 async fn an_existing_pool_brings_its_own_acquire_timeout() {
     let existing = sqlx::sqlite::SqlitePoolOptions::new()

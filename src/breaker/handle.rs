@@ -12,8 +12,11 @@ use super::shell::Inner;
 use super::snapshot::{Count, Snapshot};
 use super::state::Phase;
 use super::transition::State;
-use crate::time::Clock;
+use crate::time::{Clock, nanos};
 use crate::verdict::{Class, Verdict};
+
+/// How many times `probe_timeout` a background task has after the delay to begin its probes.
+const PATIENCE: u64 = 3;
 
 /// A circuit breaker. Clones share one state.
 ///
@@ -62,7 +65,8 @@ impl Breaker {
 
     /// Asks to make one call that will only start later, and will be observed then; while closed
     /// that takes no permit, so that the time until it starts is not taken for the call's. With
-    /// `may_open_half` false, somebody else sees to it that an open breaker turns half-open.
+    /// `may_open_half` false, somebody else sees to it that an open breaker turns half-open; but
+    /// not for ever, for that may be a task on a runtime that nobody drives any more.
     pub(crate) fn ticket(&self, may_open_half: bool) -> Result<Option<Permit<'_>>, Rejection> {
         let inner = &*self.inner;
         let now = inner.now();
@@ -70,8 +74,10 @@ impl Breaker {
         if epoch.admits() && !inner.sweep(&epoch, now) {
             return Ok(None);
         }
-        let waits = epoch.state == State::Open && epoch.mode == Mode::Enforce;
-        if waits && !may_open_half && inner.not_yet(&epoch, now).is_none() {
+        let waits = !epoch.forced_open && epoch.state == State::Open && epoch.mode == Mode::Enforce;
+        let overdue = (epoch.open_until)
+            .saturating_add(nanos(epoch.settings.probe_timeout).saturating_mul(PATIENCE));
+        if waits && !may_open_half && now < overdue && inner.not_yet(&epoch, now).is_none() {
             inner.count(Count::Rejected, 1);
             return Err(Rejection::HalfOpen {
                 retry_after: epoch.settings.probe_timeout,
@@ -156,6 +162,17 @@ impl Breaker {
             Mode::Enforce if !epoch.admits() => self.inner.not_yet(&epoch, self.inner.now()),
             _ => None,
         }
+    }
+
+    /// How long until a probe may start, whatever the mode does with ordinary calls; `None` if one
+    /// may start now.
+    pub(crate) fn until_probe(&self) -> Option<Duration> {
+        let epoch = self.inner.epoch.load();
+        if epoch.forced_open || epoch.mode == Mode::Disabled {
+            return Some(epoch.settings.open_delay);
+        }
+        let rejection = self.inner.not_yet(&epoch, self.inner.now())?;
+        rejection.retry_after()
     }
 
     /// [`rejection`](Self::rejection), counted: a call that was admitted is turned away after all.

@@ -35,6 +35,13 @@ impl<'breaker> Permit<'breaker> {
         matches!(self.kind, Kind::Probe { .. })
     }
 
+    /// A probe that was given its place ahead of time starts only now.
+    pub(crate) fn restart(&mut self) {
+        if self.is_probe() {
+            self.started = self.breaker.restart(self.kind);
+        }
+    }
+
     /// The call ended now.
     pub fn settle(mut self, verdict: Verdict) {
         self.settled = true;

@@ -312,6 +312,19 @@ impl Inner {
         }
     }
 
+    /// A probe starts only now. Returns what time that is.
+    pub(super) fn restart(&self, kind: Kind) -> u64 {
+        let now = self.now();
+        if let Kind::Probe { generation, id } = kind {
+            let mut core = self.core();
+            if core.generation == generation {
+                core.machine.restart(id, now);
+            }
+            self.note_full(&core);
+        }
+        now
+    }
+
     /// Takes back the probes whose time is up.
     fn expire(&self, core: &mut Core, now: u64) -> Vec<Change> {
         let settings = Arc::clone(&core.settings);

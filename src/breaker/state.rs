@@ -139,6 +139,15 @@ impl Machine {
         (true, self.evaluate(now, settings, random))
     }
 
+    /// A probe that was given its place ahead of time starts only now.
+    pub(super) fn restart(&mut self, id: u64, now: u64) {
+        if let Phase::HalfOpen(batch) = &mut self.phase
+            && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
+        {
+            probe.started = now;
+        }
+    }
+
     /// Takes back the probes whose time is up, one at a time: call it until it returns `None`.
     pub(super) fn expire(
         &mut self,

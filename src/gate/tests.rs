@@ -102,3 +102,23 @@ async fn a_probe_waits_for_its_connection() {
         .await;
     assert!(acquired.is_ok_and(|((), probe)| probe.is_some()));
 }
+
+/// A prober on a current-thread runtime only gets on while somebody blocks on that, and a refused
+/// call takes no time at all.
+#[test]
+fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
+    let clock = crate::time::ManualClock::new();
+    let breaker = Breaker::builder()
+        .clock(clock.clone())
+        .open_delay(Duration::from_millis(100))
+        .probe_timeout(Duration::from_millis(100))
+        .jitter(0.0);
+    let gate = gate(breaker);
+    let _stuck = gate.reserve_probing().unwrap();
+    gate.breaker().observe().settle(Verdict::Fault);
+    clock.advance(Duration::from_millis(399));
+    assert!(gate.admit().is_err());
+    clock.advance(Duration::from_millis(1));
+    let probe = gate.admit().unwrap().unwrap();
+    assert!(probe.is_probe());
+}

@@ -171,7 +171,8 @@ impl<DB: Driver> PoolOptions<DB> {
 }
 
 impl<DB: Driver> From<sqlx::Pool<DB>> for Pool<DB> {
-    /// Guards an existing pool, with default settings and its own `acquire_timeout`.
+    /// Guards an existing pool, with default settings and its own `acquire_timeout`, unless that
+    /// is sqlx's default of 30 s, for which ours stands in.
     ///
     /// Its connections are tested as *its* options say; that sqlx tests each one on every acquire
     /// by default costs a round trip a call. Its other handles stay unguarded.

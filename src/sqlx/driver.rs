@@ -8,8 +8,11 @@ use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, Sql
 
 use crate::verdict::Class;
 
+/// Keeps [`Driver`] to this crate, so that it may grow.
+pub trait Sealed {}
+
 /// A database driver of sqlx that fusepool knows. Sealed: implemented by one file a driver.
-pub trait Driver: Database<Connection: RawExecutor<Self>> {
+pub trait Driver: Sealed + Database<Connection: RawExecutor<Self>> {
     /// The class of an error, by the table in the driver's module.
     fn classify(error: &Error) -> Class;
 

@@ -88,7 +88,12 @@ pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) 
         Error::Database(error) => database(&**error),
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Fault,
         Error::PoolTimedOut => Class::Starved,
-        Error::PoolClosed | Error::Configuration(_) => Class::Neutral,
+        // The last three never left the client.
+        Error::PoolClosed
+        | Error::Configuration(_)
+        | Error::Encode(_)
+        | Error::InvalidArgument(_)
+        | Error::InvalidSavePointStatement => Class::Neutral,
         _ => Class::Answered,
     }
 }
@@ -121,6 +126,13 @@ pub(super) fn of_statement(error: GateError<Error>) -> Error {
 
 pub(super) fn refused(rejected: Rejected) -> Error {
     Error::Io(io::Error::new(ErrorKind::ConnectionRefused, rejected))
+}
+
+/// The error of a statement on a connection whose `BEGIN` or `SAVEPOINT` was given up.
+pub(super) fn adrift() -> Error {
+    let said = "a transaction was being begun on this connection when its statement was given up; \
+                nothing more is run on it";
+    Error::Io(io::Error::new(ErrorKind::BrokenPipe, said))
 }
 
 pub(super) fn misconfigured(error: ConfigError) -> Error {
@@ -161,7 +173,12 @@ mod tests {
             ),
             (
                 Error::Encode("no".into()),
-                Class::Answered,
+                Class::Neutral,
+                Delivery::NotSent,
+            ),
+            (
+                Error::InvalidSavePointStatement,
+                Class::Neutral,
                 Delivery::NotSent,
             ),
             (Error::RowNotFound, Class::Answered, Delivery::Answered),

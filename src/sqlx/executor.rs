@@ -14,6 +14,7 @@ use super::driver::{Driver, RawExecutor, Rows};
 use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
+use crate::breaker::{LONGEST, check_duration};
 
 /// A pool or a connection whose statements have a deadline of their own; see
 /// [`Pool::within`] and [`GuardedConnection::within`].
@@ -29,7 +30,9 @@ enum Target<'c, DB: Database> {
 }
 
 impl<DB: Database> Pool<DB> {
-    /// This pool, with another deadline for the one statement that is run on it.
+    /// This pool, with another deadline for the one statement that is run on it. A zero one, or one
+    /// longer than [`LONGEST`], is an [`Error::Configuration`] with a
+    /// [`ConfigError`](crate::ConfigError).
     ///
     /// ```
     /// # async fn report(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
@@ -76,8 +79,16 @@ impl<DB: Database> GuardedConnection<DB> {
 }
 
 impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
+    /// The deadline, if it can be met at all: one of zero would pass for a fault of the database.
+    fn limit(&self) -> Result<Option<Duration>, Error> {
+        if let Some(limit) = self.limit {
+            check_duration("within", limit, LONGEST).map_err(error::misconfigured)?;
+        }
+        Ok(self.limit)
+    }
+
     async fn run<O: Operation<DB>>(self, operation: O) -> Result<O::Output, Error> {
-        let limit = self.limit;
+        let limit = self.limit()?;
         match self.target {
             Target::Pool(pool) => {
                 let (mut lease, probe) = pool.lease().await?;
@@ -117,9 +128,10 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
         Self: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        let limit = self.limit;
+        let limit = self.limit();
         match self.target {
             Target::Pool(pool) => Box::pin(try_stream! {
+                let limit = limit?;
                 let (mut lease, probe) = pool.lease().await?;
                 let permit = probe.unwrap_or_else(|| pool.gate().breaker().observe());
                 let (raw, health, shared) = lease.parts();
@@ -131,6 +143,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
                 }
             }),
             Target::Lease(lease) => Box::pin(try_stream! {
+                let limit = limit?;
                 let (raw, health, shared) = lease.parts();
                 let (permit, mut rows) = match admit::<DB>(shared, raw) {
                     Ok(permit) => (permit, raw.raw_fetch_many(query)),

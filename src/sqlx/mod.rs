@@ -48,10 +48,16 @@
 //!   unguarded. `PgListener::connect`, and `COPY` on a connection, work as they are.
 //! - Generic code needs `DB: Database` as with sqlx; where it builds a pool, or uses `&mut *conn` or
 //!   `&mut *tx` as an executor, it needs [`DB: Driver`](Driver).
-//! - Absent: the hidden `PoolOptions::{parent, __fair}`, which serve sqlx's own tests, and
+//! - Absent: what sqlx hides from its own documentation (`PoolOptions::{parent, __fair}`,
+//!   `PoolConnection::return_to_pool`, the function `Transaction::begin(connection, ..)`), and
 //!   `sqlx::Any`, which hides the driver's errors that a verdict needs.
 //! - `sqlx::Connection` cannot be implemented by a wrapper; its methods are there through the driver's
 //!   connection, and [`ping`](GuardedConnection::ping) guarded.
+//! - A transaction or savepoint whose beginning was given up, at a deadline or by dropping it, may be
+//!   open: its connection refuses further statements (`Io`, `BrokenPipe`) and is closed.
+//! - Closing a connection does not stop its statement on the server. One that waits there for a lock
+//!   keeps its backend until the server notices: set a `statement_timeout` (PostgreSQL) or
+//!   `max_statement_time` (MariaDB) a little shorter than [`query_timeout`](PoolOptions::query_timeout).
 //! - An in-memory SQLite database lives in its connection: a statement that is given up in the middle
 //!   closes it.
 

@@ -8,11 +8,14 @@
 //! | `Slow` | 3024, MariaDB 1969 (maximum statement time) |
 //! | `Neutral` | 1317 1205 1213 1044 1045 |
 //! | `Answered` | all others |
+//!
+//! An `Error::Protocol` that the driver found by itself, for a wrong number of arguments, is `Neutral`: a mistake of the
+//! application is no fault of the database.
 
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::{Connection, Error};
 
-use super::driver::Driver;
+use super::driver::{Driver, Sealed};
 use super::error;
 use crate::verdict::Class;
 
@@ -23,8 +26,14 @@ pub type MySqlPoolOptions = super::PoolOptions<MySql>;
 /// A guarded MySQL or MariaDB transaction.
 pub type MySqlTransaction<'c> = super::Transaction<'c, MySql>;
 
+impl Sealed for MySql {}
+
 impl Driver for MySql {
     fn classify(error: &Error) -> Class {
+        // Too few or too many of them; the server has prepared the statement, and nothing was run.
+        if matches!(error, Error::Protocol(said) if said.contains("parameters were provided")) {
+            return Class::Neutral;
+        }
         error::classify(error, |error| {
             match error.try_downcast_ref::<MySqlDatabaseError>() {
                 Some(error) => number(error.number()),

@@ -190,10 +190,15 @@ impl<DB: Database> Pool<DB> {
     /// settled by a ping first.
     pub(super) async fn lease_ready(&self) -> Result<GuardedConnection<DB>, Error> {
         let (mut lease, probe) = self.lease().await?;
-        if let Some(probe) = probe {
-            let (raw, health, shared) = lease.parts();
-            let ask = shared.options.dialect().ask;
-            shared.run(health, probe, None, ask(raw)).await?;
+        match probe {
+            Some(probe) if probe.is_probe() => {
+                let (raw, health, shared) = lease.parts();
+                let ask = shared.options.dialect().ask;
+                shared.run(health, probe, None, ask(raw)).await?;
+            }
+            // Admitted without being counted, in the mode `Observe` or `Disabled`.
+            Some(permit) => permit.settle(Verdict::Neutral),
+            None => {}
         }
         Ok(lease)
     }

@@ -11,11 +11,14 @@
 //!
 //! A server reports both kinds of 57014 with one code; they differ in their message, and where
 //! `lc_messages` is not English a statement timeout is taken for a cancel, which is neutral.
+//!
+//! An `Error::Protocol` that the driver found by itself, for more arguments than a statement can have, is `Neutral`: a mistake of the
+//! application is no fault of the database.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
 use sqlx::{Connection, Error};
 
-use super::driver::Driver;
+use super::driver::{Driver, Sealed};
 use super::error;
 use crate::verdict::Class;
 
@@ -26,8 +29,14 @@ pub type PgPoolOptions = super::PoolOptions<Postgres>;
 /// A guarded PostgreSQL transaction.
 pub type PgTransaction<'c> = super::Transaction<'c, Postgres>;
 
+impl Sealed for Postgres {}
+
 impl Driver for Postgres {
     fn classify(error: &Error) -> Class {
+        // More than 65,535 of them; found before anything is sent.
+        if matches!(error, Error::Protocol(said) if said.contains("too many arguments for query")) {
+            return Class::Neutral;
+        }
         error::classify(error, |error| {
             let code = error.code();
             sqlstate(code.as_deref().unwrap_or_default(), error.message())

@@ -59,8 +59,45 @@ impl<DB: Database> Shared<DB> {
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        if health.beginning {
+            permit.settle(Verdict::Neutral);
+            return Err(error::adrift());
+        }
+        self.run_any(health, permit, limit, call).await
+    }
+
+    /// [`run`](Self::run) for what begins a transaction or savepoint.
+    ///
+    /// Cancellation: dropped in flight, nothing more is run on the connection. The transaction may
+    /// be open on the server, but sqlx would not know: later statements would be rolled back with
+    /// it, or, after a savepoint, be committed one by one.
+    pub(super) async fn begin(
+        &self,
+        health: &mut Health,
+        permit: Permit<'_>,
+        begin: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
+        if std::mem::replace(&mut health.beginning, true) {
+            permit.settle(Verdict::Neutral);
+            return Err(error::adrift());
+        }
+        let result = self.run_any(health, permit, None, begin).await;
+        health.beginning = health.in_flight;
+        result
+    }
+
+    async fn run_any<T>(
+        &self,
+        health: &mut Health,
+        permit: Permit<'_>,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let limit = limit.unwrap_or(self.gate.limits().query_timeout);
-        health.in_flight = true;
+        if std::mem::replace(&mut health.in_flight, true) {
+            // What is given up stays given up, even if its holder goes on with the connection.
+            health.close = Some("abandoned");
+        }
         let classify = |error: &Error| self.diagnose(health, error);
         match self.gate.run(permit, limit, classify, call).await {
             Err(error @ GateError::Deadline(_)) => Err(error::of_statement(error)),

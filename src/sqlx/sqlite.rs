@@ -8,11 +8,14 @@
 //!
 //! A ping of sqlx's SQLite driver asks only its own worker thread; a probe here reads the schema,
 //! so that it meets the lock on the file that the calls meet.
+//!
+//! An `Error::Protocol` that the driver found by itself, such as for a zero byte in a statement, is `Neutral`: a mistake of the
+//! application is no fault of the database.
 
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
 use sqlx::{Error, Executor};
 
-use super::driver::Driver;
+use super::driver::{Driver, Sealed};
 use super::error;
 use crate::verdict::Class;
 
@@ -23,8 +26,14 @@ pub type SqlitePoolOptions = super::PoolOptions<Sqlite>;
 /// A guarded SQLite transaction.
 pub type SqliteTransaction<'c> = super::Transaction<'c, Sqlite>;
 
+impl Sealed for Sqlite {}
+
 impl Driver for Sqlite {
     fn classify(error: &Error) -> Class {
+        // There is no protocol: the driver did not accept the text of a statement.
+        if matches!(error, Error::Protocol(_)) {
+            return Class::Neutral;
+        }
         error::classify(error, |error| {
             let code = error.code().and_then(|code| code.parse::<u32>().ok());
             code.map_or(Class::Answered, result_code)

@@ -38,7 +38,7 @@ impl<DB: Database> Transaction<'static, DB> {
         // Dropped in flight, the connection is closed: sqlx would hand it out again with the
         // transaction open on it.
         let begin = Manager::<DB>::begin(raw, statement);
-        shared.run(health, permit, None, begin).await?;
+        shared.begin(health, permit, begin).await?;
         Ok(Self {
             connection: Held::Owned(connection),
             open: true,
@@ -54,7 +54,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let (raw, health, shared) = connection.parts();
         let permit = admit::<DB>(shared, raw).map_err(error::refused)?;
         let begin = Manager::<DB>::begin(raw, statement);
-        shared.run(health, permit, None, begin).await?;
+        shared.begin(health, permit, begin).await?;
         Ok(Self {
             connection: Held::Borrowed(connection),
             open: true,

@@ -1,0 +1,104 @@
+//! A prober on the runtime's own time, and a backend that takes as long as it is told.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::breaker::{Builder, Mode, Ramp};
+use crate::time::Clock;
+
+#[derive(Debug)]
+struct RuntimeClock(Instant);
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[derive(Default)]
+struct Well {
+    connecting: Duration,
+    answering: Duration,
+    pings: Arc<AtomicU32>,
+}
+
+impl Backend for Well {
+    type Connection = ();
+    type Error = Infallible;
+
+    async fn connect(&self) -> Result<(), Infallible> {
+        sleep(self.connecting).await;
+        Ok(())
+    }
+
+    async fn ping(&self, (): &mut ()) -> Result<(), Infallible> {
+        self.pings.fetch_add(1, Ordering::Relaxed);
+        sleep(self.answering).await;
+        Ok(())
+    }
+
+    async fn close(&self, (): ()) {}
+
+    fn classify(&self, error: &Infallible) -> Class {
+        match *error {}
+    }
+}
+
+/// A gate whose breaker has just opened.
+fn open(breaker: Builder) -> Arc<Gate> {
+    let breaker = breaker
+        .clock(RuntimeClock(Instant::now()))
+        .consecutive_failures(1)
+        .ramp(Ramp::Off);
+    let gate = Gate::builder(breaker).build().unwrap();
+    gate.breaker().observe().settle(Verdict::Fault);
+    assert_eq!(gate.breaker().state(), State::Open);
+    Arc::new(gate)
+}
+
+/// Where nothing is enforced, the breaker refuses nobody, so it does not refuse the prober either:
+/// that is no reason to probe at once, over and over, and never let go of the thread.
+#[tokio::test(start_paused = true)]
+async fn it_waits_out_the_delay_in_observe_mode_too() {
+    let gate = open(Breaker::builder().mode(Mode::Observe));
+    let backend = Well::default();
+    let pings = Arc::clone(&backend.pings);
+    recover(Arc::clone(&gate), backend).await;
+    assert_eq!(gate.breaker().state(), State::Closed);
+    assert_eq!(pings.load(Ordering::Relaxed), 3);
+    let snapshot = gate.snapshot().breaker;
+    assert_eq!((snapshot.rejected, snapshot.neutral), (0, 0));
+}
+
+/// Each ping is well below the bound; connecting, and the three pings together, are not.
+#[tokio::test(start_paused = true)]
+async fn only_a_ping_makes_a_probe_slow() {
+    let gate = open(Breaker::builder().slow_call(Duration::from_millis(100)));
+    let backend = Well {
+        connecting: Duration::from_millis(300),
+        answering: Duration::from_millis(60),
+        ..Well::default()
+    };
+    let recovered = timeout(Duration::from_secs(60), recover(Arc::clone(&gate), backend));
+    recovered.await.unwrap();
+    let snapshot = gate.snapshot().breaker;
+    assert_eq!((snapshot.trips, snapshot.slow), (1, 0));
+}
+
+/// A quiet service is probed by the prober alone, in batches as large as its pool.
+#[tokio::test(start_paused = true)]
+async fn a_large_batch_has_time_for_each_of_its_pings() {
+    let breaker = Breaker::builder().probes(100).slow_rate(None);
+    let gate = open(breaker);
+    let backend = Well {
+        answering: Duration::from_millis(20),
+        ..Well::default()
+    };
+    let recovered = timeout(Duration::from_secs(60), recover(Arc::clone(&gate), backend));
+    recovered.await.unwrap();
+    assert_eq!(gate.snapshot().breaker.trips, 1);
+}
