@@ -123,6 +123,7 @@ impl GateBuilder {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self) -> Result<Gate, ConfigError> {
+        self.limits.check("call_timeout", &self.breaker)?;
         Gate::new(self.breaker, self.limits, self.sink)
     }
 }
@@ -147,12 +148,12 @@ impl Gate {
         }
     }
 
+    /// A gate with limits that were checked.
     pub(crate) fn new(
         breaker: Builder,
         limits: Limits,
         sink: Arc<dyn Sink>,
     ) -> Result<Self, ConfigError> {
-        limits.check(&breaker)?;
         breaker.check()?;
         Ok(Self::from_checked(breaker, limits, sink))
     }
@@ -243,21 +244,23 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         connect: impl Future<Output = Result<T, E>>,
     ) -> Result<(T, Option<Permit<'gate>>), GateError<E>> {
-        let _place = self.wait()?;
+        let _place = match self.wait() {
+            Ok(place) => place,
+            Err(rejected) => return Err(turned_away(probe, rejected)),
+        };
         let limit = self.limit(probe.as_ref(), self.limits.acquire_timeout);
         let connected = match self.unless_opened(timeout(limit, connect)).await {
             Ok(connected) => connected,
-            Err(rejected) => {
-                // It says nothing, and the probes it might have been one of are decided.
-                if let Some(probe) = probe {
-                    probe.settle(Verdict::Neutral);
-                }
-                return Err(rejected.into());
-            }
+            Err(rejected) => return Err(turned_away(probe, rejected)),
         };
         let (class, error) = match connected {
             Ok(Ok(connection)) => {
                 self.acquired();
+                // The time to connect is not the statement's.
+                let mut probe = probe;
+                if let Some(probe) = &mut probe {
+                    probe.restart();
+                }
                 return Ok((connection, probe));
             }
             Ok(Err(error)) => (classify(&error), GateError::Failed(error)),
@@ -475,6 +478,14 @@ pub struct GateSnapshot {
     pub probes: u64,
     /// Connections that were closed instead of going back to the pool.
     pub closed_connections: u64,
+}
+
+/// A caller who never got to a connection says nothing, and leaves a probe's place to another.
+fn turned_away<E>(probe: Option<Permit<'_>>, rejected: Rejected) -> GateError<E> {
+    if let Some(probe) = probe {
+        probe.settle(Verdict::Neutral);
+    }
+    rejected.into()
 }
 
 /// A place among those who wait.

@@ -29,9 +29,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(crate) fn check(&self, breaker: &Builder) -> Result<(), ConfigError> {
+    /// `call_timeout` is what the caller's setter for the deadline of a call is named.
+    pub(crate) fn check(
+        &self,
+        call_timeout: &'static str,
+        breaker: &Builder,
+    ) -> Result<(), ConfigError> {
         check_duration("acquire_timeout", self.acquire_timeout, LONGEST)?;
-        check_duration("query_timeout", self.query_timeout, LONGEST)?;
+        check_duration(call_timeout, self.query_timeout, LONGEST)?;
         if self.max_waiting == 0 {
             let rule = "at least 1: even a caller who finds a connection idle waits for a moment";
             return Err(ConfigError::new("max_waiting", self.max_waiting, rule));
@@ -41,7 +46,7 @@ impl Limits {
                 "slow_call",
                 slow_call,
                 format!(
-                    "shorter than the `query_timeout` of {:?}, or no call could live to be slow \
+                    "shorter than the `{call_timeout}` of {:?}, or no call could live to be slow \
                      (`slow_rate(None)` switches slow calls off)",
                     self.query_timeout
                 ),

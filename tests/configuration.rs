@@ -195,10 +195,7 @@ async fn a_url_that_cannot_be_parsed_is_a_configuration_error() {
 #[test]
 fn a_gate_refuses_what_a_pool_refuses() {
     let gate = Gate::builder(Breaker::builder()).call_timeout(Duration::ZERO);
-    assert_eq!(
-        gate.build().expect_err("a refusal").field(),
-        "query_timeout"
-    );
+    assert_eq!(gate.build().expect_err("a refusal").field(), "call_timeout");
 }
 
 fn field_of(error: &sqlx::Error) -> Option<&'static str> {
@@ -208,4 +205,25 @@ fn field_of(error: &sqlx::Error) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+#[tokio::test]
+async fn an_existing_pool_without_connections_is_told_so() {
+    let existing = sqlx::sqlite::SqlitePoolOptions::new().connect_lazy("sqlite::memory:");
+    let refused = SqlitePoolOptions::new()
+        .max_waiting(0)
+        .guard(existing.unwrap());
+    assert_eq!(refused.expect_err("a refusal").field(), "max_waiting");
+}
+
+/// What a caller can do about it differs: a closed pool will not come back.
+#[tokio::test]
+async fn a_closed_pool_says_so_even_while_its_breaker_is_open() {
+    let pool = SqlitePoolOptions::new()
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    let _open = pool.gate().breaker().force_open();
+    pool.close().await;
+    let error = pool.acquire().await.expect_err("a closed pool");
+    assert!(matches!(error, sqlx::Error::PoolClosed), "{error:?}");
 }

@@ -246,6 +246,10 @@ impl Builder {
         self.listener.as_ref()
     }
 
+    pub(crate) fn get_probe_timeout(&self) -> Duration {
+        self.settings.probe_timeout
+    }
+
     pub(crate) fn get_slow_call(&self) -> Option<Duration> {
         self.settings.slow_rate.map(|_| self.settings.slow_call)
     }

@@ -112,9 +112,6 @@ impl<DB: Database> PoolOptions<DB> {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
-        if self.get_max_connections() == 0 {
-            return Err(ConfigError::new("max_connections", 0, "at least 1"));
-        }
         let gate = self.gate((self.dialect().name)(&options))?;
         let raw = self.raw_options().connect_lazy_with(options);
         Ok(self.start(raw, gate))

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `Starved` | 1040 (no slot is free: a fault unless others got a connection) |
 //! | `Fault` | 1047 1053 1129 1158 1159 1160 1161 1927 2006 2013 4031 |
-//! | `FaultAndClose` | 1290 1836 (the server is read-only) |
+//! | `FaultAndClose` | 1836, and 1290 with `read-only` (the server is read-only) |
 //! | `Slow` | 3024, MariaDB 1969 (maximum statement time) |
 //! | `Neutral` | 1317 1205 1213 1044 1045 |
 //! | `Answered` | all others |
@@ -36,7 +36,7 @@ impl Driver for MySql {
         }
         error::classify(error, |error| {
             match error.try_downcast_ref::<MySqlDatabaseError>() {
-                Some(error) => number(error.number()),
+                Some(error) => number(error.number(), error.message()),
                 None => Class::Answered,
             }
         })
@@ -52,11 +52,13 @@ impl Driver for MySql {
     }
 }
 
-fn number(number: u16) -> Class {
+fn number(number: u16, message: &str) -> Class {
     match number {
         1040 => Class::Starved,
         1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Fault,
-        1290 | 1836 => Class::FaultAndClose,
+        1836 => Class::FaultAndClose,
+        // The server runs with some option; others, such as --secure-file-priv, are no fault.
+        1290 if message.contains("read-only") => Class::FaultAndClose,
         1969 | 3024 => Class::Slow,
         1044 | 1045 | 1205 | 1213 | 1317 => Class::Neutral,
         _ => Class::Answered,
@@ -67,11 +69,21 @@ fn number(number: u16) -> Class {
 mod tests {
     use super::*;
 
+    const READ_ONLY: &str = "The MariaDB server is running with the --read-only option so it cannot \
+                             execute this statement";
+
+    #[test]
+    fn another_option_of_the_server_is_no_fault() {
+        let message = "The MySQL server is running with the --secure-file-priv option so it cannot \
+                       execute this statement";
+        assert_eq!(number(1290, message), Class::Answered);
+    }
+
     #[test]
     fn the_table_is_complete() {
         let of = |class: Class| -> Vec<u16> {
             (0..=u16::MAX)
-                .filter(|&code| number(code) == class)
+                .filter(|&code| number(code, READ_ONLY) == class)
                 .collect()
         };
         assert_eq!(

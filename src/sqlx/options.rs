@@ -286,6 +286,9 @@ impl<DB: Database> PoolOptions<DB> {
 
     pub(super) fn gate(&self, name: String) -> Result<Gate, ConfigError> {
         let size = self.get_max_connections();
+        if size == 0 {
+            return Err(ConfigError::new("max_connections", size, "at least 1"));
+        }
         let limits = Limits {
             acquire_timeout: self.acquire_timeout,
             query_timeout: self.query_timeout,
@@ -294,6 +297,7 @@ impl<DB: Database> PoolOptions<DB> {
                 .unwrap_or(size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
         };
         let breaker = self.breaker.clone().name_if_unset(name);
+        limits.check("query_timeout", &breaker)?;
         Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
     }
 
@@ -309,8 +313,8 @@ impl<DB: Database> PoolOptions<DB> {
         if bypass.is_none() && hook.is_none() {
             return raw;
         }
-        // Half of the caller's time, so that there is some left to connect anew.
-        let limit = self.acquire_timeout / 2;
+        // Half of the caller's time, or of a probe's, so that there is some left to connect anew.
+        let limit = self.acquire_timeout.min(self.breaker.get_probe_timeout()) / 2;
         raw.before_acquire(move |connection, metadata| {
             let hook = hook.clone();
             Box::pin(async move {

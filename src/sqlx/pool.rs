@@ -175,6 +175,9 @@ impl<DB: Database> Pool<DB> {
         if let Some(error) = &shared.misconfigured {
             return Err(error::misconfigured(error.clone()));
         }
+        if shared.raw.is_closed() {
+            return Err(Error::PoolClosed);
+        }
         shared.remember_runtime();
         let probe = shared.gate.admit().map_err(error::refused)?;
         let classify = |error: &Error| shared.classify.classify(error);
