@@ -57,7 +57,7 @@
 //! ```text
 //! lib.rs
 //! sqlx/                         adapters: one file a driver
-//! prober.rs                     finds out when the backend is well again
+//! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
 //! gate.rs                       admit, run, classify, settle, report: start reading here
 //! reporter.rs limits.rs         events of a breaker; deadlines
 //! telemetry/  error.rs          events; refusals
@@ -103,6 +103,7 @@ pub mod breaker;
 mod counters;
 mod error;
 mod gate;
+mod gate_builder;
 mod limits;
 mod prober;
 mod reporter;
@@ -114,7 +115,8 @@ mod verdict;
 
 pub use breaker::{Breaker, ConfigError};
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
-pub use gate::{Gate, GateBuilder, GateSnapshot};
+pub use gate::{Gate, GateSnapshot};
+pub use gate_builder::GateBuilder;
 pub use limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION};
 pub use time::{Clock, CoarseClock, ManualClock, PreciseClock};
 pub use verdict::{Class, Classify, Verdict};
