@@ -5,7 +5,8 @@ use std::future::{pending, ready};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::breaker::Mode;
+use crate::breaker::{DEFAULT_OPEN_DELAY, Mode};
+use crate::time::ManualClock;
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
@@ -87,15 +88,11 @@ async fn who_waits_goes_on_if_the_open_breaker_rejects_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_waits_for_its_connection() {
-    let gate = gate(Breaker::builder().open_delay(Duration::from_nanos(1)));
+    let clock = ManualClock::new();
+    let gate = gate(Breaker::builder().clock(clock.clone()).jitter(0.0));
     fault(&gate).await;
-    // The clock of the breaker is not paused, and coarse.
-    let probe = loop {
-        match gate.admit() {
-            Ok(probe) => break probe,
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    };
+    clock.advance(DEFAULT_OPEN_DELAY);
+    let probe = gate.admit().unwrap();
     assert!(probe.as_ref().is_some_and(Permit::is_probe));
     let acquired = gate
         .acquire(probe, |_: &&str| Class::Fault, ready(Ok(())))

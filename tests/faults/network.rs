@@ -111,6 +111,7 @@ async fn forgotten_while_idle<S: System>() {
     })
     .await;
     world.fill().await;
+    // sqlx tells how long a connection was idle by the real clock alone.
     tokio::time::sleep(Duration::from_millis(60)).await;
     world.set(Fault::Zombie);
     for _ in 0..CONNECTIONS {
