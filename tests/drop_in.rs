@@ -38,6 +38,7 @@
 mod support;
 
 use std::panic::Location;
+use std::time::Duration;
 
 /// What a use of sqlx comes to: nothing, or an error and where it was met.
 type Checked = Result<(), Failure>;
@@ -57,6 +58,20 @@ impl<E: std::error::Error> From<E> for Failure {
             at: Location::caller(),
         }
     }
+}
+
+/// A connection goes back to its pool in the background, with sqlx as with fusepool: before asking for
+/// one without waiting, wait.
+async fn one_is_idle(num_idle: impl Fn() -> usize) {
+    let idle = async {
+        while num_idle() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let bound = Duration::from_secs(10);
+    tokio::time::timeout(bound, idle)
+        .await
+        .expect("a connection goes back");
 }
 
 #[cfg(feature = "sqlx-postgres")]

@@ -425,6 +425,7 @@ async fn transactions_commit_and_roll_back(pool: &MySqlPool) -> Checked {
     drop(tx);
     assert_eq!(count(pool).await?, 4);
 
+    crate::one_is_idle(|| pool.num_idle()).await;
     let mut tx = pool.try_begin().await?.expect("a connection is idle");
     remove(&mut tx, "tea").await?;
     tx.commit().await?;
@@ -512,6 +513,7 @@ async fn transactions_begin_with_a_statement(pool: &MySqlPool) -> Checked {
     assert!(is_read_only(&mut tx).await);
     tx.commit().await?;
 
+    crate::one_is_idle(|| pool.num_idle()).await;
     let tx = pool.try_begin_with("START TRANSACTION READ WRITE").await?;
     let mut tx = tx.expect("a connection is idle");
     assert!(!is_read_only(&mut tx).await);

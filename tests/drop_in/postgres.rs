@@ -444,6 +444,7 @@ async fn transactions_commit_and_roll_back(pool: &PgPool) -> Checked {
     drop(tx);
     assert_eq!(count(pool).await?, 4);
 
+    crate::one_is_idle(|| pool.num_idle()).await;
     let mut tx = pool.try_begin().await?.expect("a connection is idle");
     remove(&mut tx, "tea").await?;
     tx.commit().await?;
@@ -532,6 +533,7 @@ async fn transactions_begin_with_a_statement(pool: &PgPool) -> Checked {
     assert_eq!(isolation(&mut tx).await?, "serializable");
     tx.commit().await?;
 
+    crate::one_is_idle(|| pool.num_idle()).await;
     let tx = pool
         .try_begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ")
         .await?;

@@ -430,6 +430,7 @@ async fn transactions_commit_and_roll_back(pool: &SqlitePool) -> Checked {
     drop(tx);
     assert_eq!(count(pool).await?, 4);
 
+    crate::one_is_idle(|| pool.num_idle()).await;
     let mut tx = pool.try_begin().await?.expect("a connection is idle");
     remove(&mut tx, "tea").await?;
     tx.commit().await?;
@@ -515,6 +516,7 @@ async fn transactions_begin_with_a_statement(pool: &SqlitePool) -> Checked {
     assert_eq!(delete_orders(&mut tx).await?, 0);
     tx.commit().await?;
 
+    crate::one_is_idle(|| pool.num_idle()).await;
     let tx = pool.try_begin_with("BEGIN EXCLUSIVE").await?;
     let mut tx = tx.expect("a connection is idle");
     assert_eq!(delete_orders(&mut tx).await?, 0);
