@@ -112,38 +112,40 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
         sleep(gate.breaker().open_delay()).await;
         return true;
     }
-    let result = async {
-        let mut connection = connected?;
-        while let Some(place) = places.pop() {
-            let pong = timed(gate, backend.ping(&mut connection)).await;
-            match &pong {
-                Ok(()) => place.settle(Verdict::Answered),
-                Err(error) => place.settle_class(class(backend, error)),
-            }
-            pong?;
-            places.iter_mut().for_each(Permit::restart);
-            gate.probed(None);
+    let mut connection = match connected {
+        Ok(connection) => connection,
+        Err(error) => {
+            gate.probed(Some(source(&error)));
+            return conclude(class(backend, &error), places);
         }
-        // Nobody waits for this: a connection that cannot be closed politely is dropped.
-        let _ = timeout(limit, backend.close(connection)).await;
-        Ok(())
-    }
-    .await;
-    let Err(error) = result else {
-        return true;
     };
-    gate.probed(Some(source(&error)));
-    let class = class(backend, &error);
-    let fault = matches!(class, Class::Fault | Class::FaultAndClose | Class::Starved);
-    for place in places {
-        let verdict = if fault {
-            Verdict::Fault
-        } else {
-            Verdict::Neutral
-        };
-        place.settle(verdict);
+    while let Some(place) = places.pop() {
+        let pong = timed(gate, backend.ping(&mut connection)).await;
+        gate.probed(pong.as_ref().err().map(source));
+        let class = pong.map_or_else(|error| class(backend, &error), |()| Class::Answered);
+        place.settle_class(class);
+        // Late is an answer, too: whether it is good enough is for all places to say.
+        if !matches!(class, Class::Answered | Class::Slow) {
+            return conclude(class, places);
+        }
+        places.iter_mut().for_each(Permit::restart);
     }
-    fault
+    // Nobody waits for this: a connection that cannot be closed politely is dropped.
+    let _ = timeout(limit, backend.close(connection)).await;
+    true
+}
+
+/// Settles the places for which there is no asking any more. False if only users' calls can tell.
+fn conclude(class: Class, places: Vec<Permit<'_>>) -> bool {
+    let (rest, told) = match class {
+        Class::Fault | Class::FaultAndClose | Class::Starved => (Class::Fault, true),
+        Class::Slow => (Class::Slow, true),
+        Class::Answered | Class::Neutral => (Class::Neutral, false),
+    };
+    for place in places {
+        place.settle_class(rest);
+    }
+    told
 }
 
 async fn timed<T, E>(

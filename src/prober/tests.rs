@@ -102,3 +102,38 @@ async fn a_large_batch_has_time_for_each_of_its_pings() {
     recovered.await.unwrap();
     assert_eq!(gate.snapshot().breaker.trips, 1);
 }
+
+/// A lock on an embedded database: asked, it answers that it is busy. Once that left the other places
+/// of the batch undecided, and the breaker half-open, with nobody to probe.
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("busy")]
+    struct Busy;
+    struct Locked;
+    impl Backend for Locked {
+        type Connection = ();
+        type Error = Busy;
+
+        async fn connect(&self) -> Result<(), Busy> {
+            Ok(())
+        }
+
+        async fn ping(&self, (): &mut ()) -> Result<(), Busy> {
+            sleep(Duration::from_millis(300)).await;
+            Err(Busy)
+        }
+
+        async fn close(&self, (): ()) {}
+
+        fn classify(&self, _: &Busy) -> Class {
+            Class::Slow
+        }
+    }
+
+    let gate = open(Breaker::builder());
+    let probing = recover(Arc::clone(&gate), Locked);
+    let bound = Duration::from_secs(60);
+    assert!(timeout(bound, probing).await.is_err(), "it never gives up");
+    assert!(gate.snapshot().breaker.trips > 5);
+}
