@@ -36,7 +36,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::breaker::{self, Breaker, Builder, ConfigError, Permit};
+use crate::breaker::{self, Breaker, Builder, Permit};
+use crate::config::ConfigError;
 use crate::counters::Counters;
 use crate::error::{DeadlineExceeded, GateError, Rejected};
 use crate::limits::Limits;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::{Builder, ConfigError};
+use crate::breaker::Builder;
+use crate::config::ConfigError;
 use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::telemetry::{Sink, TracingSink};

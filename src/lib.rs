@@ -100,6 +100,7 @@
 #![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
 
 pub mod breaker;
+mod config;
 mod counters;
 mod error;
 mod gate;
@@ -113,7 +114,8 @@ pub mod telemetry;
 mod time;
 mod verdict;
 
-pub use breaker::{Breaker, ConfigError};
+pub use breaker::Breaker;
+pub use config::ConfigError;
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};
 pub use gate_builder::GateBuilder;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::breaker::{Builder, ConfigError, LONGEST, check_duration};
+use crate::breaker::Builder;
+use crate::config::{ConfigError, LONGEST, check_duration};
 
 /// Default time to wait for a connection: 2 seconds.
 pub const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);

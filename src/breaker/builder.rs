@@ -10,10 +10,10 @@ use super::config::{
     DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE, DEFAULT_WINDOW,
     LARGEST_BATCH, Ramp, Window,
 };
-use super::error::ConfigError;
 use super::listener::Listener;
 use super::mode::Mode;
 use super::settings::Settings;
+use crate::config::ConfigError;
 use crate::time::{Clock, CoarseClock};
 
 /// Configures a [`Breaker`](super::Breaker). Nothing is checked before [`build`](Self::build).

@@ -29,8 +29,6 @@ pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Default [`Builder::ramp`](super::Builder::ramp) of a breaker that guards no pool: batches double up to 10 calls.
 pub const DEFAULT_RAMP: Ramp = Ramp::UpTo(10);
 
-/// The longest duration a breaker or gate is configured with: one day. What is longer is a slip.
-pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest [`Window::last`]: one hour.
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// The largest [`Window::calls`]: 65,536 calls.

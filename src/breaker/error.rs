@@ -1,48 +1,6 @@
 //! What a breaker says no with.
 
-use std::fmt;
 use std::time::Duration;
-
-/// A configuration that cannot work: which field, its value, and the rule it breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` is {value}, but it must be {rule}")]
-pub struct ConfigError {
-    field: &'static str,
-    value: String,
-    rule: String,
-}
-
-impl ConfigError {
-    pub(crate) fn new(
-        field: &'static str,
-        value: impl fmt::Debug,
-        rule: impl Into<String>,
-    ) -> Self {
-        Self {
-            field,
-            value: format!("{value:?}"),
-            rule: rule.into(),
-        }
-    }
-
-    /// The name of the setter that was given the value.
-    #[must_use]
-    pub fn field(&self) -> &'static str {
-        self.field
-    }
-
-    /// The value that was refused, as `Debug` prints it.
-    #[must_use]
-    pub fn value(&self) -> &str {
-        &self.value
-    }
-
-    /// What the value must be.
-    #[must_use]
-    pub fn rule(&self) -> &str {
-        &self.rule
-    }
-}
 
 /// A call was not made, because the breaker does not admit it now. Nothing was sent: it is safe to
 /// retry.

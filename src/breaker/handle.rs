@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Builder;
-use super::error::{CallError, ConfigError, Rejection};
+use super::error::{CallError, Rejection};
 use super::mode::Mode;
 use super::permit::Permit;
 use super::shell::Inner;
 use super::snapshot::{Count, Snapshot};
 use super::state::Phase;
 use super::transition::State;
+use crate::config::ConfigError;
 use crate::time::{Clock, nanos};
 use crate::verdict::{Class, Verdict};
 

@@ -83,14 +83,14 @@ pub use config::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER, DEFAULT_MAX_OPEN_DELAY,
     DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY, DEFAULT_OPEN_DELAY_MULTIPLIER,
     DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_RAMP, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE,
-    DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST, LONGEST_WINDOW, MOST_BUCKETS, Ramp,
-    Window,
+    DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
 };
-pub use error::{CallError, ConfigError, Rejection};
+pub use error::{CallError, Rejection};
 pub use handle::{Breaker, ForcedOpen};
 pub use listener::Listener;
 pub use mode::Mode;
 pub use permit::Permit;
-pub(crate) use settings::check_duration;
 pub use snapshot::Snapshot;
 pub use transition::{Reason, State, Transition};
+
+pub use crate::config::{ConfigError, LONGEST};

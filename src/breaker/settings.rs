@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::config::{
-    DEFAULT_RAMP, LARGEST_BATCH, LARGEST_WINDOW, LONGEST, LONGEST_WINDOW, MOST_BUCKETS, Ramp,
-    Shape, Window,
+    DEFAULT_RAMP, LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Shape, Window,
 };
-use super::error::ConfigError;
+use crate::config::{ConfigError, LONGEST, check_duration};
 
 /// The rules alone, checked: what the running breaker reads.
 #[derive(Clone, Debug)]
@@ -132,16 +131,4 @@ fn rate(field: &'static str, rate: Option<f64>) -> Result<(), ConfigError> {
         )),
         _ => Ok(()),
     }
-}
-
-pub(crate) fn check_duration(
-    field: &'static str,
-    value: Duration,
-    longest: Duration,
-) -> Result<(), ConfigError> {
-    if value.is_zero() || value > longest {
-        let rule = format!("longer than zero and at most {longest:?}");
-        return Err(ConfigError::new(field, value, rule));
-    }
-    Ok(())
 }

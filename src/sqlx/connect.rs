@@ -10,7 +10,7 @@ use super::options::PoolOptions;
 use super::pool::Pool;
 use super::server;
 use super::shared::Shared;
-use crate::breaker::ConfigError;
+use crate::config::ConfigError;
 use crate::gate::Gate;
 
 /// sqlx's own default, by which one tells that a user has not set it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::Error;
 use sqlx::error::DatabaseError;
 
-use crate::breaker::ConfigError;
+use crate::config::ConfigError;
 use crate::error::{GateError, Rejected};
 use crate::verdict::Class;
 

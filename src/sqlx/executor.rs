@@ -14,7 +14,7 @@ use super::driver::{Driver, RawExecutor, Rows};
 use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
-use crate::breaker::{LONGEST, check_duration};
+use crate::config::{LONGEST, check_duration};
 
 /// A pool or a connection whose statements have a deadline of their own; see
 /// [`Pool::within`] and [`GuardedConnection::within`].

@@ -11,7 +11,8 @@ use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
 use super::driver::{Dialect, Driver};
-use crate::breaker::{Breaker, Builder, ConfigError};
+use crate::breaker::{Breaker, Builder};
+use crate::config::ConfigError;
 use crate::gate::Gate;
 use crate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION, Limits,
