@@ -229,21 +229,31 @@ impl Gate {
         Err(error)
     }
 
+    /// Turns a call away, if the breaker is open and rejects. Asks for no permit otherwise.
+    pub(crate) fn refusal(&self) -> Option<Rejected> {
+        if !self.breaker.rejects() {
+            return None;
+        }
+        let rejection = self.breaker.turn_away()?;
+        Some(self.rejected(Rejected::Circuit {
+            pool: Arc::clone(self.breaker.name()),
+            rejection,
+        }))
+    }
+
     /// Waits, unless the breaker opens and rejects. A probe does not meet an open breaker, except
     /// when it is too late for it.
-    async fn unless_opened<T>(&self, wait: impl Future<Output = T>) -> Result<T, Rejected> {
+    pub(crate) async fn unless_opened<T>(
+        &self,
+        wait: impl Future<Output = T>,
+    ) -> Result<T, Rejected> {
         let mut wait = pin!(wait);
         let mut first = true;
         loop {
             // Before the state is read, so that no opening falls in between.
             let mut opened = pin!(self.opened.notified());
-            if self.breaker.rejects()
-                && let Some(rejection) = self.breaker.turn_away()
-            {
-                return Err(self.rejected(Rejected::Circuit {
-                    pool: Arc::clone(self.breaker.name()),
-                    rejection,
-                }));
+            if let Some(rejected) = self.refusal() {
+                return Err(rejected);
             }
             let ended = poll_fn(|context| {
                 // Whoever finds a connection idle need not listen. Whoever waits listens first:
@@ -363,9 +373,13 @@ impl Gate {
     }
 
     pub(crate) fn deadline<E>(&self, limit: Duration) -> GateError<E> {
+        self.missed(limit).into()
+    }
+
+    pub(crate) fn missed(&self, limit: Duration) -> DeadlineExceeded {
         self.counters.add(Count::Deadlines as usize, 1);
         self.tell(&Event::Deadline { limit });
-        DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit).into()
+        DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit)
     }
 
     fn rejected(&self, rejected: Rejected) -> Rejected {
@@ -392,11 +406,12 @@ impl Gate {
         });
     }
 
-    fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn tell(&self, event: &Event<'_>) {
         self.sink.event(self.breaker.name(), event);
     }
 
-    fn now(&self) -> u64 {
+    /// The time on the breaker's clock, in nanoseconds.
+    pub(crate) fn now(&self) -> u64 {
         nanos(self.breaker.clock().now())
     }
 }

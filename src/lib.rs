@@ -100,14 +100,23 @@
 #![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
 
 pub mod breaker;
+#[cfg(feature = "cache")]
+pub mod cache;
 mod config;
 mod counters;
 mod error;
+#[cfg(feature = "cache")]
+mod fallback;
 mod gate;
 mod gate_builder;
 mod limits;
 mod prober;
+#[cfg(feature = "cache")]
+mod read_through;
+#[cfg(feature = "cache")]
+mod reads;
 mod reporter;
+mod served;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
 pub mod telemetry;
@@ -120,5 +129,8 @@ pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, reject
 pub use gate::{Gate, GateSnapshot};
 pub use gate_builder::GateBuilder;
 pub use limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION};
+#[cfg(feature = "cache")]
+pub use reads::NotARead;
+pub use served::{Served, Source, StaleReason, Unanswered};
 pub use time::{Clock, CoarseClock, ManualClock, PreciseClock};
 pub use verdict::{Class, Classify, Verdict};

@@ -112,7 +112,7 @@ impl<DB: Database> PoolOptions<DB> {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
-        let gate = self.gate((self.dialect().name)(&options))?;
+        let gate = self.gate((self.traits().name)(&options))?;
         let raw = self.raw_options().connect_lazy_with(options);
         Ok(self.start(raw, gate))
     }
@@ -128,7 +128,7 @@ impl<DB: Database> PoolOptions<DB> {
         self.acquire_timeout = self
             .acquire_timeout
             .min(pool.options().get_acquire_timeout());
-        let gate = self.gate((self.dialect().name)(&pool.connect_options()))?;
+        let gate = self.gate((self.traits().name)(&pool.connect_options()))?;
         Ok(self.start(pool, gate))
     }
 

@@ -8,9 +8,12 @@ use std::time::Duration;
 use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
+use super::error;
 use super::health::Health;
+use super::publication::Publication;
 use super::shared::{Shared, in_transaction};
 use crate::breaker::Permit;
+use crate::cache::Name;
 use crate::error::Rejected;
 
 /// The time a connection has to prove itself when it is given back, or else to close.
@@ -29,6 +32,8 @@ pub struct GuardedConnection<DB: Database> {
     pub(super) raw: Option<sqlx::pool::PoolConnection<DB>>,
     pub(super) health: Health,
     pub(super) shared: Arc<Shared<DB>>,
+    /// What the transaction that is open makes outdated in the cache, when it is committed.
+    unpublished: Vec<Name>,
 }
 
 impl<DB: Database> GuardedConnection<DB> {
@@ -37,6 +42,7 @@ impl<DB: Database> GuardedConnection<DB> {
             raw: Some(raw),
             health: Health::default(),
             shared,
+            unpublished: Vec::new(),
         }
     }
 
@@ -47,7 +53,7 @@ impl<DB: Database> GuardedConnection<DB> {
     /// As a statement's.
     pub async fn ping(&mut self) -> Result<(), Error> {
         let (raw, health, shared) = self.parts();
-        let permit = admit::<DB>(shared, raw).map_err(super::error::refused)?;
+        let permit = admit::<DB>(shared, raw).map_err(error::refused)?;
         shared.run(health, permit, None, raw.ping()).await
     }
 
@@ -57,8 +63,34 @@ impl<DB: Database> GuardedConnection<DB> {
             raw,
             health,
             shared,
+            ..
         } = self;
         (lent_mut(raw), health, shared)
+    }
+
+    /// What a statement makes outdated: to be published when it has succeeded, or by the transaction
+    /// that it is part of.
+    pub(super) fn publish_later(&mut self, mut names: Vec<Name>) -> Option<Publication<DB>> {
+        if !in_transaction::<DB>(self) {
+            return Publication::of(&self.shared, names);
+        }
+        self.unpublished.append(&mut names);
+        None
+    }
+
+    /// How much there is to publish: where a savepoint begins.
+    pub(super) fn unpublished(&self) -> usize {
+        self.unpublished.len()
+    }
+
+    /// What was written since the savepoint never happened.
+    pub(super) fn forget_unpublished(&mut self, savepoint: usize) {
+        self.unpublished.truncate(savepoint);
+    }
+
+    /// All that the transaction made outdated, to be published when it is committed.
+    pub(super) fn publication(&mut self) -> Option<Publication<DB>> {
+        Publication::of(&self.shared, std::mem::take(&mut self.unpublished))
     }
 
     pub(super) fn into_raw(mut self) -> sqlx::pool::PoolConnection<DB> {
@@ -76,6 +108,29 @@ fn lent<T>(raw: Option<T>) -> T {
 
 fn lent_mut<DB: Database>(raw: &mut Option<sqlx::pool::PoolConnection<DB>>) -> &mut DB::Connection {
     &mut *lent(raw.as_mut())
+}
+
+impl<DB: Database> Shared<DB> {
+    /// A connection for one statement, which is then the probe if there is a permit.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+    ) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), Error> {
+        if let Some(error) = &self.misconfigured {
+            return Err(error::misconfigured(error.clone()));
+        }
+        if self.raw.is_closed() {
+            return Err(Error::PoolClosed);
+        }
+        self.remember_runtime();
+        let probe = self.gate.admit().map_err(error::refused)?;
+        let classify = |error: &Error| self.classify.classify(error);
+        let (raw, probe) = self
+            .gate
+            .acquire(probe, classify, self.raw.acquire())
+            .await
+            .map_err(|error| error::of_acquire(self.gate.breaker().name(), error))?;
+        Ok((GuardedConnection::new(raw, Arc::clone(self)), probe))
+    }
 }
 
 /// Admits a statement on a leased connection: always inside a transaction, whose lock is held

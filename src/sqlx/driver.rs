@@ -1,18 +1,22 @@
 //! What a driver has to say for itself, and how statements reach its connection.
 
+use std::fmt::Debug;
 use std::future::Future;
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, SqlStr};
 
+use crate::reads::NotARead;
 use crate::verdict::Class;
 
 /// Keeps [`Driver`] to this crate, so that it may grow.
 pub trait Sealed {}
 
 /// A database driver of sqlx that fusepool knows. Sealed: implemented by one file a driver.
-pub trait Driver: Sealed + Database<Connection: RawExecutor<Self>> {
+pub trait Driver:
+    Sealed + Database<Connection: RawExecutor<Self>, Arguments: Clone + Debug + Sync + 'static>
+{
     /// The class of an error, by the table in the driver's module.
     fn classify(error: &Error) -> Class;
 
@@ -25,11 +29,23 @@ pub trait Driver: Sealed + Database<Connection: RawExecutor<Self>> {
     /// Server and database, for a pool that was not given a name. No user, no password.
     #[doc(hidden)]
     fn name(options: &<Self::Connection as Connection>::Options) -> String;
+
+    /// Checks that a statement only reads, as far as its text tells.
+    #[doc(hidden)]
+    fn check_read(sql: &str) -> Result<(), NotARead>;
+
+    /// What the values of a row take that live on the heap once decoded: text and bytes as long as
+    /// they are, each with what an allocation costs.
+    #[doc(hidden)]
+    fn row_bytes(row: &Self::Row) -> usize;
 }
+
+/// What an allocation costs, reckoned for each value that is not a number.
+pub(super) const ALLOCATION: usize = 32;
 
 /// What a driver says for itself, as values, so that code that is generic over any [`Database`]
 /// can use a pool, as it can use sqlx's.
-pub(super) struct Dialect<DB: Database> {
+pub(super) struct Traits<DB: Database> {
     pub(super) classify: fn(&Error) -> Class,
     pub(super) ask: Ask<DB>,
     pub(super) name: fn(&<DB::Connection as Connection>::Options) -> String,
@@ -37,7 +53,7 @@ pub(super) struct Dialect<DB: Database> {
 
 type Ask<DB> = for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, Result<(), Error>>;
 
-impl<DB: Driver> Dialect<DB> {
+impl<DB: Driver> Traits<DB> {
     pub(super) fn of() -> Self {
         Self {
             classify: DB::classify,
@@ -47,13 +63,13 @@ impl<DB: Driver> Dialect<DB> {
     }
 }
 
-impl<DB: Database> Clone for Dialect<DB> {
+impl<DB: Database> Clone for Traits<DB> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<DB: Database> Copy for Dialect<DB> {}
+impl<DB: Database> Copy for Traits<DB> {}
 
 /// What `fetch_many` gives.
 pub(super) type Rows<'e, DB> =

@@ -1,5 +1,7 @@
 //! How rejections and deadlines travel as `sqlx::Error`, and what such an error tells.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
@@ -7,15 +9,27 @@ use sqlx::Error;
 use sqlx::error::DatabaseError;
 
 use crate::config::ConfigError;
-use crate::error::{GateError, Rejected};
+use crate::error::{DeadlineExceeded, GateError, Rejected};
+use crate::reads::NotARead;
 use crate::verdict::Class;
 
 /// No connection could be made; nothing was sent. The source is what the operating system said.
-#[derive(Debug, thiserror::Error)]
-#[error("pool `{pool}` could not connect: {source}")]
+#[derive(Clone, Debug)]
 pub struct CouldNotConnect {
     pool: Arc<str>,
-    source: io::Error,
+    source: Arc<io::Error>,
+}
+
+impl fmt::Display for CouldNotConnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool `{}` could not connect: {}", self.pool, self.source)
+    }
+}
+
+impl StdError for CouldNotConnect {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
 }
 
 impl CouldNotConnect {
@@ -108,7 +122,7 @@ pub(super) fn of_acquire(pool: &Arc<str>, error: GateError<Error>) -> Error {
             source.kind(),
             CouldNotConnect {
                 pool: Arc::clone(pool),
-                source,
+                source: Arc::new(source),
             },
         )),
         GateError::Failed(error) => error,
@@ -119,9 +133,13 @@ pub(super) fn of_acquire(pool: &Arc<str>, error: GateError<Error>) -> Error {
 pub(super) fn of_statement(error: GateError<Error>) -> Error {
     match error {
         GateError::Rejected(rejected) => refused(rejected),
-        GateError::Deadline(deadline) => Error::Io(io::Error::new(ErrorKind::TimedOut, deadline)),
+        GateError::Deadline(deadline) => missed(deadline),
         GateError::Failed(error) => error,
     }
+}
+
+pub(super) fn missed(deadline: DeadlineExceeded) -> Error {
+    Error::Io(io::Error::new(ErrorKind::TimedOut, deadline))
 }
 
 pub(super) fn refused(rejected: Rejected) -> Error {
@@ -133,6 +151,10 @@ pub(super) fn adrift() -> Error {
     let said = "a transaction was being begun on this connection when its statement was given up; \
                 nothing more is run on it";
     Error::Io(io::Error::new(ErrorKind::BrokenPipe, said))
+}
+
+pub(super) fn not_a_read(error: NotARead) -> Error {
+    Error::Configuration(Box::new(error))
 }
 
 pub(super) fn misconfigured(error: ConfigError) -> Error {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::take;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::try_stream;
@@ -14,18 +16,23 @@ use super::driver::{Driver, RawExecutor, Rows};
 use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
+use super::publication::Publication;
+use super::shared::Shared;
+use crate::cache::Name;
 use crate::config::{LONGEST, check_duration};
 
 /// A pool or a connection whose statements have a deadline of their own; see
 /// [`Pool::within`] and [`GuardedConnection::within`].
 pub struct Within<'c, DB: Database> {
-    target: Target<'c, DB>,
+    pub(super) target: Target<'c, DB>,
     /// `None`: the pool's.
     limit: Option<Duration>,
+    /// What the statement makes outdated in the cache.
+    invalidates: Vec<Name>,
 }
 
-enum Target<'c, DB: Database> {
-    Pool(Pool<DB>),
+pub(super) enum Target<'c, DB: Database> {
+    Pool(Arc<Shared<DB>>),
     Lease(&'c mut GuardedConnection<DB>),
 }
 
@@ -46,17 +53,11 @@ impl<DB: Database> Pool<DB> {
     /// ```
     #[must_use]
     pub fn within(&self, limit: Duration) -> Within<'static, DB> {
-        Within {
-            target: Target::Pool(self.clone()),
-            limit: Some(limit),
-        }
+        Within::of(Arc::clone(self.shared()), Some(limit))
     }
 
     fn guarded(&self) -> Within<'static, DB> {
-        Within {
-            target: Target::Pool(self.clone()),
-            limit: None,
-        }
+        Within::of(Arc::clone(self.shared()), None)
     }
 }
 
@@ -64,35 +65,82 @@ impl<DB: Database> GuardedConnection<DB> {
     /// This connection, with another deadline for the one statement that is run on it. See
     /// [`Pool::within`].
     pub fn within(&mut self, limit: Duration) -> Within<'_, DB> {
-        Within {
-            target: Target::Lease(self),
-            limit: Some(limit),
-        }
+        Within::on(self, Some(limit))
     }
 
     fn guarded(&mut self) -> Within<'_, DB> {
-        Within {
-            target: Target::Lease(self),
-            limit: None,
+        Within::on(self, None)
+    }
+}
+
+impl<'c, DB: Database> Within<'c, DB> {
+    pub(super) fn of(pool: Arc<Shared<DB>>, limit: Option<Duration>) -> Self {
+        Self {
+            target: Target::Pool(pool),
+            limit,
+            invalidates: Vec::new(),
         }
+    }
+
+    fn on(lease: &'c mut GuardedConnection<DB>, limit: Option<Duration>) -> Self {
+        Self {
+            target: Target::Lease(lease),
+            limit,
+            invalidates: Vec::new(),
+        }
+    }
+
+    pub(super) fn invalidating(mut self, names: Vec<Name>) -> Self {
+        self.invalidates = names;
+        self
+    }
+}
+
+impl<DB: Database> From<&Pool<DB>> for Within<'static, DB> {
+    fn from(pool: &Pool<DB>) -> Self {
+        pool.guarded()
+    }
+}
+
+impl<'c, DB: Database> From<&'c mut GuardedConnection<DB>> for Within<'c, DB> {
+    fn from(lease: &'c mut GuardedConnection<DB>) -> Self {
+        lease.guarded()
     }
 }
 
 impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
     /// The deadline, if it can be met at all: one of zero would pass for a fault of the database.
-    fn limit(&self) -> Result<Option<Duration>, Error> {
+    pub(super) fn limit(&self) -> Result<Option<Duration>, Error> {
         if let Some(limit) = self.limit {
             check_duration("within", limit, LONGEST).map_err(error::misconfigured)?;
         }
         Ok(self.limit)
     }
 
-    async fn run<O: Operation<DB>>(self, operation: O) -> Result<O::Output, Error> {
+    /// What the statement makes outdated; in a transaction that waits for its end.
+    fn publication(&mut self) -> Option<Publication<DB>> {
+        let names = take(&mut self.invalidates);
+        match &mut self.target {
+            Target::Pool(shared) => Publication::of(shared, names),
+            Target::Lease(lease) => lease.publish_later(names),
+        }
+    }
+
+    pub(super) async fn run<O: Operation<DB>>(mut self, operation: O) -> Result<O::Output, Error> {
+        let publication = self.publication();
+        let result = self.run_statement(operation).await;
+        if let Some(publication) = publication {
+            publication.settle(&result);
+        }
+        result
+    }
+
+    async fn run_statement<O: Operation<DB>>(self, operation: O) -> Result<O::Output, Error> {
         let limit = self.limit()?;
         match self.target {
             Target::Pool(pool) => {
                 let (mut lease, probe) = pool.lease().await?;
-                let permit = probe.unwrap_or_else(|| pool.gate().breaker().observe());
+                let permit = probe.unwrap_or_else(|| pool.gate.breaker().observe());
                 let (raw, health, shared) = lease.parts();
                 shared
                     .run(health, permit, limit, operation.start(raw))
@@ -123,23 +171,27 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
     /// The rows as they come. The deadline is for each wait for the database, not for the time the
     /// caller takes with a row, and so is the verdict: the first row or the end is an answer. A
     /// stream that is dropped before that is an abandoned call.
-    fn stream<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
+    fn stream<'e, 'q: 'e, E>(mut self, query: E) -> Rows<'e, DB>
     where
         Self: 'e,
         E: 'q + Execute<'q, DB>,
     {
         let limit = self.limit();
+        let publication = self.publication();
         match self.target {
             Target::Pool(pool) => Box::pin(try_stream! {
                 let limit = limit?;
                 let (mut lease, probe) = pool.lease().await?;
-                let permit = probe.unwrap_or_else(|| pool.gate().breaker().observe());
+                let permit = probe.unwrap_or_else(|| pool.gate.breaker().observe());
                 let (raw, health, shared) = lease.parts();
                 let mut rows = raw.raw_fetch_many(query);
                 let mut row = shared.run(health, permit, limit, rows.try_next()).await?;
                 while let Some(next) = row {
                     yield next;
                     row = shared.follow(health, limit, rows.try_next()).await?;
+                }
+                if let Some(publication) = publication {
+                    publication.settle(&Ok(()));
                 }
             }),
             Target::Lease(lease) => Box::pin(try_stream! {
@@ -159,6 +211,9 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
                 while let Some(next) = row {
                     yield next;
                     row = shared.follow(health, limit, rows.try_next()).await?;
+                }
+                if let Some(publication) = publication {
+                    publication.settle(&Ok(()));
                 }
             }),
         }
@@ -362,7 +417,7 @@ impl<DB: Database> fmt::Debug for Within<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Within");
         match &self.target {
-            Target::Pool(pool) => debug.field("pool", pool),
+            Target::Pool(pool) => debug.field("pool", pool.gate.breaker().name()),
             Target::Lease(lease) => debug.field("connection", lease),
         };
         debug.field("limit", &self.limit).finish()

@@ -62,12 +62,14 @@
 //!   closes it.
 
 mod acquire;
+mod cache;
 mod connect;
 mod connection;
 mod driver;
 mod error;
 mod executor;
 mod health;
+mod mapper;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;
 mod operation;
@@ -75,24 +77,34 @@ mod options;
 mod pool;
 #[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
+mod publication;
+mod read;
+mod serve;
 mod server;
 mod shared;
+mod shared_error;
 mod snapshot;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
+mod statement;
 mod transaction;
+mod write;
 
+pub use cache::Cache;
 pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
 pub use error::{CouldNotConnect, Delivery, delivery};
 pub use executor::Within;
+pub use mapper::Readable;
 #[cfg(feature = "sqlx-mysql")]
 pub use mysql::{MySqlPool, MySqlPoolOptions, MySqlTransaction};
 pub use options::{DEFAULT_ALIVE_BYPASS, PoolOptions};
 pub use pool::Pool;
 #[cfg(feature = "sqlx-postgres")]
 pub use postgres::{PgPool, PgPoolOptions, PgTransaction};
+pub use read::{Read, ReadExt};
 pub use snapshot::PoolSnapshot;
 #[cfg(feature = "sqlx-sqlite")]
 pub use sqlite::{SqlitePool, SqlitePoolOptions, SqliteTransaction};
 pub use transaction::Transaction;
+pub use write::{Write, WriteExt};

@@ -12,11 +12,12 @@
 //! An `Error::Protocol` that the driver found by itself, for a wrong number of arguments, is `Neutral`: a mistake of the
 //! application is no fault of the database.
 
-use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
-use sqlx::{Connection, Error};
+use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
+use sqlx::{Connection, Decode, Error, Row};
 
-use super::driver::{Driver, Sealed};
+use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
+use crate::reads::{self, Dialect, NotARead};
 use crate::verdict::Class;
 
 /// A guarded MySQL or MariaDB pool.
@@ -49,6 +50,17 @@ impl Driver for MySql {
     fn name(options: &MySqlConnectOptions) -> String {
         let database = options.get_database().unwrap_or_default();
         format!("{}:{}/{database}", options.get_host(), options.get_port())
+    }
+
+    fn check_read(sql: &str) -> Result<(), NotARead> {
+        reads::check(sql, Dialect::MySql)
+    }
+
+    fn row_bytes(row: &MySqlRow) -> usize {
+        let values = (0..row.len()).filter_map(|column| row.try_get_raw(column).ok());
+        // Some bytes of numbers are counted, too, rather than too few of text.
+        let bytes = |value| <&[u8] as Decode<MySql>>::decode(value).map_or(0, <[u8]>::len);
+        values.map(|value| ALLOCATION + bytes(value)).sum()
     }
 }
 

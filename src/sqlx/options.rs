@@ -10,8 +10,9 @@ use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
-use super::driver::{Dialect, Driver};
+use super::driver::{Driver, Traits};
 use crate::breaker::{Breaker, Builder};
+use crate::cache::DEFAULT_CACHE_BYTES;
 use crate::config::ConfigError;
 use crate::gate::Gate;
 use crate::limits::{
@@ -26,6 +27,9 @@ pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
 /// How much later than ours the inner pool's deadline is.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// The smallest [`PoolOptions::cache_bytes`].
+const SMALLEST_CACHE: u64 = 64 << 10;
+
 type BeforeAcquire<DB> = dyn Fn(
         &mut <DB as Database>::Connection,
         PoolConnectionMetadata,
@@ -36,7 +40,7 @@ type BeforeAcquire<DB> = dyn Fn(
 /// Configures a guarded [`Pool`](super::Pool). Setters that sqlx has too mean what they mean there, except
 /// where noted; nothing of ours is checked before the pool is built.
 pub struct PoolOptions<DB: Database> {
-    dialect: Dialect<DB>,
+    traits: Traits<DB>,
     /// Everything that sqlx itself looks after.
     pub(super) raw: sqlx::pool::PoolOptions<DB>,
     before_acquire: Option<Arc<BeforeAcquire<DB>>>,
@@ -49,6 +53,7 @@ pub struct PoolOptions<DB: Database> {
     active_probing: bool,
     classify: Option<Arc<dyn Classify<Error>>>,
     sink: Arc<dyn Sink>,
+    cache_bytes: u64,
 }
 
 impl<DB: Driver> PoolOptions<DB> {
@@ -56,7 +61,7 @@ impl<DB: Driver> PoolOptions<DB> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            dialect: Dialect::of(),
+            traits: Traits::of(),
             raw: sqlx::pool::PoolOptions::new(),
             before_acquire: None,
             breaker: Breaker::builder(),
@@ -67,6 +72,7 @@ impl<DB: Driver> PoolOptions<DB> {
             active_probing: true,
             classify: None,
             sink: Arc::new(TracingSink),
+            cache_bytes: DEFAULT_CACHE_BYTES,
         }
     }
 }
@@ -137,6 +143,19 @@ impl<DB: Database> PoolOptions<DB> {
     pub fn sink(mut self, sink: impl Sink) -> Self {
         self.sink = Arc::new(sink);
         self
+    }
+
+    /// How much memory the answers of [`cached`](super::ReadExt::cached) queries may take together; the least
+    /// useful ones make room for others. Default: [`DEFAULT_CACHE_BYTES`]. Nothing is taken before
+    /// there are any.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    pub(super) fn get_cache_bytes(&self) -> u64 {
+        self.cache_bytes
     }
 
     /// See sqlx.
@@ -290,6 +309,10 @@ impl<DB: Database> PoolOptions<DB> {
         if size == 0 {
             return Err(ConfigError::new("max_connections", size, "at least 1"));
         }
+        if self.cache_bytes < SMALLEST_CACHE {
+            let rule = format!("at least {SMALLEST_CACHE}, or next to nothing could be kept");
+            return Err(ConfigError::new("cache_bytes", self.cache_bytes, rule));
+        }
         let limits = Limits {
             acquire_timeout: self.acquire_timeout,
             query_timeout: self.query_timeout,
@@ -336,12 +359,12 @@ impl<DB: Database> PoolOptions<DB> {
     pub(super) fn classifier(&self) -> Arc<dyn Classify<Error>> {
         match &self.classify {
             Some(classify) => Arc::clone(classify),
-            None => Arc::new(self.dialect.classify),
+            None => Arc::new(self.traits.classify),
         }
     }
 
-    pub(super) fn dialect(&self) -> Dialect<DB> {
-        self.dialect
+    pub(super) fn traits(&self) -> Traits<DB> {
+        self.traits
     }
 
     pub(super) fn probes_in_background(&self) -> bool {
@@ -359,7 +382,7 @@ impl<DB: Driver> Default for PoolOptions<DB> {
 impl<DB: Database> Clone for PoolOptions<DB> {
     fn clone(&self) -> Self {
         Self {
-            dialect: self.dialect,
+            traits: self.traits,
             raw: self.raw.clone(),
             before_acquire: self.before_acquire.clone(),
             breaker: self.breaker.clone(),
@@ -370,6 +393,7 @@ impl<DB: Database> Clone for PoolOptions<DB> {
             active_probing: self.active_probing,
             classify: self.classify.clone(),
             sink: Arc::clone(&self.sink),
+            cache_bytes: self.cache_bytes,
         }
     }
 }
@@ -384,6 +408,7 @@ impl<DB: Database> fmt::Debug for PoolOptions<DB> {
             .field("max_waiting", &self.max_waiting)
             .field("alive_bypass", &self.alive_bypass)
             .field("active_probing", &self.active_probing)
+            .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }
 }

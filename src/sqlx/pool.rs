@@ -28,11 +28,27 @@ type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 /// [`rejection`](crate::rejection) finds why, and when to retry.
 pub struct Pool<DB: Database> {
     shared: Arc<Shared<DB>>,
+    /// What runs in the background holds `shared`, but not this.
+    users: Arc<Users<DB>>,
+}
+
+/// The users of a pool. When the last one is gone, what runs in the background ends.
+struct Users<DB: Database>(Arc<Shared<DB>>);
+
+impl<DB: Database> Drop for Users<DB> {
+    fn drop(&mut self) {
+        self.0.stop_background();
+    }
 }
 
 impl<DB: Database> Pool<DB> {
     pub(super) fn new(shared: Arc<Shared<DB>>) -> Self {
-        Self { shared }
+        let users = Arc::new(Users(Arc::clone(&shared)));
+        Self { shared, users }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<DB>> {
+        &self.shared
     }
 
     /// Leases a connection.
@@ -163,30 +179,16 @@ impl<DB: Database> Pool<DB> {
     pub fn snapshot(&self) -> PoolSnapshot {
         PoolSnapshot {
             gate: self.shared.gate.snapshot(),
+            cache: self.cache().snapshot(),
             size: self.size(),
             idle: self.num_idle(),
             max_connections: self.shared.options.get_max_connections(),
         }
     }
 
-    /// A connection for one statement, which is then the probe if there is a permit.
+    /// See [`Shared::lease`].
     pub(super) async fn lease(&self) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), Error> {
-        let shared = &self.shared;
-        if let Some(error) = &shared.misconfigured {
-            return Err(error::misconfigured(error.clone()));
-        }
-        if shared.raw.is_closed() {
-            return Err(Error::PoolClosed);
-        }
-        shared.remember_runtime();
-        let probe = shared.gate.admit().map_err(error::refused)?;
-        let classify = |error: &Error| shared.classify.classify(error);
-        let (raw, probe) = shared
-            .gate
-            .acquire(probe, classify, shared.raw.acquire())
-            .await
-            .map_err(|error| error::of_acquire(shared.gate.breaker().name(), error))?;
-        Ok((GuardedConnection::new(raw, Arc::clone(shared)), probe))
+        self.shared.lease().await
     }
 
     /// A connection for whatever the caller will do with it. That may take its time, so a probe is
@@ -196,7 +198,7 @@ impl<DB: Database> Pool<DB> {
         match probe {
             Some(probe) if probe.is_probe() => {
                 let (raw, health, shared) = lease.parts();
-                let ask = shared.options.dialect().ask;
+                let ask = shared.options.traits().ask;
                 shared.run(health, probe, None, ask(raw)).await?;
             }
             // Admitted without being counted, in the mode `Observe` or `Disabled`.
@@ -307,6 +309,7 @@ impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            users: Arc::clone(&self.users),
         }
     }
 }

@@ -15,11 +15,12 @@
 //! An `Error::Protocol` that the driver found by itself, for more arguments than a statement can have, is `Neutral`: a mistake of the
 //! application is no fault of the database.
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
-use sqlx::{Connection, Error};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef, Postgres};
+use sqlx::{Connection, Error, Row};
 
-use super::driver::{Driver, Sealed};
+use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
+use crate::reads::{self, Dialect, NotARead};
 use crate::verdict::Class;
 
 /// A guarded PostgreSQL pool.
@@ -50,6 +51,17 @@ impl Driver for Postgres {
     fn name(options: &PgConnectOptions) -> String {
         let database = options.get_database().unwrap_or(options.get_username());
         format!("{}:{}/{database}", options.get_host(), options.get_port())
+    }
+
+    fn check_read(sql: &str) -> Result<(), NotARead> {
+        reads::check(sql, Dialect::Postgres)
+    }
+
+    fn row_bytes(row: &PgRow) -> usize {
+        let values = (0..row.len()).filter_map(|column| row.try_get_raw(column).ok());
+        // Some bytes of numbers are counted, too, rather than too few of text.
+        let bytes = |value: PgValueRef<'_>| value.as_bytes().map_or(0, <[u8]>::len);
+        values.map(|value| ALLOCATION + bytes(value)).sum()
     }
 }
 

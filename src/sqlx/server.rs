@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use sqlx::{ConnectOptions, Connection, Database, Error};
 
 use super::connection::GuardedConnection;
-use super::driver::Dialect;
+use super::driver::Traits;
 use super::shared::Shared;
 use crate::prober::{self, Backend};
 use crate::verdict::{Class, Classify};
@@ -27,7 +27,7 @@ fn probe_in_background<DB: Database>(shared: &Weak<Shared<DB>>) {
     }
     let database = Server {
         shared: Arc::downgrade(&shared),
-        dialect: shared.options.dialect(),
+        traits: shared.options.traits(),
         classify: Arc::clone(&shared.classify),
     };
     shared.spawn(prober::recover(Arc::clone(&shared.gate), database));
@@ -36,7 +36,7 @@ fn probe_in_background<DB: Database>(shared: &Weak<Shared<DB>>) {
 /// The server behind a pool, as its prober sees it. Does not keep the pool alive.
 struct Server<DB: Database> {
     shared: Weak<Shared<DB>>,
-    dialect: Dialect<DB>,
+    traits: Traits<DB>,
     classify: Arc<dyn Classify<Error>>,
 }
 
@@ -73,12 +73,12 @@ impl<DB: Database> Backend for Server<DB> {
 
     async fn ping(&self, connection: &mut Probed<DB>) -> Result<(), Error> {
         match connection {
-            Probed::Fresh(connection) => (self.dialect.ask)(connection).await,
+            Probed::Fresh(connection) => (self.traits.ask)(connection).await,
             Probed::Leased(lease) => {
                 let (raw, health, shared) = lease.parts();
                 // Dropped at the deadline, the connection is closed.
                 health.in_flight = true;
-                let pong = (self.dialect.ask)(raw).await;
+                let pong = (self.traits.ask)(raw).await;
                 health.in_flight = false;
                 if let Err(error) = &pong {
                     shared.diagnose(health, error);

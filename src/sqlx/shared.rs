@@ -17,6 +17,7 @@ use crate::breaker::Permit;
 use crate::config::ConfigError;
 use crate::error::GateError;
 use crate::gate::Gate;
+use crate::read_through::ReadThrough;
 use crate::verdict::{Class, Classify, Verdict};
 
 pub(super) struct Shared<DB: Database> {
@@ -29,6 +30,7 @@ pub(super) struct Shared<DB: Database> {
     /// Where connections are given back when they are dropped outside of a runtime.
     runtime: OnceLock<Handle>,
     background: Mutex<JoinSet<()>>,
+    pub(super) cache: OnceLock<Arc<ReadThrough<Error>>>,
 }
 
 impl<DB: Database> Shared<DB> {
@@ -46,6 +48,7 @@ impl<DB: Database> Shared<DB> {
             misconfigured,
             runtime: OnceLock::new(),
             background: Mutex::new(JoinSet::new()),
+            cache: OnceLock::new(),
         })
     }
 

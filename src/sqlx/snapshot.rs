@@ -1,5 +1,6 @@
 //! A pool at one moment.
 
+use crate::cache::CacheSnapshot;
 use crate::gate::GateSnapshot;
 
 /// A pool at one moment.
@@ -8,6 +9,8 @@ use crate::gate::GateSnapshot;
 pub struct PoolSnapshot {
     /// Its gate, with its breaker.
     pub gate: GateSnapshot,
+    /// Its cache, and the fallbacks that were served.
+    pub cache: CacheSnapshot,
     /// Connections, leased ones included.
     pub size: u32,
     /// Idle connections.

@@ -12,11 +12,12 @@
 //! An `Error::Protocol` that the driver found by itself, such as for a zero byte in a statement, is `Neutral`: a mistake of the
 //! application is no fault of the database.
 
-use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
-use sqlx::{Error, Executor};
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
+use sqlx::{Decode, Error, Executor, Row, TypeInfo, ValueRef};
 
-use super::driver::{Driver, Sealed};
+use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
+use crate::reads::{self, Dialect, NotARead};
 use crate::verdict::Class;
 
 /// A guarded SQLite pool.
@@ -49,6 +50,20 @@ impl Driver for Sqlite {
 
     fn name(options: &SqliteConnectOptions) -> String {
         options.get_filename().display().to_string()
+    }
+
+    fn check_read(sql: &str) -> Result<(), NotARead> {
+        reads::check(sql, Dialect::Sqlite)
+    }
+
+    fn row_bytes(row: &SqliteRow) -> usize {
+        let values = (0..row.len()).filter_map(|column| row.try_get_raw(column).ok());
+        let bytes = |value: SqliteValueRef<'_>| match value.type_info().name() {
+            // A copy: lent out, they could not be decoded as anything else any more.
+            "TEXT" | "BLOB" => <Vec<u8> as Decode<Sqlite>>::decode(value).map_or(0, |v| v.len()),
+            _ => 0,
+        };
+        values.map(|value| ALLOCATION + bytes(value)).sum()
     }
 }
 

@@ -18,6 +18,8 @@ use crate::breaker::Permit;
 pub struct Transaction<'c, DB: Database> {
     connection: Held<'c, DB>,
     open: bool,
+    /// How much there was to publish when it began.
+    unpublished: usize,
 }
 
 enum Held<'c, DB: Database> {
@@ -40,6 +42,7 @@ impl<DB: Database> Transaction<'static, DB> {
         let begin = Manager::<DB>::begin(raw, statement);
         shared.begin(health, permit, begin).await?;
         Ok(Self {
+            unpublished: connection.unpublished(),
             connection: Held::Owned(connection),
             open: true,
         })
@@ -56,6 +59,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let begin = Manager::<DB>::begin(raw, statement);
         shared.begin(health, permit, begin).await?;
         Ok(Self {
+            unpublished: connection.unpublished(),
             connection: Held::Borrowed(connection),
             open: true,
         })
@@ -88,10 +92,19 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     ///
     /// As a statement's. After a deadline it is unknown whether the transaction was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
+        // A savepoint's writes are the outer transaction's.
+        let publication = match self.is_outermost() {
+            true => self.connection.publication(),
+            false => None,
+        };
         let (raw, health, shared) = self.connection.parts();
         let permit = shared.gate.breaker().observe();
         let commit = Manager::<DB>::commit(raw);
-        shared.run(health, permit, None, commit).await?;
+        let result = shared.run(health, permit, None, commit).await;
+        if let Some(publication) = publication {
+            publication.settle(&result);
+        }
+        result?;
         self.open = false;
         Ok(())
     }
@@ -107,7 +120,12 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let rollback = Manager::<DB>::rollback(raw);
         shared.run(health, permit, None, rollback).await?;
         self.open = false;
+        self.connection.forget_unpublished(self.unpublished);
         Ok(())
+    }
+
+    fn is_outermost(&self) -> bool {
+        Manager::<DB>::get_transaction_depth(&self.connection) == 1
     }
 }
 
@@ -140,6 +158,7 @@ impl<DB: Database> Drop for Transaction<'_, DB> {
             // Queues the rollback; it is sent by whatever uses the connection next, at the latest
             // when that is given back.
             Manager::<DB>::start_rollback(&mut self.connection);
+            self.connection.forget_unpublished(self.unpublished);
         }
     }
 }

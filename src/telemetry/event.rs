@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::breaker::Transition;
 use crate::error::Rejected;
+use crate::served::Source;
 use crate::verdict::Verdict;
 
 /// Something an operator may want to know.
@@ -54,6 +55,41 @@ pub enum Event<'a> {
         /// Why.
         reason: &'static str,
     },
+    /// Something was served that the database did not answer now: stale, or another fallback.
+    Fallback {
+        /// The cache policy, if there is one.
+        policy: Option<&'static str>,
+        /// What was served, how old, and why.
+        source: Source,
+    },
+    /// A load for the cache ended.
+    Load {
+        /// The cache policy.
+        policy: &'static str,
+        /// How long it took.
+        took: Duration,
+        /// The memory that the answer takes; `None` if there was an error.
+        bytes: Option<u64>,
+    },
+    /// An answer was served, but not kept.
+    NotKept {
+        /// The cache policy.
+        policy: &'static str,
+        /// Why.
+        reason: NotKept,
+    },
+    /// Answers were invalidated: of a tag, a policy, a key, or all.
+    Invalidated,
+}
+
+/// Why an answer was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotKept {
+    /// It is larger than its policy allows.
+    TooLarge,
+    /// What it depends on was invalidated while it was under way.
+    Outdated,
 }
 
 /// Takes events. Called on the task that made them happen: be quick, and do not panic.

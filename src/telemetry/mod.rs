@@ -15,9 +15,15 @@
 //! | `deadline` | `fusepool::gate` | DEBUG | `limit` |
 //! | `probe` | `fusepool::gate` | DEBUG, INFO if it failed | `error` |
 //! | `closed_connection` | `fusepool::gate` | DEBUG | `reason` |
+//! | `fallback` | `fusepool::cache` | DEBUG | `policy`, `source`, `age`, `reason` |
+//! | `load` | `fusepool::cache` | DEBUG | `policy`, `took`, `bytes` |
+//! | `not_kept` | `fusepool::cache` | DEBUG | `policy`, `reason` |
+//! | `invalidated` | `fusepool::cache` | DEBUG | |
 //!
 //! Durations are in seconds, as floating point numbers; a `retry_after` that is not known is
-//! absent. `from` and `to` are [`State::as_str`](crate::breaker::State::as_str), `reason` is
+//! absent, and so are the `policy` of a query without one, the `age` of what is not from the cache, and the
+//! `bytes` of a load that failed. Of `fallback`, `source` and `reason` are those of
+//! [`Source`](crate::Source); of `not_kept`, `reason` is `too_large` or `outdated`. `from` and `to` are [`State::as_str`](crate::breaker::State::as_str), `reason` is
 //! [`Reason::as_str`](crate::breaker::Reason::as_str) or
 //! [`Rejected::reason`](crate::Rejected::reason); of `closed_connection` it is `abandoned` (given up in the
 //! middle of a statement), `broken`, `unusable` (read-only, say) or `close_on_drop`.
@@ -27,5 +33,5 @@
 mod event;
 mod trace;
 
-pub use event::{Event, Sink};
+pub use event::{Event, NotKept, Sink};
 pub use trace::TracingSink;

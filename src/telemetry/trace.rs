@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::event::{Event, Sink};
+use super::event::{Event, NotKept, Sink};
 use crate::breaker::{State, Transition};
 use crate::verdict::Verdict;
 
 const BREAKER: &str = "fusepool::breaker";
 const GATE: &str = "fusepool::gate";
+const CACHE: &str = "fusepool::cache";
 
 /// The default sink: `tracing`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +42,24 @@ impl Sink for TracingSink {
             Event::ClosedConnection { reason } => {
                 debug!(target: GATE, pool, reason, "closed_connection");
             }
+            Event::Fallback { policy, source } => {
+                let (age, reason) = (source.age().map(seconds), source.reason());
+                let source = source.as_str();
+                debug!(target: CACHE, pool, policy, source, age, reason, "fallback");
+            }
+            Event::Load {
+                policy,
+                took,
+                bytes,
+            } => debug!(target: CACHE, pool, policy, took = took.as_secs_f64(), bytes, "load"),
+            Event::NotKept { policy, reason } => {
+                let reason = match reason {
+                    NotKept::TooLarge => "too_large",
+                    NotKept::Outdated => "outdated",
+                };
+                debug!(target: CACHE, pool, policy, reason, "not_kept");
+            }
+            Event::Invalidated => debug!(target: CACHE, pool, "invalidated"),
         }
     }
 }

@@ -1,0 +1,104 @@
+//! Where answers are kept: [`quick_cache`], bounded by bytes.
+//!
+//! Its policy (S3-FIFO, close to Clock-PRO) lets new entries in on probation: they have to be asked
+//! for again, there or soon after, before they can push out any that are in use. A stream of keys
+//! that are asked for once passes through that small part alone.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+
+use super::entry::Entry;
+use super::key::Key;
+
+/// What the number of entries is reckoned by, and with it the store's own bookkeeping.
+const TYPICAL_ENTRY: u64 = 1024;
+/// Part of the store can only hold entries smaller than itself, so there are only as many parts as
+/// leave room for large ones.
+const PART: u64 = 8 << 20;
+const MOST_PARTS: u64 = 16;
+
+pub(crate) struct Store {
+    entries: Cache<Key, Arc<Entry>, Bytes, DefaultHashBuilder, Evictions>,
+    evictions: Evictions,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, Arc<Entry>> for Bytes {
+    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+        entry.bytes()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<Key, Arc<Entry>> for Evictions {
+    /// Dropped after the store's lock is released: an entry may be large.
+    type RequestState = Vec<Arc<Entry>>;
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, _: Key, entry: Arc<Entry>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        evicted.push(entry);
+    }
+}
+
+impl Store {
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        let evictions = Evictions::default();
+        let options = OptionsBuilder::new()
+            .weight_capacity(max_bytes)
+            .estimated_items_capacity(to_usize(max_bytes / TYPICAL_ENTRY).max(1))
+            .shards(to_usize((max_bytes / PART).clamp(1, MOST_PARTS)))
+            .build();
+        let hasher = DefaultHashBuilder::default();
+        let entries = match options {
+            Ok(options) => Cache::with_options(options, Bytes, hasher, evictions.clone()),
+            // Only for want of a capacity, which it was given.
+            Err(_) => Cache::with(1, max_bytes, Bytes, hasher, evictions.clone()),
+        };
+        Self { entries, evictions }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn insert(&self, key: Key, entry: Arc<Entry>) {
+        self.entries.insert(key, entry);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.entries.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.weight()
+    }
+
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions.0.load(Ordering::Relaxed)
+    }
+}
+
+fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("entries", &self.len())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}

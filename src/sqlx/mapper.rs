@@ -1,0 +1,249 @@
+//! How rows become values.
+
+use std::any::TypeId;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::ready;
+use std::mem::size_of;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt, stream};
+use sqlx::query::{Map, QueryAs, QueryScalar};
+use sqlx::{Database, Describe, Either, Error, Execute, Executor, FromRow, IntoArguments, SqlStr};
+
+use super::driver::{Driver, Rows};
+use super::statement::Statement;
+
+/// Turns rows into values, as the query it came from would.
+pub(super) enum Mapper<DB: Database, O> {
+    /// By the type of the value alone.
+    ByType(fn(&DB::Row) -> Result<O, Error>),
+    /// By the closure of a `map`.
+    ByClosure(Arc<Mapping<DB, O>>),
+}
+
+/// A query taken apart: what is sent, and what is made of the answer.
+pub struct Parts<DB: Database, O> {
+    pub(super) statement: Result<Statement<DB>, Error>,
+    pub(super) mapper: Mapper<DB, O>,
+    /// Tells mappers apart: two with the same give the same values for the same rows.
+    pub(super) mapper_id: TypeId,
+}
+
+/// A query that returns rows, and says what is made of them.
+pub trait Readable: Sized {
+    /// Its driver.
+    type Database: Driver;
+    /// What is made of a row.
+    type Output: Send + Sync + 'static;
+
+    #[doc(hidden)]
+    fn take_apart(self) -> Parts<Self::Database, Self::Output>;
+}
+
+impl<'q, DB, O, A> Readable for QueryAs<'q, DB, O, A>
+where
+    DB: Driver,
+    O: for<'r> FromRow<'r, DB::Row> + Send + Sync + Unpin + 'static,
+    A: IntoArguments<DB> + 'q,
+{
+    type Database = DB;
+    type Output = O;
+
+    fn take_apart(self) -> Parts<DB, O> {
+        Parts {
+            statement: Statement::take(self),
+            mapper: Mapper::ByType(|row| O::from_row(row)),
+            mapper_id: TypeId::of::<fn() -> O>(),
+        }
+    }
+}
+
+impl<'q, DB, O, A> Readable for QueryScalar<'q, DB, O, A>
+where
+    DB: Driver,
+    (O,): for<'r> FromRow<'r, DB::Row>,
+    O: Send + Sync + Unpin + 'static,
+    A: IntoArguments<DB> + 'q,
+{
+    type Database = DB;
+    type Output = O;
+
+    fn take_apart(self) -> Parts<DB, O> {
+        Parts {
+            statement: Statement::take(self),
+            mapper: Mapper::ByType(|row| <(O,)>::from_row(row).map(|(value,)| value)),
+            mapper_id: TypeId::of::<fn() -> (O,)>(),
+        }
+    }
+}
+
+/// `query(..).map(..)`, and what the `query!` macros make.
+impl<DB, F, O, A> Readable for Map<'static, DB, F, A>
+where
+    DB: Driver,
+    F: FnMut(DB::Row) -> Result<O, Error> + Send + 'static,
+    O: Send + Sync + Unpin + 'static,
+    A: IntoArguments<DB> + Send + 'static,
+{
+    type Database = DB;
+    type Output = O;
+
+    fn take_apart(self) -> Parts<DB, O> {
+        const {
+            assert!(
+                size_of::<F>() == 0,
+                "a closure that maps cached rows must not capture anything: what it captures \
+                 would not be part of the key"
+            );
+        }
+        let (statement, mapping) = Mapping::of(self);
+        Parts {
+            statement,
+            mapper: Mapper::ByClosure(Arc::new(mapping)),
+            mapper_id: TypeId::of::<F>(),
+        }
+    }
+}
+
+impl<DB: Database, O: Send + 'static> Mapper<DB, O> {
+    pub(super) fn map(&self, rows: Vec<DB::Row>) -> Result<Vec<O>, Error> {
+        match self {
+            Self::ByType(map) => rows.iter().map(map).collect(),
+            Self::ByClosure(mapping) => mapping.map(rows),
+        }
+    }
+}
+
+impl<DB: Database, O> Clone for Mapper<DB, O> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::ByType(map) => Self::ByType(*map),
+            Self::ByClosure(mapping) => Self::ByClosure(Arc::clone(mapping)),
+        }
+    }
+}
+
+/// The closure of a [`Map`], which sqlx keeps to itself: it is applied to whatever rows an executor
+/// gives. So this is a `Map` that runs on an executor which takes the statement, and has it map the
+/// rows of whoever really ran it.
+pub(super) struct Mapping<DB: Database, O> {
+    values: Mutex<BoxStream<'static, Result<O, Error>>>,
+    rows: Arc<Mutex<VecDeque<DB::Row>>>,
+}
+
+impl<DB: Driver, O: Send + Unpin + 'static> Mapping<DB, O> {
+    fn of<F, A>(query: Map<'static, DB, F, A>) -> (Result<Statement<DB>, Error>, Self)
+    where
+        F: FnMut(DB::Row) -> Result<O, Error> + Send + 'static,
+        A: IntoArguments<DB> + Send + 'static,
+    {
+        let rows = Arc::default();
+        let taken: Taken<DB> = Arc::default();
+        let interceptor = Interceptor {
+            taken: Arc::clone(&taken),
+            rows: Arc::clone(&rows),
+        };
+        let mut values = query.fetch(interceptor);
+        // It hands its statement over when it is first polled, and then waits for rows.
+        let early = values.next().now_or_never();
+        let statement = lock(&taken).take();
+        let statement = match (statement, early) {
+            (Some(statement), _) => statement,
+            (None, Some(Some(Err(error)))) => Err(error),
+            (None, _) => Err(Error::Protocol("a mapped query without a statement".into())),
+        };
+        let values = Mutex::new(values);
+        (statement, Self { values, rows })
+    }
+}
+
+impl<DB: Database, O> Mapping<DB, O> {
+    fn map(&self, rows: Vec<DB::Row>) -> Result<Vec<O>, Error> {
+        let mut values = lock(&self.values);
+        let count = rows.len();
+        *lock(&self.rows) = rows.into();
+        let mut mapped = Vec::with_capacity(count);
+        while mapped.len() < count {
+            match values.next().now_or_never() {
+                Some(Some(value)) => mapped.push(value?),
+                // After an error, sqlx maps no more.
+                _ => return Err(Error::Decode("the closure has failed before".into())),
+            }
+        }
+        Ok(mapped)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Taken<DB> = Arc<Mutex<Option<Result<Statement<DB>, Error>>>>;
+
+/// An executor that runs nothing.
+struct Interceptor<DB: Database> {
+    taken: Taken<DB>,
+    rows: Arc<Mutex<VecDeque<DB::Row>>>,
+}
+
+impl<DB: Driver> Executor<'static> for Interceptor<DB> {
+    type Database = DB;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        *lock(&self.taken) = Some(Statement::take(query));
+        let rows = self.rows;
+        let next = move |_: &mut std::task::Context<'_>| match lock(&rows).pop_front() {
+            Some(row) => Poll::Ready(Some(Ok(Either::Right(row)))),
+            None => Poll::Pending,
+        };
+        stream::poll_fn(next).boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, _: E) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
+    where
+        E: 'q + Execute<'q, DB>,
+    {
+        Box::pin(ready(Err(only_streams())))
+    }
+
+    fn prepare_with<'e>(
+        self,
+        _: SqlStr,
+        _: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, Error>>
+    where
+        'static: 'e,
+    {
+        Box::pin(ready(Err(only_streams())))
+    }
+
+    fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
+    where
+        'static: 'e,
+    {
+        Box::pin(ready(Err(only_streams())))
+    }
+}
+
+fn only_streams() -> Error {
+    Error::Protocol("this executor is for taking a mapped query apart".into())
+}
+
+impl<DB: Database> fmt::Debug for Interceptor<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interceptor").finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database, O> fmt::Debug for Parts<DB, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}

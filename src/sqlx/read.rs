@@ -1,0 +1,331 @@
+//! Queries that are answered from the cache, or by a fallback, when the database cannot.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use sqlx::Error;
+
+use super::driver::Driver;
+use super::executor::Within;
+use super::mapper::Readable;
+use super::pool::Pool;
+use super::serve::{Request, base_key, serve};
+use crate::cache::{CachePolicy, KeyHasher, Name};
+use crate::fallback::Step;
+use crate::served::Served;
+
+/// Queries that can be answered by others than the database.
+///
+/// Implemented for `query_as`, `query_scalar`, `query` with a `map`, and the `query!` macros.
+///
+/// [`cached`](Self::cached) explains what is served when.
+pub trait ReadExt: Readable {
+    /// Reads through the pool's cache.
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use fusepool::sqlx::{PgPool, ReadExt};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// const MENU: CachePolicy = CachePolicy::named("menu")
+    ///     .fresh_for(Duration::from_secs(5))
+    ///     .stale_for(Duration::from_secs(600));
+    ///
+    /// # #[derive(sqlx::FromRow)] struct Dish { name: String }
+    /// # async fn menu(pool: &PgPool, day: i32) -> sqlx::Result<Arc<Vec<Dish>>> {
+    /// sqlx::query_as("SELECT name FROM dish WHERE day = $1")
+    ///     .bind(day)
+    ///     .cached(&MENU)
+    ///     .fetch_all(pool)
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// Values come behind an [`Arc`], shared with the cache; [`Arc::unwrap_or_clone`] makes them your own.
+    ///
+    /// # Whose rows are they?
+    ///
+    /// An answer is kept under the text of the statement, its arguments, the types, and the policy.
+    /// **If anything else decides what rows a query returns, it has to be given with
+    /// [`scope`](Read::scope)**, or one user is served the rows of another: a role or tenant that was set on the
+    /// connection, row-level security, `search_path`, a temporary table.
+    ///
+    /// ```
+    /// # use fusepool::cache::CachePolicy;
+    /// # use fusepool::sqlx::{PgPool, ReadExt};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # const ORDERS: CachePolicy = CachePolicy::named("orders").fresh_for(Duration::from_secs(1));
+    /// # async fn orders(pool: &PgPool, tenant: &str) -> sqlx::Result<Arc<Vec<i64>>> {
+    /// // The pool's `before_acquire` does SET app.tenant, by which a row-level security policy
+    /// // of the table selects the rows: the statement does not tell whose they are.
+    /// sqlx::query_scalar("SELECT id FROM orders")
+    ///     .cached(&ORDERS)
+    ///     .scope(tenant)
+    ///     .fetch_all(pool)
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// # What is served when
+    ///
+    /// | the database ... | fresh | in `revalidate_for` | in `stale_for` | absent, or older |
+    /// |---|---|---|---|---|
+    /// | answers | cache | cache, and a load behind | live | live |
+    /// | is not asked: the breaker is open | cache | cache | cache | fallback, or the refusal |
+    /// | is not asked: too many wait | cache | cache | cache | fallback, or the refusal |
+    /// | faults | cache | cache | cache | fallback, or the error |
+    /// | misses the deadline | cache | cache | cache | fallback, or the error |
+    /// | answers with an error | cache | cache | **the error** | **the error** |
+    /// | is asked on a lease or in a transaction | live | live | live | live |
+    ///
+    /// With [`fallback_only`](CachePolicy::fallback_only), nothing is fresh. On a lease and in a transaction nothing is read
+    /// from the cache, kept in it, or served instead: such a session may see what nobody else does.
+    ///
+    /// # Errors
+    ///
+    /// Besides those of the query, [`Error::Configuration`] with a [`ConfigError`](crate::ConfigError) for a policy that
+    /// makes no sense, and with a [`NotARead`](crate::NotARead) for a statement that writes, locks, or is more than one.
+    /// Both before anything is sent. All who wait for one load that fails get its error.
+    fn cached<'f, T>(self, policy: &CachePolicy) -> Read<'f, Self::Database, Self::Output, T> {
+        Read::new(self).cached(policy)
+    }
+
+    /// Serves `value` where the database cannot answer. Never in place of an error that it answered
+    /// with.
+    ///
+    /// ```
+    /// use fusepool::sqlx::{PgPool, ReadExt};
+    ///
+    /// # async fn count(pool: &PgPool) -> sqlx::Result<i64> {
+    /// let waiting = sqlx::query_scalar("SELECT count(*) FROM orders WHERE shipped IS NULL")
+    ///     .or_value(0)
+    ///     .fetch_one(pool)
+    ///     .await?;
+    /// # Ok(*waiting)
+    /// # }
+    /// ```
+    fn or_value<'f, T>(self, value: impl Into<T>) -> Read<'f, Self::Database, Self::Output, T> {
+        Read::new(self).or_value(value)
+    }
+
+    /// Serves what `alternative` gives where the database cannot answer: a simpler query, or
+    /// something that needs none. It is not begun before it is needed.
+    fn or_else<'f, T, V>(
+        self,
+        alternative: impl Future<Output = Result<V, Error>> + Send + 'f,
+    ) -> Read<'f, Self::Database, Self::Output, T>
+    where
+        V: Into<T>,
+    {
+        Read::new(self).or_else(alternative)
+    }
+
+    /// Asks `pool` where the database cannot answer: a replica, guarded by a breaker of its own.
+    ///
+    /// Under a policy, the other pool's own cache is read through.
+    fn or_from<'f, T>(
+        self,
+        pool: &Pool<Self::Database>,
+    ) -> Read<'f, Self::Database, Self::Output, T> {
+        Read::new(self).or_from(pool)
+    }
+}
+
+impl<Q: Readable> ReadExt for Q {}
+
+/// A query, and what is served when the database cannot answer it; see [`ReadExt`].
+///
+/// Fallbacks are tried in the order they were written, the cache among them. `T` is what is fetched.
+#[must_use = "a query does nothing until it is fetched"]
+pub struct Read<'f, DB: Driver, O, T> {
+    request: Request<'f, DB, O, T>,
+}
+
+impl<'f, DB: Driver, O, T> Read<'f, DB, O, T> {
+    fn new(query: impl Readable<Database = DB, Output = O>) -> Self {
+        let request = Request {
+            parts: query.take_apart(),
+            policy: None,
+            scope: KeyHasher::new(),
+            tags: Vec::new(),
+            steps: Vec::new(),
+        };
+        Self { request }
+    }
+
+    /// See [`ReadExt::cached`]. A second policy takes the place of the first.
+    pub fn cached(mut self, policy: &CachePolicy) -> Self {
+        self.request
+            .steps
+            .retain(|step| !matches!(step, Step::Stale));
+        self.request.steps.push(Step::Stale);
+        self.request.policy = Some(*policy);
+        self
+    }
+
+    /// What decides the rows besides the statement and its arguments, such as the tenant of a
+    /// session; see [`ReadExt::cached`]. Can be given several times.
+    ///
+    /// Bytes, because they are compared in full: what a `Debug` or `Display` prints may be cut short or masked.
+    /// Of a number, give `to_be_bytes()`.
+    pub fn scope(mut self, scope: impl AsRef<[u8]>) -> Self {
+        self.request.scope.bytes(scope.as_ref());
+        self
+    }
+
+    /// A tag besides those of the policy, such as `product:42`, by which a write can invalidate the
+    /// answer.
+    pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
+        self.request.tags.push(Name::tag(tag.as_ref()));
+        self
+    }
+
+    /// See [`ReadExt::or_value`].
+    pub fn or_value(mut self, value: impl Into<T>) -> Self {
+        self.request.steps.push(Step::Value(value.into()));
+        self
+    }
+
+    /// See [`ReadExt::or_else`].
+    pub fn or_else<V: Into<T>>(
+        mut self,
+        alternative: impl Future<Output = Result<V, Error>> + Send + 'f,
+    ) -> Self {
+        let alternative = async move { alternative.await.map(Into::into) };
+        self.request
+            .steps
+            .push(Step::Alternative(Box::pin(alternative)));
+        self
+    }
+
+    /// See [`ReadExt::or_from`].
+    pub fn or_from(mut self, pool: &Pool<DB>) -> Self {
+        self.request.steps.push(Step::Pool(pool.clone()));
+        self
+    }
+}
+
+impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
+    /// All rows.
+    ///
+    /// # Errors
+    ///
+    /// As the query's, and as [`ReadExt::cached`] says.
+    pub async fn fetch_all<'c>(
+        self,
+        executor: impl Into<Within<'c, DB>>,
+    ) -> Result<Arc<Vec<O>>, Error> {
+        Ok(self.fetch_all_served(executor).await?.value)
+    }
+
+    /// All rows, and where they came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_all`](Self::fetch_all).
+    pub async fn fetch_all_served<'c>(
+        self,
+        executor: impl Into<Within<'c, DB>>,
+    ) -> Result<Served<Arc<Vec<O>>>, Error> {
+        serve(self.request, executor.into()).await
+    }
+
+    /// Makes what is cached for this query, with these arguments and scopes, outdated, for whatever
+    /// type and however it is fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] for arguments that cannot be encoded.
+    pub fn invalidate(self, pool: &Pool<DB>) -> Result<(), Error> {
+        let statement = self.request.parts.statement?;
+        let policy = self.request.policy.as_ref();
+        pool.cache().invalidate(Name::key(
+            base_key(self.request.scope, policy, &statement).finish(),
+        ));
+        Ok(())
+    }
+}
+
+impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As the query's, and as [`ReadExt::cached`] says.
+    pub async fn fetch_optional<'c>(
+        self,
+        executor: impl Into<Within<'c, DB>>,
+    ) -> Result<Option<Arc<O>>, Error> {
+        Ok(self.fetch_optional_served(executor).await?.value)
+    }
+
+    /// The first row, if there is one, and where that came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_optional`](Self::fetch_optional).
+    pub async fn fetch_optional_served<'c>(
+        self,
+        executor: impl Into<Within<'c, DB>>,
+    ) -> Result<Served<Option<Arc<O>>>, Error> {
+        serve(self.request, executor.into()).await
+    }
+}
+
+impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
+    /// The first row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RowNotFound`], also if that is what the cache knows; as the query's, and as
+    /// [`ReadExt::cached`] says.
+    pub async fn fetch_one<'c>(self, executor: impl Into<Within<'c, DB>>) -> Result<Arc<O>, Error> {
+        Ok(self.fetch_one_served(executor).await?.value)
+    }
+
+    /// The first row, and where that came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_one`](Self::fetch_one).
+    pub async fn fetch_one_served<'c>(
+        self,
+        executor: impl Into<Within<'c, DB>>,
+    ) -> Result<Served<Arc<O>>, Error> {
+        let served = serve(self.optional(), executor.into()).await?;
+        match served.value {
+            Some(value) => Ok(Served::new(value, served.source)),
+            None => Err(Error::RowNotFound),
+        }
+    }
+
+    /// The same, of a row that need not be there: one answer serves `fetch_one` and
+    /// `fetch_optional`.
+    fn optional(self) -> Request<'f, DB, O, Option<Arc<O>>> {
+        let steps = self.request.steps.into_iter().map(|step| match step {
+            Step::Stale => Step::Stale,
+            Step::Value(value) => Step::Value(Some(value)),
+            Step::Alternative(alternative) => {
+                Step::Alternative(Box::pin(async move { alternative.await.map(Some) }))
+            }
+            Step::Pool(pool) => Step::Pool(pool),
+        });
+        Request {
+            parts: self.request.parts,
+            policy: self.request.policy,
+            scope: self.request.scope,
+            tags: self.request.tags,
+            steps: steps.collect(),
+        }
+    }
+}
+
+impl<DB: Driver, O, T> fmt::Debug for Read<'_, DB, O, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Read")
+            .field("policy", &self.request.policy)
+            .field("steps", &self.request.steps)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! One error for all who waited for the same load.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use sqlx::Error;
+use sqlx::error::{BoxDynError, DatabaseError, ErrorKind};
+
+use super::error::{CouldNotConnect, refused};
+use crate::error::{deadline_exceeded, rejection};
+
+/// An error like `error`, which several callers get: of the same variant, saying the same, with the
+/// same source. Whoever is the only one gets `error` itself.
+pub(super) fn of_all(error: Arc<Error>) -> Error {
+    let error = match Arc::try_unwrap(error) {
+        Ok(error) => return error,
+        Err(error) => error,
+    };
+    if let Some(rejected) = rejection(&*error) {
+        return refused(rejected.clone());
+    }
+    match &*error {
+        Error::Io(io) => {
+            let kind = io.kind();
+            let inner = io.get_ref();
+            if let Some(deadline) = deadline_exceeded(&*error) {
+                return Error::Io(io::Error::new(kind, deadline.clone()));
+            }
+            match inner.and_then(|inner| inner.downcast_ref::<CouldNotConnect>()) {
+                Some(could_not) => Error::Io(io::Error::new(kind, could_not.clone())),
+                None => Error::Io(io::Error::new(kind, Shared(error))),
+            }
+        }
+        Error::Database(_) => Error::Database(Box::new(Shared(error))),
+        Error::Configuration(_) => Error::Configuration(boxed(error)),
+        Error::Tls(_) => Error::Tls(boxed(error)),
+        Error::Encode(_) => Error::Encode(boxed(error)),
+        Error::Decode(_) => Error::Decode(boxed(error)),
+        Error::ColumnDecode { index, .. } => Error::ColumnDecode {
+            index: index.clone(),
+            source: boxed(error),
+        },
+        Error::Protocol(said) => Error::Protocol(said.clone()),
+        Error::InvalidArgument(said) => Error::InvalidArgument(said.clone()),
+        Error::TypeNotFound { type_name } => Error::TypeNotFound {
+            type_name: type_name.clone(),
+        },
+        Error::ColumnIndexOutOfBounds { index, len } => Error::ColumnIndexOutOfBounds {
+            index: *index,
+            len: *len,
+        },
+        Error::ColumnNotFound(name) => Error::ColumnNotFound(name.clone()),
+        Error::RowNotFound => Error::RowNotFound,
+        Error::PoolTimedOut => Error::PoolTimedOut,
+        Error::PoolClosed => Error::PoolClosed,
+        Error::WorkerCrashed => Error::WorkerCrashed,
+        _ => Error::Io(io::Error::other(Shared(error))),
+    }
+}
+
+fn boxed(error: Arc<Error>) -> BoxDynError {
+    Box::new(Shared(error))
+}
+
+/// What is inside of the error, as an error of its own, so that nothing is said twice.
+#[derive(Debug)]
+struct Shared(Arc<Error>);
+
+impl Shared {
+    fn inner(&self) -> &(dyn StdError + 'static) {
+        match &*self.0 {
+            Error::Io(error) => match error.get_ref() {
+                Some(inner) => inner,
+                None => error,
+            },
+            Error::Database(error) => error.as_error(),
+            error => error.source().unwrap_or(error),
+        }
+    }
+
+    fn database(&self) -> Option<&dyn DatabaseError> {
+        self.0.as_database_error()
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.inner(), f)
+    }
+}
+
+impl StdError for Shared {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner().source()
+    }
+}
+
+/// The driver's own error is found in it by `try_downcast_ref`, as in the original.
+impl DatabaseError for Shared {
+    fn message(&self) -> &str {
+        self.database().map_or("", DatabaseError::message)
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        self.database()?.code()
+    }
+
+    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        match self.database() {
+            Some(error) => error.as_error(),
+            None => self,
+        }
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+        self
+    }
+
+    fn constraint(&self) -> Option<&str> {
+        self.database()?.constraint()
+    }
+
+    fn table(&self) -> Option<&str> {
+        self.database()?.table()
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.database()
+            .map_or(ErrorKind::Other, DatabaseError::kind)
+    }
+}

@@ -1,0 +1,62 @@
+//! A statement that owns all it consists of.
+
+use std::fmt;
+
+use sqlx::{Database, Error, Execute, SqlStr};
+
+/// A statement taken out of a query, so that it can be run later, elsewhere, or twice.
+///
+/// A query that was prepared by hand is prepared again, where that has not been done.
+pub(super) struct Statement<DB: Database> {
+    pub(super) sql: SqlStr,
+    pub(super) arguments: Option<DB::Arguments>,
+    persistent: bool,
+}
+
+impl<DB: Database> Statement<DB> {
+    pub(super) fn take<'q>(mut query: impl Execute<'q, DB>) -> Result<Self, Error> {
+        // The text comes last: asking for it consumes the query.
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
+        let persistent = query.persistent();
+        Ok(Self {
+            sql: query.sql(),
+            arguments,
+            persistent,
+        })
+    }
+}
+
+impl<DB: Database> Execute<'static, DB> for Statement<DB> {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&DB::Statement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<DB::Arguments>, sqlx::error::BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}
+
+impl<DB: Database<Arguments: Clone>> Clone for Statement<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            sql: self.sql.clone(),
+            arguments: self.arguments.clone(),
+            persistent: self.persistent,
+        }
+    }
+}
+
+// Arguments may be anybody's data.
+impl<DB: Database> fmt::Debug for Statement<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statement").finish_non_exhaustive()
+    }
+}

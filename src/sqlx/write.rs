@@ -1,0 +1,112 @@
+//! Writes that make cached answers outdated.
+
+use std::fmt;
+
+use sqlx::{Database, Error, IntoArguments, query::Query};
+
+use super::connection::GuardedConnection;
+use super::driver::Driver;
+use super::executor::Within;
+use super::pool::Pool;
+use crate::cache::Name;
+
+/// Statements that make cached answers outdated.
+pub trait WriteExt<DB: Driver>: Sized {
+    /// Makes what is cached under any of `tags` outdated, when this statement succeeds; in a
+    /// transaction, when that is committed. A transaction that was begun by hand, with a statement, is not seen.
+    ///
+    /// From then on, nobody is served an answer from before. If it cannot be known whether the
+    /// statement took effect, such answers are served only where the database cannot give a newer one.
+    ///
+    /// ```
+    /// use fusepool::sqlx::{PgPool, WriteExt};
+    ///
+    /// # async fn raise(pool: &PgPool, id: i64) -> sqlx::Result<()> {
+    /// sqlx::query("UPDATE dish SET price = price + 1 WHERE id = $1")
+    ///     .bind(id)
+    ///     .invalidates(&["dishes"])
+    ///     .execute(pool)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// For statements of other kinds, such as an `INSERT ... RETURNING` with `query_as`, give the tags to the executor
+    /// instead: [`Pool::invalidates`], [`GuardedConnection::invalidates`].
+    fn invalidates(self, tags: &[&str]) -> Write<Self>;
+}
+
+/// A statement that makes cached answers outdated; see [`WriteExt::invalidates`].
+#[must_use = "a statement does nothing until it is executed"]
+pub struct Write<Q> {
+    query: Q,
+    names: Vec<Name>,
+}
+
+impl<'q, DB, A> WriteExt<DB> for Query<'q, DB, A>
+where
+    DB: Driver,
+    A: IntoArguments<DB> + 'q,
+{
+    fn invalidates(self, tags: &[&str]) -> Write<Self> {
+        Write {
+            query: self,
+            names: names(tags),
+        }
+    }
+}
+
+impl<'q, DB, A> Write<Query<'q, DB, A>>
+where
+    DB: Driver,
+    A: IntoArguments<DB> + Send + 'q,
+{
+    /// Executes the statement on a [`Pool`], a lease or in a transaction.
+    ///
+    /// # Errors
+    ///
+    /// As the statement's.
+    pub async fn execute<'c>(
+        self,
+        executor: impl Into<Within<'c, DB>>,
+    ) -> Result<DB::QueryResult, Error> {
+        let executor = executor.into().invalidating(self.names);
+        self.query.execute(executor).await
+    }
+}
+
+impl<DB: Database> Pool<DB> {
+    /// This pool, for one statement that makes what is cached under any of `tags` outdated. See
+    /// [`WriteExt::invalidates`].
+    ///
+    /// ```
+    /// # async fn add(pool: &fusepool::sqlx::PgPool, name: &str) -> sqlx::Result<i64> {
+    /// sqlx::query_scalar("INSERT INTO dish (name) VALUES ($1) RETURNING id")
+    ///     .bind(name)
+    ///     .fetch_one(pool.invalidates(&["dishes"]))
+    ///     .await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn invalidates(&self, tags: &[&str]) -> Within<'static, DB> {
+        Within::from(self).invalidating(names(tags))
+    }
+}
+
+impl<DB: Database> GuardedConnection<DB> {
+    /// This connection, for one statement that makes what is cached under any of `tags` outdated.
+    /// See [`WriteExt::invalidates`].
+    pub fn invalidates(&mut self, tags: &[&str]) -> Within<'_, DB> {
+        Within::from(self).invalidating(names(tags))
+    }
+}
+
+fn names(tags: &[&str]) -> Vec<Name> {
+    tags.iter().map(|tag| Name::tag(tag)).collect()
+}
+
+impl<Q> fmt::Debug for Write<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write").finish_non_exhaustive()
+    }
+}
