@@ -99,14 +99,19 @@
 // The half of the gate that only pools use.
 #![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
 
+mod background;
 pub mod breaker;
 mod counters;
+mod delivery;
 mod error;
 mod gate;
 mod gate_builder;
+mod health;
 mod limits;
 mod prober;
 mod reporter;
+#[cfg(any(feature = "sqlx-postgres", feature = "deadpool-postgres"))]
+mod sqlstate;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
 pub mod telemetry;
@@ -114,6 +119,7 @@ mod time;
 mod verdict;
 
 pub use breaker::{Breaker, ConfigError};
+pub use delivery::Delivery;
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};
 pub use gate_builder::GateBuilder;

@@ -95,19 +95,13 @@ impl<DB: Database> Drop for GuardedConnection<DB> {
         let Some(mut raw) = self.raw.take() else {
             return;
         };
-        let Some(runtime) = self.shared.runtime() else {
+        let Some(runtime) = self.shared.background.runtime() else {
             // Nothing can be awaited any more: dropping it closes it and frees its place.
             drop(raw.detach());
             return;
         };
         let _inside = runtime.enter();
-        let reason = match self.health {
-            Health {
-                in_flight: true, ..
-            } => Some("abandoned"),
-            Health { close, .. } => close,
-        };
-        if let Some(reason) = reason {
+        if let Some(reason) = self.health.lease.must_close() {
             self.shared.gate.closed_connection(reason);
             runtime.spawn(async move {
                 let _ = timeout(RELEASE_TIMEOUT, raw.close()).await;
@@ -183,7 +177,7 @@ impl<DB: Database> PoolConnection<DB> {
 
     /// Closes the connection when it is dropped, instead of giving it back.
     pub fn close_on_drop(&mut self) {
-        self.guarded.health.close = Some("close_on_drop");
+        self.guarded.health.lease.close("close_on_drop");
     }
 
     /// Takes the connection out of the pool; the pool may open another.

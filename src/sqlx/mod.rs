@@ -82,9 +82,10 @@ mod snapshot;
 pub mod sqlite;
 mod transaction;
 
+pub use crate::delivery::Delivery;
 pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
-pub use error::{CouldNotConnect, Delivery, delivery};
+pub use error::{CouldNotConnect, delivery};
 pub use executor::Within;
 #[cfg(feature = "sqlx-mysql")]
 pub use mysql::{MySqlPool, MySqlPoolOptions, MySqlTransaction};

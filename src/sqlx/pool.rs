@@ -101,7 +101,7 @@ impl<DB: Database> Pool<DB> {
     /// Closes the pool: wakes those who wait for a connection with [`Error::PoolClosed`], stops
     /// probing, waits until all leases are back, and closes all connections.
     pub fn close(&self) -> impl Future<Output = ()> + '_ {
-        self.shared.stop_background();
+        self.shared.background.stop();
         self.shared.raw.close()
     }
 
@@ -178,12 +178,13 @@ impl<DB: Database> Pool<DB> {
         if shared.raw.is_closed() {
             return Err(Error::PoolClosed);
         }
-        shared.remember_runtime();
+        shared.background.remember_runtime();
         let probe = shared.gate.admit().map_err(error::refused)?;
         let classify = |error: &Error| shared.classify.classify(error);
+        let limit = shared.gate.limits().acquire_timeout;
         let (raw, probe) = shared
             .gate
-            .acquire(probe, classify, shared.raw.acquire())
+            .acquire(probe, limit, classify, shared.raw.acquire())
             .await
             .map_err(|error| error::of_acquire(shared.gate.breaker().name(), error))?;
         Ok((GuardedConnection::new(raw, Arc::clone(shared)), probe))
@@ -211,7 +212,7 @@ impl<DB: Database> Pool<DB> {
         if shared.misconfigured.is_some() {
             return None;
         }
-        shared.remember_runtime();
+        shared.background.remember_runtime();
         if let Some(permit) = shared.gate.admit().ok()? {
             let probe = permit.is_probe();
             permit.settle(Verdict::Neutral);
@@ -282,7 +283,7 @@ impl<DB: Database> Pool<DB> {
         };
         let limit = self.gate().limits().query_timeout;
         let permit = self.gate().breaker().observe();
-        self.shared.spawn(begin);
+        self.shared.background.spawn(begin);
         let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
         let classify = |error: &Error| self.shared.classify.classify(error);
         let result = self.gate().run(permit, limit, classify, begun).await;
