@@ -96,9 +96,8 @@
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-// The half of the gate that only pools use.
-#![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
 
+mod adapter;
 mod background;
 pub mod breaker;
 mod counters;
@@ -106,10 +105,14 @@ mod delivery;
 mod error;
 mod gate;
 mod gate_builder;
+mod guarded;
 mod health;
+mod lease;
 mod limits;
 mod prober;
 mod reporter;
+mod settings;
+mod shared;
 #[cfg(any(feature = "sqlx-postgres", feature = "deadpool-postgres"))]
 mod sqlstate;
 #[cfg(feature = "sqlx")]
@@ -118,11 +121,14 @@ pub mod telemetry;
 mod time;
 mod verdict;
 
+pub use adapter::Adapter;
 pub use breaker::{Breaker, ConfigError};
 pub use delivery::Delivery;
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};
 pub use gate_builder::GateBuilder;
+pub use guarded::{Guarded, GuardedBuilder};
+pub use lease::Lease;
 pub use limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION};
 pub use time::{Clock, CoarseClock, ManualClock, PreciseClock};
 pub use verdict::{Class, Classify, Verdict};

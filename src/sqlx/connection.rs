@@ -12,6 +12,7 @@ use super::health::Health;
 use super::shared::{Shared, in_transaction};
 use crate::breaker::Permit;
 use crate::error::Rejected;
+use crate::lease::lent;
 
 /// The time a connection has to prove itself when it is given back, or else to close.
 ///
@@ -64,14 +65,6 @@ impl<DB: Database> GuardedConnection<DB> {
     pub(super) fn into_raw(mut self) -> sqlx::pool::PoolConnection<DB> {
         lent(self.raw.take())
     }
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "only `into_raw` leaves none, and it consumes the guard"
-)]
-fn lent<T>(raw: Option<T>) -> T {
-    raw.expect("a lease holds its connection")
 }
 
 fn lent_mut<DB: Database>(raw: &mut Option<sqlx::pool::PoolConnection<DB>>) -> &mut DB::Connection {

@@ -101,4 +101,7 @@ impl<DB: Database> Backend for Server<DB> {
     fn classify(&self, error: &Error) -> Class {
         self.classify.classify(error)
     }
+    fn explain<'e>(&self, error: &'e Error) -> &'e (dyn std::error::Error + 'static) {
+        error
+    }
 }
