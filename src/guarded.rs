@@ -20,7 +20,6 @@ pub struct Guarded<A: Adapter> {
 
 impl<A: Adapter> Guarded<A> {
     /// Starts to configure a guard for a pool.
-    #[must_use]
     pub fn builder(adapter: A) -> GuardedBuilder<A> {
         GuardedBuilder {
             adapter,
@@ -36,7 +35,9 @@ impl<A: Adapter> Guarded<A> {
     /// [`GateError::Failed`]: the pool's own.
     pub async fn lease(&self) -> Result<Lease<A>, GateError<A::Error>> {
         let limit = self.shared.gate.limits().acquire_timeout;
-        self.shared.lease(limit, self.shared.adapter.lease()).await
+        let adapter = self.adapter();
+        let classify = |error: &A::Error| adapter.classify(error);
+        self.shared.lease(limit, classify, adapter.lease()).await
     }
 
     /// The adapter, with the pool inside.
@@ -76,6 +77,7 @@ impl<A: Adapter> fmt::Debug for Guarded<A> {
 
 /// Configures a [`Guarded`] pool.
 #[derive(Debug)]
+#[must_use = "a builder does nothing until it builds"]
 pub struct GuardedBuilder<A> {
     adapter: A,
     settings: Settings,
@@ -90,7 +92,8 @@ impl<A: Adapter> GuardedBuilder<A> {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self) -> Result<Guarded<A>, ConfigError> {
-        let shared = Shared::new(self.adapter, &self.settings)?;
+        let gate = self.settings.gate(&self.adapter)?;
+        let shared = Shared::start(self.adapter, gate, self.settings.active_probing);
         Ok(Guarded { shared })
     }
 }

@@ -5,12 +5,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use crate::breaker::Permit;
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::verdict::{Class, Verdict};
+use crate::verdict::Class;
 
 /// What has become of a connection since it was leased.
 ///
@@ -53,31 +51,6 @@ impl Health {
             self.end();
         }
         result
-    }
-
-    /// Waits for the next part of an answer whose beginning has been judged already: only what goes
-    /// wrong is recorded.
-    pub(crate) async fn follow<T, E>(
-        &self,
-        gate: &Gate,
-        limit: Option<Duration>,
-        diagnose: impl FnOnce(&E) -> Diagnosis,
-        next: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, GateError<E>> {
-        let limit = limit.unwrap_or(gate.limits().query_timeout);
-        match timeout(limit, next).await {
-            Ok(Ok(part)) => Ok(part),
-            Ok(Err(error)) => {
-                let class = self.note(diagnose(&error));
-                gate.breaker().observe().settle_class(class);
-                Err(GateError::Failed(error))
-            }
-            Err(_) => {
-                self.start();
-                gate.breaker().observe().settle(Verdict::Fault);
-                Err(gate.deadline(limit))
-            }
-        }
     }
 
     /// Whether the connection survives what a statement met. Returns the class.

@@ -96,11 +96,16 @@
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// The part that only adapters of our own use.
+#![cfg_attr(not(any(feature = "sqlx", feature = "deadpool")), allow(dead_code))]
 
 mod adapter;
 mod background;
 pub mod breaker;
 mod counters;
+#[cfg(feature = "deadpool")]
+pub mod deadpool;
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 mod delivery;
 mod error;
 mod gate;
@@ -123,6 +128,7 @@ mod verdict;
 
 pub use adapter::Adapter;
 pub use breaker::{Breaker, ConfigError};
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 pub use delivery::Delivery;
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapter::Adapter;
 use crate::breaker::{Breaker, Builder, ConfigError};
 use crate::gate::Gate;
 use crate::limits::{
@@ -36,22 +37,19 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The gate of a pool of this size and, unless its breaker has one, this name.
-    pub(crate) fn gate(&self, name: &str, size: u32) -> Result<Gate, ConfigError> {
+    /// The gate of a pool.
+    pub(crate) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
+        let size = adapter.size().max(1);
         let limits = Limits {
             acquire_timeout: self.acquire_timeout.unwrap_or(DEFAULT_ACQUIRE_TIMEOUT),
             query_timeout: self.query_timeout,
             max_waiting: self
                 .max_waiting
-                .unwrap_or_else(|| size.max(1).saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+                .unwrap_or_else(|| size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
         };
-        let breaker = self.breaker.clone().name_if_unset(name.to_owned());
+        let breaker = self.breaker.clone().name_if_unset(adapter.name());
         limits.check("query_timeout", &breaker)?;
-        Gate::new(
-            breaker.ramp_if_unset(size.max(1)),
-            limits,
-            Arc::clone(&self.sink),
-        )
+        Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
     }
 }
 
@@ -72,7 +70,6 @@ macro_rules! setters {
     () => {
         /// The rules of the breaker. Default: [`Breaker::builder`](crate::Breaker::builder), with a
         /// ramp up to the size of the pool.
-        #[must_use]
         pub fn breaker(mut self, breaker: $crate::breaker::Builder) -> Self {
             self.settings.breaker = breaker;
             self
@@ -80,7 +77,6 @@ macro_rules! setters {
 
         /// How long a caller waits for a connection.
         /// Default: [`DEFAULT_ACQUIRE_TIMEOUT`](crate::DEFAULT_ACQUIRE_TIMEOUT).
-        #[must_use]
         pub fn acquire_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.acquire_timeout = Some(timeout);
             self
@@ -88,7 +84,6 @@ macro_rules! setters {
 
         /// How long a statement may take; its connection is then closed.
         /// Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
-        #[must_use]
         pub fn query_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.query_timeout = timeout;
             self
@@ -97,7 +92,6 @@ macro_rules! setters {
         /// How many callers may wait for a connection; the next is refused at once. Default:
         /// [`DEFAULT_WAITING_PER_CONNECTION`](crate::DEFAULT_WAITING_PER_CONNECTION) × the size of
         /// the pool.
-        #[must_use]
         pub fn max_waiting(mut self, callers: u32) -> Self {
             self.settings.max_waiting = Some(callers);
             self
@@ -105,14 +99,12 @@ macro_rules! setters {
 
         /// Whether a background task probes the backend while the breaker is open, so that users'
         /// calls need not. Default: `true`. The task ends with the pool.
-        #[must_use]
         pub fn active_probing(mut self, on: bool) -> Self {
             self.settings.active_probing = on;
             self
         }
 
         /// Who takes the events. Default: [`TracingSink`](crate::telemetry::TracingSink).
-        #[must_use]
         pub fn sink(mut self, sink: impl $crate::telemetry::Sink) -> Self {
             self.settings.sink = ::std::sync::Arc::new(sink);
             self

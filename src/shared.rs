@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use crate::adapter::Adapter;
 use crate::background::Background;
-use crate::breaker::{ConfigError, Permit};
+use crate::breaker::Permit;
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::lease::Lease;
 use crate::prober::{self, Backend};
-use crate::settings::Settings;
 use crate::verdict::{Class, Verdict};
 
 pub(crate) struct Shared<A: Adapter> {
@@ -22,11 +21,6 @@ pub(crate) struct Shared<A: Adapter> {
 }
 
 impl<A: Adapter> Shared<A> {
-    pub(crate) fn new(adapter: A, settings: &Settings) -> Result<Arc<Self>, ConfigError> {
-        let gate = settings.gate(&adapter.name(), adapter.size())?;
-        Ok(Self::start(adapter, gate, settings.active_probing))
-    }
-
     pub(crate) fn start(adapter: A, gate: Gate, active_probing: bool) -> Arc<Self> {
         let shared = Arc::new(Self {
             adapter: Arc::new(adapter),
@@ -45,6 +39,7 @@ impl<A: Adapter> Shared<A> {
     pub(crate) async fn lease(
         self: &Arc<Self>,
         limit: Duration,
+        classify: impl FnOnce(&A::Error) -> Class,
         acquire: impl Future<Output = Result<A::Lease, A::Error>>,
     ) -> Result<Lease<A>, GateError<A::Error>> {
         if self.adapter.is_closed() {
@@ -53,7 +48,6 @@ impl<A: Adapter> Shared<A> {
         }
         self.background.remember_runtime();
         let probe = self.gate.admit()?;
-        let classify = |error: &A::Error| self.adapter.classify(error);
         let (raw, probe) = self.gate.acquire(probe, limit, classify, acquire).await?;
         let lease = Lease::new(raw, Arc::clone(self));
         match probe {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::{Database, Error};
 use sqlx_core::transaction::TransactionManager;
+use tokio::time::timeout;
 
 use super::error;
 use super::health::Health;
@@ -103,11 +104,20 @@ impl<DB: Database> Shared<DB> {
         limit: Option<Duration>,
         next: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let diagnose = |error: &Error| self.diagnose(error);
-        (health.lease)
-            .follow(&self.gate, limit, diagnose, next)
-            .await
-            .map_err(error::of_statement)
+        let limit = limit.unwrap_or(self.gate.limits().query_timeout);
+        match timeout(limit, next).await {
+            Ok(Ok(row)) => Ok(row),
+            Ok(Err(error)) => {
+                let class = health.lease.note(self.diagnose(&error));
+                self.gate.breaker().observe().settle_class(class);
+                Err(error)
+            }
+            Err(_) => {
+                health.lease.start();
+                self.gate.breaker().observe().settle(Verdict::Fault);
+                Err(error::of_statement(self.gate.deadline(limit)))
+            }
+        }
     }
 
     /// What a statement's error says.
