@@ -26,8 +26,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::mem::take;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -189,17 +188,18 @@ impl Gate {
     pub(crate) async fn acquire<'gate, T, E>(
         &'gate self,
         probe: Option<Permit<'gate>>,
+        limit: Duration,
         classify: impl FnOnce(&E) -> Class,
         connect: impl Future<Output = Result<T, E>>,
     ) -> Result<(T, Option<Permit<'gate>>), GateError<E>> {
-        let _place = match self.wait() {
-            Ok(place) => place,
-            Err(rejected) => return Err(turned_away(probe, rejected)),
-        };
-        let limit = self.limit(probe.as_ref(), self.limits.acquire_timeout);
-        let connected = match self.unless_opened(timeout(limit, connect)).await {
-            Ok(connected) => connected,
-            Err(rejected) => return Err(turned_away(probe, rejected)),
+        let mut connect = pin!(connect);
+        let limit = self.limit(probe.as_ref(), limit);
+        let connected = match self.at_once(connect.as_mut()).await {
+            Some(connected) => Ok(connected),
+            None => match self.in_turn(timeout(limit, connect)).await {
+                Ok(connected) => connected,
+                Err(rejected) => return Err(turned_away(probe, rejected)),
+            },
         };
         let (class, error) = match connected {
             Ok(Ok(connection)) => {
@@ -229,6 +229,19 @@ impl Gate {
         Err(error)
     }
 
+    /// What can be had without waiting: most connections, and then no place in the queue, no timer
+    /// and no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
+    async fn at_once<T>(&self, mut connect: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        if self.waiting.load(Ordering::Acquire) >= self.limits.max_waiting {
+            return None;
+        }
+        poll_fn(|context| match connect.as_mut().poll(context) {
+            Poll::Ready(connected) => Poll::Ready(Some(connected)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
     /// Turns a call away, if the breaker is open and rejects. Asks for no permit otherwise.
     pub(crate) fn refusal(&self) -> Option<Rejected> {
         if !self.breaker.rejects() {
@@ -241,6 +254,12 @@ impl Gate {
         }))
     }
 
+    /// Waits, as one of so many, unless the breaker opens and rejects.
+    async fn in_turn<T>(&self, wait: impl Future<Output = T>) -> Result<T, Rejected> {
+        let _place = self.wait()?;
+        self.unless_opened(wait).await
+    }
+
     /// Waits, unless the breaker opens and rejects. A probe does not meet an open breaker, except
     /// when it is too late for it.
     pub(crate) async fn unless_opened<T>(
@@ -248,7 +267,6 @@ impl Gate {
         wait: impl Future<Output = T>,
     ) -> Result<T, Rejected> {
         let mut wait = pin!(wait);
-        let mut first = true;
         loop {
             // Before the state is read, so that no opening falls in between.
             let mut opened = pin!(self.opened.notified());
@@ -256,16 +274,12 @@ impl Gate {
                 return Err(rejected);
             }
             let ended = poll_fn(|context| {
-                // Whoever finds a connection idle need not listen. Whoever waits listens first:
-                // those who were connecting pass their places on as they leave, and the next in
-                // line would connect before it leaves, too.
-                if !take(&mut first) && opened.as_mut().poll(context).is_ready() {
+                // Listens first: those who were connecting pass their places on as they leave, and
+                // the next in line would connect before it leaves, too.
+                if opened.as_mut().poll(context).is_ready() {
                     return Poll::Ready(None);
                 }
-                match wait.as_mut().poll(context) {
-                    Poll::Ready(value) => Poll::Ready(Some(value)),
-                    Poll::Pending => opened.as_mut().poll(context).map(|()| None),
-                }
+                wait.as_mut().poll(context).map(Some)
             });
             if let Some(value) = ended.await {
                 return Ok(value);

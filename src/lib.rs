@@ -96,19 +96,28 @@
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-// The half of the gate that only pools use.
-#![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
+// The part that only adapters of our own use.
+#![cfg_attr(not(any(feature = "sqlx", feature = "deadpool")), allow(dead_code))]
 
+mod adapter;
+mod background;
 pub mod breaker;
 #[cfg(feature = "cache")]
 pub mod cache;
 mod config;
 mod counters;
+#[cfg(feature = "deadpool")]
+pub mod deadpool;
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+mod delivery;
 mod error;
 #[cfg(feature = "cache")]
 mod fallback;
 mod gate;
 mod gate_builder;
+mod guarded;
+mod health;
+mod lease;
 mod limits;
 mod prober;
 #[cfg(feature = "cache")]
@@ -117,17 +126,26 @@ mod read_through;
 mod reads;
 mod reporter;
 mod served;
+mod settings;
+mod shared;
+#[cfg(any(feature = "sqlx-postgres", feature = "deadpool-postgres"))]
+mod sqlstate;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
 pub mod telemetry;
 mod time;
 mod verdict;
 
+pub use adapter::Adapter;
 pub use breaker::Breaker;
 pub use config::ConfigError;
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+pub use delivery::Delivery;
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};
 pub use gate_builder::GateBuilder;
+pub use guarded::{Guarded, GuardedBuilder};
+pub use lease::Lease;
 pub use limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION};
 #[cfg(feature = "cache")]
 pub use reads::NotARead;

@@ -23,7 +23,7 @@ mod tests;
 /// What a prober talks to.
 pub(crate) trait Backend: Send + Sync + 'static {
     type Connection: Send;
-    type Error: Error + Send + Sync + 'static;
+    type Error: Send + 'static;
 
     /// Opens a connection of its own, outside any pool; or, where there is no room for one more,
     /// takes an idle one.
@@ -39,6 +39,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn close(&self, connection: Self::Connection) -> impl Future<Output = ()> + Send;
 
     fn classify(&self, error: &Self::Error) -> Class;
+
+    /// The error as events tell it.
+    fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static);
 }
 
 /// Runs until the breaker is closed, or until only users' calls can tell how the backend is.
@@ -115,13 +118,13 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
     let mut connection = match connected {
         Ok(connection) => connection,
         Err(error) => {
-            gate.probed(Some(source(&error)));
+            gate.probed(Some(source(backend, &error)));
             return conclude(class(backend, &error), places);
         }
     };
     while let Some(place) = places.pop() {
         let pong = timed(gate, backend.ping(&mut connection)).await;
-        gate.probed(pong.as_ref().err().map(source));
+        gate.probed(pong.as_ref().err().map(|error| source(backend, error)));
         let class = pong.map_or_else(|error| class(backend, &error), |()| Class::Answered);
         place.settle_class(class);
         // Late is an answer, too: whether it is good enough is for all places to say.
@@ -166,9 +169,13 @@ fn class<B: Backend>(backend: &B, error: &GateError<B::Error>) -> Class {
     }
 }
 
-fn source<E: Error + 'static>(error: &GateError<E>) -> &(dyn Error + 'static) {
+fn source<'e, B: Backend>(
+    backend: &B,
+    error: &'e GateError<B::Error>,
+) -> &'e (dyn Error + 'static) {
     match error {
-        GateError::Failed(error) => error,
-        other => other,
+        GateError::Failed(error) => backend.explain(error),
+        GateError::Rejected(rejected) => rejected,
+        GateError::Deadline(deadline) => deadline,
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::breaker::{DEFAULT_OPEN_DELAY, Mode};
+use crate::limits::DEFAULT_ACQUIRE_TIMEOUT;
 use crate::time::ManualClock;
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
@@ -17,7 +18,9 @@ fn gate(breaker: Builder) -> Gate {
 }
 
 async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static str>>) -> Acquired {
-    let (connection, probe) = gate.acquire(None, |_| Class::Fault, connect).await?;
+    let (connection, probe) = gate
+        .acquire(None, DEFAULT_ACQUIRE_TIMEOUT, |_| Class::Fault, connect)
+        .await?;
     Ok((connection, probe.is_some()))
 }
 
@@ -95,7 +98,12 @@ async fn a_probe_waits_for_its_connection() {
     let probe = gate.admit().unwrap();
     assert!(probe.as_ref().is_some_and(Permit::is_probe));
     let acquired = gate
-        .acquire(probe, |_: &&str| Class::Fault, ready(Ok(())))
+        .acquire(
+            probe,
+            DEFAULT_ACQUIRE_TIMEOUT,
+            |_: &&str| Class::Fault,
+            ready(Ok(())),
+        )
         .await;
     assert!(acquired.is_ok_and(|((), probe)| probe.is_some()));
 }

@@ -46,6 +46,10 @@ impl Backend for Well {
     fn classify(&self, error: &Infallible) -> Class {
         match *error {}
     }
+
+    fn explain<'e>(&self, error: &'e Infallible) -> &'e (dyn Error + 'static) {
+        error
+    }
 }
 
 /// A gate whose breaker has just opened.
@@ -128,6 +132,10 @@ async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
 
         fn classify(&self, _: &Busy) -> Class {
             Class::Slow
+        }
+
+        fn explain<'e>(&self, error: &'e Busy) -> &'e (dyn Error + 'static) {
+            error
         }
     }
 

@@ -119,7 +119,7 @@ impl<DB: Database> Origin for Shared<DB> {
     }
 
     fn spawn(&self, task: Task) {
-        self.spawn(task);
+        self.background.spawn(task);
     }
 }
 

@@ -15,6 +15,7 @@ use super::shared::{Shared, in_transaction};
 use crate::breaker::Permit;
 use crate::cache::Name;
 use crate::error::Rejected;
+use crate::lease::lent;
 
 /// The time a connection has to prove itself when it is given back, or else to close.
 ///
@@ -98,14 +99,6 @@ impl<DB: Database> GuardedConnection<DB> {
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "only `into_raw` leaves none, and it consumes the guard"
-)]
-fn lent<T>(raw: Option<T>) -> T {
-    raw.expect("a lease holds its connection")
-}
-
 fn lent_mut<DB: Database>(raw: &mut Option<sqlx::pool::PoolConnection<DB>>) -> &mut DB::Connection {
     &mut *lent(raw.as_mut())
 }
@@ -121,12 +114,13 @@ impl<DB: Database> Shared<DB> {
         if self.raw.is_closed() {
             return Err(Error::PoolClosed);
         }
-        self.remember_runtime();
+        self.background.remember_runtime();
         let probe = self.gate.admit().map_err(error::refused)?;
         let classify = |error: &Error| self.classify.classify(error);
+        let limit = self.gate.limits().acquire_timeout;
         let (raw, probe) = self
             .gate
-            .acquire(probe, classify, self.raw.acquire())
+            .acquire(probe, limit, classify, self.raw.acquire())
             .await
             .map_err(|error| error::of_acquire(self.gate.breaker().name(), error))?;
         Ok((GuardedConnection::new(raw, Arc::clone(self)), probe))
@@ -150,19 +144,13 @@ impl<DB: Database> Drop for GuardedConnection<DB> {
         let Some(mut raw) = self.raw.take() else {
             return;
         };
-        let Some(runtime) = self.shared.runtime() else {
+        let Some(runtime) = self.shared.background.runtime() else {
             // Nothing can be awaited any more: dropping it closes it and frees its place.
             drop(raw.detach());
             return;
         };
         let _inside = runtime.enter();
-        let reason = match self.health {
-            Health {
-                in_flight: true, ..
-            } => Some("abandoned"),
-            Health { close, .. } => close,
-        };
-        if let Some(reason) = reason {
+        if let Some(reason) = self.health.lease.must_close() {
             self.shared.gate.closed_connection(reason);
             runtime.spawn(async move {
                 let _ = timeout(RELEASE_TIMEOUT, raw.close()).await;
@@ -238,7 +226,7 @@ impl<DB: Database> PoolConnection<DB> {
 
     /// Closes the connection when it is dropped, instead of giving it back.
     pub fn close_on_drop(&mut self) {
-        self.guarded.health.close = Some("close_on_drop");
+        self.guarded.health.lease.close("close_on_drop");
     }
 
     /// Takes the connection out of the pool; the pool may open another.

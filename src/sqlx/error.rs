@@ -9,6 +9,7 @@ use sqlx::Error;
 use sqlx::error::DatabaseError;
 
 use crate::config::ConfigError;
+use crate::delivery::{Delivery, refuses_connection};
 use crate::error::{DeadlineExceeded, GateError, Rejected};
 use crate::reads::NotARead;
 use crate::verdict::Class;
@@ -38,18 +39,6 @@ impl CouldNotConnect {
     pub fn pool(&self) -> &str {
         &self.pool
     }
-}
-
-/// Whether a statement may have reached the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Delivery {
-    /// It was never sent: safe to retry.
-    NotSent,
-    /// It may have been sent, and its outcome is unknown.
-    Unknown,
-    /// The database answered.
-    Answered,
 }
 
 /// Whether the statement that failed with `error` may have reached the database.
@@ -85,15 +74,6 @@ pub fn delivery(error: &Error) -> Delivery {
         Error::Protocol(_) | Error::WorkerCrashed | Error::BeginFailed => Delivery::Unknown,
         _ => Delivery::Answered,
     }
-}
-
-/// SQLSTATEs with which a server turns a new connection away: no slot, starting or stopping, wrong
-/// password. MySQL sends none at all before the handshake is done.
-fn refuses_connection(sqlstate: Option<&str>) -> bool {
-    matches!(
-        sqlstate,
-        None | Some("53300" | "08004" | "57P03" | "28000" | "28P01")
-    )
 }
 
 /// What all drivers have in common; `database` classifies what a server answered.

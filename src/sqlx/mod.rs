@@ -90,10 +90,11 @@ mod statement;
 mod transaction;
 mod write;
 
+pub use crate::delivery::Delivery;
 pub use cache::Cache;
 pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
-pub use error::{CouldNotConnect, Delivery, delivery};
+pub use error::{CouldNotConnect, delivery};
 pub use executor::Within;
 pub use mapper::Readable;
 #[cfg(feature = "sqlx-mysql")]

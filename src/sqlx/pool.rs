@@ -37,7 +37,7 @@ struct Users<DB: Database>(Arc<Shared<DB>>);
 
 impl<DB: Database> Drop for Users<DB> {
     fn drop(&mut self) {
-        self.0.stop_background();
+        self.0.background.stop();
     }
 }
 
@@ -117,7 +117,7 @@ impl<DB: Database> Pool<DB> {
     /// Closes the pool: wakes those who wait for a connection with [`Error::PoolClosed`], stops
     /// probing, waits until all leases are back, and closes all connections.
     pub fn close(&self) -> impl Future<Output = ()> + '_ {
-        self.shared.stop_background();
+        self.shared.background.stop();
         self.shared.raw.close()
     }
 
@@ -213,7 +213,7 @@ impl<DB: Database> Pool<DB> {
         if shared.misconfigured.is_some() {
             return None;
         }
-        shared.remember_runtime();
+        shared.background.remember_runtime();
         if let Some(permit) = shared.gate.admit().ok()? {
             let probe = permit.is_probe();
             permit.settle(Verdict::Neutral);
@@ -284,7 +284,7 @@ impl<DB: Database> Pool<DB> {
         };
         let limit = self.gate().limits().query_timeout;
         let permit = self.gate().breaker().observe();
-        self.shared.spawn(begin);
+        self.shared.background.spawn(begin);
         let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
         let classify = |error: &Error| self.shared.classify.classify(error);
         let result = self.gate().run(permit, limit, classify, begun).await;

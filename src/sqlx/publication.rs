@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use sqlx::{Database, Error};
 
-use super::error::{Delivery, delivery};
+use super::error::delivery;
 use super::shared::Shared;
 use crate::cache::Name;
+use crate::delivery::Delivery;
 
 /// The names that a write invalidates, while nobody knows yet whether it succeeds.
 ///

@@ -30,7 +30,9 @@ fn probe_in_background<DB: Database>(shared: &Weak<Shared<DB>>) {
         traits: shared.options.traits(),
         classify: Arc::clone(&shared.classify),
     };
-    shared.spawn(prober::recover(Arc::clone(&shared.gate), database));
+    shared
+        .background
+        .spawn(prober::recover(Arc::clone(&shared.gate), database));
 }
 
 /// The server behind a pool, as its prober sees it. Does not keep the pool alive.
@@ -77,11 +79,11 @@ impl<DB: Database> Backend for Server<DB> {
             Probed::Leased(lease) => {
                 let (raw, health, shared) = lease.parts();
                 // Dropped at the deadline, the connection is closed.
-                health.in_flight = true;
+                health.lease.start();
                 let pong = (self.traits.ask)(raw).await;
-                health.in_flight = false;
+                health.lease.end();
                 if let Err(error) = &pong {
-                    shared.diagnose(health, error);
+                    health.lease.note(shared.diagnose(error));
                 }
                 pong
             }
@@ -98,5 +100,8 @@ impl<DB: Database> Backend for Server<DB> {
 
     fn classify(&self, error: &Error) -> Class {
         self.classify.classify(error)
+    }
+    fn explain<'e>(&self, error: &'e Error) -> &'e (dyn std::error::Error + 'static) {
+        error
     }
 }

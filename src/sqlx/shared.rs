@@ -1,24 +1,23 @@
-//! What the handles of one pool share, and the background tasks that end with it.
+//! What the handles of one pool share.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::{Database, Error};
 use sqlx_core::transaction::TransactionManager;
-use tokio::runtime::Handle;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error;
 use super::health::Health;
 use super::options::PoolOptions;
+use crate::background::Background;
 use crate::breaker::Permit;
 use crate::config::ConfigError;
-use crate::error::GateError;
 use crate::gate::Gate;
+use crate::health::Diagnosis;
 use crate::read_through::ReadThrough;
-use crate::verdict::{Class, Classify, Verdict};
+use crate::verdict::{Classify, Verdict};
 
 pub(super) struct Shared<DB: Database> {
     pub(super) raw: sqlx::Pool<DB>,
@@ -27,9 +26,7 @@ pub(super) struct Shared<DB: Database> {
     pub(super) classify: Arc<dyn Classify<Error>>,
     /// Why no call can be made at all, where the constructor could not return it.
     pub(super) misconfigured: Option<ConfigError>,
-    /// Where connections are given back when they are dropped outside of a runtime.
-    runtime: OnceLock<Handle>,
-    background: Mutex<JoinSet<()>>,
+    pub(super) background: Background,
     pub(super) cache: OnceLock<Arc<ReadThrough<Error>>>,
 }
 
@@ -46,8 +43,7 @@ impl<DB: Database> Shared<DB> {
             classify: options.classifier(),
             options,
             misconfigured,
-            runtime: OnceLock::new(),
-            background: Mutex::new(JoinSet::new()),
+            background: Background::default(),
             cache: OnceLock::new(),
         })
     }
@@ -58,7 +54,7 @@ impl<DB: Database> Shared<DB> {
     /// is closed when it is given back.
     pub(super) async fn run<T>(
         &self,
-        health: &mut Health,
+        health: &Health,
         permit: Permit<'_>,
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
@@ -86,37 +82,29 @@ impl<DB: Database> Shared<DB> {
             return Err(error::adrift());
         }
         let result = self.run_any(health, permit, None, begin).await;
-        health.beginning = health.in_flight;
+        health.beginning = health.lease.is_in_flight();
         result
     }
 
     async fn run_any<T>(
         &self,
-        health: &mut Health,
+        health: &Health,
         permit: Permit<'_>,
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let limit = limit.unwrap_or(self.gate.limits().query_timeout);
-        if std::mem::replace(&mut health.in_flight, true) {
-            // What is given up stays given up, even if its holder goes on with the connection.
-            health.close = Some("abandoned");
-        }
-        let classify = |error: &Error| self.diagnose(health, error);
-        match self.gate.run(permit, limit, classify, call).await {
-            Err(error @ GateError::Deadline(_)) => Err(error::of_statement(error)),
-            result => {
-                health.in_flight = false;
-                result.map_err(error::of_statement)
-            }
-        }
+        let diagnose = |error: &Error| self.diagnose(error);
+        (health.lease)
+            .run(&self.gate, permit, limit, diagnose, call)
+            .await
+            .map_err(error::of_statement)
     }
 
     /// Waits for the next row of a stream whose statement has been answered already: only what
     /// goes wrong is recorded.
     pub(super) async fn follow<T>(
         &self,
-        health: &mut Health,
+        health: &Health,
         limit: Option<Duration>,
         next: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
@@ -124,66 +112,23 @@ impl<DB: Database> Shared<DB> {
         match timeout(limit, next).await {
             Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) => {
-                let class = self.diagnose(health, &error);
+                let class = health.lease.note(self.diagnose(&error));
                 self.gate.breaker().observe().settle_class(class);
                 Err(error)
             }
             Err(_) => {
-                health.in_flight = true;
+                health.lease.start();
                 self.gate.breaker().observe().settle(Verdict::Fault);
                 Err(error::of_statement(self.gate.deadline(limit)))
             }
         }
     }
 
-    /// The class of a statement's error; notes whether the connection survives it.
-    pub(super) fn diagnose(&self, health: &mut Health, error: &Error) -> Class {
-        let class = self.classify.classify(error);
-        match (class, error) {
-            (Class::FaultAndClose, _) => health.close = Some("unusable"),
-            // The server itself said what is wrong, so the connection to it works.
-            (Class::Fault, Error::Database(_)) => {}
-            (Class::Fault, _) => health.close = Some("broken"),
-            _ => {}
-        }
-        class
-    }
-
-    /// Spawns a task that ends when the pool's last handle is dropped. Without a runtime there is
-    /// nothing to run it; false then.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
-        let Some(runtime) = self.runtime() else {
-            return false;
-        };
-        let mut tasks = self
-            .background
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(task, &runtime);
-        true
-    }
-
-    pub(super) fn stop_background(&self) {
-        let mut tasks = self
-            .background
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        tasks.abort_all();
-    }
-
-    /// The runtime of the caller, or else the one the pool was first used in.
-    pub(super) fn runtime(&self) -> Option<Handle> {
-        Handle::try_current()
-            .ok()
-            .or_else(|| self.runtime.get().cloned())
-    }
-
-    pub(super) fn remember_runtime(&self) {
-        if self.runtime.get().is_none()
-            && let Ok(handle) = Handle::try_current()
-        {
-            let _ = self.runtime.set(handle);
+    /// What a statement's error says.
+    pub(super) fn diagnose(&self, error: &Error) -> Diagnosis {
+        Diagnosis {
+            class: self.classify.classify(error),
+            answered: matches!(error, Error::Database(_)),
         }
     }
 }

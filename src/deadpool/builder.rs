@@ -1,0 +1,214 @@
+//! How a guarded pool is configured: deadpool's settings, and ours.
+
+use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Hook, Manager, PoolConfig, QueueMode, Timeouts};
+
+use super::dialect::{Dialect, Explained};
+use super::error::BuildError;
+use super::managed::Managed;
+use super::object::Object;
+use super::pool::Pool;
+use crate::config::ConfigError;
+use crate::gate::Gate;
+use crate::limits::DEFAULT_ACQUIRE_TIMEOUT;
+use crate::settings::{Settings, setters};
+use crate::shared::Shared;
+use crate::verdict::Classify;
+
+/// Configures a [`Pool`]: deadpool's settings under the same names, and the guard's. `S` is what it
+/// guards: a pool that is yet to be built, or, from [`Pool::guard`], one that exists.
+#[must_use = "a builder does nothing until it builds"]
+pub struct PoolBuilder<M, W = Object<M>, S = managed::PoolBuilder<M>>
+where
+    M: Manager + 'static,
+    W: From<Object<M>>,
+{
+    source: S,
+    pub(super) dialect: Arc<dyn Dialect<M>>,
+    classify: Option<Arc<dyn Classify<M::Error>>>,
+    settings: Settings,
+    _wrapper: PhantomData<fn() -> W>,
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
+    pub(super) fn new(source: S, dialect: Arc<dyn Dialect<M>>) -> Self {
+        Self {
+            source,
+            settings: Settings::default(),
+            dialect,
+            classify: None,
+            _wrapper: PhantomData,
+        }
+    }
+
+    setters!();
+
+    /// What the manager's errors mean, in place of the default: for a manager fusepool does not
+    /// know, that every error is a [`Fault`](crate::Class::Fault).
+    pub fn classify(mut self, classify: impl Classify<M::Error>) -> Self {
+        self.classify = Some(Arc::new(classify));
+        self
+    }
+
+    /// Has events about probes tell the errors of a manager that fusepool does not know. It has to
+    /// be said, because deadpool does not demand that they are errors of the standard library's
+    /// kind.
+    pub fn explain_errors(mut self) -> Self
+    where
+        M::Error: Error + 'static,
+    {
+        self.dialect = Arc::new(Explained);
+        self
+    }
+
+    /// The same for another source.
+    fn on<T>(self, source: T) -> (S, PoolBuilder<M, W, T>) {
+        let Self {
+            source: before,
+            dialect,
+            classify,
+            settings,
+            _wrapper,
+        } = self;
+        let after = PoolBuilder {
+            source,
+            dialect,
+            classify,
+            settings,
+            _wrapper,
+        };
+        (before, after)
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
+    /// Sets all of deadpool's own settings.
+    pub fn config(mut self, value: PoolConfig) -> Self {
+        self.source = self.source.config(value);
+        self
+    }
+
+    /// How many objects there may be. Default: twice the number of cores.
+    pub fn max_size(mut self, value: usize) -> Self {
+        self.source = self.source.max_size(value);
+        self
+    }
+
+    /// deadpool's timeouts; see [`Pool::timeout_get`] for what the guard makes of them.
+    pub fn timeouts(mut self, value: Timeouts) -> Self {
+        self.source = self.source.timeouts(value);
+        self
+    }
+
+    /// How long to wait for a place in the pool. Default: none of deadpool's; `acquire_timeout`.
+    pub fn wait_timeout(mut self, value: Option<Duration>) -> Self {
+        self.source = self.source.wait_timeout(value);
+        self
+    }
+
+    /// How long creating an object may take. Default: none of deadpool's; `acquire_timeout`.
+    pub fn create_timeout(mut self, value: Option<Duration>) -> Self {
+        self.source = self.source.create_timeout(value);
+        self
+    }
+
+    /// How long recycling an object may take, before it is dropped for another. Default: half of
+    /// `acquire_timeout` or of the breaker's `probe_timeout`, whichever is less, so that there is
+    /// time left to create one; deadpool has no limit.
+    pub fn recycle_timeout(mut self, value: Option<Duration>) -> Self {
+        self.source = self.source.recycle_timeout(value);
+        self
+    }
+
+    /// Which idle object is leased next. Default: the one that was used least recently.
+    pub fn queue_mode(mut self, value: QueueMode) -> Self {
+        self.source = self.source.queue_mode(value);
+        self
+    }
+
+    /// Adds a hook for objects that were just created.
+    pub fn post_create(mut self, hook: impl Into<Hook<M>>) -> Self {
+        self.source = self.source.post_create(hook);
+        self
+    }
+
+    /// Adds a hook for objects that are about to be recycled.
+    pub fn pre_recycle(mut self, hook: impl Into<Hook<M>>) -> Self {
+        self.source = self.source.pre_recycle(hook);
+        self
+    }
+
+    /// Adds a hook for objects that were just recycled.
+    pub fn post_recycle(mut self, hook: impl Into<Hook<M>>) -> Self {
+        self.source = self.source.post_recycle(hook);
+        self
+    }
+
+    /// Which runtime's timers deadpool uses. Default: tokio's, which the guard needs in any case.
+    pub fn runtime(mut self, value: Runtime) -> Self {
+        self.source = self.source.runtime(value);
+        self
+    }
+
+    /// Builds the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Config`] for the first setting whose value breaks a rule.
+    pub fn build(self) -> Result<Pool<M, W>, BuildError> {
+        let acquire_timeout = (self.settings.acquire_timeout).unwrap_or(DEFAULT_ACQUIRE_TIMEOUT);
+        let recycle = acquire_timeout.min(self.settings.breaker.get_probe_timeout()) / 2;
+        let (source, guard) = self.on(());
+        let raw = guard.dialect.prepare(source, recycle).build()?;
+        Ok(guard.on(raw).1.finish(Some(recycle))?)
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, managed::Pool<M>> {
+    /// Guards the pool. Its other handles stay unguarded.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for the first setting whose value breaks a rule.
+    pub fn build(self) -> Result<Pool<M, W>, ConfigError> {
+        self.finish(None)
+    }
+
+    /// Guards the pool with default settings, which break no rule.
+    pub(super) fn build_with_defaults(self) -> Pool<M, W> {
+        let (settings, managed) = self.managed(None);
+        let gate = (settings.gate(&managed)).unwrap_or_else(|_| Gate::with_defaults());
+        Pool::from_shared(Shared::start(managed, gate, settings.active_probing))
+    }
+
+    fn finish(self, recycle: Option<Duration>) -> Result<Pool<M, W>, ConfigError> {
+        let (settings, managed) = self.managed(recycle);
+        let gate = settings.gate(&managed)?;
+        let shared = Shared::start(managed, gate, settings.active_probing);
+        Ok(Pool::from_shared(shared))
+    }
+
+    fn managed(self, recycle: Option<Duration>) -> (Settings, Managed<M>) {
+        let managed = Managed {
+            raw: self.source,
+            dialect: self.dialect,
+            classify: self.classify,
+            recycle,
+        };
+        (self.settings, managed)
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>, S> fmt::Debug for PoolBuilder<M, W, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

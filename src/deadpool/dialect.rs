@@ -1,0 +1,74 @@
+//! What is known of a manager's objects beyond what deadpool asks of it.
+
+use std::error::Error;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::time::Duration;
+
+use deadpool::managed::{Manager, PoolBuilder, PoolError};
+
+use super::managed::recycle;
+use crate::verdict::Class;
+
+pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The defaults are those for managers we do not know.
+pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
+    /// What the pool is called in events and errors.
+    fn name(&self, _manager: &M) -> String {
+        "deadpool".to_owned()
+    }
+
+    /// Adds what a pool of these objects needs, such as a test of those that were idle for long,
+    /// which may take no longer than `limit`.
+    fn prepare(&self, builder: PoolBuilder<M>, _limit: Duration) -> PoolBuilder<M> {
+        builder
+    }
+
+    fn classify(&self, _error: &M::Error) -> Class {
+        Class::Fault
+    }
+
+    /// The backend itself reported this error, so the connection to it works.
+    fn answered(&self, _error: &M::Error) -> bool {
+        false
+    }
+
+    /// Asks the backend for an answer.
+    fn ping<'a>(
+        &'a self,
+        manager: &'a M,
+        object: &'a mut M::Type,
+    ) -> BoxFuture<'a, Result<(), PoolError<M::Error>>> {
+        Box::pin(recycle(manager, object))
+    }
+
+    /// Stops what the backend still does for an object whose statement was given up.
+    fn cancel<'a>(&'a self, _object: &'a mut M::Type) -> BoxFuture<'a, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn explain<'e>(&self, _error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
+        &Unexplained
+    }
+}
+
+/// A manager we do not know.
+pub(super) struct Unknown;
+
+impl<M: Manager> Dialect<M> for Unknown {}
+
+/// A manager we do not know, whose errors can say what they are.
+pub(super) struct Explained;
+
+impl<M: Manager<Error: Error + 'static>> Dialect<M> for Explained {
+    fn explain<'e>(&self, error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
+        error
+    }
+}
+
+/// What events say where an error cannot speak for itself: a manager's errors need not be errors of
+/// the standard library's kind.
+#[derive(Debug, thiserror::Error)]
+#[error("the manager failed; `PoolBuilder::explain_errors` has events say how")]
+struct Unexplained;

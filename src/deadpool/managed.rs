@@ -1,0 +1,135 @@
+//! deadpool's pool, as the guard sees it.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::{
+    HookError, Manager, Metrics, Object, Pool, PoolError, RecycleError, TimeoutType, Timeouts,
+};
+
+use super::dialect::Dialect;
+use crate::adapter::Adapter;
+use crate::health::Diagnosis;
+use crate::verdict::{Class, Classify};
+
+/// The adapter behind [`Pool`](super::Pool).
+pub(super) struct Managed<M: Manager> {
+    pub(super) raw: Pool<M>,
+    pub(super) dialect: Arc<dyn Dialect<M>>,
+    /// The user's own, in place of the dialect's.
+    pub(super) classify: Option<Arc<dyn Classify<M::Error>>>,
+    /// How long recycling may take where the user did not say; `None` if deadpool cannot tell time,
+    /// for lack of a runtime.
+    pub(super) recycle: Option<Duration>,
+}
+
+impl<M: Manager + 'static> Managed<M> {
+    pub(super) fn timeouts(&self, timeouts: &Timeouts) -> Timeouts {
+        Timeouts {
+            recycle: timeouts.recycle.or(self.recycle),
+            ..*timeouts
+        }
+    }
+
+    pub(super) fn diagnose(&self, error: &M::Error) -> Diagnosis {
+        Diagnosis {
+            class: self.class(error),
+            answered: self.dialect.answered(error),
+        }
+    }
+
+    fn class(&self, error: &M::Error) -> Class {
+        match &self.classify {
+            Some(classify) => classify.classify(error),
+            None => self.dialect.classify(error),
+        }
+    }
+}
+
+impl<M: Manager + 'static> Adapter for Managed<M> {
+    type Connection = M::Type;
+    type Lease = Object<M>;
+    type Error = PoolError<M::Error>;
+
+    fn name(&self) -> String {
+        self.dialect.name(self.raw.manager())
+    }
+
+    fn size(&self) -> u32 {
+        u32::try_from(self.raw.status().max_size).unwrap_or(u32::MAX)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.raw.is_closed()
+    }
+
+    async fn lease(&self) -> Result<Object<M>, PoolError<M::Error>> {
+        let timeouts = self.timeouts(&self.raw.timeouts());
+        self.raw.timeout_get(&timeouts).await
+    }
+
+    fn discard(&self, lease: Object<M>) {
+        drop(Object::take(lease));
+    }
+
+    async fn cancel(&self, object: &mut M::Type) {
+        self.dialect.cancel(object).await;
+    }
+
+    async fn connect(&self) -> Result<M::Type, PoolError<M::Error>> {
+        Ok(self.raw.manager().create().await?)
+    }
+
+    async fn ping(&self, object: &mut M::Type) -> Result<(), PoolError<M::Error>> {
+        self.dialect.ping(self.raw.manager(), object).await
+    }
+
+    fn disconnect(&self, mut object: M::Type) {
+        self.raw.manager().detach(&mut object);
+    }
+
+    fn classify(&self, error: &PoolError<M::Error>) -> Class {
+        match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                self.class(error)
+            }
+            PoolError::Timeout(TimeoutType::Wait) => Class::Starved,
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
+            | PoolError::PostCreateHook(HookError::Message(_)) => Class::Fault,
+            PoolError::Closed | PoolError::NoRuntimeSpecified => Class::Neutral,
+        }
+    }
+
+    fn answered(&self, error: &PoolError<M::Error>) -> bool {
+        match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                self.dialect.answered(error)
+            }
+            _ => false,
+        }
+    }
+
+    fn explain<'e>(&self, error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
+        self.dialect.explain(error)
+    }
+}
+
+/// An object that would not be recycled has failed like one that could not be created.
+pub(super) fn of_recycle<E>(error: RecycleError<E>) -> PoolError<E> {
+    match error {
+        RecycleError::Backend(error) => PoolError::Backend(error),
+        RecycleError::Message(said) => PoolError::PostCreateHook(HookError::Message(said)),
+    }
+}
+
+/// Has a manager recycle an object, which is all that deadpool asks of any of them.
+pub(super) async fn recycle<M: Manager>(
+    manager: &M,
+    object: &mut M::Type,
+) -> Result<(), PoolError<M::Error>> {
+    manager
+        .recycle(object, &Metrics::default())
+        .await
+        .map_err(of_recycle)
+}

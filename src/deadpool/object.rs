@@ -1,0 +1,125 @@
+//! An object out of a pool.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use deadpool::managed::{self, Manager, Metrics, ObjectId};
+
+use super::managed::Managed;
+use super::pool::Pool;
+use crate::error::GateError;
+use crate::health::Diagnosis;
+use crate::lease::Lease;
+use crate::verdict::Classify;
+
+/// An object leased from a [`Pool`], used like deadpool's `Object`. Dropping it gives it back, unless
+/// a [guarded](Self::guard) statement was given up on it, or broke it: then it is taken out of the
+/// pool and dropped.
+#[must_use]
+pub struct Object<M: Manager + 'static> {
+    pub(super) lease: Lease<Managed<M>>,
+}
+
+impl<M: Manager + 'static> Object<M> {
+    /// Runs a statement with an error of the manager's kind: refused while the breaker is open,
+    /// given up after the pool's `query_timeout`, and its end recorded by the pool's classes.
+    ///
+    /// ```
+    /// # use fusepool::deadpool::{Manager, Object};
+    /// # use fusepool::GateError;
+    /// # use std::io;
+    /// # struct Store;
+    /// # impl Store { async fn get(&mut self, _: &str) -> io::Result<Vec<u8>> { Ok(vec![]) } }
+    /// async fn look<M>(object: &mut Object<M>) -> Result<Vec<u8>, GateError<io::Error>>
+    /// # where M: Manager<Type = Store, Error = io::Error> + 'static
+    /// {
+    ///     object.guard(async |store| store.get("key").await).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`GateError::Rejected`]: the statement was not sent. [`GateError::Deadline`]: it was given
+    /// up; its outcome is unknown. [`GateError::Failed`]: its own error.
+    pub async fn guard<T>(
+        &mut self,
+        statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
+    ) -> Result<T, GateError<M::Error>> {
+        self.lease.guard_by(Managed::diagnose, statement).await
+    }
+
+    /// [`guard`](Self::guard) for statements with errors of another kind. After a
+    /// [`Fault`](crate::Class::Fault) the object is not used again.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Self::guard).
+    pub async fn guard_with<T, E>(
+        &mut self,
+        classify: &(impl Classify<E> + ?Sized),
+        statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, E>,
+    ) -> Result<T, GateError<E>> {
+        let diagnose = |_: &Managed<M>, error: &E| Diagnosis {
+            class: classify.classify(error),
+            answered: false,
+        };
+        self.lease.guard_by(diagnose, statement).await
+    }
+
+    /// Takes the object out of the pool for good, which may create another.
+    #[must_use]
+    pub fn take(this: Self) -> M::Type {
+        managed::Object::take(this.lease.into_inner())
+    }
+
+    /// The number of this object in its pool.
+    pub fn id(this: &Self) -> ObjectId {
+        managed::Object::id(this.lease.raw())
+    }
+
+    /// How old the object is and how often it was recycled.
+    pub fn metrics(this: &Self) -> &Metrics {
+        managed::Object::metrics(this.lease.raw())
+    }
+
+    /// The pool it came from; always `Some`, unlike with deadpool, since what an object is watched
+    /// by belongs to its pool.
+    #[must_use]
+    pub fn pool(this: &Self) -> Option<Pool<M>> {
+        Some(Pool::from_shared(this.lease.shared.clone()))
+    }
+}
+
+impl<M: Manager + 'static> Deref for Object<M> {
+    type Target = M::Type;
+
+    fn deref(&self) -> &M::Type {
+        &self.lease
+    }
+}
+
+impl<M: Manager + 'static> DerefMut for Object<M> {
+    fn deref_mut(&mut self) -> &mut M::Type {
+        &mut self.lease
+    }
+}
+
+impl<M: Manager + 'static> AsRef<M::Type> for Object<M> {
+    fn as_ref(&self) -> &M::Type {
+        self
+    }
+}
+
+impl<M: Manager + 'static> AsMut<M::Type> for Object<M> {
+    fn as_mut(&mut self) -> &mut M::Type {
+        self
+    }
+}
+
+impl<M: Manager + 'static> fmt::Debug for Object<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Object")
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}

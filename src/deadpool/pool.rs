@@ -1,0 +1,203 @@
+//! The guarded pool.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Manager, Metrics, RetainResult, Status, Timeouts};
+
+use super::builder::PoolBuilder;
+use super::dialect::Unknown;
+use super::error::PoolError;
+use super::managed::Managed;
+use super::object::Object;
+use super::snapshot::PoolSnapshot;
+use crate::adapter::Adapter;
+use crate::gate::Gate;
+use crate::shared::Shared;
+use crate::verdict::Class;
+
+/// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
+///
+/// While the backend is unwell, [`get`](Self::get) is refused at once with an error in which
+/// [`rejection`](crate::rejection) finds why, and when to retry.
+pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
+    shared: Arc<Shared<Managed<M>>>,
+    _wrapper: PhantomData<fn() -> W>,
+}
+
+impl<M: Manager + 'static> Pool<M> {
+    /// Starts to configure a pool.
+    pub fn builder(manager: M) -> PoolBuilder<M> {
+        let raw = managed::Pool::builder(manager).runtime(Runtime::Tokio1);
+        PoolBuilder::new(raw, Arc::new(Unknown))
+    }
+
+    /// Starts to configure a guard for an existing pool, whose own settings stay what they are.
+    pub fn guard(raw: managed::Pool<M>) -> PoolBuilder<M, Object<M>, managed::Pool<M>> {
+        PoolBuilder::new(raw, Arc::new(Unknown))
+    }
+}
+
+impl<M: Manager + 'static> From<managed::Pool<M>> for Pool<M> {
+    /// Guards an existing pool with default settings; its own timeouts count on. Its other handles
+    /// stay unguarded. [`Pool::guard`] takes settings.
+    fn from(raw: managed::Pool<M>) -> Self {
+        Self::guard(raw).build_with_defaults()
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
+    pub(super) fn from_shared(shared: Arc<Shared<Managed<M>>>) -> Self {
+        Self {
+            shared,
+            _wrapper: PhantomData,
+        }
+    }
+
+    /// Leases an object: one that is idle, or a new one, or the next that comes free.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Rejected`]: refused at once. [`PoolError::Timeout`]: there was none in time.
+    /// [`PoolError::Backend`]: the manager could not create one.
+    pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
+        self.timeout_get(&self.timeouts()).await
+    }
+
+    /// [`get`](Self::get) with other timeouts than the pool's. Where there is one for waiting, that
+    /// bounds the wait for a place in the pool, and `acquire_timeout` what comes after it; otherwise
+    /// `acquire_timeout` bounds both.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn timeout_get(&self, timeouts: &Timeouts) -> Result<W, PoolError<M::Error>> {
+        let managed = &*self.shared.adapter;
+        let acquire_timeout = self.shared.gate.limits().acquire_timeout;
+        let limit = acquire_timeout.saturating_add(timeouts.wait.unwrap_or_default());
+        let timeouts = managed.timeouts(timeouts);
+        let classify = |error: &_| match managed.classify(error) {
+            // To whom would not wait, it says nothing that there is nothing to be had.
+            Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Neutral,
+            class => class,
+        };
+        let lease = (self.shared)
+            .lease(limit, classify, managed.raw.timeout_get(&timeouts))
+            .await
+            .map_err(PoolError::from_gate)?;
+        Ok(Object { lease }.into())
+    }
+
+    /// Changes how many objects there may be. Those beyond it are dropped when they come back.
+    pub fn resize(&self, max_size: usize) {
+        self.inner().resize(max_size);
+    }
+
+    /// Keeps of the idle objects only those that `predicate` says; blocks the pool meanwhile.
+    pub fn retain(
+        &self,
+        predicate: impl FnMut(&M::Type, Metrics) -> bool,
+    ) -> RetainResult<M::Type> {
+        self.inner().retain(predicate)
+    }
+
+    /// The timeouts that the pool was built with; none stands for the guard's.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.inner().timeouts()
+    }
+
+    /// Closes the pool: those who wait and those who come get [`PoolError::Closed`], probing stops,
+    /// and objects are dropped when they come back.
+    pub fn close(&self) {
+        self.shared.background.stop();
+        self.inner().close();
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner().is_closed()
+    }
+
+    /// How many objects there are, and how many callers.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.inner().status()
+    }
+
+    /// What creates and recycles the objects.
+    #[must_use]
+    pub fn manager(&self) -> &M {
+        self.inner().manager()
+    }
+
+    /// A reference that does not keep the pool alive.
+    #[must_use]
+    pub fn weak(&self) -> WeakPool<M, W> {
+        WeakPool {
+            shared: Arc::downgrade(&self.shared),
+            _wrapper: PhantomData,
+        }
+    }
+
+    /// The deadpool pool inside. What is done with it directly is neither guarded nor seen.
+    #[must_use]
+    pub fn inner(&self) -> &managed::Pool<M> {
+        &self.shared.adapter.raw
+    }
+
+    /// The gate of this pool, with its breaker.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.shared.gate
+    }
+
+    /// All there is to know about the pool at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> PoolSnapshot {
+        PoolSnapshot {
+            gate: self.shared.gate.snapshot(),
+            status: self.status(),
+        }
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> Clone for Pool<M, W> {
+    fn clone(&self) -> Self {
+        Self::from_shared(Arc::clone(&self.shared))
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> fmt::Debug for Pool<M, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("breaker", self.gate().breaker())
+            .field("status", &self.status())
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reference to a [`Pool`] that does not keep it alive.
+pub struct WeakPool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
+    shared: Weak<Shared<Managed<M>>>,
+    _wrapper: PhantomData<fn() -> W>,
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> WeakPool<M, W> {
+    /// The pool, if there still is one: an object out of it keeps it, too.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Pool<M, W>> {
+        self.shared.upgrade().map(Pool::from_shared)
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> fmt::Debug for WeakPool<M, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakPool").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! A connection out of a guarded pool, and how it goes back.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::adapter::{Adapter, diagnose};
+use crate::breaker::Permit;
+use crate::error::GateError;
+use crate::health::{Diagnosis, Health};
+use crate::shared::Shared;
+
+/// The time there is to stop what the backend still does for a statement that was given up.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection leased from a [`Guarded`](crate::Guarded) pool. Dropping it gives it back, unless a
+/// statement was given up on it: then it is discarded.
+pub struct Lease<A: Adapter> {
+    /// `None` only after a method that takes `self` apart.
+    raw: Option<A::Lease>,
+    pub(crate) health: Health,
+    pub(crate) shared: Arc<Shared<A>>,
+}
+
+impl<A: Adapter> Lease<A> {
+    pub(crate) fn new(raw: A::Lease, shared: Arc<Shared<A>>) -> Self {
+        Self {
+            raw: Some(raw),
+            health: Health::default(),
+            shared,
+        }
+    }
+
+    /// Runs a statement: admitted by the breaker, under the pool's `query_timeout`, and its end
+    /// recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`GateError::Rejected`]: the statement was not sent. [`GateError::Deadline`]: it was given
+    /// up, and so is the connection. [`GateError::Failed`]: its own error.
+    pub async fn guard<T>(
+        &mut self,
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
+    ) -> Result<T, GateError<A::Error>> {
+        self.guard_by(diagnose, statement).await
+    }
+
+    /// [`guard`](Self::guard) for statements with errors of their own.
+    pub(crate) async fn guard_by<T, E>(
+        &mut self,
+        diagnose: impl FnOnce(&A, &E) -> Diagnosis,
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, E>,
+    ) -> Result<T, GateError<E>> {
+        let (raw, health, shared) = self.parts();
+        let permit = shared.gate.admit_on_lease()?;
+        let diagnose = |error: &E| diagnose(&shared.adapter, error);
+        health
+            .run(&shared.gate, permit, None, diagnose, statement(raw))
+            .await
+    }
+
+    /// Has the backend answer for a probe.
+    pub(crate) async fn prove(&mut self, probe: Permit<'_>) -> Result<(), GateError<A::Error>> {
+        let (raw, health, shared) = self.parts();
+        let diagnose = |error: &A::Error| diagnose(&*shared.adapter, error);
+        let ping = shared.adapter.ping(raw);
+        health.run(&shared.gate, probe, None, diagnose, ping).await
+    }
+
+    /// The connection, its health and its pool, borrowed side by side.
+    pub(crate) fn parts(&mut self) -> (&mut A::Connection, &Health, &Shared<A>) {
+        let Self {
+            raw,
+            health,
+            shared,
+        } = self;
+        let raw: &mut A::Lease = lent(raw.as_mut());
+        (raw, health, shared)
+    }
+
+    /// The pool's own lease; what is done with it is neither guarded nor seen.
+    #[must_use]
+    pub fn into_inner(mut self) -> A::Lease {
+        lent(self.raw.take())
+    }
+
+    pub(crate) fn raw(&self) -> &A::Lease {
+        lent(self.raw.as_ref())
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "only methods that consume the lease leave none"
+)]
+pub(crate) fn lent<T>(raw: Option<T>) -> T {
+    raw.expect("a lease holds its connection")
+}
+
+impl<A: Adapter> Drop for Lease<A> {
+    fn drop(&mut self) {
+        let Some(raw) = self.raw.take() else {
+            return;
+        };
+        let Some(reason) = self.health.must_close() else {
+            return;
+        };
+        self.shared.gate.closed_connection(reason);
+        let mut doomed = Doomed {
+            raw: Some(raw),
+            adapter: Arc::clone(&self.shared.adapter),
+        };
+        if self.health.is_in_flight()
+            && let Some(runtime) = self.shared.background.runtime()
+        {
+            // It holds its place in the pool until then, so there are no more of these tasks than
+            // connections.
+            runtime.spawn(async move {
+                let _ = timeout(CANCEL_TIMEOUT, doomed.cancel()).await;
+            });
+        }
+    }
+}
+
+/// A lease that is discarded, whenever and wherever it is dropped.
+struct Doomed<A: Adapter> {
+    raw: Option<A::Lease>,
+    adapter: Arc<A>,
+}
+
+impl<A: Adapter> Doomed<A> {
+    async fn cancel(&mut self) {
+        if let Some(raw) = &mut self.raw {
+            self.adapter.cancel(raw).await;
+        }
+    }
+}
+
+impl<A: Adapter> Drop for Doomed<A> {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.adapter.discard(raw);
+        }
+    }
+}
+
+impl<A: Adapter> Deref for Lease<A> {
+    type Target = A::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        self.raw()
+    }
+}
+
+impl<A: Adapter> DerefMut for Lease<A> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.parts().0
+    }
+}
+
+impl<A: Adapter> fmt::Debug for Lease<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("pool", self.shared.gate.breaker().name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! What the handles of one guarded pool share: how a connection is leased, and how its backend is
+//! probed.
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::adapter::Adapter;
+use crate::background::Background;
+use crate::breaker::Permit;
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::lease::Lease;
+use crate::prober::{self, Backend};
+use crate::verdict::{Class, Verdict};
+
+pub(crate) struct Shared<A: Adapter> {
+    pub(crate) adapter: Arc<A>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) background: Background,
+}
+
+impl<A: Adapter> Shared<A> {
+    pub(crate) fn start(adapter: A, gate: Gate, active_probing: bool) -> Arc<Self> {
+        let shared = Arc::new(Self {
+            adapter: Arc::new(adapter),
+            gate: Arc::new(gate),
+            background: Background::default(),
+        });
+        if active_probing {
+            let weak = Arc::downgrade(&shared);
+            (shared.gate).on_open(Box::new(move || probe_in_background(&weak)));
+        }
+        shared
+    }
+
+    /// A connection for whatever the caller will do with it. That may take its time, so a probe is
+    /// settled by a ping first.
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        limit: Duration,
+        classify: impl FnOnce(&A::Error) -> Class,
+        acquire: impl Future<Output = Result<A::Lease, A::Error>>,
+    ) -> Result<Lease<A>, GateError<A::Error>> {
+        if self.adapter.is_closed() {
+            let raw = acquire.await.map_err(GateError::Failed)?;
+            return Ok(Lease::new(raw, Arc::clone(self)));
+        }
+        self.background.remember_runtime();
+        let probe = self.gate.admit()?;
+        let (raw, probe) = self.gate.acquire(probe, limit, classify, acquire).await?;
+        let lease = Lease::new(raw, Arc::clone(self));
+        match probe {
+            None => Ok(lease),
+            Some(permit) => self.prove(lease, permit).await,
+        }
+    }
+
+    async fn prove(
+        &self,
+        mut lease: Lease<A>,
+        permit: Permit<'_>,
+    ) -> Result<Lease<A>, GateError<A::Error>> {
+        if permit.is_probe() {
+            lease.prove(permit).await?;
+        } else {
+            // Admitted without being counted, in the mode `Observe` or `Disabled`.
+            permit.settle(Verdict::Neutral);
+        }
+        Ok(lease)
+    }
+}
+
+fn probe_in_background<A: Adapter>(shared: &Weak<Shared<A>>) {
+    if let Some(shared) = shared.upgrade()
+        && !shared.adapter.is_closed()
+    {
+        let server = Server {
+            adapter: Arc::clone(&shared.adapter),
+            shared: Arc::downgrade(&shared),
+        };
+        let recovery = prober::recover(Arc::clone(&shared.gate), server);
+        shared.background.spawn(recovery);
+    }
+}
+
+/// The backend of a pool, as its prober sees it. Does not keep the pool's handles alive.
+struct Server<A: Adapter> {
+    adapter: Arc<A>,
+    shared: Weak<Shared<A>>,
+}
+
+/// What is pinged.
+enum Probed<A: Adapter> {
+    Fresh(A::Connection),
+    /// The backend has no slot left, perhaps because this very pool has them all.
+    Leased(Lease<A>),
+}
+
+impl<A: Adapter> Backend for Server<A> {
+    type Connection = Probed<A>;
+    type Error = A::Error;
+
+    async fn connect(&self) -> Result<Probed<A>, A::Error> {
+        let error = match self.adapter.connect().await {
+            Ok(connection) => return Ok(Probed::Fresh(connection)),
+            Err(error) => error,
+        };
+        match self.shared.upgrade() {
+            Some(shared) if self.classify(&error) == Class::Starved => {
+                let raw = self.adapter.lease().await?;
+                Ok(Probed::Leased(Lease::new(raw, shared)))
+            }
+            _ => Err(error),
+        }
+    }
+
+    async fn ping(&self, connection: &mut Probed<A>) -> Result<(), A::Error> {
+        match connection {
+            Probed::Fresh(connection) => self.adapter.ping(connection).await,
+            Probed::Leased(lease) => {
+                // Dropped at the deadline, the connection is discarded.
+                lease.health.start();
+                let pong = self.adapter.ping(lease).await;
+                lease.health.end();
+                if pong.is_err() {
+                    lease.health.close("broken");
+                }
+                pong
+            }
+        }
+    }
+
+    async fn close(&self, connection: Probed<A>) {
+        match connection {
+            Probed::Fresh(connection) => self.adapter.disconnect(connection),
+            Probed::Leased(lease) => drop(lease),
+        }
+    }
+
+    fn classify(&self, error: &A::Error) -> Class {
+        self.adapter.classify(error)
+    }
+
+    fn explain<'e>(&self, error: &'e A::Error) -> &'e (dyn std::error::Error + 'static) {
+        self.adapter.explain(error)
+    }
+}
