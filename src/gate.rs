@@ -215,13 +215,8 @@ impl Gate {
             Err(_) => (Class::Starved, self.deadline(limit)),
         };
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
-        // Not since the start: a server without a free slot says so at once.
-        let recently = self.now().saturating_sub(nanos(limit));
         match class {
-            // Somebody got a connection meanwhile: there are too few, but the backend lives.
-            Class::Starved if self.last_acquired.load(Ordering::Acquire) > recently => {
-                permit.settle(Verdict::Neutral);
-            }
+            Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Neutral),
             // Nothing but a statement's end is an answer.
             Class::Answered | Class::Slow => permit.settle(Verdict::Neutral),
             class => permit.settle_class(class),
@@ -285,6 +280,14 @@ impl Gate {
                 return Ok(value);
             }
         }
+    }
+
+    /// Somebody got a connection within `limit`: who got none meanwhile met a pool that is too
+    /// small, not a backend that is unwell.
+    pub(crate) fn acquired_within(&self, limit: Duration) -> bool {
+        // Not since the start: a server without a free slot says so at once.
+        let recently = self.now().saturating_sub(nanos(limit));
+        self.last_acquired.load(Ordering::Acquire) > recently
     }
 
     /// A connection was had without waiting for it.

@@ -1,82 +1,46 @@
-//! Cached reads, on real databases.
+//! What is served when the database cannot answer, and when it need not be asked.
+//!
+//! Each test runs on SQLite, PostgreSQL and MariaDB; `cache/kitchen.rs` is all that differs between
+//! them. The faults are real, the time is not: ages are told by a manual clock.
 
-use fusepool::Source;
-use fusepool::cache::CachePolicy;
-use fusepool::sqlx::{ReadExt, SqlitePool, SqlitePoolOptions, WriteExt};
-use std::sync::Arc;
-use std::time::Duration;
+#![allow(unreachable_pub, reason = "the modules of one test binary")]
+#![allow(async_fn_in_trait, reason = "no caller is generic over `Send`")]
 
-const MENU: CachePolicy = CachePolicy::named("menu")
-    .fresh_for(Duration::from_secs(5))
-    .stale_for(Duration::from_secs(600))
-    .tag("dishes");
+mod support;
 
-#[derive(sqlx::FromRow, Debug)]
-struct Dish {
-    name: String,
+/// Runs each of these functions, which are generic over the database, on all three.
+macro_rules! on_all {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<crate::kitchen::SqliteFile>().await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<crate::kitchen::Networked<sqlx::Postgres>>().await;
+            })*
+        }
+        mod mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<crate::kitchen::Networked<sqlx::MySql>>().await;
+            })*
+        }
+    };
 }
 
-#[tokio::test]
-async fn smoke() {
-    let pool: SqlitePool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .connect("sqlite::memory:")
-        .await
-        .unwrap();
-    sqlx::query("CREATE TABLE dish (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-        .execute(&pool)
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO dish (name) VALUES ('Pho'), ('Dal')")
-        .execute(&pool)
-        .await
-        .unwrap();
-    let name = String::from("Pho");
-    let all: Arc<Vec<Dish>> = sqlx::query_as("SELECT name FROM dish WHERE name = ?")
-        .bind(&name)
-        .cached(&MENU)
-        .fetch_all(&pool)
-        .await
-        .unwrap();
-    assert_eq!(all[0].name, "Pho");
-    let one: Arc<String> = sqlx::query_scalar("SELECT name FROM dish WHERE name = ?")
-        .bind(&name)
-        .cached(&MENU)
-        .or_value("x".to_string())
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(*one, "Pho");
-    for source in ["live", "fresh"] {
-        let mapped = sqlx::query("SELECT name FROM dish")
-            .map(|row: sqlx::sqlite::SqliteRow| sqlx::Row::get::<String, _>(&row, 0))
-            .cached(&MENU)
-            .fetch_all_served(&pool)
-            .await
-            .unwrap();
-        assert_eq!(mapped.value.len(), 2);
-        assert_eq!(mapped.source.as_str(), source);
-    }
-    let _ = sqlx::query("INSERT INTO dish (name) VALUES ('X')")
-        .invalidates(&["dishes"])
-        .execute(&pool)
-        .await
-        .unwrap();
-    let held = pool.gate().breaker().force_open();
-    let v: Arc<Vec<String>> = sqlx::query_scalar("SELECT name FROM dish")
-        .cached(&MENU)
-        .or_else(async { Ok(vec!["y".to_string()]) })
-        .fetch_all(&pool)
-        .await
-        .unwrap();
-    assert_eq!(*v, ["y"]);
-    drop(held);
-    let mut tx = pool.begin().await.unwrap();
-    let v = sqlx::query_scalar::<_, String>("SELECT name FROM dish")
-        .cached(&MENU)
-        .fetch_all_served(&mut *tx)
-        .await
-        .unwrap();
-    assert_eq!(v.source, Source::Live);
-    println!("{:?}", pool.cache().snapshot());
-}
+#[path = "cache/fallbacks.rs"]
+mod fallbacks;
+#[path = "cache/invalidation.rs"]
+mod invalidation;
+#[path = "cache/kitchen.rs"]
+mod kitchen;
+#[path = "cache/queries.rs"]
+mod queries;
+#[path = "cache/refusals.rs"]
+mod refusals;
+#[path = "cache/situations.rs"]
+mod situations;

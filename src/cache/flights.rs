@@ -136,8 +136,17 @@ impl<E> Pilot<E> {
 
     /// Tells all who wait what the load brought.
     pub(crate) fn land(self, outcome: Outcome<E>) {
-        // Before it is gone from the map: whoever comes later finds one or the other.
+        // First: whoever comes once the load has ended must not take its answer for a new one.
+        self.leave();
         self.outcome.send_replace(Some(outcome));
+    }
+
+    fn leave(&self) {
+        let mut latest = self.flights.latest();
+        let flight = latest.get(&self.key);
+        if flight.is_some_and(|flight| self.flies(flight)) {
+            latest.remove(&self.key);
+        }
     }
 
     fn flies(&self, flight: &Flight<E>) -> bool {
@@ -147,13 +156,7 @@ impl<E> Pilot<E> {
 
 impl<E> Drop for Pilot<E> {
     fn drop(&mut self) {
-        let mut latest = self.flights.latest();
-        if latest
-            .get(&self.key)
-            .is_some_and(|flight| self.flies(flight))
-        {
-            latest.remove(&self.key);
-        }
+        self.leave();
     }
 }
 
@@ -250,6 +253,20 @@ mod tests {
         assert_eq!(brought(after), Some(2));
         assert_eq!(brought(another), Some(2));
         assert_eq!(rig.flights.len(), 0);
+    }
+
+    /// Found by a policy that always asks first, and was served what an earlier caller was told.
+    #[tokio::test]
+    async fn whoever_learns_of_the_landing_boards_the_next_load() {
+        for _ in 0..1_000 {
+            let rig = Rig::new();
+            let (passenger, pilot) = rig.board();
+            let (pilot, entry) = (pilot.unwrap(), rig.entry(1));
+            let landing = std::thread::spawn(move || pilot.land(Ok(entry)));
+            passenger.landed().await.unwrap().unwrap();
+            assert!(rig.board().1.is_some());
+            landing.join().unwrap();
+        }
     }
 
     #[test]

@@ -102,7 +102,14 @@ impl<DB: Database> Origin for Shared<DB> {
         }
         match self.classify.classify(error) {
             Class::Fault | Class::FaultAndClose => Some(Unanswered::Fault),
-            Class::Starved => Some(Unanswered::Saturated),
+            Class::Starved
+                if self
+                    .gate
+                    .acquired_within(self.gate.limits().acquire_timeout) =>
+            {
+                Some(Unanswered::Saturated)
+            }
+            Class::Starved => Some(Unanswered::Fault),
             // The database's own deadline, or a lock that did not come free.
             Class::Slow => Some(Unanswered::Deadline),
             Class::Answered | Class::Neutral => None,
