@@ -33,6 +33,9 @@ use crate::gate::Gate;
 use crate::served::{Served, Source, StaleReason, Unanswered};
 use crate::telemetry::{Event, NotKept};
 
+#[cfg(test)]
+mod tests;
+
 /// The store's size for which there is one generation counter.
 const BYTES_A_COUNTER: u64 = 1024;
 

@@ -298,7 +298,8 @@ async fn a_missed_deadline_is_debug() {
 #[cfg(feature = "sqlx-sqlite")]
 mod on_sqlite {
     use super::*;
-    use fusepool::sqlx::{SqlitePool, SqlitePoolOptions};
+    use fusepool::cache::CachePolicy;
+    use fusepool::sqlx::{ReadExt, SqlitePool, SqlitePoolOptions};
     use sqlx::sqlite::SqliteConnectOptions;
 
     async fn pool(directory: &tempfile::TempDir) -> SqlitePool {
@@ -355,7 +356,93 @@ mod on_sqlite {
     }
 
     #[tokio::test]
+    async fn what_the_cache_does_is_reported() {
+        const MENU: CachePolicy = CachePolicy::named("menu")
+            .fresh_for(Duration::from_secs(60))
+            .stale_for(Duration::from_secs(60))
+            .tag("dishes");
+        const SMALL: CachePolicy = MENU.max_entry_bytes(1);
+        let (_, _, recorder, _guard) = listen();
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(&directory).await;
+        let one = || sqlx::query_scalar::<_, i64>("SELECT 1");
+        recorder.take();
+
+        one().cached(&MENU).fetch_one(&pool).await.unwrap();
+        let load = recorder.only("load");
+        assert_eq!(
+            (load.target.as_str(), load.level),
+            ("fusepool::cache", Level::DEBUG)
+        );
+        assert_eq!(load.names(), ["bytes", "policy", "pool", "took"]);
+        assert_eq!(load.fields["policy"], "menu");
+
+        // Served fresh: nothing happened.
+        one().cached(&MENU).fetch_one(&pool).await.unwrap();
+        assert_eq!(recorder.take(), []);
+
+        pool.cache().invalidate_tag("dishes");
+        let invalidated = recorder.only("invalidated");
+        assert_eq!(invalidated.target, "fusepool::cache");
+        assert_eq!(invalidated.names(), ["pool"]);
+
+        let open = pool.gate().breaker().force_open();
+        one()
+            .cached(&MENU)
+            .or_value(2_i64)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        let fallback = recorder.only("fallback");
+        assert_eq!(
+            (fallback.target.as_str(), fallback.level),
+            ("fusepool::cache", Level::DEBUG)
+        );
+        assert_eq!(fallback.names(), ["policy", "pool", "reason", "source"]);
+        assert_eq!(
+            (
+                fallback.fields["source"].as_str(),
+                fallback.fields["reason"].as_str()
+            ),
+            ("default", "open")
+        );
+        drop(open);
+
+        one().cached(&SMALL).fetch_one(&pool).await.unwrap();
+        let not_kept = recorder.only("not_kept");
+        assert_eq!(not_kept.target, "fusepool::cache");
+        assert_eq!(not_kept.names(), ["policy", "pool", "reason"]);
+        assert_eq!(not_kept.fields["reason"], "too_large");
+    }
+
+    #[tokio::test]
+    async fn a_stale_answer_is_reported_with_its_age() {
+        const MENU: CachePolicy = CachePolicy::named("menu")
+            .fallback_only()
+            .stale_for(Duration::from_secs(60));
+        let (_, _, recorder, _guard) = listen();
+        let clock = ManualClock::new();
+        let pool: SqlitePool = SqlitePoolOptions::new()
+            .breaker(Breaker::builder().clock(clock.clone()))
+            .connect_lazy("sqlite::memory:")
+            .unwrap();
+        let one = || sqlx::query_scalar::<_, i64>("SELECT 1").cached(&MENU);
+        one().fetch_one(&pool).await.unwrap();
+        clock.advance(Duration::from_secs(3));
+        let _open = pool.gate().breaker().force_open();
+        one().fetch_one(&pool).await.unwrap();
+        let fallback = recorder.only("fallback");
+        assert_eq!(
+            fallback.names(),
+            ["age", "policy", "pool", "reason", "source"]
+        );
+        assert_eq!(fallback.fields["age"], "3.0");
+        assert_eq!(fallback.fields["source"], "stale");
+    }
+
+    #[tokio::test]
     async fn no_event_carries_a_statement_or_its_arguments() {
+        const POLICY: CachePolicy = CachePolicy::named("x").fresh_for(Duration::from_secs(1));
         let (_, _, recorder, _guard) = listen();
         let directory = tempfile::tempdir().unwrap();
         let pool = pool(&directory).await;
@@ -364,6 +451,9 @@ mod on_sqlite {
             "SELECT hunter2 FROM nowhere WHERE x = ?",
         ] {
             let _ = sqlx::query(sql).bind("hunter2").execute(&pool).await;
+            let read = sqlx::query_scalar::<_, bool>(sql).bind("hunter2");
+            let read = read.cached(&POLICY).scope("hunter2").tag("hunter2");
+            let _ = read.fetch_all(&pool).await;
         }
         let open = pool.gate().breaker().force_open();
         sqlx::query("SELECT 'hunter2'")

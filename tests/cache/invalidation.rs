@@ -1,1 +1,163 @@
-//! x
+//! What a write makes outdated, and when.
+
+use std::time::Duration;
+
+use fusepool::Source;
+use fusepool::cache::CachePolicy;
+use fusepool::sqlx::Within;
+
+use crate::kitchen::{Kind, Kitchen, MENU};
+
+on_all! {
+    by_key_tag_policy_or_all
+    by_a_write_that_succeeds
+    not_by_a_write_that_fails
+    by_a_transaction_when_it_is_committed
+    not_by_what_is_rolled_back
+    in_doubt_by_a_write_of_unknown_outcome
+}
+
+const OTHER: CachePolicy = CachePolicy::named("other").fresh_for(Duration::from_secs(60));
+
+/// What is served without asking the database.
+async fn cached<K: Kind>(kitchen: &Kitchen<K>, id: i32, policy: &CachePolicy) -> bool {
+    let read = K::name(id, policy).fetch_optional_served(&kitchen.pool);
+    !matches!(read.await.unwrap().source, Source::Live)
+}
+
+async fn by_key_tag_policy_or_all<K: Kind>() {
+    let kitchen = Kitchen::<K>::open().await;
+    let cache = kitchen.pool.cache();
+    let outdated = async || {
+        let mut outdated = Vec::new();
+        for (name, id, policy) in [("1", 1, &MENU), ("2", 2, &MENU), ("other", 1, &OTHER)] {
+            if !cached(&kitchen, id, policy).await {
+                outdated.push(name);
+            }
+        }
+        outdated
+    };
+    assert_eq!(outdated().await, ["1", "2", "other"]);
+    assert_eq!(outdated().await, [""; 0]);
+    K::name(1, &MENU).invalidate(&kitchen.pool).unwrap();
+    assert_eq!(outdated().await, ["1"]);
+    cache.invalidate_tag("dishes");
+    assert_eq!(outdated().await, ["1", "2"]);
+    cache.invalidate_tag("orders");
+    assert_eq!(outdated().await, [""; 0]);
+    cache.invalidate_policy(&OTHER);
+    assert_eq!(outdated().await, ["other"]);
+    cache.invalidate_all();
+    assert_eq!(cache.snapshot().entries, 0);
+    assert_eq!(outdated().await, ["1", "2", "other"]);
+    assert_eq!(cache.snapshot().invalidations, 5);
+
+    // A tag of the query's own, and every way to fetch it.
+    let read = || K::name(1, &OTHER).tag("dish:1");
+    let tagged = async || read().fetch_all_served(&kitchen.pool).await.unwrap().source;
+    assert_eq!(tagged().await, Source::Live);
+    assert_ne!(tagged().await, Source::Live);
+    cache.invalidate_tag("dish:1");
+    assert_eq!(tagged().await, Source::Live);
+    K::name(1, &OTHER).invalidate(&kitchen.pool).unwrap();
+    assert_eq!(tagged().await, Source::Live);
+    assert!(!cached(&kitchen, 1, &OTHER).await);
+}
+
+async fn by_a_write_that_succeeds<K: Kind>() {
+    let kitchen = Kitchen::<K>::open().await;
+    for name in ["a", "b"] {
+        kitchen.ask().await.unwrap();
+        kitchen.rename(name).await;
+        let served = kitchen.ask().await.unwrap();
+        assert_eq!((served.value.as_str(), served.source), (name, Source::Live));
+    }
+    // On a lease outside a transaction, there and then.
+    let mut lease = kitchen.pool.acquire().await.unwrap();
+    K::rename("c", (&mut *lease).into()).await.unwrap();
+    assert_eq!(*kitchen.ask().await.unwrap().value, "c");
+}
+
+async fn not_by_a_write_that_fails<K: Kind>() {
+    let kitchen = Kitchen::<K>::open().await;
+    kitchen.ask().await.unwrap();
+    // Once because the database says no, and once because it is not asked.
+    kitchen.kind.run("ALTER TABLE dish RENAME TO gone").await;
+    K::rename("a", Within::from(&kitchen.pool))
+        .await
+        .unwrap_err();
+    let open = kitchen.pool.gate().breaker().force_open();
+    K::rename("a", Within::from(&kitchen.pool))
+        .await
+        .unwrap_err();
+    drop(open);
+    assert!(matches!(
+        kitchen.ask().await.unwrap().source,
+        Source::Fresh { .. }
+    ));
+    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+}
+
+async fn by_a_transaction_when_it_is_committed<K: Kind>() {
+    let kitchen = Kitchen::<K>::open_with(|options| options.max_connections(1)).await;
+    kitchen.ask().await.unwrap();
+    let mut transaction = kitchen.pool.begin().await.unwrap();
+    K::rename("a", (&mut *transaction).into()).await.unwrap();
+    let mut savepoint = transaction.begin().await.unwrap();
+    K::rename("b", (&mut *savepoint).into()).await.unwrap();
+    savepoint.commit().await.unwrap();
+    let served = kitchen.ask().await.unwrap();
+    assert_eq!(*served.value, "old", "nobody else sees it yet");
+    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+    transaction.commit().await.unwrap();
+    let served = kitchen.ask().await.unwrap();
+    assert_eq!((served.value.as_str(), served.source), ("b", Source::Live));
+}
+
+async fn not_by_what_is_rolled_back<K: Kind>() {
+    let kitchen = Kitchen::<K>::open_with(|options| options.max_connections(1)).await;
+    kitchen.ask().await.unwrap();
+    for ends_by_itself in [false, true] {
+        let mut transaction = kitchen.pool.begin().await.unwrap();
+        K::rename("a", (&mut *transaction).into()).await.unwrap();
+        match ends_by_itself {
+            false => transaction.rollback().await.unwrap(),
+            true => drop(transaction),
+        }
+    }
+    for ends_by_itself in [false, true] {
+        let mut transaction = kitchen.pool.begin().await.unwrap();
+        let mut savepoint = transaction.begin().await.unwrap();
+        K::rename("a", (&mut *savepoint).into()).await.unwrap();
+        match ends_by_itself {
+            false => savepoint.rollback().await.unwrap(),
+            true => drop(savepoint),
+        }
+        transaction.commit().await.unwrap();
+    }
+    let served = kitchen.ask().await.unwrap();
+    assert!(matches!(served.source, Source::Fresh { .. }), "{served:?}");
+    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+}
+
+/// What may have changed is asked for again, but kept for when the database cannot answer.
+async fn in_doubt_by_a_write_of_unknown_outcome<K: Kind>() {
+    let kitchen = Kitchen::<K>::open().await;
+    kitchen.ask().await.unwrap();
+    let write = K::rename("a", Within::from(&kitchen.pool));
+    // Given up before it was even sent, for all that the cache knows.
+    drop(futures_util::FutureExt::now_or_never(write));
+    let open = kitchen.pool.gate().breaker().force_open();
+    let served = kitchen.ask().await.unwrap();
+    assert_eq!(
+        (served.value.as_str(), served.source.as_str()),
+        ("old", "stale")
+    );
+    drop(open);
+    assert_eq!(kitchen.ask().await.unwrap().source, Source::Live);
+    assert!(matches!(
+        kitchen.ask().await.unwrap().source,
+        Source::Fresh { .. }
+    ));
+    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+}

@@ -47,8 +47,13 @@ pub trait Kind: Sized + Send + Sync + 'static {
     async fn break_down(&mut self);
     fn mend(&mut self);
 
-    /// Asks for the name of the dish of this number, under this policy.
-    fn name<'f, T>(id: i32, policy: &CachePolicy) -> Read<'f, Self::Db, String, T>;
+    /// Asks for the name of the dish of this number.
+    fn query(id: i32) -> impl ReadExt<Database = Self::Db, Output = String>;
+
+    /// The same, under this policy.
+    fn name<'f, T>(id: i32, policy: &CachePolicy) -> Read<'f, Self::Db, String, T> {
+        Self::query(id).cached(policy)
+    }
 
     /// Renames the dish, and says so to the cache.
     async fn rename(to: &str, executor: Within<'_, Self::Db>) -> Result<(), Error>;
@@ -115,7 +120,7 @@ impl<K: Kind> Kitchen<K> {
     }
 }
 
-fn name<'f, DB, T>(sql: &'static str, id: i32, policy: &CachePolicy) -> Read<'f, DB, String, T>
+fn query<DB>(sql: &'static str, id: i32) -> impl ReadExt<Database = DB, Output = String>
 where
     DB: Driver,
     DB::Arguments: IntoArguments<DB>,
@@ -123,9 +128,7 @@ where
     for<'q> i32: Encode<'q, DB> + Type<DB>,
     usize: ColumnIndex<DB::Row>,
 {
-    sqlx::query_scalar::<DB, String>(sql)
-        .bind(id)
-        .cached(policy)
+    sqlx::query_scalar::<DB, String>(sql).bind(id)
 }
 
 async fn rename<DB>(sql: &'static str, to: &str, executor: Within<'_, DB>) -> Result<(), Error>
@@ -230,8 +233,8 @@ impl Kind for Networked<Postgres> {
         self.proxy.set(Fault::None);
     }
 
-    fn name<'f, T>(id: i32, policy: &CachePolicy) -> Read<'f, Postgres, String, T> {
-        name("SELECT name FROM dish WHERE id = $1", id, policy)
+    fn query(id: i32) -> impl ReadExt<Database = Postgres, Output = String> {
+        query("SELECT name FROM dish WHERE id = $1", id)
     }
 
     async fn rename(to: &str, executor: Within<'_, Postgres>) -> Result<(), Error> {
@@ -278,8 +281,8 @@ impl Kind for Networked<MySql> {
         self.proxy.set(Fault::None);
     }
 
-    fn name<'f, T>(id: i32, policy: &CachePolicy) -> Read<'f, MySql, String, T> {
-        name("SELECT name FROM dish WHERE id = ?", id, policy)
+    fn query(id: i32) -> impl ReadExt<Database = MySql, Output = String> {
+        query("SELECT name FROM dish WHERE id = ?", id)
     }
 
     async fn rename(to: &str, executor: Within<'_, MySql>) -> Result<(), Error> {
@@ -351,8 +354,8 @@ impl Kind for SqliteFile {
         std::fs::write(self.path(), &self.sound).unwrap();
     }
 
-    fn name<'f, T>(id: i32, policy: &CachePolicy) -> Read<'f, Sqlite, String, T> {
-        name("SELECT name FROM dish WHERE id = ?", id, policy)
+    fn query(id: i32) -> impl ReadExt<Database = Sqlite, Output = String> {
+        query("SELECT name FROM dish WHERE id = ?", id)
     }
 
     async fn rename(to: &str, executor: Within<'_, Sqlite>) -> Result<(), Error> {
