@@ -36,6 +36,34 @@
 //! # }
 //! ```
 //!
+//! # When the database cannot answer
+//!
+//! Reads can be served by others, chosen query by query: by a cache, within bounds of age; by a
+//! value; by another query; by another pool.
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlx-postgres")]
+//! # async fn run(pool: &fusepool::sqlx::PgPool, day: i32) -> sqlx::Result<()> {
+//! use fusepool::cache::CachePolicy;
+//! use fusepool::sqlx::ReadExt;
+//! use std::time::Duration;
+//!
+//! const MENU: CachePolicy = CachePolicy::named("menu")
+//!     .fresh_for(Duration::from_secs(5))
+//!     .stale_for(Duration::from_secs(600));
+//!
+//! let dishes = sqlx::query_as::<_, (i64, String)>("SELECT id, name FROM dish WHERE day = $1")
+//!     .bind(day)
+//!     .cached(&MENU)
+//!     .fetch_all_served(pool)
+//!     .await?;
+//! println!("{} dishes, {:?}", dishes.value.len(), dishes.source); // 12 dishes, Stale { age: 47s, ... }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`ReadExt`](sqlx::ReadExt) has the table of what is served when.
+//!
 //! # What happens to a call
 //!
 //! 1. The [breaker] admits or refuses it. Refusing takes a fraction of a microsecond.
@@ -58,11 +86,12 @@
 //! lib.rs
 //! sqlx/                         adapters: one file a driver
 //! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
+//! read_through.rs fallback.rs   fresh, load, stale: who may be served what
 //! gate.rs                       admit, run, classify, settle, report: start reading here
 //! reporter.rs limits.rs         events of a breaker; deadlines
 //! telemetry/  error.rs          events; refusals
-//! breaker/                      the state machine, and the shell around it
-//! verdict.rs time.rs counters.rs
+//! breaker/  cache/              the state machine, and the shell around it; what is kept, and for how long
+//! served.rs verdict.rs reads.rs time.rs config.rs counters.rs
 //! ```
 //!
 //! # Where this differs from what one might expect

@@ -1,7 +1,30 @@
 //! Answers that are kept for when the database cannot give them, or need not be asked.
 //!
-//! What may be served is said by a [`CachePolicy`], query by query. All answers of a pool are in
-//! one store, bounded by bytes.
+//! What may be served is said by a [`CachePolicy`], query by query: [`ReadExt::cached`] has the table
+//! of who is served what. All answers of a pool are in one store, bounded by bytes, in memory; what
+//! is lost with it is loaded again through the gate, one load a key at a time.
+//!
+//! # What not to cache
+//!
+//! - What nobody may see but its owner, unless its owner is an argument or in the
+//!   [`scope`](crate::sqlx::Read::scope): the cache is shared by all who use the pool.
+//! - What decides about money or access. Staleness is bounded, not absent: a policy says how old an
+//!   answer may get, and an answer of that age has to be right enough.
+//! - What must be read after it was written, on another instance: a write invalidates the cache of its own
+//!   process alone, and others learn of it when `fresh_for` is over.
+//! - What is too cheap to be worth it, or asked for once.
+//!
+//! # What to be careful of
+//!
+//! - A fallback that is never exercised does not work when it is needed. Hold the breaker open
+//!   ([`Breaker::force_open`](crate::Breaker::force_open)) in a test, and now and then on a running instance.
+//! - A cache becomes a crutch: a service that cannot live without it goes down with a cold one. The
+//!   gate lets no more loads through than it would let calls, so a cold start is slow, not deadly;
+//!   but it should have been tried. `invalidate_all` makes one.
+//! - A default value looks like an answer to whoever gets it. Look at [`Source`](crate::Source) where
+//!   the difference matters, and show the age.
+//!
+//! [`ReadExt::cached`]: crate::sqlx::ReadExt::cached
 
 mod entry;
 mod flights;

@@ -17,6 +17,7 @@
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe in the background while open |
 //! | [`classify`](PoolOptions::classify) | the driver's table | what errors mean |
 //! | [`sink`](PoolOptions::sink) | `tracing` | who takes the events |
+//! | [`cache_bytes`](PoolOptions::cache_bytes) | 64 MiB | how much memory cached answers may take |
 //!
 //! # Errors
 //!
@@ -32,6 +33,13 @@
 //! | the connection broke | `Io`, `Protocol`, ... | unknown |
 //! | the database said no | `Database` | answered |
 //! | misconfigured | `Configuration` with [`ConfigError`](crate::ConfigError) | not sent |
+//! | not a read, and yet cached | `Configuration` with [`NotARead`](crate::NotARead) | not sent |
+//!
+//! # Cached reads and other fallbacks
+//!
+//! [`ReadExt`] puts `cached`, `or_value`, `or_else` and `or_from` on queries that return rows, and
+//! explains what is served when; [`WriteExt`] puts `invalidates` on those that write. What is known
+//! of a pool's cache, and ways to invalidate it, are at [`Pool::cache`].
 //!
 //! # What differs from sqlx
 //!
