@@ -118,6 +118,8 @@ mod prober;
 mod reporter;
 mod settings;
 mod shared;
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+mod sql;
 #[cfg(any(feature = "sqlx-postgres", feature = "deadpool-postgres"))]
 mod sqlstate;
 #[cfg(feature = "sqlx")]

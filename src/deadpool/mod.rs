@@ -88,6 +88,8 @@ mod error;
 mod managed;
 mod object;
 mod pool;
+#[cfg(feature = "deadpool-postgres")]
+pub mod postgres;
 mod snapshot;
 
 pub use builder::PoolBuilder;
