@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -12,12 +13,14 @@ use tokio_postgres::{
     CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, Statement, ToStatement,
 };
 
+use super::dialect::Postgres;
 use super::manager::Manager;
 use super::statements::{Watch, Within, statements};
 use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
 use crate::deadpool::object::Object;
 use crate::deadpool::pool::Pool;
+use crate::deadpool::wrapper::{Known, Wrapper};
 
 /// A connection leased from a pool, used like deadpool-postgres' `Client`. Dropping it gives it back.
 ///
@@ -119,6 +122,12 @@ impl Client {
 impl From<Object<Manager>> for Client {
     fn from(object: Object<Manager>) -> Self {
         Self { object }
+    }
+}
+
+impl Wrapper<Manager> for Client {
+    fn known() -> Known<Manager> {
+        Known(Arc::new(Postgres::default()))
     }
 }
 

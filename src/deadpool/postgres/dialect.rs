@@ -13,9 +13,20 @@ use super::manager::Manager;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
 use crate::verdict::Class;
 
+/// Default of [`PoolBuilder::alive_bypass`](super::PoolBuilder::alive_bypass): 500 milliseconds.
+pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
+
 pub(super) struct Postgres {
     /// `None`: connections are never tested.
     pub(super) alive_bypass: Option<Duration>,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
+        }
+    }
 }
 
 impl Dialect<Manager> for Postgres {

@@ -20,10 +20,11 @@ pub use deadpool_postgres::{
     ManagerConfig, RecyclingMethod, SslMode, StatementCache, StatementCaches, TargetSessionAttrs,
     tokio_postgres,
 };
+pub use dialect::DEFAULT_ALIVE_BYPASS;
 pub use error::delivery;
 pub use generic_client::GenericClient;
 pub use manager::Manager;
-pub use pool::{DEFAULT_ALIVE_BYPASS, Pool, PoolBuilder, WeakPool};
+pub use pool::{Pool, PoolBuilder, WeakPool};
 pub use query::Query;
 pub use statements::Within;
 pub use transaction::Transaction;
