@@ -27,9 +27,7 @@ type Postgreses = Bb8<PostgresConnectionManager<NoTls>>;
 async fn ask(
     pool: &Guarded<Postgreses>,
 ) -> Result<i32, GateError<bb8::RunError<tokio_postgres::Error>>> {
-    println!("in lease");
     let mut connection = pool.lease().await?;
-    println!("got");
     connection
         .guard(async |client| Ok(client.query_one("SELECT 1", &[]).await?.get(0)))
         .await
@@ -65,9 +63,7 @@ async fn a_bb8_pool_trips_and_recovers() {
     .unwrap();
 
     assert_eq!(ask(&pool).await.unwrap(), 1);
-    println!("lease");
     let mut connection = pool.lease().await.unwrap();
-    println!("leased");
     let slow =
         connection.guard(async |client| Ok(client.batch_execute("SELECT pg_sleep(9)").await?));
     assert!(matches!(slow.await.unwrap_err(), GateError::Deadline(_)));
@@ -77,7 +73,6 @@ async fn a_bb8_pool_trips_and_recovers() {
     })
     .await;
 
-    println!("stall");
     proxy.set(Fault::Stall);
     eventually("the breaker opens", async || {
         let asked = ask(&pool).await;
