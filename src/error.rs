@@ -95,10 +95,11 @@ impl DeadlineExceeded {
 #[non_exhaustive]
 pub enum GateError<E> {
     /// The call was refused, and never sent.
-    #[error(transparent)]
+    // Not transparent: what is found in an error is found among its sources.
+    #[error("{0}")]
     Rejected(#[from] Rejected),
     /// The call did not end in time; its outcome is unknown.
-    #[error(transparent)]
+    #[error("{0}")]
     Deadline(#[from] DeadlineExceeded),
     /// The call was made, and failed.
     #[error("the call failed")]
@@ -143,4 +144,23 @@ fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_and_a_deadline_are_found_in_a_gates_error() {
+        let rejected = Rejected::Saturated {
+            pool: "orders".into(),
+            waiting: 80,
+        };
+        let error: GateError<io::Error> = rejected.clone().into();
+        assert_eq!(rejection(&error), Some(&rejected));
+        let deadline = DeadlineExceeded::new("orders".into(), Duration::from_secs(30));
+        let error: GateError<io::Error> = deadline.clone().into();
+        assert_eq!(deadline_exceeded(&error), Some(&deadline));
+        assert_eq!(rejection(&error), None);
+    }
 }

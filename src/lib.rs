@@ -157,6 +157,8 @@ mod reporter;
 mod served;
 mod settings;
 mod shared;
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+mod sql;
 #[cfg(any(feature = "sqlx-postgres", feature = "deadpool-postgres"))]
 mod sqlstate;
 #[cfg(feature = "sqlx")]

@@ -1,7 +1,8 @@
 //! What a guarded pool does when something goes wrong with a real server.
 //!
-//! Each fault is described once and runs against PostgreSQL and MariaDB; `faults/system.rs` is all
-//! that differs between the two. What was measured is printed: see it with `--nocapture`.
+//! Each fault is described once and runs against PostgreSQL and MariaDB through sqlx, and against
+//! PostgreSQL through deadpool; `faults/system.rs` is all that differs between the pools, and
+//! `faults/dialect.rs` between the servers. What was measured is printed: see it with `--nocapture`.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 #![allow(
@@ -14,21 +15,39 @@
 
 mod support;
 
-/// Runs each of these functions, which are generic over the server, on both servers.
-macro_rules! on_both {
+/// Runs each of these functions, which are generic, on each of these.
+macro_rules! on {
+    ($($system:ident = $type:ty),* => $tests:tt) => {
+        $(mod $system {
+            on!(@ $type, $tests);
+        })*
+    };
+    (@ $type:ty, { $($test:ident)* }) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            super::$test::<$type>().await;
+        })*
+    };
+}
+
+/// Runs each of these functions, which are generic over the kind of pool, on all kinds.
+macro_rules! on_all {
     ($($test:ident)*) => {
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<crate::support::postgres::Postgres>().await;
-            })*
-        }
-        mod mariadb {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<crate::support::mariadb::MariaDb>().await;
-            })*
-        }
+        on!(
+            postgres = crate::sqlx::Sqlx<crate::support::postgres::Postgres>,
+            mariadb = crate::sqlx::Sqlx<crate::support::mariadb::MariaDb>,
+            deadpool = crate::deadpool::Deadpool => { $($test)* }
+        );
+    };
+}
+
+/// Runs each of these functions, which are generic over the server, on sqlx's pools.
+macro_rules! on_sqlx {
+    ($($test:ident)*) => {
+        on!(
+            sqlx_postgres = crate::support::postgres::Postgres,
+            sqlx_mariadb = crate::support::mariadb::MariaDb => { $($test)* }
+        );
     };
 }
 
@@ -36,6 +55,10 @@ macro_rules! on_both {
 mod callers;
 #[path = "faults/configuration.rs"]
 mod configuration;
+#[path = "faults/deadpool.rs"]
+mod deadpool;
+#[path = "faults/dialect.rs"]
+mod dialect;
 #[path = "faults/events.rs"]
 mod events;
 #[path = "faults/limits.rs"]
@@ -44,8 +67,12 @@ mod limits;
 mod load;
 #[path = "faults/network.rs"]
 mod network;
+#[path = "faults/options.rs"]
+mod options;
 #[path = "faults/server.rs"]
 mod server;
+#[path = "faults/sqlx.rs"]
+mod sqlx;
 #[path = "faults/system.rs"]
 mod system;
 #[path = "faults/transactions.rs"]

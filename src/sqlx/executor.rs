@@ -20,6 +20,7 @@ use super::publication::Publication;
 use super::shared::Shared;
 use crate::cache::Name;
 use crate::config::{LONGEST, check_duration};
+use crate::sql::ends_transaction;
 
 /// A pool or a connection whose statements have a deadline of their own; see
 /// [`Pool::within`] and [`GuardedConnection::within`].
@@ -220,30 +221,6 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
     }
 }
 
-/// `COMMIT` and `ROLLBACK` by hand: they pass, because they free what is locked.
-fn ends_transaction(sql: &str) -> bool {
-    let word = past_comments(sql)
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .next();
-    let ends = ["commit", "rollback", "end", "abort"];
-    word.is_some_and(|word| ends.iter().any(|end| word.eq_ignore_ascii_case(end)))
-}
-
-fn past_comments(mut sql: &str) -> &str {
-    loop {
-        sql = sql.trim_start();
-        let rest = match sql.get(..2) {
-            Some("--") => sql.split_once('\n'),
-            Some("/*") => sql.split_once("*/"),
-            _ => None,
-        };
-        match rest {
-            Some((_, rest)) => sql = rest,
-            None => return sql,
-        }
-    }
-}
-
 impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Within<'c, DB> {
     type Database = DB;
 
@@ -421,26 +398,5 @@ impl<DB: Database> fmt::Debug for Within<'_, DB> {
             Target::Lease(lease) => debug.field("connection", lease),
         };
         debug.field("limit", &self.limit).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_transaction_is_known_by_its_first_word() {
-        for sql in [
-            "COMMIT",
-            " rollback;",
-            "End",
-            "ABORT AND CHAIN",
-            "/* trace=1 */ -- why\n COMMIT",
-        ] {
-            assert!(ends_transaction(sql), "{sql}");
-        }
-        for sql in ["", "SELECT 1", "COMMITTED", "-- COMMIT", "/* COMMIT", "é"] {
-            assert!(!ends_transaction(sql), "{sql}");
-        }
     }
 }

@@ -6,14 +6,14 @@ use fusepool::ConfigError;
 use fusepool::sqlx::PoolOptions;
 use sqlx::{Database, Error};
 
-use crate::system::System;
+use crate::dialect::Dialect;
 
-on_both! {
+on_sqlx! {
     broken_rules
     unparsable_url
 }
 
-type Change<S> = fn(PoolOptions<<S as System>::Db>) -> PoolOptions<<S as System>::Db>;
+type Change<D> = fn(PoolOptions<<D as Dialect>::Db>) -> PoolOptions<<D as Dialect>::Db>;
 
 fn field(error: &Error) -> &'static str {
     let Error::Configuration(source) = error else {
@@ -25,9 +25,9 @@ fn field(error: &Error) -> &'static str {
 }
 
 /// No server is needed to find out.
-async fn broken_rules<S: System>() {
-    let url = format!("{}://nobody@127.0.0.1:1/nothing", S::Db::URL_SCHEMES[0]);
-    let changes: [(&str, Change<S>); 7] = [
+async fn broken_rules<D: Dialect>() {
+    let url = format!("{}://nobody@127.0.0.1:1/nothing", D::Db::URL_SCHEMES[0]);
+    let changes: [(&str, Change<D>); 7] = [
         ("acquire_timeout", |options| {
             options.acquire_timeout(Duration::ZERO)
         }),
@@ -52,22 +52,22 @@ async fn broken_rules<S: System>() {
         assert_eq!(field(&options().connect_lazy(&url).unwrap_err()), name);
         // This one has no way to say so before it is used.
         let pool = options().connect_lazy_with(url.parse().ok().unwrap());
-        assert_eq!(field(&S::ask(&pool).await.unwrap_err()), name);
+        assert_eq!(field(&D::ask(&pool).await.unwrap_err()), name);
         assert_eq!(field(&pool.acquire().await.unwrap_err()), name);
         assert_eq!(field(&pool.begin().await.unwrap_err()), name);
         assert_eq!(
-            field(&S::through_acquire(&pool, "SELECT 1").await.unwrap_err()),
+            field(&D::through_acquire(&pool, "SELECT 1").await.unwrap_err()),
             name
         );
         assert!(pool.try_acquire().is_none());
     }
 }
 
-async fn unparsable_url<S: System>() {
+async fn unparsable_url<D: Dialect>() {
     for url in ["", "nonsense", "http://localhost:port/"] {
-        let error = PoolOptions::<S::Db>::new().connect(url).await.unwrap_err();
+        let error = PoolOptions::<D::Db>::new().connect(url).await.unwrap_err();
         assert!(matches!(error, Error::Configuration(_)), "{error:?}");
-        let error = PoolOptions::<S::Db>::new().connect_lazy(url).unwrap_err();
+        let error = PoolOptions::<D::Db>::new().connect_lazy(url).unwrap_err();
         assert!(matches!(error, Error::Configuration(_)), "{error:?}");
     }
 }

@@ -2,23 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use fusepool::sqlx::{Delivery, delivery};
-use fusepool::{Rejected, deadline_exceeded};
+use fusepool::{Delivery, Rejected, deadline_exceeded};
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
-use sqlx::{Either, Error, Executor};
+use sqlx::{Either, Executor};
 
+use crate::dialect::Dialect;
+use crate::sqlx::Sqlx;
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 use crate::system::System;
 use crate::world::{AT_ONCE, CONNECTIONS, QUERY_TIMEOUT, World, quick};
 
-on_both! {
+on_all! {
     one_caller_too_many
     deadline
-    deadline_of_a_stream
     wrong_password_and_unknown_database
     answered_errors
+}
+
+on_sqlx! {
+    deadline_of_a_stream
 }
 
 async fn one_caller_too_many<S: System>() {
@@ -40,7 +44,7 @@ async fn one_caller_too_many<S: System>() {
         })
         .collect();
     eventually("three callers wait", async || {
-        world.pool.gate().snapshot().waiting == 3
+        world.gate().snapshot().waiting == 3
     })
     .await;
     for _ in 0..100 {
@@ -52,13 +56,13 @@ async fn one_caller_too_many<S: System>() {
             matches!(rejected, Rejected::Saturated { waiting: 3, .. }),
             "{rejected:?}"
         );
-        assert_eq!(delivery(&error), Delivery::NotSent);
+        assert_eq!(S::delivery(&error), Delivery::NotSent);
     }
     world.set(Fault::None);
     for caller in join_all(callers).await {
         caller.unwrap().unwrap();
     }
-    let snapshot = world.pool.gate().snapshot();
+    let snapshot = world.gate().snapshot();
     assert_eq!((snapshot.saturated, snapshot.breaker.trips), (100, 0));
     world.assert_unharmed().await;
 }
@@ -74,10 +78,10 @@ async fn single<S: System>() -> World<S> {
     .await
 }
 
-fn assert_deadline(error: &Error, limit: Duration, start: Instant) {
+fn assert_deadline<S: System>(error: &S::Error, limit: Duration, start: Instant) {
     let took = start.elapsed();
     assert_eq!(deadline_exceeded(error).expect("a deadline").limit(), limit);
-    assert_eq!(delivery(error), Delivery::Unknown);
+    assert_eq!(S::delivery(error), Delivery::Unknown);
     assert!(
         took >= limit && took < limit + Duration::from_millis(300),
         "{took:?}"
@@ -88,52 +92,46 @@ async fn deadline<S: System>() {
     let world = single::<S>().await;
     let limit = Duration::from_millis(200);
     for _ in 0..3 {
-        let before = world.number(S::SESSION).await.unwrap();
+        let before = world.number(S::Server::SESSION).await.unwrap();
         let start = Instant::now();
-        let error = (world.pool.within(limit))
-            .execute(S::SLEEP)
+        let error = S::run(&world.pool, limit, S::Server::SLEEP)
             .await
-            .err()
-            .unwrap();
-        assert_deadline(&error, limit, start);
-        assert_ne!(before, world.number(S::SESSION).await.unwrap());
+            .unwrap_err();
+        assert_deadline::<S>(&error, limit, start);
+        assert_ne!(before, world.number(S::Server::SESSION).await.unwrap());
     }
-    assert_eq!(world.pool.gate().snapshot().deadlines, 3);
-    assert_eq!(world.pool.gate().snapshot().closed_connections, 3);
+    assert_eq!(world.gate().snapshot().deadlines, 3);
+    assert_eq!(world.gate().snapshot().closed_connections, 3);
 
     // The pool's own deadline.
     let start = Instant::now();
-    let mut lease = world.pool.acquire().await.unwrap();
-    let error = (&mut *lease as &mut fusepool::sqlx::GuardedConnection<S::Db>)
-        .execute(S::SLEEP)
-        .await
-        .err()
-        .unwrap();
-    assert_deadline(&error, QUERY_TIMEOUT, start);
+    let mut lease = S::lease(&world.pool).await.unwrap();
+    let error = S::run_on(&mut lease, S::Server::SLEEP).await.unwrap_err();
+    assert_deadline::<S>(&error, QUERY_TIMEOUT, start);
     drop(lease);
     // The server's side of it ends when it sees that the client is gone.
     world.rest().await;
     world.run("SELECT 1").await.unwrap();
 }
 
-async fn deadline_of_a_stream<S: System>() {
-    let world = single::<S>().await;
+async fn deadline_of_a_stream<D: Dialect>() {
+    let world = single::<Sqlx<D>>().await;
     let limit = Duration::from_millis(200);
-    let before = world.number(S::SESSION).await.unwrap();
+    let before = world.number(D::SESSION).await.unwrap();
 
     // Before the first row.
     let start = Instant::now();
-    let error = (world.pool.within(limit).fetch_many(S::SLEEP))
+    let error = (world.pool.within(limit).fetch_many(D::SLEEP))
         .try_next()
         .await
         .err()
         .unwrap();
-    assert_deadline(&error, limit, start);
-    let between = world.number(S::SESSION).await.unwrap();
+    assert_deadline::<Sqlx<D>>(&error, limit, start);
+    let between = world.number(D::SESSION).await.unwrap();
     assert_ne!(before, between);
 
     // Between two rows.
-    let mut rows = world.pool.within(limit).fetch_many(S::BULK);
+    let mut rows = world.pool.within(limit).fetch_many(D::BULK);
     assert!(matches!(
         rows.try_next().await.unwrap(),
         Some(Either::Right(_))
@@ -144,7 +142,7 @@ async fn deadline_of_a_stream<S: System>() {
         match rows.try_next().await {
             Ok(row) => assert!(row.is_some(), "everything was in a buffer"),
             Err(error) => {
-                assert_deadline(&error, limit, start);
+                assert_deadline::<Sqlx<D>>(&error, limit, start);
                 break error;
             }
         }
@@ -153,18 +151,18 @@ async fn deadline_of_a_stream<S: System>() {
     world.set(Fault::None);
     assert_ne!(
         between,
-        world.number(S::SESSION).await.unwrap(),
+        world.number(D::SESSION).await.unwrap(),
         "after {error}"
     );
 
     // A stream that is dropped in the middle is no fault, and its connection no loss.
-    let faults = world.pool.gate().snapshot().breaker.faults;
+    let faults = world.gate().snapshot().breaker.faults;
     for _ in 0..3 {
-        let mut rows = world.pool.within(QUERY_TIMEOUT).fetch_many(S::BULK);
+        let mut rows = world.pool.within(QUERY_TIMEOUT).fetch_many(D::BULK);
         rows.try_next().await.unwrap();
     }
     world.assert_unharmed().await;
-    assert_eq!(world.pool.gate().snapshot().breaker.faults, faults);
+    assert_eq!(world.gate().snapshot().breaker.faults, faults);
 }
 
 /// The database answers, so it is well; and nobody has to wait for that answer.
@@ -173,12 +171,17 @@ async fn wrong_password_and_unknown_database<S: System>() {
     let port = world.proxy.addr().port();
     let cases = [
         (
-            world.server.url_as("app", "wrong", S::DATABASE, port),
-            S::WRONG_PASSWORD,
+            world
+                .server
+                .url_as("app", "wrong", S::Server::DATABASE, port),
+            S::Server::WRONG_PASSWORD,
         ),
         (
-            world.server.url_via(port).replace(S::DATABASE, "nowhere"),
-            S::UNKNOWN_DATABASE,
+            world
+                .server
+                .url_via(port)
+                .replace(S::Server::DATABASE, "nowhere"),
+            S::Server::UNKNOWN_DATABASE,
         ),
     ];
     for (url, code) in cases {
@@ -186,20 +189,17 @@ async fn wrong_password_and_unknown_database<S: System>() {
             .replace("nowhere://", "postgres://")
             .replace("nowhere@", "postgres@");
         let timeout = Duration::from_secs(10);
-        let pool = crate::world::options::<S>(&world.events)
-            .acquire_timeout(timeout)
-            .connect_lazy(&url)
-            .unwrap();
+        let options = crate::world::options(&world.events).acquire_timeout(timeout);
+        let pool = S::build(&options, &url);
         for _ in 0..20 {
             let start = Instant::now();
             let error = S::ask(&pool).await.unwrap_err();
             assert!(start.elapsed() < timeout / 5, "{:?}", start.elapsed());
-            let answer = error.as_database_error().expect("the server's own words");
-            assert_eq!(answer.code().as_deref(), Some(code), "{error:?}");
+            assert_eq!(S::code(&error).as_deref(), Some(code), "{error:?}");
         }
-        let snapshot = pool.gate().snapshot();
+        let snapshot = S::gate(&pool).snapshot();
         assert_eq!((snapshot.breaker.trips, snapshot.breaker.faults), (0, 0));
-        assert_eq!((snapshot.waiting, pool.size()), (0, 0));
+        assert_eq!((snapshot.waiting, S::connections(&pool).0), (0, 0));
     }
 }
 
@@ -218,16 +218,16 @@ async fn answered_errors<S: System>() {
                 "SELECT * FROM missing",
             ] {
                 let error = world.run(sql).await.unwrap_err();
-                assert!(error.as_database_error().is_some(), "{error:?}");
-                assert_eq!(delivery(&error), Delivery::Answered);
+                assert!(S::code(&error).is_some(), "{error:?}");
+                assert_eq!(S::delivery(&error), Delivery::Answered);
             }
         }
     });
     join_all(callers).await;
-    let snapshot = world.pool.gate().snapshot();
+    let snapshot = world.gate().snapshot();
     assert_eq!((snapshot.breaker.trips, snapshot.breaker.faults), (0, 0));
     assert!(snapshot.breaker.answered >= 3600, "{snapshot:?}");
     assert_eq!(snapshot.closed_connections, 0);
-    assert!(world.pool.size() <= CONNECTIONS);
+    assert!(world.size() <= CONNECTIONS as usize);
     world.assert_unharmed().await;
 }

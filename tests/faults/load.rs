@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fusepool::Rejected;
-use fusepool::sqlx::{Delivery, Pool, delivery};
-use sqlx::Error;
+use fusepool::{Delivery, Rejected};
 use tokio::task::JoinSet;
 
 use crate::support::eventually;
@@ -36,14 +34,14 @@ pub struct Tally {
 
 impl Load {
     /// So many callers of `SELECT 1`.
-    pub fn start<S: System>(pool: &Pool<S::Db>, callers: usize) -> Self {
-        Self::of(pool, callers, S::ask)
+    pub fn start<S: System>(pool: &S::Pool, callers: usize) -> Self {
+        Self::of::<S>(pool, callers, S::ask)
     }
 
-    pub fn of<DB: sqlx::Database>(
-        pool: &Pool<DB>,
+    pub fn of<S: System>(
+        pool: &S::Pool,
         callers: usize,
-        call: impl for<'p> Fn(&'p Pool<DB>) -> Answer<'p> + Copy + Send + Sync + 'static,
+        call: fn(&S::Pool) -> Answer<'_, S>,
     ) -> Self {
         let tally = Arc::new(Mutex::new(Tally::default()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -54,7 +52,7 @@ impl Load {
                 while !stop.load(Ordering::SeqCst) {
                     let start = Instant::now();
                     let result = call(&pool).await;
-                    let rejected = tally.lock().unwrap().add(result, start.elapsed());
+                    let rejected = tally.lock().unwrap().add::<S>(result, start.elapsed());
                     tokio::time::sleep(Duration::from_millis(if rejected { 5 } else { 1 })).await;
                 }
             });
@@ -92,7 +90,7 @@ impl Load {
 
 impl Tally {
     /// True if it was a rejection.
-    fn add(&mut self, result: Result<(), Error>, took: Duration) -> bool {
+    fn add<S: System>(&mut self, result: Result<(), S::Error>, took: Duration) -> bool {
         let Err(error) = result else {
             self.answered += 1;
             self.slowest = self.slowest.max(took);
@@ -106,7 +104,7 @@ impl Tally {
             }
             None => {
                 self.slowest = self.slowest.max(took);
-                match delivery(&error) {
+                match S::delivery(&error) {
                     Delivery::NotSent => self.not_sent += 1,
                     Delivery::Unknown => self.unknown += 1,
                     _ => self.refused += 1,

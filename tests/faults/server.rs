@@ -2,19 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use fusepool::ManualClock;
 use fusepool::breaker::{Reason, State};
-use fusepool::sqlx::{Delivery, delivery};
+use fusepool::{Delivery, ManualClock};
 use futures_util::future::join_all;
-use sqlx::Error;
 
+use crate::dialect::{self, Connection, Dialect};
 use crate::events::Events;
 use crate::load::Load;
 use crate::support::eventually;
-use crate::system::{self, Connection, System};
+use crate::system::System;
 use crate::world::{ACQUIRE_TIMEOUT, AT_ONCE, CONNECTIONS, Outage, World, options, quick};
 
-on_both! {
+on_all! {
     not_listening
     never_listening
     killed_and_restarted
@@ -27,20 +26,20 @@ on_both! {
 }
 
 async fn not_listening<S: System>() {
-    let mut server = S::start(&[]).await;
+    let mut server = S::Server::start(&[]).await;
     server.kill();
     let events = Events::default();
     let url = server.url();
-    let connect = options::<S>(&events).connect(&url);
+    let pool = S::build(&options(&events), &url);
     let start = Instant::now();
-    assert!(connect.await.is_err());
+    assert!(S::lease(&pool).await.is_err());
     assert!(
         start.elapsed() < ACQUIRE_TIMEOUT + AT_ONCE,
         "{:?}",
         start.elapsed()
     );
 
-    let mut world = World::on(server, |server, _| server.url(), |options| options).await;
+    let mut world = World::<S>::on(server, |server, _| server.url(), |options| options).await;
     let broken = Instant::now();
     let load = Load::start::<S>(&world.pool, 8);
     let (opened, transition) = world.events.opened(broken).await;
@@ -69,9 +68,9 @@ async fn not_listening<S: System>() {
 
 /// Those who come first, at the very beginning of time, learn as much as those who come later.
 async fn never_listening<S: System>() {
-    let mut server = S::start(&[]).await;
+    let mut server = S::Server::start(&[]).await;
     server.kill();
-    let world = World::on(
+    let world = World::<S>::on(
         server,
         |server, _| server.url(),
         |options| options.breaker(quick().clock(ManualClock::new())),
@@ -79,12 +78,7 @@ async fn never_listening<S: System>() {
     .await;
     let results = join_all((0..5).map(|_| S::ask(&world.pool))).await;
     assert!(results.iter().all(Result::is_err));
-    assert_eq!(
-        world.state(),
-        State::Open,
-        "{:?}",
-        world.pool.gate().snapshot()
-    );
+    assert_eq!(world.state(), State::Open, "{:?}", world.gate().snapshot());
 }
 
 async fn killed_and_restarted<S: System>() {
@@ -117,8 +111,8 @@ const SMALL_SERVER_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A server with few slots, and a pool of a user who gets no reserved one.
 async fn small_server<S: System>(connections: u32) -> World<S> {
-    let server = S::start(&[("max_connections", "10")]).await;
-    let url = |server: &S, port| server.url_as("app", "secret", S::DATABASE, port);
+    let server = S::Server::start(&[("max_connections", "10")]).await;
+    let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
     World::on(server, url, |options| {
         options
             .max_connections(connections)
@@ -134,18 +128,23 @@ async fn small_server<S: System>(connections: u32) -> World<S> {
 }
 
 /// Takes connections of the server's, as other clients do.
-async fn take<S: System>(world: &World<S>, slots: usize) -> Vec<Connection<S>> {
-    let url = (world.server).url_as("app", "secret", S::DATABASE, world.server.addr().port());
+async fn take<S: System>(world: &World<S>, slots: usize) -> Vec<Connection<S::Server>> {
+    let url = (world.server).url_as(
+        "app",
+        "secret",
+        S::Server::DATABASE,
+        world.server.addr().port(),
+    );
     let mut taken = Vec::new();
     for _ in 0..slots {
-        taken.push(system::connect::<S>(&url).await);
+        taken.push(dialect::connect::<S::Server>(&url).await);
     }
     taken
 }
 
 async fn no_slot_is_free<S: System>() {
     let world = small_server::<S>(CONNECTIONS).await;
-    let taken = take(&world, S::SLOTS_OF_TEN).await;
+    let taken = take(&world, S::Server::SLOTS_OF_TEN).await;
 
     let broken = Instant::now();
     let load = Load::start::<S>(&world.pool, 8);
@@ -161,7 +160,7 @@ async fn no_slot_is_free<S: System>() {
 
     let healed = Instant::now();
     for connection in taken {
-        system::close::<S>(connection).await;
+        dialect::close::<S::Server>(connection).await;
     }
     let (closed, _) = world.events.closed(healed).await;
     assert!(closed < Duration::from_secs(4), "{closed:?}");
@@ -179,16 +178,16 @@ async fn no_slot_is_free<S: System>() {
 /// A pool that got half of its connections and cannot have the others is a pool that is too small.
 async fn too_few_slots_are_saturation<S: System>() {
     let world = small_server::<S>(CONNECTIONS).await;
-    let warm = join_all([world.pool.acquire(), world.pool.acquire()]).await;
+    let warm = join_all([S::lease(&world.pool), S::lease(&world.pool)]).await;
     assert!(warm.iter().all(Result::is_ok));
     drop(warm);
     world.rest().await;
-    let taken = take(&world, S::SLOTS_OF_TEN - 2).await;
+    let taken = take(&world, S::Server::SLOTS_OF_TEN - 2).await;
     let load = Load::start::<S>(&world.pool, 8);
     load.answers(500).await;
     let tally = load.stop().await;
     println!("{}: too few slots: {tally}", S::NAME);
-    let snapshot = world.pool.gate().snapshot();
+    let snapshot = world.gate().snapshot();
     assert_eq!(
         snapshot.breaker.trips,
         0,
@@ -196,27 +195,27 @@ async fn too_few_slots_are_saturation<S: System>() {
         world.events.all()
     );
     for connection in taken {
-        system::close::<S>(connection).await;
+        dialect::close::<S::Server>(connection).await;
     }
     world.assert_unharmed().await;
 }
 
 /// A background probe cannot have a connection of its own, and the pool recovers nevertheless.
 async fn all_slots_are_the_pools_own<S: System>() {
-    let connections = u32::try_from(S::SLOTS_OF_TEN).unwrap();
+    let connections = u32::try_from(S::Server::SLOTS_OF_TEN).unwrap();
     let world = small_server::<S>(connections).await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
     world.fill().await;
-    world.pool.gate().breaker().reset();
-    let lock = world.session(&S::LOCK).await;
+    world.gate().breaker().reset();
+    let lock = world.session(&S::Server::LOCK).await;
     let broken = Instant::now();
-    let load = of_locked_table(&world, 2 * S::SLOTS_OF_TEN);
+    let load = of_locked_table(&world, 2 * S::Server::SLOTS_OF_TEN);
     let (opened, _) = world.events.opened(broken).await;
     eventually("probes fail", async || {
         world.events.failed_recoveries(broken) >= 2
     })
     .await;
-    system::close::<S>(lock).await;
+    dialect::close::<S::Server>(lock).await;
     let tally = load.stop().await;
 
     let healed = Instant::now();
@@ -226,31 +225,31 @@ async fn all_slots_are_the_pools_own<S: System>() {
         "{}: all slots are ours: opened {opened:?}, closed {closed:?}, {tally}",
         S::NAME
     );
-    assert_eq!(world.pool.size(), connections);
+    assert_eq!(world.size(), S::Server::SLOTS_OF_TEN);
     world.assert_unharmed().await;
 }
 
 /// As after a failover that left the pool with connections to the standby.
 async fn read_only<S: System>() {
-    let server = S::start(&[]).await;
-    let url = |server: &S, port| server.url_as("app", "secret", S::DATABASE, port);
-    let world = World::on(server, url, |options| {
+    let server = S::Server::start(&[]).await;
+    let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
+    let world = World::<S>::on(server, url, |options| {
         options
             .acquire_timeout(Duration::from_secs(2))
             .max_connections(1)
     })
     .await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
-    let before = world.number(S::SESSION).await.unwrap();
+    let before = world.number(S::Server::SESSION).await.unwrap();
 
     let broken = Instant::now();
-    world.admin(&S::READ_ONLY).await;
+    world.admin(&S::Server::READ_ONLY).await;
     let insert = "INSERT INTO t VALUES (1)";
     eventually("writes are refused", async || {
         world.run(insert).await.is_err()
     })
     .await;
-    let after = world.number(S::SESSION).await.unwrap();
+    let after = world.number(S::Server::SESSION).await.unwrap();
     assert_ne!(
         before, after,
         "the connection leads to a server that is read-only"
@@ -259,8 +258,8 @@ async fn read_only<S: System>() {
         if let Err(error) = world.run(insert).await
             && fusepool::rejection(&error).is_none()
         {
-            assert_eq!(delivery(&error), Delivery::Answered, "{error:?}");
-            assert!(matches!(error, Error::Database(_)), "{error:?}");
+            assert_eq!(S::delivery(&error), Delivery::Answered, "{error:?}");
+            assert!(S::code(&error).is_some(), "{error:?}");
         }
     }
     let closed = world.events.closed_connections(broken);
@@ -279,7 +278,7 @@ async fn read_only<S: System>() {
     let (_, transition) = world.events.opened(broken).await;
     assert_eq!(transition.reason, Reason::ConsecutiveFailures);
 
-    world.admin(&S::READ_WRITE).await;
+    world.admin(&S::Server::READ_WRITE).await;
     eventually("writes are accepted", async || {
         world.run(insert).await.is_ok()
     })
@@ -289,12 +288,8 @@ async fn read_only<S: System>() {
 
 /// Callers who wait for the lock on `t`.
 fn of_locked_table<S: System>(world: &World<S>, callers: usize) -> Load {
-    Load::of(&world.pool, callers, |pool| {
-        Box::pin(async move {
-            let limit = Duration::from_secs(10);
-            sqlx::Executor::execute(pool.within(limit), "SELECT count(*) FROM t").await?;
-            Ok(())
-        })
+    Load::of::<S>(&world.pool, callers, |pool| {
+        S::run(pool, Duration::from_secs(10), "SELECT count(*) FROM t")
     })
 }
 
@@ -308,8 +303,8 @@ async fn locked_table<S: System>() {
     .await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
     world.fill().await;
-    world.pool.gate().breaker().reset();
-    let lock = world.session(&S::LOCK).await;
+    world.gate().breaker().reset();
+    let lock = world.session(&S::Server::LOCK).await;
 
     let broken = Instant::now();
     let load = of_locked_table(&world, 16);
@@ -320,7 +315,7 @@ async fn locked_table<S: System>() {
 
     // The lock is no business of the probes, nor of other tables.
     let (closed, _) = world.events.closed(broken).await;
-    system::close::<S>(lock).await;
+    dialect::close::<S::Server>(lock).await;
     load.answers(50).await;
     let tally = load.stop().await;
     println!(

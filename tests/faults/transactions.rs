@@ -9,11 +9,12 @@ use sqlx::{Error, Executor};
 use tokio::time::timeout;
 
 use crate::callers::assert_nobody_is_in_a_transaction;
+use crate::dialect::Dialect;
+use crate::sqlx::Sqlx;
 use crate::support::proxy::Fault;
-use crate::system::System;
 use crate::world::World;
 
-on_both! {
+on_sqlx! {
     only_what_frees_something_passes
     begin_is_dropped_in_flight
     begin_meets_its_deadline
@@ -33,8 +34,8 @@ fn assert_refused(result: Result<(), Error>) {
     assert!(matches!(rejected, Rejected::Circuit { .. }), "{rejected:?}");
 }
 
-async fn only_what_frees_something_passes<S: System>() {
-    let world = World::<S>::start().await;
+async fn only_what_frees_something_passes<D: Dialect>() {
+    let world = World::<Sqlx<D>>::start().await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
     let insert = "INSERT INTO t VALUES (1)";
     let mut committed = world.pool.begin().await.unwrap();
@@ -44,15 +45,15 @@ async fn only_what_frees_something_passes<S: System>() {
     run(&mut by_hand, insert).await.unwrap();
     let mut plain = world.pool.acquire().await.unwrap();
 
-    let forced = world.pool.gate().breaker().force_open();
+    let forced = world.gate().breaker().force_open();
     assert_refused(run(&mut plain, insert).await);
     assert_refused(plain.ping().await);
     assert_refused(plain.begin().await.map(drop));
     assert_refused(world.run(insert).await);
     assert_refused(world.pool.begin().await.map(drop));
     assert_refused(world.pool.acquire().await.map(drop));
-    assert_refused(S::through_acquire(&world.pool, insert).await);
-    assert_refused(S::through_begin(&world.pool, insert).await);
+    assert_refused(D::through_acquire(&world.pool, insert).await);
+    assert_refused(D::through_begin(&world.pool, insert).await);
 
     run(&mut committed, insert).await.unwrap();
     let mut savepoint = committed.begin().await.unwrap();
@@ -69,13 +70,13 @@ async fn only_what_frees_something_passes<S: System>() {
 
     drop(forced);
     world.run(insert).await.unwrap();
-    assert_eq!(world.pool.gate().snapshot().breaker.faults, 0);
+    assert_eq!(world.gate().snapshot().breaker.faults, 0);
     world.assert_unharmed().await;
 }
 
 /// A connection on which the server may have begun is never given to anybody else.
-async fn begin_is_dropped_in_flight<S: System>() {
-    let world = World::<S>::start().await;
+async fn begin_is_dropped_in_flight<D: Dialect>() {
+    let world = World::<Sqlx<D>>::start().await;
     for _ in 0..2 {
         world.fill().await;
         world.set(Fault::Stall);
@@ -85,12 +86,12 @@ async fn begin_is_dropped_in_flight<S: System>() {
         assert!(timeout(patience, lease.begin()).await.is_err());
         drop(lease);
         assert!(
-            S::through_begin(&world.pool, "SELECT 1")
+            D::through_begin(&world.pool, "SELECT 1")
                 .now_or_never()
                 .is_none()
         );
         assert!(
-            timeout(patience, S::through_begin(&world.pool, "SELECT 1"))
+            timeout(patience, D::through_begin(&world.pool, "SELECT 1"))
                 .await
                 .is_err()
         );
@@ -100,14 +101,15 @@ async fn begin_is_dropped_in_flight<S: System>() {
     assert_nobody_is_in_a_transaction(&world).await;
 }
 
-async fn begin_meets_its_deadline<S: System>() {
+async fn begin_meets_its_deadline<D: Dialect>() {
     let world =
-        World::<S>::start_with(|options| options.query_timeout(Duration::from_millis(200))).await;
+        World::<Sqlx<D>>::start_with(|options| options.query_timeout(Duration::from_millis(200)))
+            .await;
     world.fill().await;
     world.set(Fault::Stall);
     let error = world.pool.begin().await.unwrap_err();
     assert!(fusepool::deadline_exceeded(&error).is_some(), "{error:?}");
-    let error = S::through_begin(&world.pool, "SELECT 1").await.unwrap_err();
+    let error = D::through_begin(&world.pool, "SELECT 1").await.unwrap_err();
     assert!(fusepool::deadline_exceeded(&error).is_some(), "{error:?}");
     world.set(Fault::None);
     world.assert_unharmed().await;
@@ -115,8 +117,8 @@ async fn begin_meets_its_deadline<S: System>() {
 }
 
 /// Whether it was committed is unknown, and that is what the error says.
-async fn commit_meets_a_reset<S: System>() {
-    let world = World::<S>::start().await;
+async fn commit_meets_a_reset<D: Dialect>() {
+    let world = World::<Sqlx<D>>::start().await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
     let mut transaction = world.pool.begin().await.unwrap();
     run(&mut transaction, "INSERT INTO t VALUES (1)")

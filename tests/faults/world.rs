@@ -3,15 +3,16 @@
 use std::time::{Duration, Instant};
 
 use fusepool::breaker::{Breaker, Builder, Reason, State, Window};
-use fusepool::sqlx::{Delivery, Pool, PoolOptions, delivery};
+use fusepool::{Delivery, Gate};
 use futures_util::future::join_all;
-use sqlx::{AssertSqlSafe, Error, Executor};
 
+use crate::dialect::{self, Connection, Dialect};
 use crate::events::Events;
 use crate::load::Load;
+use crate::options::Options;
 use crate::support::eventually;
 use crate::support::proxy::{Fault, Proxy};
-use crate::system::{self, Connection, System};
+use crate::system::System;
 
 pub const CONNECTIONS: u32 = 4;
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
@@ -21,9 +22,10 @@ pub const MAX_OPEN_DELAY: Duration = Duration::from_millis(300);
 pub const AT_ONCE: Duration = Duration::from_millis(100);
 
 pub struct World<S: System> {
-    pub server: S,
+    pub server: S::Server,
     pub proxy: Proxy,
-    pub pool: Pool<S::Db>,
+    pub options: Options,
+    pub pool: S::Pool,
     pub events: Events,
 }
 
@@ -38,13 +40,16 @@ pub fn quick() -> Builder {
 }
 
 /// A pool that gives up quickly.
-pub fn options<S: System>(events: &Events) -> PoolOptions<S::Db> {
-    PoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .query_timeout(QUERY_TIMEOUT)
-        .breaker(quick())
-        .sink(events.clone())
+pub fn options(events: &Events) -> Options {
+    Options {
+        max_connections: CONNECTIONS,
+        max_waiting: None,
+        acquire_timeout: ACQUIRE_TIMEOUT,
+        query_timeout: QUERY_TIMEOUT,
+        alive_bypass: None,
+        breaker: quick(),
+        events: events.clone(),
+    }
 }
 
 impl<S: System> World<S> {
@@ -53,75 +58,83 @@ impl<S: System> World<S> {
     }
 
     /// With other options than [`options`].
-    pub async fn start_with(change: impl FnOnce(PoolOptions<S::Db>) -> PoolOptions<S::Db>) -> Self {
-        let server = S::start(&[]).await;
+    pub async fn start_with(change: impl FnOnce(Options) -> Options) -> Self {
+        let server = S::Server::start(&[]).await;
         Self::on(server, |server, port| server.url_via(port), change).await
     }
 
     pub async fn on(
-        server: S,
-        url: impl FnOnce(&S, u16) -> String,
-        change: impl FnOnce(PoolOptions<S::Db>) -> PoolOptions<S::Db>,
+        server: S::Server,
+        url: impl FnOnce(&S::Server, u16) -> String,
+        change: impl FnOnce(Options) -> Options,
     ) -> Self {
         let proxy = Proxy::start(server.addr()).await.unwrap();
         let events = Events::default();
         let url = url(&server, proxy.addr().port());
-        let pool = change(options::<S>(&events)).connect_lazy(&url).unwrap();
+        let options = change(options(&events));
+        let pool = S::build(&options, &url);
         Self {
             server,
             proxy,
+            options,
             pool,
             events,
         }
     }
 
     /// Runs a statement through the pool.
-    pub async fn run(&self, sql: &str) -> Result<(), Error> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        self.pool.within(QUERY_TIMEOUT).execute(sql).await.map(drop)
+    pub async fn run(&self, sql: &str) -> Result<(), S::Error> {
+        S::run(&self.pool, QUERY_TIMEOUT, sql).await
     }
 
     /// Asks for a number through the pool.
-    pub async fn number(&self, sql: &str) -> Result<i64, Error> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        let row = self.pool.within(QUERY_TIMEOUT).fetch_one(sql).await?;
-        Ok(S::number(&row))
+    pub async fn number(&self, sql: &str) -> Result<i64, S::Error> {
+        S::number(&self.pool, QUERY_TIMEOUT, sql).await
     }
 
     /// A connection of the superuser's, past the proxy, after these statements.
-    pub async fn session(&self, statements: &[&str]) -> Connection<S> {
-        let mut connection = system::connect::<S>(&self.server.url()).await;
+    pub async fn session(&self, statements: &[&str]) -> Connection<S::Server> {
+        let mut connection = dialect::connect::<S::Server>(&self.server.url()).await;
         for sql in statements {
-            S::run(&mut connection, sql).await.unwrap();
+            S::Server::run(&mut connection, sql).await.unwrap();
         }
         connection
     }
 
     /// Runs statements as superuser, past the proxy.
     pub async fn admin(&self, statements: &[&str]) {
-        system::close::<S>(self.session(statements).await).await;
+        dialect::close::<S::Server>(self.session(statements).await).await;
     }
 
     /// A number as another client sees it.
     pub async fn outside(&self, sql: &str) -> i64 {
         let mut connection = self.session(&[]).await;
-        let number = S::ask_number(&mut connection, sql).await.unwrap();
-        system::close::<S>(connection).await;
+        let number = S::Server::ask_number(&mut connection, sql).await.unwrap();
+        dialect::close::<S::Server>(connection).await;
         number
     }
 
+    pub fn gate(&self) -> &Gate {
+        S::gate(&self.pool)
+    }
+
     pub fn state(&self) -> State {
-        self.pool.gate().breaker().state()
+        self.gate().breaker().state()
+    }
+
+    /// Connections of the pool, leased ones included.
+    pub fn size(&self) -> usize {
+        S::connections(&self.pool).0
     }
 
     /// Opens all connections that the pool may have, and leaves them idle.
     pub async fn fill(&self) {
-        let size = self.pool.options().get_max_connections();
+        let size = self.options.max_connections;
         eventually("as many leases as there may be connections", async || {
-            let leases = join_all((0..size).map(|_| self.pool.acquire())).await;
+            let leases = join_all((0..size).map(|_| S::lease(&self.pool))).await;
             let mut leases: Vec<_> = leases.into_iter().flatten().collect();
             for lease in &mut leases {
-                if lease.ping().await.is_err() {
+                if S::ping(lease).await.is_err() {
                     return false;
                 }
             }
@@ -134,8 +147,8 @@ impl<S: System> World<S> {
     /// Waits until nobody holds or awaits a connection.
     pub async fn rest(&self) {
         eventually("all connections are idle or closed", async || {
-            let snapshot = self.pool.snapshot();
-            snapshot.idle == snapshot.size as usize && snapshot.gate.waiting == 0
+            let (size, idle) = S::connections(&self.pool);
+            idle == size && self.gate().snapshot().waiting == 0
         })
         .await;
     }
@@ -149,8 +162,8 @@ impl<S: System> World<S> {
         .await;
         self.rest().await;
         self.fill().await;
-        let size = self.pool.options().get_max_connections();
-        assert_eq!(self.pool.size(), size);
+        let size = self.options.max_connections;
+        assert_eq!(self.size(), size as usize);
         eventually("nobody else is connected to the server", async || {
             self.proxy.live() == size as usize
                 && self.server.connection_count().await == i64::from(size)
@@ -172,7 +185,7 @@ impl<S: System> World<S> {
                 retry_after <= MAX_OPEN_DELAY.mul_f64(1.2),
                 "{retry_after:?}"
             );
-            assert_eq!(delivery(&error), Delivery::NotSent);
+            assert_eq!(S::delivery(&error), Delivery::NotSent);
         }
     }
 

@@ -1,0 +1,107 @@
+//! All that fusepool has to know of bb8, for any of its managers.
+
+use std::error::Error;
+use std::ops::{Deref, DerefMut};
+
+use bb8::{ManageConnection, Pool, PooledConnection, RunError};
+use fusepool::{Adapter, Class};
+
+/// A bb8 pool, and what its manager's errors mean.
+pub(crate) struct Bb8<M: ManageConnection + Clone> {
+    pub(crate) pool: Pool<Discarding<M>>,
+    /// To ask for an answer with; bb8 does not give its own away.
+    pub(crate) manager: M,
+    pub(crate) size: u32,
+    pub(crate) classify: fn(&M::Error) -> Class,
+}
+
+impl<M: ManageConnection<Error: Error> + Clone> Adapter for Bb8<M> {
+    type Connection = Discardable<M::Connection>;
+    type Lease = PooledConnection<'static, Discarding<M>>;
+    type Error = RunError<M::Error>;
+
+    fn name(&self) -> String {
+        "bb8".to_owned()
+    }
+
+    fn size(&self) -> u32 {
+        self.size
+    }
+
+    // A bb8 pool cannot be closed.
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    async fn lease(&self) -> Result<Self::Lease, Self::Error> {
+        self.pool.get_owned().await
+    }
+
+    fn discard(&self, mut lease: Self::Lease) {
+        lease.discarded = true;
+    }
+
+    async fn connect(&self) -> Result<Self::Connection, Self::Error> {
+        let connection = self.pool.dedicated_connection().await;
+        connection.map_err(RunError::User)
+    }
+
+    async fn ping(&self, connection: &mut Self::Connection) -> Result<(), Self::Error> {
+        let valid = self.manager.is_valid(&mut connection.connection).await;
+        valid.map_err(RunError::User)
+    }
+
+    fn classify(&self, error: &Self::Error) -> Class {
+        match error {
+            RunError::User(error) => (self.classify)(error),
+            RunError::TimedOut => Class::Starved,
+        }
+    }
+
+    fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static) {
+        error
+    }
+}
+
+/// A manager whose connections can be thrown away, which bb8 itself has no way for.
+pub(crate) struct Discarding<M>(pub(crate) M);
+
+/// A connection that does not go back to its pool once it was discarded.
+pub(crate) struct Discardable<C> {
+    connection: C,
+    discarded: bool,
+}
+
+impl<M: ManageConnection> ManageConnection for Discarding<M> {
+    type Connection = Discardable<M::Connection>;
+    type Error = M::Error;
+
+    async fn connect(&self) -> Result<Self::Connection, Self::Error> {
+        Ok(Discardable {
+            connection: self.0.connect().await?,
+            discarded: false,
+        })
+    }
+
+    async fn is_valid(&self, connection: &mut Self::Connection) -> Result<(), Self::Error> {
+        self.0.is_valid(&mut connection.connection).await
+    }
+
+    fn has_broken(&self, connection: &mut Self::Connection) -> bool {
+        connection.discarded || self.0.has_broken(&mut connection.connection)
+    }
+}
+
+impl<C> Deref for Discardable<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.connection
+    }
+}
+
+impl<C> DerefMut for Discardable<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.connection
+    }
+}

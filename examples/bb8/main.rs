@@ -1,0 +1,54 @@
+//! A bb8 pool, guarded: how to bring a pool that fusepool does not know. `adapter.rs` is all it takes.
+//!
+//! ```sh
+//! cargo run --example bb8 -- postgres://postgres@localhost/postgres
+//! ```
+
+mod adapter;
+
+use std::time::Duration;
+
+use bb8_postgres::PostgresConnectionManager;
+use bb8_postgres::tokio_postgres::{Error, NoTls};
+use fusepool::{Class, GateError, Guarded};
+
+use adapter::{Bb8, Discarding};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = std::env::args()
+        .nth(1)
+        .ok_or("the URL of a server is wanted")?;
+    let manager = PostgresConnectionManager::new(url.parse()?, NoTls);
+    let size = 10;
+    let pool = bb8::Pool::builder()
+        .max_size(size)
+        .build_unchecked(Discarding(manager.clone()));
+    let guarded = Guarded::builder(Bb8 {
+        pool,
+        manager,
+        size,
+        classify,
+    })
+    .query_timeout(Duration::from_secs(5))
+    .build()?;
+
+    let mut connection = guarded.lease().await?;
+    let answer = connection
+        .guard(async |client| Ok(client.query_one("SELECT 6 * 7", &[]).await?))
+        .await;
+    match answer {
+        Ok(row) => println!("{}", row.get::<_, i32>(0)),
+        Err(GateError::Rejected(refused)) => println!("retry in {:?}", refused.retry_after()),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// What the server itself says is an answer; everything else is a fault.
+fn classify(error: &Error) -> Class {
+    match error.as_db_error() {
+        Some(_) => Class::Answered,
+        None => Class::Fault,
+    }
+}

@@ -1,0 +1,201 @@
+//! A pool's configuration as values, as applications read it from their surroundings.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::PoolConfig;
+use deadpool_postgres::{
+    ChannelBinding, ConfigError, LoadBalanceHosts, ManagerConfig, SslMode, TargetSessionAttrs,
+};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+
+use super::manager::Manager;
+use super::pool::{Pool, PoolBuilder};
+use crate::deadpool::error::CreatePoolError;
+
+/// deadpool-postgres' `Config`, field by field; what it creates are guarded pools.
+#[derive(Clone, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct Config {
+    /// A URL, which the other fields override; hosts are added to its.
+    pub url: Option<String>,
+    /// The user. Default: that of the process.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The database; must be given.
+    pub dbname: Option<String>,
+    /// Command-line options for the server.
+    pub options: Option<String>,
+    /// What the server calls the application.
+    pub application_name: Option<String>,
+    /// Whether to use TLS. Default: if the server does.
+    pub ssl_mode: Option<SslMode>,
+    /// A host.
+    pub host: Option<String>,
+    /// More hosts.
+    pub hosts: Option<Vec<String>>,
+    /// The address of the host.
+    pub hostaddr: Option<IpAddr>,
+    /// The addresses of the hosts.
+    pub hostaddrs: Option<Vec<IpAddr>>,
+    /// The port. Default: 5432.
+    pub port: Option<u16>,
+    /// The ports of the hosts.
+    pub ports: Option<Vec<u16>>,
+    /// How long to wait for each address. Default: for ever; the pool gives up before.
+    pub connect_timeout: Option<Duration>,
+    /// Whether to use TCP keepalive. Default: yes.
+    pub keepalives: Option<bool>,
+    /// How long a connection is idle before that. Default: 2 hours.
+    pub keepalives_idle: Option<Duration>,
+    /// Whether the server must take writes. Default: no.
+    pub target_session_attrs: Option<TargetSessionAttrs>,
+    /// Whether to bind the password to the TLS channel. Default: if possible.
+    pub channel_binding: Option<ChannelBinding>,
+    /// In which order to try the hosts. Default: as given.
+    pub load_balance_hosts: Option<LoadBalanceHosts>,
+    /// How connections are recycled. Default: only closed ones are not.
+    pub manager: Option<ManagerConfig>,
+    /// deadpool's own settings.
+    pub pool: Option<PoolConfig>,
+}
+
+impl Config {
+    /// An empty configuration.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Builds a pool with the guard's default settings.
+    ///
+    /// # Errors
+    ///
+    /// [`CreatePoolError::Config`] for a URL that cannot be parsed, or for want of a database.
+    pub fn create_pool<T>(
+        &self,
+        runtime: Option<Runtime>,
+        tls: T,
+    ) -> Result<Pool, CreatePoolError<ConfigError>>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let mut builder = self.builder(tls).map_err(CreatePoolError::Config)?;
+        if let Some(runtime) = runtime {
+            builder = builder.runtime(runtime);
+        }
+        Ok(builder.build()?)
+    }
+
+    /// Starts to configure a pool, for settings that are not in the configuration, such as the
+    /// breaker's.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for a URL that cannot be parsed, or for want of a database.
+    pub fn builder<T>(&self, tls: T) -> Result<PoolBuilder, ConfigError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let manager = Manager::from_config(self.get_pg_config()?, tls, self.get_manager_config());
+        Ok(Pool::builder(manager).config(self.get_pool_config()))
+    }
+
+    /// What to connect with.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] for a URL that cannot be parsed, or for want of a database.
+    pub fn get_pg_config(&self) -> Result<tokio_postgres::Config, ConfigError> {
+        self.clone().into_raw().get_pg_config()
+    }
+
+    /// How connections are recycled.
+    #[must_use]
+    pub fn get_manager_config(&self) -> ManagerConfig {
+        self.manager.clone().unwrap_or_default()
+    }
+
+    /// deadpool's own settings.
+    #[must_use]
+    pub fn get_pool_config(&self) -> PoolConfig {
+        self.pool.unwrap_or_default()
+    }
+
+    fn into_raw(self) -> deadpool_postgres::Config {
+        deadpool_postgres::Config {
+            url: self.url,
+            user: self.user,
+            password: self.password,
+            dbname: self.dbname,
+            options: self.options,
+            application_name: self.application_name,
+            ssl_mode: self.ssl_mode,
+            host: self.host,
+            hosts: self.hosts,
+            hostaddr: self.hostaddr,
+            hostaddrs: self.hostaddrs,
+            port: self.port,
+            ports: self.ports,
+            connect_timeout: self.connect_timeout,
+            keepalives: self.keepalives,
+            keepalives_idle: self.keepalives_idle,
+            target_session_attrs: self.target_session_attrs,
+            channel_binding: self.channel_binding,
+            load_balance_hosts: self.load_balance_hosts,
+            manager: self.manager,
+            pool: self.pool,
+        }
+    }
+}
+
+impl From<deadpool_postgres::Config> for Config {
+    fn from(raw: deadpool_postgres::Config) -> Self {
+        Self {
+            url: raw.url,
+            user: raw.user,
+            password: raw.password,
+            dbname: raw.dbname,
+            options: raw.options,
+            application_name: raw.application_name,
+            ssl_mode: raw.ssl_mode,
+            host: raw.host,
+            hosts: raw.hosts,
+            hostaddr: raw.hostaddr,
+            hostaddrs: raw.hostaddrs,
+            port: raw.port,
+            ports: raw.ports,
+            connect_timeout: raw.connect_timeout,
+            keepalives: raw.keepalives,
+            keepalives_idle: raw.keepalives_idle,
+            target_session_attrs: raw.target_session_attrs,
+            channel_binding: raw.channel_binding,
+            load_balance_hosts: raw.load_balance_hosts,
+            manager: raw.manager,
+            pool: raw.pool,
+        }
+    }
+}
+
+/// Without what is secret: the password, and the URL, which may hold it.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hide = |secret: &Option<String>| secret.is_some().then(|| "...".to_owned());
+        let raw = Self {
+            url: hide(&self.url),
+            password: hide(&self.password),
+            ..self.clone()
+        };
+        raw.into_raw().fmt(f)
+    }
+}

@@ -1,0 +1,86 @@
+//! What is known of tokio-postgres' connections.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use deadpool::managed::{Hook, HookError, PoolBuilder, PoolError};
+use deadpool_postgres::ClientWrapper;
+use tokio::time::timeout;
+use tokio_postgres::Error;
+
+use super::error;
+use super::manager::Manager;
+use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::verdict::Class;
+
+/// Default of [`PoolBuilder::alive_bypass`](super::PoolBuilder::alive_bypass): 500 milliseconds.
+pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
+
+pub(super) struct Postgres {
+    /// `None`: connections are never tested.
+    pub(super) alive_bypass: Option<Duration>,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
+        }
+    }
+}
+
+impl Dialect<Manager> for Postgres {
+    fn name(&self, manager: &Manager) -> String {
+        manager.name().to_owned()
+    }
+
+    /// Connections that were used lately are not tested. What deadpool knows is when a connection
+    /// was last leased.
+    fn prepare(&self, builder: PoolBuilder<Manager>, limit: Duration) -> PoolBuilder<Manager> {
+        let Some(bypass) = self.alive_bypass else {
+            return builder;
+        };
+        builder.pre_recycle(Hook::async_fn(
+            move |client: &mut ClientWrapper, metrics| {
+                let fresh = metrics.last_used() < bypass;
+                Box::pin(async move {
+                    if fresh {
+                        return Ok(());
+                    }
+                    match timeout(limit, client.check_connection()).await {
+                        Ok(pong) => pong.map_err(HookError::Backend),
+                        Err(_) => Err(HookError::message("the connection is silent")),
+                    }
+                })
+            },
+        ))
+    }
+
+    fn classify(&self, error: &Error) -> Class {
+        error::classify(error)
+    }
+
+    fn answered(&self, error: &Error) -> bool {
+        error.as_db_error().is_some()
+    }
+
+    fn ping<'a>(
+        &'a self,
+        _: &'a Manager,
+        client: &'a mut ClientWrapper,
+    ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
+        Box::pin(async { Ok(client.check_connection().await?) })
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        manager: &'a Manager,
+        client: &'a mut ClientWrapper,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(manager.cancel(client))
+    }
+
+    fn explain<'e>(&self, error: &'e PoolError<Error>) -> &'e (dyn StdError + 'static) {
+        error
+    }
+}

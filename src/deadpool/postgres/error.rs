@@ -1,0 +1,211 @@
+//! How refusals and deadlines travel as `tokio_postgres::Error`, and what such an error tells.
+
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, Error, NoTls};
+
+use crate::config::ConfigError;
+use crate::delivery::{Delivery, refuses_connection};
+use crate::error::{DeadlineExceeded, GateError, Rejected, rejection};
+use crate::sqlstate;
+use crate::verdict::Class;
+
+/// Whether the statement that failed with `error` may have reached the database.
+///
+/// ```
+/// use fusepool::Delivery;
+/// use fusepool::deadpool::postgres::delivery;
+///
+/// async fn pay(client: &fusepool::deadpool::postgres::Client) -> Result<(), &'static str> {
+///     match client.execute("UPDATE account SET paid = true", &[]).await {
+///         Ok(_) => Ok(()),
+///         Err(error) => Err(match delivery(&error) {
+///             Delivery::NotSent => "try again",
+///             Delivery::Unknown => "look first whether it was done",
+///             _ => "no",
+///         }),
+///     }
+/// }
+/// ```
+#[must_use]
+pub fn delivery(error: &Error) -> Delivery {
+    if rejection(error).is_some() {
+        return Delivery::NotSent;
+    }
+    if let Some(answer) = error.as_db_error() {
+        return match refuses_connection(Some(answer.code().code())) {
+            true => Delivery::NotSent,
+            false => Delivery::Answered,
+        };
+    }
+    match kind(error) {
+        Kind::Connection if error.to_string() == CONNECT => Delivery::NotSent,
+        Kind::Connection => Delivery::Unknown,
+        Kind::Client => Delivery::NotSent,
+        Kind::Answer => Delivery::Answered,
+    }
+}
+
+/// What an error means, by the table in the [module's documentation](super).
+pub(super) fn classify(error: &Error) -> Class {
+    if let Some(answer) = error.as_db_error() {
+        return sqlstate::classify(answer.code().code(), answer.message());
+    }
+    if rejection(error).is_some() {
+        return Class::Neutral;
+    }
+    match kind(error) {
+        Kind::Connection => Class::Fault,
+        Kind::Client => Class::Neutral,
+        Kind::Answer => Class::Answered,
+    }
+}
+
+enum Kind {
+    /// Something is wrong with the connection, or with what came over it.
+    Connection,
+    /// It never left the client.
+    Client,
+    /// The database answered, but not what was expected.
+    Answer,
+}
+
+const CONNECT: &str = "error connecting to server";
+
+/// tokio-postgres tells the kind of an error only by its text. One it does not know by that is the
+/// connection's fault.
+fn kind(error: &Error) -> Kind {
+    let text = error.to_string();
+    let starts = |beginnings: &[&str]| beginnings.iter().any(|start| text.starts_with(start));
+    if starts(&[
+        "error serializing parameter",
+        "error encoding message",
+        "expected ",
+        "authentication error",
+        "invalid connection string",
+        "invalid configuration",
+    ]) {
+        Kind::Client
+    } else if starts(&[
+        "error deserializing column",
+        "invalid column",
+        "query returned an unexpected number of",
+    ]) {
+        Kind::Answer
+    } else {
+        Kind::Connection
+    }
+}
+
+pub(super) async fn of_statement(error: GateError<Error>) -> Error {
+    match error {
+        GateError::Rejected(rejected) => refused(rejected).await,
+        GateError::Deadline(deadline) => late(deadline).await,
+        GateError::Failed(error) => error,
+    }
+}
+
+pub(super) async fn refused(rejected: Rejected) -> Error {
+    carry(ErrorKind::ConnectionRefused, rejected).await
+}
+
+async fn late(deadline: DeadlineExceeded) -> Error {
+    carry(ErrorKind::TimedOut, deadline).await
+}
+
+pub(super) async fn misconfigured(error: ConfigError) -> Error {
+    carry(ErrorKind::InvalidInput, error).await
+}
+
+/// A `tokio_postgres::Error` with this source. There is one way to have one made: to fail as the
+/// network would, in a connection that is no more than that failure. It is over at once.
+async fn carry(
+    kind: ErrorKind,
+    error: impl StdError + Clone + Send + Sync + Unpin + 'static,
+) -> Error {
+    loop {
+        let stream = Failing {
+            kind,
+            error: error.clone(),
+        };
+        if let Err(error) = NOWHERE.connect_raw(stream, NoTls).await {
+            return error;
+        }
+    }
+}
+
+static NOWHERE: LazyLock<Config> = LazyLock::new(|| {
+    let mut config = Config::new();
+    config.user("nobody").ssl_mode(SslMode::Disable);
+    config
+});
+
+/// A network that fails.
+struct Failing<E> {
+    kind: ErrorKind,
+    error: E,
+}
+
+impl<E: StdError + Clone + Send + Sync + 'static> Failing<E> {
+    fn fail<T>(&self) -> Poll<io::Result<T>> {
+        Poll::Ready(Err(io::Error::new(self.kind, self.error.clone())))
+    }
+}
+
+impl<E: StdError + Clone + Send + Sync + Unpin + 'static> AsyncRead for Failing<E> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.fail()
+    }
+}
+
+impl<E: StdError + Clone + Send + Sync + Unpin + 'static> AsyncWrite for Failing<E> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        self.fail()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fail()
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fail()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::deadline_exceeded;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_refusal_is_found_in_the_drivers_own_error() {
+        let rejected = Rejected::Saturated {
+            pool: "orders".into(),
+            waiting: 80,
+        };
+        let error = refused(rejected.clone()).await;
+        assert_eq!(rejection(&error), Some(&rejected));
+        assert_eq!(delivery(&error), Delivery::NotSent);
+        assert_eq!(classify(&error), Class::Neutral);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_is_found_and_leaves_the_outcome_open() {
+        let deadline = DeadlineExceeded::new("orders".into(), Duration::from_secs(30));
+        let error = late(deadline.clone()).await;
+        assert_eq!(deadline_exceeded(&error), Some(&deadline));
+        assert_eq!(delivery(&error), Delivery::Unknown);
+        assert_eq!(classify(&error), Class::Fault);
+    }
+}

@@ -1,0 +1,239 @@
+//! Code for a client or a transaction alike.
+
+use async_trait::async_trait;
+use tokio_postgres::types::{BorrowToSql, ToSql, Type};
+use tokio_postgres::{Error, Row, RowStream, Statement, ToStatement};
+
+use super::client::Client;
+use super::query::Query;
+use super::transaction::Transaction;
+
+/// The parameters of a statement.
+type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
+
+/// What a [`Client`] and a [`Transaction`] have in common, like deadpool-postgres' trait of that name;
+/// but anybody may implement it, and `dyn GenericClient` is a type.
+///
+/// The methods for `dyn` take a [`Query`] where the others take any statement:
+///
+/// ```
+/// use fusepool::deadpool::postgres::GenericClient;
+/// use tokio_postgres::Error;
+///
+/// async fn by_type(client: &impl GenericClient) -> Result<i32, Error> {
+///     Ok(client.query_one("SELECT 1", &[]).await?.get(0))
+/// }
+///
+/// async fn by_reference(client: &dyn GenericClient) -> Result<i32, Error> {
+///     Ok(client.dyn_query_one("SELECT 1".into(), &[]).await?.get(0))
+/// }
+/// ```
+#[async_trait]
+pub trait GenericClient: Send + Sync {
+    /// [`query`](Self::query) for `dyn GenericClient`.
+    async fn dyn_query(&self, statement: Query<'_>, params: Params<'_>) -> Result<Vec<Row>, Error>;
+
+    /// [`query_one`](Self::query_one) for `dyn GenericClient`.
+    async fn dyn_query_one(&self, statement: Query<'_>, params: Params<'_>) -> Result<Row, Error>;
+
+    /// [`query_opt`](Self::query_opt) for `dyn GenericClient`.
+    async fn dyn_query_opt(
+        &self,
+        statement: Query<'_>,
+        params: Params<'_>,
+    ) -> Result<Option<Row>, Error>;
+
+    /// [`execute`](Self::execute) for `dyn GenericClient`.
+    async fn dyn_execute(&self, statement: Query<'_>, params: Params<'_>) -> Result<u64, Error>;
+
+    /// See [`Client::prepare`].
+    async fn prepare(&self, query: &str) -> Result<Statement, Error> {
+        self.prepare_typed(query, &[]).await
+    }
+
+    /// See [`Client::prepare_typed`].
+    async fn prepare_typed(&self, query: &str, types: &[Type]) -> Result<Statement, Error>;
+
+    /// See [`Client::prepare_cached`].
+    async fn prepare_cached(&self, query: &str) -> Result<Statement, Error> {
+        self.prepare_typed_cached(query, &[]).await
+    }
+
+    /// See [`Client::prepare_typed_cached`].
+    async fn prepare_typed_cached(&self, query: &str, types: &[Type]) -> Result<Statement, Error>;
+
+    /// See [`Client::batch_execute`].
+    async fn batch_execute(&self, query: &str) -> Result<(), Error>;
+
+    /// See [`Client::transaction`].
+    async fn transaction(&mut self) -> Result<Transaction<'_>, Error>;
+
+    /// See [`Client::query`].
+    async fn query<T>(&self, statement: &T, params: Params<'_>) -> Result<Vec<Row>, Error>
+    where
+        T: ?Sized + ToStatement + Sync + Send,
+        Self: Sized;
+
+    /// See [`Client::query_one`].
+    async fn query_one<T>(&self, statement: &T, params: Params<'_>) -> Result<Row, Error>
+    where
+        T: ?Sized + ToStatement + Sync + Send,
+        Self: Sized;
+
+    /// See [`Client::query_opt`].
+    async fn query_opt<T>(&self, statement: &T, params: Params<'_>) -> Result<Option<Row>, Error>
+    where
+        T: ?Sized + ToStatement + Sync + Send,
+        Self: Sized;
+
+    /// See [`Client::query_raw`].
+    async fn query_raw<T, P, I>(&self, statement: &T, params: I) -> Result<RowStream, Error>
+    where
+        T: ?Sized + ToStatement + Sync + Send,
+        P: BorrowToSql,
+        I: IntoIterator<Item = P> + Sync + Send,
+        I::IntoIter: ExactSizeIterator,
+        Self: Sized;
+
+    /// See [`Client::execute`].
+    async fn execute<T>(&self, statement: &T, params: Params<'_>) -> Result<u64, Error>
+    where
+        T: ?Sized + ToStatement + Sync + Send,
+        Self: Sized;
+
+    /// See [`Client::execute_raw`].
+    async fn execute_raw<P, I, T>(&self, statement: &T, params: I) -> Result<u64, Error>
+    where
+        T: ?Sized + ToStatement + Sync + Send,
+        P: BorrowToSql,
+        I: IntoIterator<Item = P> + Sync + Send,
+        I::IntoIter: ExactSizeIterator,
+        Self: Sized;
+}
+
+/// Both types have all of these as methods of their own.
+macro_rules! forward {
+    ($($client:tt)*) => {
+        #[async_trait]
+        impl GenericClient for $($client)* {
+            async fn dyn_query(
+                &self,
+                statement: Query<'_>,
+                params: Params<'_>,
+            ) -> Result<Vec<Row>, Error> {
+                match statement {
+                    Query::Text(sql) => self.query(sql, params).await,
+                    Query::Prepared(statement) => self.query(statement, params).await,
+                }
+            }
+
+            async fn dyn_query_one(
+                &self,
+                statement: Query<'_>,
+                params: Params<'_>,
+            ) -> Result<Row, Error> {
+                match statement {
+                    Query::Text(sql) => self.query_one(sql, params).await,
+                    Query::Prepared(statement) => self.query_one(statement, params).await,
+                }
+            }
+
+            async fn dyn_query_opt(
+                &self,
+                statement: Query<'_>,
+                params: Params<'_>,
+            ) -> Result<Option<Row>, Error> {
+                match statement {
+                    Query::Text(sql) => self.query_opt(sql, params).await,
+                    Query::Prepared(statement) => self.query_opt(statement, params).await,
+                }
+            }
+
+            async fn dyn_execute(
+                &self,
+                statement: Query<'_>,
+                params: Params<'_>,
+            ) -> Result<u64, Error> {
+                match statement {
+                    Query::Text(sql) => self.execute(sql, params).await,
+                    Query::Prepared(statement) => self.execute(statement, params).await,
+                }
+            }
+
+            async fn prepare_typed(&self, query: &str, types: &[Type]) -> Result<Statement, Error> {
+                self.prepare_typed(query, types).await
+            }
+
+            async fn prepare_typed_cached(
+                &self,
+                query: &str,
+                types: &[Type],
+            ) -> Result<Statement, Error> {
+                self.prepare_typed_cached(query, types).await
+            }
+
+            async fn batch_execute(&self, query: &str) -> Result<(), Error> {
+                self.batch_execute(query).await
+            }
+
+            async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+                self.transaction().await
+            }
+
+            async fn query<T>(&self, statement: &T, params: Params<'_>) -> Result<Vec<Row>, Error>
+            where
+                T: ?Sized + ToStatement + Sync + Send,
+            {
+                self.query(statement, params).await
+            }
+
+            async fn query_one<T>(&self, statement: &T, params: Params<'_>) -> Result<Row, Error>
+            where
+                T: ?Sized + ToStatement + Sync + Send,
+            {
+                self.query_one(statement, params).await
+            }
+
+            async fn query_opt<T>(
+                &self,
+                statement: &T,
+                params: Params<'_>,
+            ) -> Result<Option<Row>, Error>
+            where
+                T: ?Sized + ToStatement + Sync + Send,
+            {
+                self.query_opt(statement, params).await
+            }
+
+            async fn query_raw<T, P, I>(&self, statement: &T, params: I) -> Result<RowStream, Error>
+            where
+                T: ?Sized + ToStatement + Sync + Send,
+                P: BorrowToSql,
+                I: IntoIterator<Item = P> + Sync + Send,
+                I::IntoIter: ExactSizeIterator,
+            {
+                self.query_raw(statement, params).await
+            }
+
+            async fn execute<T>(&self, statement: &T, params: Params<'_>) -> Result<u64, Error>
+            where
+                T: ?Sized + ToStatement + Sync + Send,
+            {
+                self.execute(statement, params).await
+            }
+
+            async fn execute_raw<P, I, T>(&self, statement: &T, params: I) -> Result<u64, Error>
+            where
+                T: ?Sized + ToStatement + Sync + Send,
+                P: BorrowToSql,
+                I: IntoIterator<Item = P> + Sync + Send,
+                I::IntoIter: ExactSizeIterator,
+            {
+                self.execute_raw(statement, params).await
+            }
+        }
+    };
+}
+
+forward!(Client);
+forward!(Transaction<'_>);

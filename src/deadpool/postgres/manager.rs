@@ -1,0 +1,140 @@
+//! What opens the connections, and knows how to stop their statements.
+
+use std::fmt;
+use std::ops::Deref;
+use std::pin::Pin;
+
+use deadpool::managed::{self, Metrics, RecycleResult};
+use deadpool_postgres::{ClientWrapper, Connect, ManagerConfig};
+use tokio_postgres::config::Host;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{CancelToken, Config, Error, Socket};
+
+/// Opens and recycles connections: deadpool-postgres' `Manager`, which this dereferences to, and what
+/// it takes to cancel a statement over the same TLS.
+pub struct Manager {
+    raw: deadpool_postgres::Manager,
+    name: String,
+    canceller: Option<Box<dyn Cancel>>,
+}
+
+impl Manager {
+    /// Connects with this configuration, over TLS if that asks for it.
+    pub fn new<T>(pg_config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self::from_config(pg_config, tls, ManagerConfig::default())
+    }
+
+    /// [`new`](Self::new), with a choice of how connections are recycled.
+    pub fn from_config<T>(pg_config: Config, tls: T, config: ManagerConfig) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self {
+            name: name(&pg_config),
+            canceller: Some(Box::new(Tls(tls.clone()))),
+            raw: deadpool_postgres::Manager::from_config(pg_config, tls, config),
+        }
+    }
+
+    /// Connects in a way of its own. Statements that are given up are not cancelled on the server,
+    /// since only `connect` knows the way there: their connections are just closed.
+    pub fn from_connect(
+        pg_config: Config,
+        connect: impl Connect + 'static,
+        config: ManagerConfig,
+    ) -> Self {
+        Self {
+            name: name(&pg_config),
+            canceller: None,
+            raw: deadpool_postgres::Manager::from_connect(pg_config, connect, config),
+        }
+    }
+
+    /// Server and database. No user, no password.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Stops the statement that runs on this connection, if there is one. Whoever asks for it
+    /// makes sure that nobody else will use the connection.
+    pub(super) async fn cancel(&self, client: &ClientWrapper) {
+        if let Some(canceller) = &self.canceller {
+            // A server that cannot be reached any more has nothing to stop.
+            let _ = canceller.cancel(client.cancel_token()).await;
+        }
+    }
+}
+
+fn name(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        #[cfg(unix)]
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => (config.get_hostaddrs().first()).map_or_else(String::new, ToString::to_string),
+    };
+    let port = config.get_ports().first().unwrap_or(&5432);
+    let database = config.get_dbname().or(config.get_user());
+    format!("{host}:{port}/{}", database.unwrap_or_default())
+}
+
+impl managed::Manager for Manager {
+    type Type = ClientWrapper;
+    type Error = Error;
+
+    async fn create(&self) -> Result<ClientWrapper, Error> {
+        self.raw.create().await
+    }
+
+    async fn recycle(&self, client: &mut ClientWrapper, metrics: &Metrics) -> RecycleResult<Error> {
+        self.raw.recycle(client, metrics).await
+    }
+
+    fn detach(&self, client: &mut ClientWrapper) {
+        self.raw.detach(client);
+    }
+}
+
+impl Deref for Manager {
+    type Target = deadpool_postgres::Manager;
+
+    fn deref(&self) -> &Self::Target {
+        &self.raw
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw.fmt(f)
+    }
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Sends a request to cancel.
+trait Cancel: Send + Sync {
+    fn cancel(&self, token: CancelToken) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+struct Tls<T>(T);
+
+impl<T> Cancel for Tls<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+    T::Stream: Sync + Send,
+    T::TlsConnect: Sync + Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    fn cancel(&self, token: CancelToken) -> BoxFuture<'_, Result<(), Error>> {
+        let tls = self.0.clone();
+        Box::pin(async move { token.cancel_query(tls).await })
+    }
+}

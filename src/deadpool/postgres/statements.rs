@@ -1,0 +1,464 @@
+//! Statements on a connection, guarded: what [`Client`](super::Client),
+//! [`Transaction`](super::Transaction) and [`Within`] have in common.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+use deadpool_postgres::StatementCache;
+use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
+use tokio_postgres::{
+    CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, Statement, ToStatement,
+};
+
+use super::error;
+use super::manager::Manager;
+use crate::breaker::Permit;
+use crate::config::{LONGEST, check_duration};
+use crate::deadpool::managed::Managed;
+use crate::error::Rejected;
+use crate::health::Health;
+use crate::shared::Shared;
+use crate::sql::ends_transaction;
+
+/// The ways to run a statement, for a type that is `guarded()`. A macro, because users call them as
+/// methods of three types, two of which stand in for the driver's.
+macro_rules! statements {
+    () => {
+        /// See [`tokio_postgres::Client::query`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query<T>(
+            &self,
+            statement: &T,
+            params: &[&(dyn ToSql + Sync)],
+        ) -> Result<Vec<Row>, Error>
+        where
+            T: ?Sized + ToStatement,
+        {
+            let on = self.guarded();
+            on.run(on.client.query(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_one`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_one<T>(
+            &self,
+            statement: &T,
+            params: &[&(dyn ToSql + Sync)],
+        ) -> Result<Row, Error>
+        where
+            T: ?Sized + ToStatement,
+        {
+            let on = self.guarded();
+            on.run(on.client.query_one(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_opt`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_opt<T>(
+            &self,
+            statement: &T,
+            params: &[&(dyn ToSql + Sync)],
+        ) -> Result<Option<Row>, Error>
+        where
+            T: ?Sized + ToStatement,
+        {
+            let on = self.guarded();
+            on.run(on.client.query_opt(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_scalar`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_scalar<R: FromSqlOwned, T>(
+            &self,
+            statement: &T,
+            params: &[&(dyn ToSql + Sync)],
+        ) -> Result<Vec<R>, Error>
+        where
+            T: ?Sized + ToStatement + fmt::Debug,
+        {
+            let on = self.guarded();
+            on.run(on.client.query_scalar(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_one_scalar`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_one_scalar<R: FromSqlOwned, T>(
+            &self,
+            statement: &T,
+            params: &[&(dyn ToSql + Sync)],
+        ) -> Result<R, Error>
+        where
+            T: ?Sized + ToStatement + fmt::Debug,
+        {
+            let on = self.guarded();
+            on.run(on.client.query_one_scalar(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_opt_scalar`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_opt_scalar<R: FromSqlOwned, T>(
+            &self,
+            statement: &T,
+            params: &[&(dyn ToSql + Sync)],
+        ) -> Result<Option<R>, Error>
+        where
+            T: ?Sized + ToStatement + fmt::Debug,
+        {
+            let on = self.guarded();
+            on.run(on.client.query_opt_scalar(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_raw`]. Guarded until the server
+        /// has taken the statement; the rows are not.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_raw<T, P, I>(&self, statement: &T, params: I) -> Result<RowStream, Error>
+        where
+            T: ?Sized + ToStatement,
+            P: BorrowToSql,
+            I: IntoIterator<Item = P>,
+            I::IntoIter: ExactSizeIterator,
+        {
+            let on = self.guarded();
+            on.run(on.client.query_raw(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_typed`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_typed(
+            &self,
+            sql: &str,
+            params: &[(&(dyn ToSql + Sync), Type)],
+        ) -> Result<Vec<Row>, Error> {
+            let on = self.guarded();
+            on.run(on.client.query_typed(sql, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_typed_one`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_typed_one(
+            &self,
+            sql: &str,
+            params: &[(&(dyn ToSql + Sync), Type)],
+        ) -> Result<Row, Error> {
+            let on = self.guarded();
+            on.run(on.client.query_typed_one(sql, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_typed_opt`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_typed_opt(
+            &self,
+            sql: &str,
+            params: &[(&(dyn ToSql + Sync), Type)],
+        ) -> Result<Option<Row>, Error> {
+            let on = self.guarded();
+            on.run(on.client.query_typed_opt(sql, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::query_typed_raw`]. Guarded until the
+        /// server has taken the statement; the rows are not.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn query_typed_raw<P, I>(&self, sql: &str, params: I) -> Result<RowStream, Error>
+        where
+            P: BorrowToSql,
+            I: IntoIterator<Item = (P, Type)>,
+        {
+            let on = self.guarded();
+            on.run(on.client.query_typed_raw(sql, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::execute`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn execute<T>(
+            &self,
+            statement: &T,
+            params: &[&(dyn ToSql + Sync)],
+        ) -> Result<u64, Error>
+        where
+            T: ?Sized + ToStatement,
+        {
+            let on = self.guarded();
+            on.run(on.client.execute(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::execute_typed`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn execute_typed(
+            &self,
+            sql: &str,
+            params: &[(&(dyn ToSql + Sync), Type)],
+        ) -> Result<u64, Error> {
+            let on = self.guarded();
+            on.run(on.client.execute_typed(sql, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::execute_raw`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn execute_raw<T, P, I>(&self, statement: &T, params: I) -> Result<u64, Error>
+        where
+            T: ?Sized + ToStatement,
+            P: BorrowToSql,
+            I: IntoIterator<Item = P>,
+            I::IntoIter: ExactSizeIterator,
+        {
+            let on = self.guarded();
+            on.run(on.client.execute_raw(statement, params)).await
+        }
+
+        /// See [`tokio_postgres::Client::prepare`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+            let on = self.guarded();
+            on.run(on.client.prepare(sql)).await
+        }
+
+        /// See [`tokio_postgres::Client::prepare_typed`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn prepare_typed(&self, sql: &str, types: &[Type]) -> Result<Statement, Error> {
+            let on = self.guarded();
+            on.run(on.client.prepare_typed(sql, types)).await
+        }
+
+        /// See [`tokio_postgres::Client::copy_in`]. Guarded until the server is
+        /// ready; the data are not.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn copy_in<T, U>(&self, statement: &T) -> Result<CopyInSink<U>, Error>
+        where
+            T: ?Sized + ToStatement,
+            U: Buf + 'static + Send,
+        {
+            let on = self.guarded();
+            on.run(on.client.copy_in(statement)).await
+        }
+
+        /// See [`tokio_postgres::Client::copy_out`]. Guarded until the server is
+        /// ready; the data are not.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn copy_out<T>(&self, statement: &T) -> Result<CopyOutStream, Error>
+        where
+            T: ?Sized + ToStatement,
+        {
+            let on = self.guarded();
+            on.run(on.client.copy_out(statement)).await
+        }
+
+        /// See [`tokio_postgres::Client::simple_query`]. One that begins with `COMMIT` or `ROLLBACK`
+        /// passes while the breaker is open.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn simple_query(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Error> {
+            let on = self.guarded();
+            on.run_sql(sql, on.client.simple_query(sql)).await
+        }
+
+        /// See [`tokio_postgres::Client::batch_execute`]. One that begins with `COMMIT` or `ROLLBACK`
+        /// passes while the breaker is open.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
+            let on = self.guarded();
+            on.run_sql(sql, on.client.batch_execute(sql)).await
+        }
+
+        /// [`prepare`](Self::prepare), unless the connection has prepared the same before.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn prepare_cached(&self, sql: &str) -> Result<Statement, Error> {
+            let on = self.guarded();
+            on.run(on.cache.prepare(on.client, sql)).await
+        }
+
+        /// [`prepare_typed`](Self::prepare_typed), unless the connection has prepared the same
+        /// before.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn prepare_typed_cached(
+            &self,
+            sql: &str,
+            types: &[Type],
+        ) -> Result<Statement, Error> {
+            let on = self.guarded();
+            on.run(on.cache.prepare_typed(on.client, sql, types)).await
+        }
+
+        /// See [`tokio_postgres::Client::check_connection`].
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals and deadlines are among them.
+        pub async fn check_connection(&self) -> Result<(), Error> {
+            let on = self.guarded();
+            on.run(on.client.check_connection()).await
+        }
+    };
+}
+
+pub(super) use statements;
+
+/// A connection or transaction whose statements have a deadline of their own; see
+/// [`Client::within`](super::Client::within).
+#[derive(Clone, Copy)]
+pub struct Within<'c> {
+    pub(super) client: &'c tokio_postgres::Client,
+    pub(super) cache: &'c Arc<StatementCache>,
+    pub(super) watch: Watch<'c>,
+    /// `None`: the pool's.
+    pub(super) limit: Option<Duration>,
+}
+
+/// What watches the statements on a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Watch<'c> {
+    pub(super) health: &'c Health,
+    pub(super) shared: &'c Shared<Managed<Manager>>,
+    /// Its lock on the server's resources is held already, so its statements always pass.
+    pub(super) in_transaction: bool,
+}
+
+impl<'c> Watch<'c> {
+    /// Leave for a statement with this text, if it is known.
+    fn admit(&self, sql: Option<&str>) -> Result<Permit<'c>, Rejected> {
+        let gate = &self.shared.gate;
+        if self.in_transaction {
+            return Ok(gate.breaker().observe());
+        }
+        gate.admit_on_lease().or_else(|rejected| {
+            // These free what is locked.
+            match sql.is_some_and(ends_transaction) {
+                true => Ok(gate.breaker().observe()),
+                false => Err(rejected),
+            }
+        })
+    }
+
+    /// Runs a statement.
+    ///
+    /// Cancellation: dropped while it runs, the connection is closed when its holder drops it, and
+    /// what the server still does for it is cancelled then.
+    pub(super) async fn run<T>(
+        self,
+        sql: Option<&str>,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if let Some(limit) = limit
+            && let Err(config) = check_duration("within", limit, LONGEST)
+        {
+            return Err(error::misconfigured(config).await);
+        }
+        let permit = match self.admit(sql) {
+            Ok(permit) => permit,
+            Err(rejected) => return Err(error::refused(rejected).await),
+        };
+        let Shared { adapter, gate, .. } = self.shared;
+        let diagnose = |error: &Error| adapter.diagnose(error);
+        match (self.health).run(gate, permit, limit, diagnose, call).await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error::of_statement(error).await),
+        }
+    }
+
+    pub(super) fn inside_transaction(self) -> Self {
+        Self {
+            in_transaction: true,
+            ..self
+        }
+    }
+}
+
+impl<'c> Within<'c> {
+    fn guarded(&self) -> Self {
+        *self
+    }
+
+    pub(super) async fn run<T>(
+        self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.watch.run(None, self.limit, call).await
+    }
+
+    pub(super) async fn run_sql<T>(
+        self,
+        sql: &str,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.watch.run(Some(sql), self.limit, call).await
+    }
+
+    statements!();
+}
+
+impl fmt::Debug for Within<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Within")
+            .field("pool", self.watch.shared.gate.breaker().name())
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! A transaction, guarded.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+use deadpool_postgres::StatementCache;
+use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
+use tokio_postgres::{
+    CopyInSink, CopyOutStream, Error, Portal, Row, RowStream, SimpleQueryMessage, Statement,
+    ToStatement,
+};
+
+use super::statements::{Watch, Within, statements};
+
+/// A transaction, used like deadpool-postgres' `Transaction`. Dropped, it is rolled back.
+///
+/// Its statements are watched and have deadlines, but are never refused: what they lock is locked
+/// already. Neither is its end.
+pub struct Transaction<'a> {
+    raw: deadpool_postgres::Transaction<'a>,
+    watch: Watch<'a>,
+    /// The prepared statements of its connection.
+    pub statement_cache: Arc<StatementCache>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(raw: deadpool_postgres::Transaction<'a>, watch: Watch<'a>) -> Self {
+        Self {
+            statement_cache: Arc::clone(&raw.statement_cache),
+            raw,
+            watch: watch.inside_transaction(),
+        }
+    }
+
+    /// This transaction, with another deadline for a statement that is run in it. See
+    /// [`Client::within`](super::Client::within).
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Within<'_> {
+        Within {
+            limit: Some(limit),
+            ..self.guarded()
+        }
+    }
+
+    statements!();
+
+    /// See [`tokio_postgres::Transaction::bind`].
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn bind<T>(
+        &self,
+        statement: &T,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Portal, Error>
+    where
+        T: ?Sized + ToStatement,
+    {
+        self.guarded().run(self.raw.bind(statement, params)).await
+    }
+
+    /// See [`tokio_postgres::Transaction::bind_raw`].
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn bind_raw<P, T, I>(&self, statement: &T, params: I) -> Result<Portal, Error>
+    where
+        T: ?Sized + ToStatement,
+        P: BorrowToSql,
+        I: IntoIterator<Item = P>,
+        I::IntoIter: ExactSizeIterator,
+    {
+        let bind = self.raw.bind_raw(statement, params);
+        self.guarded().run(bind).await
+    }
+
+    /// See [`tokio_postgres::Transaction::query_portal`].
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn query_portal(&self, portal: &Portal, max_rows: i32) -> Result<Vec<Row>, Error> {
+        let query = self.raw.query_portal(portal, max_rows);
+        self.guarded().run(query).await
+    }
+
+    /// See [`tokio_postgres::Transaction::query_portal_raw`]. Guarded until the server has taken the
+    /// statement; the rows are not.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn query_portal_raw(
+        &self,
+        portal: &Portal,
+        max_rows: i32,
+    ) -> Result<RowStream, Error> {
+        let query = self.raw.query_portal_raw(portal, max_rows);
+        self.guarded().run(query).await
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.watch.run(None, None, self.raw.commit()).await
+    }
+
+    /// Rolls back.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn rollback(self) -> Result<(), Error> {
+        self.watch.run(None, None, self.raw.rollback()).await
+    }
+
+    /// Begins a transaction inside of this one.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        let watch = self.watch;
+        let raw = watch.run(None, None, self.raw.transaction()).await?;
+        Ok(Transaction::new(raw, watch))
+    }
+
+    /// Begins a transaction inside of this one, under a name.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; deadlines are among them.
+    pub async fn savepoint(&mut self, name: impl Into<String>) -> Result<Transaction<'_>, Error> {
+        let watch = self.watch;
+        let raw = watch.run(None, None, self.raw.savepoint(name)).await?;
+        Ok(Transaction::new(raw, watch))
+    }
+
+    fn guarded(&self) -> Within<'_> {
+        Within {
+            client: self.raw.client(),
+            cache: &self.statement_cache,
+            watch: self.watch,
+            limit: None,
+        }
+    }
+}
+
+impl<'a> Deref for Transaction<'a> {
+    type Target = tokio_postgres::Transaction<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.raw
+    }
+}
+
+impl DerefMut for Transaction<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.raw
+    }
+}
+
+impl fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("statement_cache", &self.statement_cache)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,270 @@
+//! A manager that fusepool does not know, of bare TCP connections to a server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fusepool::breaker::State;
+use fusepool::deadpool::{
+    Hook, Manager, Metrics, Object, Pool, PoolBuilder, PoolError, RecycleError, RecycleResult,
+    TimeoutType, Timeouts,
+};
+use fusepool::{Breaker, Class, GateError, Rejected, rejection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::eventually;
+use crate::support::proxy::{Fault, Proxy};
+
+/// Connections to a server that sends back what it gets.
+struct Echoes(SocketAddr);
+
+type Echo = TcpStream;
+
+impl Manager for Echoes {
+    type Type = Echo;
+    type Error = io::Error;
+
+    async fn create(&self) -> io::Result<Echo> {
+        let mut echo = TcpStream::connect(self.0).await?;
+        say(&mut echo, b'c').await?;
+        Ok(echo)
+    }
+
+    async fn recycle(&self, echo: &mut Echo, _: &Metrics) -> RecycleResult<io::Error> {
+        say(echo, b'r').await.map_err(RecycleError::Backend)
+    }
+}
+
+async fn say(echo: &mut Echo, byte: u8) -> io::Result<()> {
+    echo.write_all(&[byte]).await?;
+    match echo.read_u8().await? {
+        answer if answer == byte => Ok(()),
+        other => Err(io::Error::other(format!("{other} for {byte}"))),
+    }
+}
+
+async fn server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    addr
+}
+
+fn builder(addr: SocketAddr) -> PoolBuilder<Echoes> {
+    Pool::<Echoes>::builder(Echoes(addr))
+        .max_size(2)
+        .acquire_timeout(Duration::from_millis(300))
+        .query_timeout(Duration::from_millis(300))
+        .breaker(
+            Breaker::builder()
+                .slow_rate(None)
+                .open_delay(Duration::from_millis(100))
+                .max_open_delay(Duration::from_millis(100))
+                .probe_timeout(Duration::from_millis(200)),
+        )
+}
+
+async fn guarded(object: &mut Object<Echoes>) -> Result<(), GateError<io::Error>> {
+    object.guard(async |echo| say(echo, b'g').await).await
+}
+
+#[tokio::test]
+async fn the_whole_way_out_and_back() {
+    let proxy = Proxy::start(server().await).await.unwrap();
+    let pool = builder(proxy.addr()).explain_errors().build().unwrap();
+    // In a task, as applications have it.
+    let task = tokio::spawn({
+        let pool = pool.clone();
+        async move { guarded(&mut pool.get().await.unwrap()).await }
+    });
+    task.await.unwrap().unwrap();
+    assert_eq!(pool.status().available, 1);
+
+    proxy.set(Fault::Stall);
+    eventually("the breaker opens", async || {
+        if let Ok(mut object) = pool.get().await {
+            let _ = guarded(&mut object).await;
+        }
+        pool.gate().breaker().state() == State::Open
+    })
+    .await;
+    let error = pool.get().await.unwrap_err();
+    assert!(matches!(
+        &error,
+        PoolError::Rejected(Rejected::Circuit { .. })
+    ));
+    assert!(rejection(&error).unwrap().retry_after().is_some());
+
+    proxy.set(Fault::None);
+    eventually("the breaker closes by itself", async || {
+        pool.gate().breaker().state() == State::Closed
+    })
+    .await;
+    guarded(&mut pool.get().await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_object_whose_statement_is_given_up_is_taken_out_of_the_pool() {
+    let pool = builder(server().await).build().unwrap();
+    let silent = async |echo: &mut Echo| echo.read_u8().await;
+    for _ in 0..3 {
+        let mut object = pool.get().await.unwrap();
+        let error = object.guard(silent).await.unwrap_err();
+        assert!(matches!(error, GateError::Deadline(_)), "{error:?}");
+        drop(object);
+        let mut object = pool.get().await.unwrap();
+        let given_up = tokio::time::timeout(Duration::ZERO, object.guard(silent));
+        assert!(given_up.await.is_err());
+        drop(object);
+        eventually("it is gone", async || pool.status().size == 0).await;
+    }
+    assert_eq!(pool.snapshot().gate.closed_connections, 6);
+}
+
+#[tokio::test]
+async fn what_errors_mean_is_up_to_the_user() {
+    let pool = builder(server().await)
+        .classify(|error: &io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Class::Answered,
+            _ => Class::Fault,
+        })
+        .build()
+        .unwrap();
+    let mut object = pool.get().await.unwrap();
+    let missing = async |_: &mut Echo| Err::<(), _>(io::ErrorKind::NotFound.into());
+    for _ in 0..20 {
+        assert!(object.guard(missing).await.is_err());
+    }
+    let found = |error: &&str| match *error {
+        "answer" => Class::Answered,
+        _ => Class::Fault,
+    };
+    for _ in 0..20 {
+        let answer = object.guard_with(&found, async |_| Err::<(), _>("answer"));
+        assert_eq!(answer.await.unwrap_err(), GateError::Failed("answer"));
+    }
+    drop(object);
+    assert_eq!(pool.status().size, 1);
+    assert_eq!(pool.snapshot().gate.breaker.faults, 0);
+
+    let mut object = pool.get().await.unwrap();
+    let broken = object.guard_with(&found, async |_| Err::<(), _>("fault"));
+    assert!(broken.await.is_err());
+    drop(object);
+    assert_eq!(pool.status().size, 0);
+}
+
+/// An error need not be one of the standard library's kind, nor even print.
+#[tokio::test]
+async fn an_error_may_be_anything() {
+    struct Failing;
+    struct Nothing;
+
+    impl Manager for Failing {
+        type Type = ();
+        type Error = Nothing;
+
+        async fn create(&self) -> Result<(), Nothing> {
+            Err(Nothing)
+        }
+
+        async fn recycle(&self, (): &mut (), _: &Metrics) -> RecycleResult<Nothing> {
+            Ok(())
+        }
+    }
+
+    let pool = Pool::<Failing>::builder(Failing).build().unwrap();
+    for _ in 0..5 {
+        let error = pool.get().await.unwrap_err();
+        assert!(matches!(error, PoolError::Backend(Nothing)));
+    }
+    let error = pool.get().await.unwrap_err();
+    assert!(matches!(error, PoolError::Rejected(_)));
+}
+
+#[tokio::test]
+async fn pools_that_exist_can_be_guarded() {
+    let addr = server().await;
+    let naked = || {
+        deadpool::managed::Pool::builder(Echoes(addr))
+            .max_size(1)
+            .build()
+            .unwrap()
+    };
+    let raw = naked();
+    let pool: Pool<Echoes> = raw.clone().into();
+    let object = pool.get().await.unwrap();
+    assert_eq!(raw.status().available, 0);
+    assert_eq!(pool.inner().status().size, 1);
+    drop(object);
+
+    let settings = Pool::<Echoes>::guard(naked()).max_waiting(0).build();
+    assert_eq!(settings.unwrap_err().field(), "max_waiting");
+    let pool = Pool::<Echoes>::guard(naked())
+        .acquire_timeout(Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let _object = pool.get().await.unwrap();
+    let error = pool.get().await.unwrap_err();
+    assert!(matches!(error, PoolError::Timeout(TimeoutType::Wait)));
+}
+
+#[tokio::test]
+async fn hooks_metrics_and_objects_are_as_with_deadpool() {
+    let pool = builder(server().await)
+        .post_create(Hook::sync_fn(|_, metrics| {
+            assert_eq!(metrics.recycle_count, 0);
+            Ok(())
+        }))
+        .build()
+        .unwrap();
+    let object = pool.get().await.unwrap();
+    let id = Object::id(&object);
+    drop(object);
+    let object = pool.get().await.unwrap();
+    assert_eq!(
+        (Object::id(&object), Object::metrics(&object).recycle_count),
+        (id, 1)
+    );
+    assert_eq!(Object::pool(&object).unwrap().status().size, 1);
+    let _echo: Echo = Object::take(object);
+    assert_eq!(pool.status().size, 0);
+    assert_eq!(pool.manager().0, pool.inner().manager().0);
+
+    let weak = pool.weak();
+    assert_eq!(weak.upgrade().unwrap().status().max_size, 2);
+    let retained = pool.retain(|_, _| true);
+    assert_eq!((retained.retained, retained.removed.len()), (0, 0));
+    pool.close();
+    assert!(pool.is_closed());
+    assert!(matches!(pool.get().await.unwrap_err(), PoolError::Closed));
+    drop(pool);
+    assert!(weak.upgrade().is_none());
+}
+
+/// To ask whether there is something, and to go away if there is not, is no sign of an outage.
+#[tokio::test]
+async fn who_would_not_wait_does_not_trip_the_breaker() {
+    let pool = builder(server().await).build().unwrap();
+    let _objects = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    // Longer than what makes the lack of objects a fault.
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    let at_once = Timeouts {
+        wait: Some(Duration::ZERO),
+        ..Timeouts::new()
+    };
+    for _ in 0..50 {
+        let error = pool.timeout_get(&at_once).await.unwrap_err();
+        assert!(matches!(error, PoolError::Timeout(TimeoutType::Wait)));
+    }
+    assert_eq!(pool.gate().breaker().state(), State::Closed);
+}

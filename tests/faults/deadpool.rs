@@ -1,0 +1,155 @@
+//! Guarded deadpool-postgres pools.
+
+use std::time::Duration;
+
+use deadpool::managed;
+use fusepool::deadpool::postgres::{Client, Manager, Pool, PoolError, delivery};
+use fusepool::{Delivery, Gate};
+use futures_util::{TryStreamExt, pin_mut};
+use tokio_postgres::NoTls;
+
+use crate::options::Options;
+use crate::support::postgres::Postgres;
+use crate::system::{Answer, System};
+
+pub struct Deadpool;
+
+/// A statement takes two steps here, each with an error of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no client")]
+    Pool(#[from] PoolError),
+    #[error("no answer")]
+    Statement(#[from] tokio_postgres::Error),
+}
+
+impl System for Deadpool {
+    type Server = Postgres;
+    type Pool = Pool;
+    type Lease = Client;
+    type Error = Error;
+
+    const NAME: &'static str = "PostgreSQL through deadpool";
+    const TASKS: usize = 0;
+    const CALLS: usize = 7;
+
+    fn build(options: &Options, url: &str) -> Pool {
+        let manager = Manager::new(url.parse().unwrap(), NoTls);
+        let mut pool = Pool::builder(manager)
+            .max_size(options.max_connections as usize)
+            .acquire_timeout(options.acquire_timeout)
+            .query_timeout(options.query_timeout)
+            .breaker(options.breaker.clone())
+            .sink(options.events.clone());
+        if let Some(callers) = options.max_waiting {
+            pool = pool.max_waiting(callers);
+        }
+        if let Some(idle) = options.alive_bypass {
+            pool = pool.alive_bypass(idle);
+        }
+        pool.build().unwrap()
+    }
+
+    fn wrap(size: u32, acquire_timeout: Duration, url: &str) -> Pool {
+        let manager = Manager::new(url.parse().unwrap(), NoTls);
+        managed::Pool::builder(manager)
+            .max_size(size as usize)
+            .runtime(deadpool::Runtime::Tokio1)
+            .wait_timeout(Some(acquire_timeout))
+            .build()
+            .unwrap()
+            .into()
+    }
+
+    fn gate(pool: &Pool) -> &Gate {
+        pool.gate()
+    }
+
+    fn connections(pool: &Pool) -> (usize, usize) {
+        let status = pool.status();
+        (status.size, status.available)
+    }
+
+    fn lease(pool: &Pool) -> Answer<'_, Self, Client> {
+        Box::pin(async { Ok(pool.get().await?) })
+    }
+
+    fn ping(client: &mut Client) -> Answer<'_, Self> {
+        Box::pin(async { Ok(client.check_connection().await?) })
+    }
+
+    fn run_on<'a>(client: &'a mut Client, sql: &'static str) -> Answer<'a, Self> {
+        Box::pin(async move { Ok(client.batch_execute(sql).await?) })
+    }
+
+    fn ask(pool: &Pool) -> Answer<'_, Self> {
+        Box::pin(async {
+            let client = pool.get().await?;
+            let statement = client.prepare_cached("SELECT 1").await?;
+            client.query_one(&statement, &[]).await?;
+            Ok(())
+        })
+    }
+
+    fn run<'a>(pool: &'a Pool, limit: Duration, sql: &str) -> Answer<'a, Self> {
+        let sql = sql.to_owned();
+        Box::pin(async move {
+            let client = pool.get().await?;
+            Ok(client.within(limit).batch_execute(&sql).await?)
+        })
+    }
+
+    fn number<'a>(pool: &'a Pool, limit: Duration, sql: &str) -> Answer<'a, Self, i64> {
+        let sql = sql.to_owned();
+        Box::pin(async move {
+            let client = pool.get().await?;
+            Ok(client.within(limit).query_one_scalar(&sql, &[]).await?)
+        })
+    }
+
+    fn call(pool: &Pool, kind: usize) -> Answer<'_, Self> {
+        let insert = "INSERT INTO t VALUES (1)";
+        Box::pin(async move {
+            let mut client = pool.get().await?;
+            match kind {
+                0 => drop(client.query_typed("SELECT 1", &[]).await?),
+                1 => client.batch_execute(insert).await?,
+                2 => client.check_connection().await?,
+                3 => {
+                    let mut transaction = client.transaction().await?;
+                    let savepoint = transaction.transaction().await?;
+                    savepoint.execute(insert, &[]).await?;
+                    savepoint.commit().await?;
+                    transaction.commit().await?;
+                }
+                4 => client.build_transaction().start().await?.rollback().await?,
+                5 => {
+                    let transaction = client.transaction().await?;
+                    transaction.execute(insert, &[]).await?;
+                    // Dropped, it is rolled back.
+                }
+                _ => {
+                    let rows = client.query_raw("SELECT 1", [0_i32; 0]).await?;
+                    pin_mut!(rows);
+                    while rows.try_next().await?.is_some() {}
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn delivery(error: &Error) -> Delivery {
+        match error {
+            Error::Pool(_) => Delivery::NotSent,
+            Error::Statement(error) => delivery(error),
+        }
+    }
+
+    fn code(error: &Error) -> Option<String> {
+        let error = match error {
+            Error::Pool(PoolError::Backend(error)) | Error::Statement(error) => error,
+            Error::Pool(_) => return None,
+        };
+        Some(error.code()?.code().to_owned())
+    }
+}

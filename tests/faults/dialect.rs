@@ -1,0 +1,219 @@
+//! All that differs between the two database systems, and between their drivers for sqlx.
+
+use std::ops::DerefMut;
+
+use fusepool::sqlx::{Driver, Pool};
+use futures_util::future::BoxFuture;
+use sqlx::{Acquire, AssertSqlSafe, Database, Error, Executor, IntoArguments, MySql, Row};
+
+use crate::support::mariadb::MariaDb;
+use crate::support::postgres::Postgres;
+use crate::support::server::Server;
+
+pub type Answer<'a, T = ()> = BoxFuture<'a, Result<T, Error>>;
+pub type Connection<S> = <<S as Dialect>::Db as Database>::Connection;
+
+/// A server of one system, its dialect, and what generic code cannot ask of a driver.
+pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
+    type Db: Driver;
+
+    const NAME: &'static str;
+    const DATABASE: &'static str;
+    /// A statement that takes ten seconds.
+    const SLEEP: &'static str;
+    /// The server's number of the connection.
+    const SESSION: &'static str;
+    /// Many rows, far more than any buffer on the way holds.
+    const BULK: &'static str;
+    /// Locks the table `t`, on a connection that does nothing else.
+    const LOCK: [&'static str; 2];
+    /// Makes the server read-only, and undoes it; as superuser.
+    const READ_ONLY: [&'static str; 2];
+    const READ_WRITE: [&'static str; 2];
+    /// Codes of the errors of a connection that is refused.
+    const WRONG_PASSWORD: &'static str;
+    const UNKNOWN_DATABASE: &'static str;
+    /// Connections that the server allows users of `max_connections = 10`.
+    const SLOTS_OF_TEN: usize;
+
+    async fn start(settings: &[(&str, &str)]) -> Self;
+    async fn restart(&mut self);
+    async fn connection_count(&self) -> i64;
+
+    /// A statement, and a question, on a connection that is not guarded.
+    fn run<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a>;
+    fn ask_number<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a, i64>;
+
+    /// A prepared statement on the pool itself.
+    fn ask(pool: &Pool<Self::Db>) -> Answer<'_>;
+    fn number(row: &<Self::Db as Database>::Row) -> i64;
+    /// Runs `sql` on what code that is generic over `sqlx::Acquire` gets from the pool.
+    fn through_acquire<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a>;
+    /// The same in a transaction.
+    fn through_begin<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a>;
+}
+
+impl Dialect for Postgres {
+    type Db = sqlx::Postgres;
+
+    const NAME: &'static str = "PostgreSQL";
+    const DATABASE: &'static str = "postgres";
+    const SLEEP: &'static str = "SELECT pg_sleep(10)";
+    const SESSION: &'static str = "SELECT CAST(pg_backend_pid() AS bigint)";
+    const BULK: &'static str = "SELECT repeat('x', 10000) FROM generate_series(1, 3000)";
+    const LOCK: [&'static str; 2] = ["BEGIN", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"];
+    const READ_ONLY: [&'static str; 2] = [
+        "ALTER SYSTEM SET default_transaction_read_only = on",
+        "SELECT pg_reload_conf()",
+    ];
+    const READ_WRITE: [&'static str; 2] = [
+        "ALTER SYSTEM RESET default_transaction_read_only",
+        "SELECT pg_reload_conf()",
+    ];
+    const WRONG_PASSWORD: &'static str = "28P01";
+    const UNKNOWN_DATABASE: &'static str = "3D000";
+    const SLOTS_OF_TEN: usize = 7;
+
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(settings).await
+    }
+
+    async fn restart(&mut self) {
+        self.restart().await;
+    }
+
+    async fn connection_count(&self) -> i64 {
+        self.connection_count().await
+    }
+
+    fn run<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a> {
+        run(connection, sql)
+    }
+
+    fn ask_number<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a, i64> {
+        Box::pin(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(connection))
+    }
+
+    fn ask(pool: &Pool<Self::Db>) -> Answer<'_> {
+        ask(pool)
+    }
+
+    fn number(row: &sqlx::postgres::PgRow) -> i64 {
+        row.get(0)
+    }
+
+    fn through_acquire<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a> {
+        through_acquire(pool, sql)
+    }
+
+    fn through_begin<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a> {
+        through_begin(pool, sql)
+    }
+}
+
+impl Dialect for MariaDb {
+    type Db = MySql;
+
+    const NAME: &'static str = "MariaDB";
+    const DATABASE: &'static str = "test";
+    const SLEEP: &'static str = "SELECT SLEEP(10)";
+    const SESSION: &'static str = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
+    const BULK: &'static str = "SELECT REPEAT('x', 10000) FROM seq_1_to_3000";
+    const LOCK: [&'static str; 2] = ["SET lock_wait_timeout = 60", "LOCK TABLES t WRITE"];
+    const READ_ONLY: [&'static str; 2] = ["FLUSH TABLES", "SET GLOBAL read_only = 1"];
+    const READ_WRITE: [&'static str; 2] = ["SET GLOBAL read_only = 0", "FLUSH TABLES"];
+    const WRONG_PASSWORD: &'static str = "28000";
+    const UNKNOWN_DATABASE: &'static str = "42000";
+    const SLOTS_OF_TEN: usize = 10;
+
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(settings).await
+    }
+
+    async fn restart(&mut self) {
+        self.restart().await;
+    }
+
+    async fn connection_count(&self) -> i64 {
+        self.connection_count().await
+    }
+
+    fn run<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a> {
+        run(connection, sql)
+    }
+
+    fn ask_number<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a, i64> {
+        Box::pin(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(connection))
+    }
+
+    fn ask(pool: &Pool<Self::Db>) -> Answer<'_> {
+        ask(pool)
+    }
+
+    fn number(row: &sqlx::mysql::MySqlRow) -> i64 {
+        row.get(0)
+    }
+
+    fn through_acquire<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a> {
+        through_acquire(pool, sql)
+    }
+
+    fn through_begin<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a> {
+        through_begin(pool, sql)
+    }
+}
+
+/// A connection that is not guarded.
+pub async fn connect<S: Dialect>(url: &str) -> Connection<S> {
+    <Connection<S> as sqlx::Connection>::connect(url)
+        .await
+        .unwrap()
+}
+
+pub async fn close<S: Dialect>(connection: Connection<S>) {
+    <Connection<S> as sqlx::Connection>::close(connection)
+        .await
+        .unwrap();
+}
+
+fn run<'e, DB: Database>(executor: impl Executor<'e, Database = DB> + 'e, sql: &str) -> Answer<'e> {
+    let sql = AssertSqlSafe(sql.to_owned());
+    Box::pin(async move { executor.execute(sql).await.map(drop) })
+}
+
+fn ask<DB: Driver>(pool: &Pool<DB>) -> Answer<'_>
+where
+    for<'p> &'p Pool<DB>: Executor<'p, Database = DB>,
+    DB::Arguments: IntoArguments<DB>,
+{
+    Box::pin(async move { sqlx::query("SELECT 1").execute(pool).await.map(drop) })
+}
+
+fn through_acquire<'a, DB: Driver>(
+    acquire: impl Acquire<'a, Database = DB> + Send + 'a,
+    sql: &str,
+) -> Answer<'a>
+where
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    let sql = AssertSqlSafe(sql.to_owned());
+    Box::pin(async move {
+        let mut connection = acquire.acquire().await?;
+        connection.execute(sql).await.map(drop)
+    })
+}
+
+fn through_begin<'a, DB: Driver>(
+    acquire: impl Acquire<'a, Database = DB> + Send + 'a,
+    sql: &str,
+) -> Answer<'a>
+where
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    let sql = AssertSqlSafe(sql.to_owned());
+    Box::pin(async move {
+        let mut transaction = acquire.begin().await?;
+        (&mut *transaction).execute(sql).await?;
+        transaction.commit().await
+    })
+}
