@@ -370,7 +370,7 @@ impl<O: Origin> Flight<O> {
     /// Cancellation: those who wait are told that the load was lost.
     async fn fly<T: Send + Sync + 'static>(
         self,
-        mut pilot: Pilot<O::Error>,
+        pilot: Pilot<O::Error>,
         load: impl Future<Output = Result<Loaded<T>, O::Error>> + Send,
     ) {
         let gate = self.origin.gate();

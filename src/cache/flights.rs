@@ -3,7 +3,8 @@
 //! Whoever finds a load of the same key under way waits for what it brings. There is one exception:
 //! a load that asked the database before the key was invalidated may bring what was true before the
 //! write. Whoever comes after that waits for the next load, which starts when the first one has
-//! ended; so at most one is under way and one is waiting.
+//! ended; so at most one is under way and one is waiting. If that one gives up before it starts, the
+//! first one has its place back.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,27 +24,30 @@ pub(crate) struct Flights<E> {
 }
 
 struct Flight<E> {
-    outcome: watch::Receiver<Option<Outcome<E>>>,
+    outcome: watch::Receiver<Arrival<E>>,
     /// As of when the database was asked; `None` if it has not been.
     departed: Option<Generation>,
 }
 
+/// `None` while the load is under way.
+type Arrival<E> = Option<Result<Outcome<E>, Lost>>;
+
 /// Who waits for a load.
 pub(crate) struct Passenger<E> {
-    outcome: watch::Receiver<Option<Outcome<E>>>,
+    outcome: watch::Receiver<Arrival<E>>,
 }
 
 /// The duty to make a load. Dropped without [`land`](Self::land), all who wait are told that it was lost.
 pub(crate) struct Pilot<E> {
     flights: Arc<Flights<E>>,
     key: Key,
-    outcome: watch::Sender<Option<Outcome<E>>>,
+    outcome: watch::Sender<Arrival<E>>,
     /// The load that has to end before this one may start.
-    previous: Option<Passenger<E>>,
+    previous: Option<Flight<E>>,
 }
 
 /// A load ended without bringing anything: its task was stopped, or it panicked.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost;
 
 impl<E> Flights<E> {
@@ -75,14 +79,13 @@ impl<E> Flights<E> {
                 return (flight.passenger(), None);
             }
         }
-        let previous = flight.map(Flight::passenger);
         let (sender, outcome) = watch::channel(None);
         let flight = Flight {
             outcome,
             departed: None,
         };
         let passenger = flight.passenger();
-        latest.insert(key, flight);
+        let previous = latest.insert(key, flight);
         let pilot = Pilot {
             flights: Arc::clone(self),
             key,
@@ -104,6 +107,10 @@ impl<E> Flight<E> {
             outcome: self.outcome.clone(),
         }
     }
+
+    fn is_under_way(&self) -> bool {
+        self.outcome.borrow().is_none()
+    }
 }
 
 impl<E> Passenger<E> {
@@ -111,15 +118,18 @@ impl<E> Passenger<E> {
     ///
     /// Cancellation: the load goes on.
     pub(crate) async fn landed(mut self) -> Result<Outcome<E>, Lost> {
-        let outcome = self.outcome.wait_for(Option::is_some).await;
-        outcome.ok().and_then(|outcome| outcome.clone()).ok_or(Lost)
+        let arrived = self.outcome.wait_for(Option::is_some).await;
+        arrived
+            .ok()
+            .and_then(|arrival| arrival.clone())
+            .unwrap_or(Err(Lost))
     }
 }
 
 impl<E> Pilot<E> {
     /// Whom to wait for before [`depart`](Self::depart).
-    pub(crate) fn previous(&mut self) -> Option<Passenger<E>> {
-        self.previous.take()
+    pub(crate) fn previous(&self) -> Option<Passenger<E>> {
+        self.previous.as_ref().map(Flight::passenger)
     }
 
     /// The database will be asked now: what is invalidated from here on makes the answer outdated.
@@ -135,18 +145,28 @@ impl<E> Pilot<E> {
     }
 
     /// Tells all who wait what the load brought.
-    pub(crate) fn land(self, outcome: Outcome<E>) {
-        // First: whoever comes once the load has ended must not take its answer for a new one.
-        self.leave();
-        self.outcome.send_replace(Some(outcome));
+    pub(crate) fn land(mut self, outcome: Outcome<E>) {
+        self.arrive(Ok(outcome));
     }
 
-    fn leave(&self) {
+    /// In one step, under the lock: whoever comes once the load has ended must neither take its answer
+    /// for a new one, nor wait for one that was lost.
+    fn arrive(&mut self, arrival: Result<Outcome<E>, Lost>) {
         let mut latest = self.flights.latest();
+        let is_first = self.outcome.send_if_modified(|arrived| {
+            let is_first = arrived.is_none();
+            arrived.get_or_insert(arrival);
+            is_first
+        });
         let flight = latest.get(&self.key);
-        if flight.is_some_and(|flight| self.flies(flight)) {
-            latest.remove(&self.key);
+        if !is_first || !flight.is_some_and(|flight| self.flies(flight)) {
+            return;
         }
+        match self.previous.take() {
+            // It gave up waiting: the next one has to wait, too.
+            Some(previous) if previous.is_under_way() => latest.insert(self.key, previous),
+            _ => latest.remove(&self.key),
+        };
     }
 
     fn flies(&self, flight: &Flight<E>) -> bool {
@@ -156,7 +176,7 @@ impl<E> Pilot<E> {
 
 impl<E> Drop for Pilot<E> {
     fn drop(&mut self) {
-        self.leave();
+        self.arrive(Err(Lost));
     }
 }
 
@@ -240,7 +260,7 @@ mod tests {
         rig.generations.invalidate(rig.names[0]);
 
         let (after, second) = rig.board();
-        let mut second = second.unwrap();
+        let second = second.unwrap();
         let (another, none) = rig.board();
         assert!(none.is_none(), "one that has not started serves everybody");
         let previous = second.previous().expect("it waits for the first one");
@@ -267,6 +287,27 @@ mod tests {
             assert!(rig.board().1.is_some());
             landing.join().unwrap();
         }
+    }
+
+    /// A load that hung was forgotten when the one behind it gave up, and a third ran beside it.
+    #[test]
+    fn whoever_gives_up_waiting_leaves_the_load_under_way_in_its_place() {
+        let rig = Rig::new();
+        let (before, first) = rig.board();
+        let first = first.unwrap();
+        rig.depart(&first);
+        rig.generations.invalidate(rig.names[0]);
+        let (_, second) = rig.board();
+        second.unwrap().land(Err(Arc::new("refused")));
+
+        let (_, third) = rig.board();
+        let third = third.unwrap();
+        let previous = third.previous().expect("it waits for the first one");
+        first.land(Ok(rig.entry(1)));
+        assert_eq!(brought(before), Some(1));
+        assert_eq!(brought(previous), Some(1));
+        drop(third);
+        assert_eq!(rig.flights.len(), 0);
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
             policy.check().map_err(error::misconfigured)?;
             let mut key = base_key(request.scope, Some(&policy), &statement);
             let base = key.finish();
+            // What was kept with other tags is not invalidated by these: it is another answer.
+            key.add(&policy.tags());
             request.tags.iter().for_each(|tag| key.add(tag));
             key.type_id(request.parts.mapper_id);
             key.type_id(TypeId::of::<S>());
@@ -211,3 +213,6 @@ pub(super) fn base_key<DB: Driver>(
     key.printed(&statement.arguments);
     key
 }
+
+#[cfg(test)]
+mod tests;

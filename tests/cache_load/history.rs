@@ -1,0 +1,72 @@
+//! What may be read: which versions were written, and when.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The life of one item, whose version only ever grows.
+#[derive(Default)]
+pub struct History(Mutex<Writes>);
+
+#[derive(Default)]
+struct Writes {
+    last: i64,
+    /// Those that were never committed, or never sent.
+    void: HashSet<i64>,
+    /// The highest version that nobody who asks now may miss: its write made the cache outdated.
+    floor: i64,
+    /// When it became known that a version had been committed, in the order of time.
+    committed: Vec<(Duration, i64)>,
+    seen: HashSet<i64>,
+}
+
+impl History {
+    /// A version that nobody has used yet.
+    pub fn next(&self) -> i64 {
+        let mut writes = self.0.lock().unwrap();
+        writes.last += 1;
+        writes.last
+    }
+
+    /// It will not be committed, or was not.
+    pub fn void(&self, version: i64) {
+        self.0.lock().unwrap().void.insert(version);
+    }
+
+    /// It was committed before `now`.
+    pub fn committed(&self, version: i64, now: Duration) {
+        self.0.lock().unwrap().committed.push((now, version));
+    }
+
+    /// It was committed, and made what is cached outdated.
+    pub fn published(&self, version: i64) {
+        let mut writes = self.0.lock().unwrap();
+        writes.floor = writes.floor.max(version);
+    }
+
+    /// The oldest version that may be served to one who asks now.
+    pub fn floor(&self) -> i64 {
+        self.0.lock().unwrap().floor
+    }
+
+    /// The highest version that was known to be committed at `time`.
+    pub fn known_at(&self, time: Duration) -> i64 {
+        let writes = self.0.lock().unwrap();
+        let known = writes.committed.iter().filter(|(at, _)| *at <= time);
+        known.map(|(_, version)| *version).max().unwrap_or(0)
+    }
+
+    /// Somebody was served this version.
+    pub fn seen(&self, version: i64) {
+        let mut writes = self.0.lock().unwrap();
+        assert!(version <= writes.last, "{version} was never written");
+        writes.seen.insert(version);
+    }
+
+    /// Nobody was served what was not committed.
+    pub fn assert_only_committed(&self) {
+        let writes = self.0.lock().unwrap();
+        let void: Vec<_> = writes.seen.intersection(&writes.void).collect();
+        assert!(void.is_empty(), "served, but never committed: {void:?}");
+    }
+}
