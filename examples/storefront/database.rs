@@ -1,0 +1,46 @@
+//! The pools, with a shop in their databases.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fusepool::Breaker;
+#[cfg(feature = "sqlx-postgres")]
+use fusepool::sqlx::PgPool;
+use fusepool::sqlx::{Driver, Pool, PoolOptions, SqlitePool};
+use sqlx::sqlite::SqliteConnectOptions;
+
+/// How long a visitor waits before the breaker has opened: for a connection, and for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn sqlite(file: &Path) -> sqlx::Result<SqlitePool> {
+    // Without a write-ahead log, in which readers do not mind a writer's lock: that is the outage here.
+    let file = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        // It is the pool that gives up first, and whoever it gave up for is told so.
+        .busy_timeout(2 * PATIENCE);
+    set_up(options().connect_with(file).await?).await
+}
+
+#[cfg(feature = "sqlx-postgres")]
+pub(crate) async fn postgres(url: &str) -> sqlx::Result<PgPool> {
+    set_up(options().connect(url).await?).await
+}
+
+fn options<DB: Driver>() -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(8)
+        .acquire_timeout(PATIENCE)
+        .query_timeout(PATIENCE)
+        // A query of this shop takes a millisecond.
+        .breaker(Breaker::builder().name("shop").slow_call(PATIENCE / 4))
+}
+
+async fn set_up<DB: Driver>(pool: Pool<DB>) -> sqlx::Result<Pool<DB>> {
+    let mut tx = pool.begin().await?;
+    sqlx::raw_sql(include_str!("schema.sql"))
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(pool)
+}

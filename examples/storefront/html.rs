@@ -1,0 +1,31 @@
+//! What may stand in a page.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// Text in HTML, be it between tags or as the quoted value of an attribute.
+pub(crate) struct Text<'a>(pub(crate) &'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A price, in cents.
+pub(crate) struct Price(pub(crate) i64);
+
+impl Display for Price {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "€ {}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}

@@ -1,0 +1,108 @@
+//! A shop that stays open while its database does not answer.
+//!
+//! An axum service as one would write it, on a pool of fusepool's. Its pages are read through the
+//! cache, so an outage leaves them as they were, and they say how old they are; orders are refused
+//! with `503 Service Unavailable` and `Retry-After` until the database takes them again.
+//!
+//! ```sh
+//! cargo run --example storefront --features sqlx-sqlite
+//! cargo run --example storefront --features sqlx-sqlite,sqlx-postgres -- postgres://user@host/database
+//! ```
+//!
+//! Without a URL, the database is an SQLite file of its own, gone at the end; its outage is another
+//! process that locks the file, which is `storefront lock FILE`. In the database of a URL, the tables
+//! `storefront_product` and `storefront_order` are made, and stay.
+//!
+//! | request | healthy | in an outage |
+//! |---|---|---|
+//! | `GET /`, `GET /products/1` | 200, at most seconds old | 200, stale, with `Age`; 503 if never asked for before |
+//! | `POST /products/1/orders` | 303 to the product | 503 with `Retry-After` |
+//! | `GET /healthz` | 200 | 200 |
+//! | `GET /readyz` | 200 | 503; both with the state as JSON |
+//!
+//! Read `catalogue.rs` first: it has the queries, and what is served when they cannot be answered.
+
+use std::error::Error;
+use std::io;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+use fusepool::sqlx::{Driver, Pool};
+use tokio::net::TcpListener;
+
+use arguments::{Arguments, Database};
+use catalogue::Catalogue;
+
+mod arguments;
+pub(crate) mod catalogue;
+pub(crate) mod database;
+mod error;
+mod health;
+mod html;
+pub(crate) mod lock;
+mod page;
+mod routes;
+mod signals;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // RUST_LOG=debug shows every fallback that is served.
+    tracing_subscriber::fmt::init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Outcome<()> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    match arguments.database {
+        Database::Own => {
+            let directory = tempfile::tempdir()?;
+            let file = directory.path().join("shop.db");
+            let pool = database::sqlite(&file).await?;
+            println!(
+                "Break the database, in another terminal, with\n\
+                 cargo run --example storefront --features sqlx-sqlite -- lock {}",
+                file.display()
+            );
+            shop(arguments.port, pool).await
+        }
+        #[cfg(feature = "sqlx-postgres")]
+        Database::Postgres(url) => shop(arguments.port, database::postgres(&url).await?).await,
+        #[cfg(not(feature = "sqlx-postgres"))]
+        Database::Postgres(_) => Err("this was built without the feature sqlx-postgres".into()),
+        Database::Lock(file) => Ok(lock::until(&file, signals::stop()).await?),
+    }
+}
+
+/// Runs the shop until it is told to stop.
+async fn shop<DB: Driver>(port: u16, pool: Pool<DB>) -> Outcome<()>
+where
+    Pool<DB>: Catalogue,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let listener = listener.map_err(|error| {
+        format!("cannot listen on port {port}: {error}; choose another with --port")
+    })?;
+    println!("The shop is at http://{}/", listener.local_addr()?);
+    serve(listener, pool.clone(), signals::stop()).await?;
+    pool.close().await;
+    Ok(())
+}
+
+/// Serves the shop until `stop` ends, and then what is under way.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    catalogue: impl Catalogue,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, routes::router(catalogue))
+        .with_graceful_shutdown(stop)
+        .await
+}
