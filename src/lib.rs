@@ -100,6 +100,7 @@
 #![cfg_attr(not(any(feature = "sqlx", feature = "deadpool")), allow(dead_code))]
 
 mod adapter;
+mod at_once;
 mod background;
 pub mod breaker;
 mod counters;
