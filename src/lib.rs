@@ -2,9 +2,9 @@
 //!
 //! When a database slows down or hangs, every task of a service ends up waiting for a pooled
 //! connection, and the service dies with it; when the database comes back, a stampede kills it
-//! again. fusepool puts a circuit breaker in front of an ordinary [`sqlx`](https://docs.rs/sqlx)
-//! pool: while the database is unwell, calls are refused at once, and when it recovers, they are
-//! let back in gently.
+//! again. fusepool puts a circuit breaker in front of an ordinary [`sqlx`](https://docs.rs/sqlx) or
+//! [`deadpool`](https://docs.rs/deadpool) pool: while the database is unwell, calls are refused at
+//! once, and when it recovers, they are let back in gently.
 //!
 //! # Changing over
 //!
@@ -36,6 +36,10 @@
 //! # }
 //! ```
 //!
+//! The same goes for [`deadpool-postgres`](deadpool::postgres), for [any other manager](deadpool) of
+//! deadpool's, and, with an [`Adapter`] of a page, for pools that fusepool does not know:
+//! `examples/bb8` is one.
+//!
 //! # What happens to a call
 //!
 //! 1. The [breaker] admits or refuses it. Refusing takes a fraction of a microsecond.
@@ -56,13 +60,16 @@
 //!
 //! ```text
 //! lib.rs
-//! sqlx/                         adapters: one file a driver
+//! sqlx/  deadpool/              adapters: they never see each other; one file or folder a driver
+//! guarded.rs shared.rs lease.rs any pool, through an adapter
+//! adapter.rs settings.rs        what has to be known of a pool, and what can be set on it
 //! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
+//! health.rs                     whether a connection may be used again
 //! gate.rs                       admit, run, classify, settle, report: start reading here
 //! reporter.rs limits.rs         events of a breaker; deadlines
 //! telemetry/  error.rs          events; refusals
 //! breaker/                      the state machine, and the shell around it
-//! verdict.rs time.rs counters.rs
+//! verdict.rs time.rs counters.rs sqlstate.rs sql.rs delivery.rs background.rs at_once.rs
 //! ```
 //!
 //! # Where this differs from what one might expect
@@ -89,8 +96,12 @@
 //! | `sqlx-postgres` | [`fusepool::sqlx`](sqlx) for PostgreSQL |
 //! | `sqlx-mysql` | for MySQL and MariaDB |
 //! | `sqlx-sqlite` | for SQLite |
+//! | `deadpool` | [`fusepool::deadpool`](deadpool) for any manager |
+//! | `deadpool-postgres` | [`fusepool::deadpool::postgres`](deadpool::postgres) |
+//! | `serde` | [`Config`](deadpool::postgres::Config) from an application's configuration |
 //!
-//! None is on by default. Without any there is the [breaker], and the [`Gate`] for futures.
+//! None is on by default. Without any there is the [breaker], the [`Gate`] for futures, and
+//! [`Guarded`] for pools of all kinds.
 //!
 //! A tokio runtime is needed, with its timers.
 

@@ -305,7 +305,6 @@ async fn the_drivers_own_client_is_within_reach(pool: &Pool) -> Checked {
     let mut client = pool.get().await?;
     takes_the_drivers_trait(&**client);
     takes_the_drivers_client(&mut client);
-    takes_the_drivers_client(&mut **client);
     let token = client.cancel_token();
     token.cancel_query(NoTls).await?;
     let transaction = client.transaction().await?;
