@@ -26,7 +26,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -35,6 +35,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::at_once::at_once;
 use crate::breaker::{self, Breaker, Builder, Permit};
 use crate::config::ConfigError;
 use crate::counters::Counters;
@@ -194,7 +195,14 @@ impl Gate {
     ) -> Result<(T, Option<Permit<'gate>>), GateError<E>> {
         let mut connect = pin!(connect);
         let limit = self.limit(probe.as_ref(), limit);
-        let connected = match self.at_once(connect.as_mut()).await {
+        // Most connections can be had without waiting, and then no place in the queue, no timer and
+        // no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
+        let may_wait = self.waiting.load(Ordering::Acquire) < self.limits.max_waiting;
+        let connected = match may_wait {
+            true => at_once(connect.as_mut()).await,
+            false => None,
+        };
+        let connected = match connected {
             Some(connected) => Ok(connected),
             None => match self.in_turn(timeout(limit, connect)).await {
                 Ok(connected) => connected,
@@ -222,19 +230,6 @@ impl Gate {
             class => permit.settle_class(class),
         }
         Err(error)
-    }
-
-    /// What can be had without waiting: most connections, and then no place in the queue, no timer
-    /// and no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
-    async fn at_once<T>(&self, mut connect: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        if self.waiting.load(Ordering::Acquire) >= self.limits.max_waiting {
-            return None;
-        }
-        poll_fn(|context| match connect.as_mut().poll(context) {
-            Poll::Ready(connected) => Poll::Ready(Some(connected)),
-            Poll::Pending => Poll::Ready(None),
-        })
-        .await
     }
 
     /// Turns a call away, if the breaker is open and rejects. Asks for no permit otherwise.

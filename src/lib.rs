@@ -2,9 +2,9 @@
 //!
 //! When a database slows down or hangs, every task of a service ends up waiting for a pooled
 //! connection, and the service dies with it; when the database comes back, a stampede kills it
-//! again. fusepool puts a circuit breaker in front of an ordinary [`sqlx`](https://docs.rs/sqlx)
-//! pool: while the database is unwell, calls are refused at once, and when it recovers, they are
-//! let back in gently.
+//! again. fusepool puts a circuit breaker in front of an ordinary [`sqlx`](https://docs.rs/sqlx) or
+//! [`deadpool`](https://docs.rs/deadpool) pool: while the database is unwell, calls are refused at
+//! once, and when it recovers, they are let back in gently.
 //!
 //! # Changing over
 //!
@@ -35,6 +35,10 @@
 //! }
 //! # }
 //! ```
+//!
+//! The same goes for [`deadpool-postgres`](deadpool::postgres), for [any other manager](deadpool) of
+//! deadpool's, and, with an [`Adapter`] of a page, for pools that fusepool does not know:
+//! `examples/bb8` is one.
 //!
 //! # When the database cannot answer
 //!
@@ -84,14 +88,19 @@
 //!
 //! ```text
 //! lib.rs
-//! sqlx/                         adapters: one file a driver
+//! sqlx/  deadpool/              adapters: they never see each other; one file or folder a driver
+//! guarded.rs shared.rs lease.rs any pool, through an adapter
+//! adapter.rs settings.rs        what has to be known of a pool, and what can be set on it
 //! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
 //! read_through.rs fallback.rs   fresh, load, stale: who may be served what
+//! health.rs                     whether a connection may be used again
 //! gate.rs                       admit, run, classify, settle, report: start reading here
 //! reporter.rs limits.rs         events of a breaker; deadlines
 //! telemetry/  error.rs          events; refusals
-//! breaker/  cache/              the state machine, and the shell around it; what is kept, and for how long
-//! served.rs verdict.rs reads.rs time.rs config.rs counters.rs
+//! breaker/                      the state machine, and the shell around it
+//! cache/                        what is kept, for how long, and one load a key
+//! served.rs verdict.rs reads.rs sql.rs sqlstate.rs delivery.rs config.rs time.rs counters.rs
+//! background.rs at_once.rs
 //! ```
 //!
 //! # Where this differs from what one might expect
@@ -118,8 +127,12 @@
 //! | `sqlx-postgres` | [`fusepool::sqlx`](sqlx) for PostgreSQL |
 //! | `sqlx-mysql` | for MySQL and MariaDB |
 //! | `sqlx-sqlite` | for SQLite |
+//! | `deadpool` | [`fusepool::deadpool`](deadpool) for any manager |
+//! | `deadpool-postgres` | [`fusepool::deadpool::postgres`](deadpool::postgres) |
+//! | `serde` | [`Config`](deadpool::postgres::Config) from an application's configuration |
 //!
-//! None is on by default. Without any there is the [breaker], and the [`Gate`] for futures.
+//! None is on by default. Without any there is the [breaker], the [`Gate`] for futures, and
+//! [`Guarded`] for pools of all kinds.
 //!
 //! A tokio runtime is needed, with its timers.
 
@@ -129,6 +142,7 @@
 #![cfg_attr(not(any(feature = "sqlx", feature = "deadpool")), allow(dead_code))]
 
 mod adapter;
+mod at_once;
 mod background;
 pub mod breaker;
 #[cfg(feature = "cache")]

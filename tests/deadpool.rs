@@ -19,3 +19,5 @@ mod manager;
 mod outage;
 #[path = "deadpool/pool.rs"]
 mod pool;
+#[path = "deadpool/transactions.rs"]
+mod transactions;

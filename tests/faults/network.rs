@@ -138,7 +138,8 @@ async fn stalled_pool_that_was_wrapped<S: System>() {
     })
     .await;
     let opened = broken.elapsed();
-    assert!(opened < Duration::from_secs(2), "{opened:?}");
+    // A call is slow after a second, and deadpool's own timeout comes on top of ours.
+    assert!(opened < Duration::from_secs(3), "{opened:?}");
     load.rejections(20).await;
 
     let healed = Instant::now();

@@ -1,5 +1,84 @@
 //! Guarded pools for PostgreSQL: [deadpool-postgres](https://docs.rs/deadpool-postgres)' types under
 //! the same names.
+//!
+//! ```no_run
+//! use fusepool::deadpool::postgres::{Config, Pool, Runtime}; // was: deadpool_postgres::{..}
+//! use tokio_postgres::NoTls;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = Config::new();
+//! config.host = Some("localhost".to_owned());
+//! config.dbname = Some("shop".to_owned());
+//! let pool: Pool = config.create_pool(Some(Runtime::Tokio1), NoTls)?;
+//!
+//! let mut client = pool.get().await?;
+//! let rows = client.query("SELECT name FROM dish WHERE price < $1", &[&10]).await?;
+//! let transaction = client.transaction().await?;
+//! transaction.execute("DELETE FROM dish", &[]).await?;
+//! transaction.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Settings
+//!
+//! Those of [`fusepool::deadpool`](super#settings), which [`Config::builder`] and [`Pool::builder`]
+//! lead to, and [`alive_bypass`](PoolBuilder::alive_bypass): connections that were leased in the last
+//! 500 ms are not tested, older ones are, within the time that recycling has.
+//!
+//! # Statements
+//!
+//! Those on a [`Client`] are refused while the breaker is open, except for a `COMMIT` or `ROLLBACK` by
+//! hand; those in a [`Transaction`] pass. Each has the pool's `query_timeout`, or what
+//! [`within`](Client::within) says.
+//!
+//! One that is given up, at its deadline or by dropping its future, spoils its connection: when the
+//! client is dropped, the server is told to cancel what it still does, over the same TLS and for at
+//! most a second, and the connection is closed. It is nobody else's by then, and never will be, so a
+//! cancel that comes late hits nothing. A client that is kept is not cut off: its next statement waits
+//! behind the one that was given up.
+//!
+//! # Errors
+//!
+//! Those of statements are `tokio_postgres::Error`, that of [`get`](Pool::get) is [`PoolError`].
+//! [`rejection`](crate::rejection) finds refusals in both, and [`delivery`] tells whether a statement
+//! may have reached the database.
+//!
+//! | what happened | error | [`delivery`] |
+//! |---|---|---|
+//! | no client: refused | [`PoolError::Rejected`] with [`Rejected`](crate::Rejected) | not sent |
+//! | no client in time | [`PoolError::Timeout`] | not sent |
+//! | could not connect | [`PoolError::Backend`] | not sent |
+//! | statement refused | "error communicating with the server", because of [`Rejected`](crate::Rejected) | not sent |
+//! | deadline of the statement | the same, because of [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
+//! | the connection broke | the driver's | unknown |
+//! | the database said no | the driver's, with a `DbError` | answered |
+//!
+//! # What errors mean
+//!
+#![doc = include_str!("../../sqlstate.md")]
+//!
+//! The driver's other errors: what went wrong with the connection, or with what came over it, is a
+//! `Fault`; what never left the client, such as a parameter of the wrong type, is `Neutral`; an answer
+//! other than expected, such as two rows for `query_one`, is `Answered`. They are told apart by their
+//! texts, since the driver offers nothing else.
+//!
+//! # What differs from deadpool-postgres
+//!
+//! - What differs with [any manager](super#what-differs-from-deadpool).
+//! - [`Manager`] is our own, because it has to know the way to cancel; it dereferences to
+//!   deadpool-postgres' own. So a `deadpool_postgres::Pool` that exists cannot become a [`Pool`]: it can
+//!   become a [`fusepool::deadpool::Pool`](super::Pool), whose statements are guarded by hand.
+//! - [`Config`] is our own with the same fields, is made from theirs, and hides its secrets from `Debug`.
+//! - Streams of rows (`query_raw` and its like) and `COPY` are guarded until the server has taken the
+//!   statement. What comes after that has no deadline, and is not seen.
+//! - [`GenericClient`] is open to all, and can be `dyn`.
+//! - What is called on [`ClientWrapper`] or [`tokio_postgres::Client`], to which a [`Client`]
+//!   dereferences, is not guarded: a function that takes one of those, for example.
+//! - All connections may hang at once when the network forgets them in the middle of their statements:
+//!   those end at their deadline, and only then are their places free. Where 30 s are too long for
+//!   that, set [`query_timeout`](PoolBuilder::query_timeout) to what your slowest statement takes, and
+//!   use [`within`](Client::within) for exceptions.
 
 mod client;
 mod config;

@@ -2,7 +2,8 @@
 //! [`Transaction`](super::Transaction) and [`Within`] have in common.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,14 @@ use tokio_postgres::{
 
 use super::error;
 use super::manager::Manager;
+use crate::at_once::at_once;
 use crate::breaker::Permit;
 use crate::config::{LONGEST, check_duration};
 use crate::deadpool::managed::Managed;
-use crate::error::Rejected;
 use crate::health::Health;
 use crate::shared::Shared;
 use crate::sql::ends_transaction;
+use crate::verdict::Verdict;
 
 /// The ways to run a statement, for a type that is `guarded()`. A macro, because users call them as
 /// methods of three types, two of which stand in for the driver's.
@@ -328,7 +330,7 @@ macro_rules! statements {
         /// The driver's; refusals and deadlines are among them.
         pub async fn prepare_cached(&self, sql: &str) -> Result<Statement, Error> {
             let on = self.guarded();
-            on.run(on.cache.prepare(on.client, sql)).await
+            on.run_cached(on.cache.prepare(on.client, sql)).await
         }
 
         /// [`prepare_typed`](Self::prepare_typed), unless the connection has prepared the same
@@ -343,7 +345,8 @@ macro_rules! statements {
             types: &[Type],
         ) -> Result<Statement, Error> {
             let on = self.guarded();
-            on.run(on.cache.prepare_typed(on.client, sql, types)).await
+            on.run_cached(on.cache.prepare_typed(on.client, sql, types))
+                .await
         }
 
         /// See [`tokio_postgres::Client::check_connection`].
@@ -381,22 +384,7 @@ pub(super) struct Watch<'c> {
 }
 
 impl<'c> Watch<'c> {
-    /// Leave for a statement with this text, if it is known.
-    fn admit(&self, sql: Option<&str>) -> Result<Permit<'c>, Rejected> {
-        let gate = &self.shared.gate;
-        if self.in_transaction {
-            return Ok(gate.breaker().observe());
-        }
-        gate.admit_on_lease().or_else(|rejected| {
-            // These free what is locked.
-            match sql.is_some_and(ends_transaction) {
-                true => Ok(gate.breaker().observe()),
-                false => Err(rejected),
-            }
-        })
-    }
-
-    /// Runs a statement.
+    /// Runs a statement, with this text if it is known.
     ///
     /// Cancellation: dropped while it runs, the connection is closed when its holder drops it, and
     /// what the server still does for it is cancelled then.
@@ -406,15 +394,53 @@ impl<'c> Watch<'c> {
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        let permit = self.admit(sql, limit).await?;
+        self.run_admitted(permit, limit, call).await
+    }
+
+    /// [`run`](Self::run) for what the server need not be asked for, if it was before: that is no
+    /// answer of the server's, and would hide that its answers are slow.
+    async fn run_cached<T>(
+        self,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let permit = self.admit(None, limit).await?;
+        let mut call = pin!(call);
+        match at_once(call.as_mut()).await {
+            Some(Ok(value)) => {
+                permit.settle(Verdict::Neutral);
+                Ok(value)
+            }
+            Some(failed) => self.run_admitted(permit, limit, ready(failed)).await,
+            None => self.run_admitted(permit, limit, call).await,
+        }
+    }
+
+    async fn admit(&self, sql: Option<&str>, limit: Option<Duration>) -> Result<Permit<'c>, Error> {
         if let Some(limit) = limit
             && let Err(config) = check_duration("within", limit, LONGEST)
         {
             return Err(error::misconfigured(config).await);
         }
-        let permit = match self.admit(sql) {
-            Ok(permit) => permit,
-            Err(rejected) => return Err(error::refused(rejected).await),
-        };
+        let gate = &self.shared.gate;
+        if self.in_transaction {
+            return Ok(gate.breaker().observe());
+        }
+        match gate.admit_on_lease() {
+            Ok(permit) => Ok(permit),
+            // These free what is locked.
+            Err(_) if sql.is_some_and(ends_transaction) => Ok(gate.breaker().observe()),
+            Err(rejected) => Err(error::refused(rejected).await),
+        }
+    }
+
+    async fn run_admitted<T>(
+        self,
+        permit: Permit<'_>,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let Shared { adapter, gate, .. } = self.shared;
         let diagnose = |error: &Error| adapter.diagnose(error);
         match (self.health).run(gate, permit, limit, diagnose, call).await {
@@ -441,6 +467,13 @@ impl<'c> Within<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         self.watch.run(None, self.limit, call).await
+    }
+
+    pub(super) async fn run_cached<T>(
+        self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.watch.run_cached(self.limit, call).await
     }
 
     pub(super) async fn run_sql<T>(

@@ -1,0 +1,36 @@
+//! Ordinary deadpool-postgres code, compiled and run twice: against deadpool-postgres, and against
+//! `fusepool::deadpool::postgres`.
+//!
+//! `drop_in/deadpool.rs` reads like an application. The module that it calls `imports` is the one
+//! thing that differs.
+
+#![allow(unreachable_pub, reason = "modules stand in for crates here")]
+
+mod support;
+
+use support::postgres::Postgres;
+
+/// What a use comes to: nothing, or an error.
+type Checked = Result<(), Box<dyn std::error::Error>>;
+
+mod on_deadpool {
+    use deadpool_postgres as imports;
+    include!("drop_in/deadpool.rs");
+}
+
+mod on_fusepool {
+    use fusepool::deadpool::postgres as imports;
+    include!("drop_in/deadpool.rs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deadpool_postgres() -> Checked {
+    let server = Postgres::start().await;
+    on_deadpool::all(&server.url()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fusepool() -> Checked {
+    let server = Postgres::start().await;
+    on_fusepool::all(&server.url()).await
+}
