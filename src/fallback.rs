@@ -17,6 +17,19 @@ pub(crate) enum Step<'f, T, E, P> {
     Pool(P),
 }
 
+impl<'f, T: Send + 'f, E: Send + 'f, P> Step<'f, T, E, P> {
+    pub(crate) fn map<U: 'f>(self, f: fn(T) -> U) -> Step<'f, U, E, P> {
+        match self {
+            Self::Stale => Step::Stale,
+            Self::Value(value) => Step::Value(f(value)),
+            Self::Alternative(alternative) => {
+                Step::Alternative(Box::pin(async move { alternative.await.map(f) }))
+            }
+            Self::Pool(pool) => Step::Pool(pool),
+        }
+    }
+}
+
 /// Takes the steps in their order, until one gives a value. `None` if none does: one that fails is
 /// passed over.
 ///

@@ -92,7 +92,8 @@
 //! guarded.rs shared.rs lease.rs any pool, through an adapter
 //! adapter.rs settings.rs        what has to be known of a pool, and what can be set on it
 //! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
-//! read_through.rs fallback.rs   fresh, load, stale: who may be served what
+//! reading.rs fallback.rs         a read as it is worded, and what is served instead
+//! read_through.rs               fresh, load, stale: who may be served what
 //! health.rs                     whether a connection may be used again
 //! gate.rs                       admit, run, classify, settle, report: start reading here
 //! reporter.rs limits.rs         events of a breaker; deadlines
@@ -166,10 +167,14 @@ mod prober;
 #[cfg(feature = "cache")]
 mod read_through;
 #[cfg(feature = "cache")]
+mod reading;
+#[cfg(feature = "cache")]
 mod reads;
 mod reporter;
 mod served;
 mod settings;
+#[cfg(feature = "cache")]
+mod shape;
 mod shared;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 mod sql;

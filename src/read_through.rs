@@ -48,6 +48,8 @@ pub(crate) trait Origin: Send + Sync + 'static {
 
     fn gate(&self) -> &Gate;
 
+    fn cache(&self) -> &Arc<ReadThrough<Self::Error>>;
+
     /// The error that tells of a refusal.
     fn refused(rejected: Rejected) -> Self::Error;
 
@@ -354,6 +356,36 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
 
     fn count(&self, what: Count) {
         self.counters.add(what as usize, 1);
+    }
+}
+
+/// Asks `origin`, through its cache if there is a question for that. A caller who has a fallback
+/// besides the cache `may_leave` when the breaker opens.
+pub(crate) async fn ask<O, T, L>(
+    origin: &Arc<O>,
+    question: Option<&Question>,
+    may_leave: bool,
+    load: impl FnOnce() -> Result<L, O::Error>,
+) -> Result<Served<T>, Failed<T, O::Error>>
+where
+    O: Origin,
+    T: Clone + Send + Sync + 'static,
+    L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
+{
+    if let Some(question) = question {
+        return origin.cache().read(origin, question, may_leave, load).await;
+    }
+    let loaded = match load() {
+        Ok(load) => load.await,
+        Err(error) => Err(error),
+    };
+    match loaded {
+        Ok(loaded) => Ok(Served::new(loaded.value, Source::Live)),
+        Err(error) => Err(Failed {
+            unanswered: origin.unanswered(&error),
+            error: Arc::new(error),
+            stale: None,
+        }),
     }
 }
 

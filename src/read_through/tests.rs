@@ -34,11 +34,16 @@ enum Failure {
 
 struct Backend {
     gate: Gate,
+    cache: Arc<ReadThrough<Failure>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl Origin for Backend {
     type Error = Failure;
+
+    fn cache(&self) -> &Arc<ReadThrough<Failure>> {
+        &self.cache
+    }
 
     fn gate(&self) -> &Gate {
         &self.gate
@@ -87,9 +92,11 @@ impl Rig {
     fn new() -> Self {
         let clock = ManualClock::new();
         let breaker = Breaker::builder().clock(clock.clone());
+        let cache = Arc::new(ReadThrough::new(1 << 20));
         Self {
-            cache: Arc::new(ReadThrough::new(1 << 20)),
+            cache: Arc::clone(&cache),
             backend: Arc::new(Backend {
+                cache,
                 gate: Gate::builder(breaker).build().unwrap(),
                 tasks: Mutex::default(),
             }),

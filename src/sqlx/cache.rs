@@ -68,19 +68,17 @@ impl<DB: Database> Cache<'_, DB> {
     }
 }
 
-impl<DB: Database> Shared<DB> {
-    /// Built when it is first needed: a pool without cached queries pays nothing for it.
-    pub(super) fn cache(&self) -> &Arc<ReadThrough<Error>> {
-        self.cache
-            .get_or_init(|| Arc::new(ReadThrough::new(self.options.get_cache_bytes())))
-    }
-}
-
 impl<DB: Database> Origin for Shared<DB> {
     type Error = Error;
 
     fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Built when it is first needed: a pool without cached queries pays nothing for it.
+    fn cache(&self) -> &Arc<ReadThrough<Error>> {
+        self.cache
+            .get_or_init(|| Arc::new(ReadThrough::new(self.options.get_cache_bytes())))
     }
 
     fn refused(rejected: Rejected) -> Error {

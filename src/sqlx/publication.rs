@@ -8,6 +8,7 @@ use super::error::delivery;
 use super::shared::Shared;
 use crate::cache::Name;
 use crate::delivery::Delivery;
+use crate::read_through::Origin;
 
 /// The names that a write invalidates, while nobody knows yet whether it succeeds.
 ///

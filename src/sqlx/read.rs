@@ -8,11 +8,10 @@ use sqlx::Error;
 
 use super::driver::Driver;
 use super::executor::Within;
-use super::mapper::Readable;
+use super::mapper::{Parts, Readable};
 use super::pool::Pool;
-use super::serve::{Request, base_key, serve};
-use crate::cache::{CachePolicy, KeyHasher, Name};
-use crate::fallback::Step;
+use super::serve::{Reading, serve, with_statement};
+use crate::cache::{CachePolicy, Name};
 use crate::served::Served;
 
 /// Queries that can be answered by others than the database.
@@ -139,51 +138,44 @@ impl<Q: Readable> ReadExt for Q {}
 /// Fallbacks are tried in the order they were written, the cache among them. `T` is what is fetched.
 #[must_use = "a query does nothing until it is fetched"]
 pub struct Read<'f, DB: Driver, O, T> {
-    request: Request<'f, DB, O, T>,
+    parts: Parts<DB, O>,
+    reading: Reading<'f, DB, T>,
 }
 
 impl<'f, DB: Driver, O, T> Read<'f, DB, O, T> {
     fn new(query: impl Readable<Database = DB, Output = O>) -> Self {
-        let request = Request {
+        Self {
             parts: query.take_apart(),
-            policy: None,
-            scope: KeyHasher::new(),
-            tags: Vec::new(),
-            steps: Vec::new(),
-        };
-        Self { request }
+            reading: Reading::<DB, T>::new(),
+        }
     }
 
     /// See [`ReadExt::cached`]. A second policy takes the place of the first.
     pub fn cached(mut self, policy: &CachePolicy) -> Self {
-        self.request
-            .steps
-            .retain(|step| !matches!(step, Step::Stale));
-        self.request.steps.push(Step::Stale);
-        self.request.policy = Some(*policy);
+        self.reading.cached(policy);
         self
     }
 
     /// What decides the rows besides the statement and its arguments, such as the tenant of a
     /// session; see [`ReadExt::cached`]. Can be given several times.
     ///
-    /// Bytes, because they are compared in full: what a `Debug` or `Display` prints may be cut short or masked.
-    /// Of a number, give `to_be_bytes()`.
+    /// Bytes, because they are compared in full: what a `Debug` or `Display` prints may be cut short
+    /// or masked. Of a number, give `to_be_bytes()`.
     pub fn scope(mut self, scope: impl AsRef<[u8]>) -> Self {
-        self.request.scope.bytes(scope.as_ref());
+        self.reading.scope(scope.as_ref());
         self
     }
 
     /// A tag besides those of the policy, such as `product:42`, by which a write can invalidate the
     /// answer.
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
-        self.request.tags.push(Name::tag(tag.as_ref()));
+        self.reading.tag(tag.as_ref());
         self
     }
 
     /// See [`ReadExt::or_value`].
     pub fn or_value(mut self, value: impl Into<T>) -> Self {
-        self.request.steps.push(Step::Value(value.into()));
+        self.reading.or_value(value.into());
         self
     }
 
@@ -192,16 +184,13 @@ impl<'f, DB: Driver, O, T> Read<'f, DB, O, T> {
         mut self,
         alternative: impl Future<Output = Result<V, Error>> + Send + 'f,
     ) -> Self {
-        let alternative = async move { alternative.await.map(Into::into) };
-        self.request
-            .steps
-            .push(Step::Alternative(Box::pin(alternative)));
+        self.reading.or_else(alternative);
         self
     }
 
     /// See [`ReadExt::or_from`].
     pub fn or_from(mut self, pool: &Pool<DB>) -> Self {
-        self.request.steps.push(Step::Pool(pool.clone()));
+        self.reading.or_from(pool.clone());
         self
     }
 }
@@ -228,7 +217,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
         self,
         executor: impl Into<Within<'c, DB>>,
     ) -> Result<Served<Arc<Vec<O>>>, Error> {
-        serve(self.request, executor.into()).await
+        serve(self.parts, self.reading, executor.into()).await
     }
 
     /// Makes what is cached for this query, with these arguments and scopes, outdated, for whatever
@@ -238,11 +227,9 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
     ///
     /// [`Error::Encode`] for arguments that cannot be encoded.
     pub fn invalidate(self, pool: &Pool<DB>) -> Result<(), Error> {
-        let statement = self.request.parts.statement?;
-        let policy = self.request.policy.as_ref();
-        pool.cache().invalidate(Name::key(
-            base_key(self.request.scope, policy, &statement).finish(),
-        ));
+        let statement = self.parts.statement?;
+        let key = with_statement(self.reading.key(), &statement).finish();
+        pool.cache().invalidate(Name::key(key));
         Ok(())
     }
 }
@@ -269,7 +256,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
         self,
         executor: impl Into<Within<'c, DB>>,
     ) -> Result<Served<Option<Arc<O>>>, Error> {
-        serve(self.request, executor.into()).await
+        serve(self.parts, self.reading, executor.into()).await
     }
 }
 
@@ -293,30 +280,11 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
         self,
         executor: impl Into<Within<'c, DB>>,
     ) -> Result<Served<Arc<O>>, Error> {
-        let served = serve(self.optional(), executor.into()).await?;
+        // One answer serves this and `fetch_optional`.
+        let served = serve(self.parts, self.reading.optional(), executor.into()).await?;
         match served.value {
             Some(value) => Ok(Served::new(value, served.source)),
             None => Err(Error::RowNotFound),
-        }
-    }
-
-    /// The same, of a row that need not be there: one answer serves `fetch_one` and
-    /// `fetch_optional`.
-    fn optional(self) -> Request<'f, DB, O, Option<Arc<O>>> {
-        let steps = self.request.steps.into_iter().map(|step| match step {
-            Step::Stale => Step::Stale,
-            Step::Value(value) => Step::Value(Some(value)),
-            Step::Alternative(alternative) => {
-                Step::Alternative(Box::pin(async move { alternative.await.map(Some) }))
-            }
-            Step::Pool(pool) => Step::Pool(pool),
-        });
-        Request {
-            parts: self.request.parts,
-            policy: self.request.policy,
-            scope: self.request.scope,
-            tags: self.request.tags,
-            steps: steps.collect(),
         }
     }
 }
@@ -324,8 +292,7 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
 impl<DB: Driver, O, T> fmt::Debug for Read<'_, DB, O, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Read")
-            .field("policy", &self.request.policy)
-            .field("steps", &self.request.steps)
+            .field("reading", &self.reading)
             .finish_non_exhaustive()
     }
 }

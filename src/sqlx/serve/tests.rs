@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sqlx::{Arguments, AssertSqlSafe, Database, IntoArguments};
 
-use super::base_key;
+use super::{Reading, with_statement};
 use crate::cache::{CachePolicy, Key, KeyHasher};
 use crate::sqlx::driver::Driver;
 use crate::sqlx::statement::Statement;
@@ -30,7 +30,7 @@ where
     arguments.iter().for_each(|one| one.encode(&mut encoded));
     let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), encoded);
     let statement = Statement::take(query).unwrap();
-    base_key(KeyHasher::new(), None, &statement).finish()
+    with_statement(KeyHasher::new(), &statement).finish()
 }
 
 /// No two lists that differ have the same key; those that do not, have.
@@ -342,11 +342,11 @@ mod sqlite {
             let mut known = HashMap::new();
             for part in &parts {
                 let (sql, policy, scopes) = part;
-                let mut scope = KeyHasher::new();
-                scopes.iter().for_each(|one| scope.text(one));
                 let statement = Statement::<Sqlite>::take(AssertSqlSafe(sql.clone())).unwrap();
-                let policy = CachePolicy::named(policy);
-                let key = base_key(scope, Some(&policy), &statement).finish();
+                let mut reading = Reading::<Sqlite, ()>::new();
+                reading.cached(&CachePolicy::named(policy));
+                scopes.iter().for_each(|one| reading.scope(one.as_bytes()));
+                let key = with_statement(reading.key(), &statement).finish();
                 prop_assert_eq!(*known.entry(key).or_insert(part), part);
             }
         }
@@ -359,7 +359,7 @@ mod sqlite {
             let mut arguments = SqliteArguments::default();
             add(&mut arguments);
             let statement = Statement::take(sqlx::query_with("SELECT ?", arguments)).unwrap();
-            base_key::<Sqlite>(KeyHasher::new(), None, &statement).finish()
+            with_statement::<Sqlite>(KeyHasher::new(), &statement).finish()
         };
         let text = key(&|to| to.add("a").unwrap());
         assert_eq!(text, key(&|to| to.add(String::from("a")).unwrap()));
