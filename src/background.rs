@@ -1,7 +1,7 @@
 //! The tasks that a pool runs in the background, which end with it.
 
 use std::future::Future;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -11,7 +11,24 @@ use tokio::task::JoinSet;
 pub(crate) struct Background {
     /// Where connections are given back when they are dropped outside of a runtime.
     runtime: OnceLock<Handle>,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
+    users: Mutex<Weak<Users>>,
+}
+
+/// Held by all handles of a pool, and not by its tasks, even where these hold the rest of the pool:
+/// when the last handle is gone, the tasks end.
+#[derive(Debug)]
+pub(crate) struct Users(Arc<Mutex<JoinSet<()>>>);
+
+impl Drop for Users {
+    fn drop(&mut self) {
+        stop(&self.0);
+    }
+}
+
+fn stop(tasks: &Mutex<JoinSet<()>>) {
+    let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+    tasks.abort_all();
 }
 
 impl Background {
@@ -29,8 +46,17 @@ impl Background {
 
     /// Ends all tasks.
     pub(crate) fn stop(&self) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.abort_all();
+        stop(&self.tasks);
+    }
+
+    /// For a handle of the pool: one with all others that there are.
+    pub(crate) fn users(&self) -> Arc<Users> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.upgrade().unwrap_or_else(|| {
+            let first = Arc::new(Users(Arc::clone(&self.tasks)));
+            *users = Arc::downgrade(&first);
+            first
+        })
     }
 
     /// The runtime of the caller, or else the one the pool was first used in.

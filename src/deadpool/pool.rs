@@ -15,6 +15,7 @@ use super::object::Object;
 use super::snapshot::PoolSnapshot;
 use super::wrapper::Wrapper;
 use crate::adapter::Adapter;
+use crate::background::Users;
 use crate::gate::Gate;
 use crate::shared::Shared;
 use crate::verdict::Class;
@@ -25,6 +26,8 @@ use crate::verdict::Class;
 /// [`rejection`](crate::rejection) finds why, and when to retry.
 pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
     shared: Arc<Shared<Managed<M>>>,
+    /// What runs in the background may hold `shared`, but not this.
+    _users: Arc<Users>,
     _wrapper: PhantomData<fn() -> W>,
 }
 
@@ -52,9 +55,14 @@ impl<M: Manager + 'static, W: Wrapper<M>> From<managed::Pool<M>> for Pool<M, W> 
 impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     pub(super) fn from_shared(shared: Arc<Shared<Managed<M>>>) -> Self {
         Self {
+            _users: shared.background.users(),
             shared,
             _wrapper: PhantomData,
         }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<Managed<M>>> {
+        &self.shared
     }
 
     /// Leases an object: one that is idle, or a new one, or the next that comes free.

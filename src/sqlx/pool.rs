@@ -16,6 +16,7 @@ use super::options::PoolOptions;
 use super::shared::Shared;
 use super::snapshot::PoolSnapshot;
 use super::transaction::Transaction;
+use crate::background::Users;
 use crate::breaker::Permit;
 use crate::gate::Gate;
 use crate::verdict::Verdict;
@@ -29,21 +30,12 @@ type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 pub struct Pool<DB: Database> {
     shared: Arc<Shared<DB>>,
     /// What runs in the background holds `shared`, but not this.
-    users: Arc<Users<DB>>,
-}
-
-/// The users of a pool. When the last one is gone, what runs in the background ends.
-struct Users<DB: Database>(Arc<Shared<DB>>);
-
-impl<DB: Database> Drop for Users<DB> {
-    fn drop(&mut self) {
-        self.0.background.stop();
-    }
+    users: Arc<Users>,
 }
 
 impl<DB: Database> Pool<DB> {
     pub(super) fn new(shared: Arc<Shared<DB>>) -> Self {
-        let users = Arc::new(Users(Arc::clone(&shared)));
+        let users = shared.background.users();
         Self { shared, users }
     }
 
