@@ -441,10 +441,10 @@ impl<O: Origin> Flight<O> {
         let now = cache.generations.of(&self.names);
         let (count, reason) = if !now.is_valid_since(entry.generation) {
             (Count::Outdated, NotKept::Outdated)
-        } else if !policy.keeps(entry.bytes()) {
+        } else if !policy.keeps(entry.bytes()) || !cache.store.insert(self.key, entry) {
             (Count::TooLarge, NotKept::TooLarge)
         } else {
-            return cache.store.insert(self.key, Arc::clone(entry));
+            return;
         };
         cache.count(count);
         let policy = policy.name();

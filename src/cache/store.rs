@@ -22,8 +22,8 @@ const PART: u64 = 8 << 20;
 const MOST_PARTS: u64 = 16;
 
 pub(crate) struct Store {
-    entries: Cache<Key, Arc<Entry>, Bytes, DefaultHashBuilder, Evictions>,
-    evictions: Evictions,
+    entries: Cache<Key, Arc<Entry>, Bytes, DefaultHashBuilder, Evictor>,
+    evictions: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -35,22 +35,20 @@ impl Weighter<Key, Arc<Entry>> for Bytes {
     }
 }
 
-#[derive(Clone, Default)]
-struct Evictions(Arc<AtomicU64>);
+#[derive(Clone)]
+struct Evictor;
 
-impl Lifecycle<Key, Arc<Entry>> for Evictions {
+impl Lifecycle<Key, Arc<Entry>> for Evictor {
     /// Dropped after the store's lock is released: an entry may be large.
-    type RequestState = Vec<Arc<Entry>>;
+    type RequestState = Vec<(Key, Arc<Entry>)>;
 
-    fn on_evict(&self, evicted: &mut Self::RequestState, _: Key, entry: Arc<Entry>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        evicted.push(entry);
+    fn on_evict(&self, evicted: &mut Self::RequestState, key: Key, entry: Arc<Entry>) {
+        evicted.push((key, entry));
     }
 }
 
 impl Store {
     pub(crate) fn new(max_bytes: u64) -> Self {
-        let evictions = Evictions::default();
         let options = OptionsBuilder::new()
             .weight_capacity(max_bytes)
             .estimated_items_capacity(to_usize(max_bytes / TYPICAL_ENTRY).max(1))
@@ -58,19 +56,29 @@ impl Store {
             .build();
         let hasher = DefaultHashBuilder::default();
         let entries = match options {
-            Ok(options) => Cache::with_options(options, Bytes, hasher, evictions.clone()),
+            Ok(options) => Cache::with_options(options, Bytes, hasher, Evictor),
             // Only for want of a capacity, which it was given.
-            Err(_) => Cache::with(1, max_bytes, Bytes, hasher, evictions.clone()),
+            Err(_) => Cache::with(1, max_bytes, Bytes, hasher, Evictor),
         };
-        Self { entries, evictions }
+        Self {
+            entries,
+            evictions: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         self.entries.get(key)
     }
 
-    pub(crate) fn insert(&self, key: Key, entry: Arc<Entry>) {
-        self.entries.insert(key, entry);
+    /// False if it is larger than the store can hold.
+    pub(crate) fn insert(&self, key: Key, entry: &Arc<Entry>) -> bool {
+        let mut evicted = Vec::new();
+        self.entries
+            .insert_with_lifecycle(key, Arc::clone(entry), &mut evicted);
+        // An older answer to the same question makes room for its successor alone.
+        let others = evicted.iter().filter(|(other, _)| *other != key).count();
+        self.evictions.fetch_add(others as u64, Ordering::Relaxed);
+        !evicted.iter().any(|(_, gone)| Arc::ptr_eq(gone, entry))
     }
 
     pub(crate) fn clear(&self) {
@@ -86,7 +94,7 @@ impl Store {
     }
 
     pub(crate) fn evictions(&self) -> u64 {
-        self.evictions.0.load(Ordering::Relaxed)
+        self.evictions.load(Ordering::Relaxed)
     }
 }
 

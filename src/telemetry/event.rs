@@ -86,7 +86,7 @@ pub enum Event<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotKept {
-    /// It is larger than its policy allows.
+    /// It is larger than its policy allows, or than the cache can hold.
     TooLarge,
     /// What it depends on was invalidated while it was under way.
     Outdated,

@@ -29,7 +29,7 @@ const ITEMS: usize = 100;
 const SPREAD: Duration = Duration::from_secs(12);
 const STEPS: usize = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(200);
-const QUERY_TIMEOUT: Duration = Duration::from_millis(300);
+const QUERY_TIMEOUT: Duration = Duration::from_millis(600);
 const MAX_AGE: Duration = Duration::from_millis(700);
 /// Longer than any load takes, this machine's pauses included: whoever joins one that is under way
 /// gets what was true when it started.
@@ -112,7 +112,7 @@ async fn every_value_is_true_and_new_enough<S: System>() {
 fn breaker() -> fusepool::breaker::Builder {
     Breaker::builder()
         .window(Window::calls(20))
-        .slow_call(Duration::from_millis(150))
+        .slow_call(Duration::from_millis(100))
         .open_delay(Duration::from_millis(100))
         .max_open_delay(Duration::from_millis(300))
         .probe_timeout(Duration::from_millis(200))
@@ -123,11 +123,12 @@ async fn suffer(proxy: Arc<Proxy>, mut random: Rng) -> Arc<Proxy> {
     let faults = async {
         loop {
             sleep(Duration::from_millis(random.u64(200..800))).await;
-            proxy.set(match random.u8(0..5) {
+            proxy.set(match random.u8(0..8) {
                 0 => Fault::Cut,
                 1 => Fault::Reset,
-                2 => Fault::Delay(Duration::from_millis(random.u64(5..100))),
-                3 => Fault::Refuse,
+                2 => Fault::Refuse,
+                3..5 => Fault::Zombie,
+                5..7 => Fault::Delay(Duration::from_millis(random.u64(5..80))),
                 _ => Fault::Stall,
             });
             sleep(Duration::from_millis(random.u64(50..1_200))).await;
@@ -147,13 +148,15 @@ impl<S: System> World<S> {
             // A few items are in demand, as ever.
             let item = (random.f64().powi(2) * ITEMS as f64) as usize;
             match random.u8(0..100) {
-                0 => self.write(item).await,
-                1 => self.write_in_transaction(item, random.bool()).await,
-                2 => self.write_outside(item, random.bool()).await,
-                3 => self.give_up(&mut random, self.write(item)).await,
-                4..20 => self.give_up(&mut random, self.read(item)).await,
-                _ => self.read(item).await,
+                0..3 => self.write(item).await,
+                3..5 => self.write_in_transaction(item, random.bool()).await,
+                5..8 => self.write_outside(item, random.bool()).await,
+                8 => self.give_up(&mut random, self.write(item)).await,
+                9..25 => self.give_up(&mut random, self.read(item)).await,
+                _ => {}
             }
+            // Among others, what it has just written.
+            self.read(item).await;
             sleep(Duration::from_millis(random.u64(0..30))).await;
         }
     }
