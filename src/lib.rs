@@ -92,7 +92,7 @@
 //! guarded.rs shared.rs lease.rs any pool, through an adapter
 //! adapter.rs settings.rs        what has to be known of a pool, and what can be set on it
 //! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
-//! reading.rs fallback.rs         a read as it is worded, and what is served instead
+//! reading.rs fallback.rs cached.rs  a read as it is worded, and what is served instead
 //! read_through.rs               fresh, load, stale: who may be served what
 //! health.rs                     whether a connection may be used again
 //! gate.rs                       admit, run, classify, settle, report: start reading here
@@ -148,6 +148,8 @@ mod background;
 pub mod breaker;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "cache")]
+mod cached;
 mod config;
 mod counters;
 #[cfg(feature = "deadpool")]

@@ -11,57 +11,17 @@ use crate::fallback::{Step, fall_back};
 use crate::read_through::{Origin, Question, ask};
 use crate::served::Served;
 
-/// `T` is what is fetched, `P` another pool that may be asked.
-pub(crate) struct Reading<'f, T, E, P> {
+/// What a read is asked under.
+#[derive(Clone, Debug)]
+pub(crate) struct Wording {
     policy: Option<CachePolicy>,
     /// What decides the rows besides the statement and its arguments.
     scope: KeyHasher,
     tags: Vec<Name>,
-    steps: Vec<Step<'f, T, E, P>>,
 }
 
-impl<'f, T, E, P> Reading<'f, T, E, P> {
-    pub(crate) fn new() -> Self {
-        Self {
-            policy: None,
-            scope: KeyHasher::new(),
-            tags: Vec::new(),
-            steps: Vec::new(),
-        }
-    }
-
-    /// A second policy takes the place of the first.
-    pub(crate) fn cached(&mut self, policy: &CachePolicy) {
-        self.steps.retain(|step| !matches!(step, Step::Stale));
-        self.steps.push(Step::Stale);
-        self.policy = Some(*policy);
-    }
-
-    pub(crate) fn scope(&mut self, scope: &[u8]) {
-        self.scope.bytes(scope);
-    }
-
-    pub(crate) fn tag(&mut self, tag: &str) {
-        self.tags.push(Name::tag(tag));
-    }
-
-    pub(crate) fn or_value(&mut self, value: T) {
-        self.steps.push(Step::Value(value));
-    }
-
-    pub(crate) fn or_else<V: Into<T>>(
-        &mut self,
-        alternative: impl Future<Output = Result<V, E>> + Send + 'f,
-    ) {
-        let alternative = async move { alternative.await.map(Into::into) };
-        self.steps.push(Step::Alternative(Box::pin(alternative)));
-    }
-
-    pub(crate) fn or_from(&mut self, pool: P) {
-        self.steps.push(Step::Pool(pool));
-    }
-
-    /// What its key begins with; the statement follows.
+impl Wording {
+    /// What the key begins with; the statement follows.
     pub(crate) fn key(&self) -> KeyHasher {
         let mut key = self.scope.clone();
         key.text(self.policy.as_ref().map_or("", CachePolicy::name));
@@ -94,6 +54,56 @@ impl<'f, T, E, P> Reading<'f, T, E, P> {
             patience,
         }))
     }
+}
+
+/// `T` is what is fetched, `P` another pool that may be asked.
+pub(crate) struct Reading<'f, T, E, P> {
+    pub(crate) wording: Wording,
+    steps: Vec<Step<'f, T, E, P>>,
+}
+
+impl<'f, T, E, P> Reading<'f, T, E, P> {
+    pub(crate) fn new() -> Self {
+        Self {
+            wording: Wording {
+                policy: None,
+                scope: KeyHasher::new(),
+                tags: Vec::new(),
+            },
+            steps: Vec::new(),
+        }
+    }
+
+    /// A second policy takes the place of the first.
+    pub(crate) fn cached(&mut self, policy: &CachePolicy) {
+        self.steps.retain(|step| !matches!(step, Step::Stale));
+        self.steps.push(Step::Stale);
+        self.wording.policy = Some(*policy);
+    }
+
+    pub(crate) fn scope(&mut self, scope: &[u8]) {
+        self.wording.scope.bytes(scope);
+    }
+
+    pub(crate) fn tag(&mut self, tag: &str) {
+        self.wording.tags.push(Name::tag(tag));
+    }
+
+    pub(crate) fn or_value(&mut self, value: T) {
+        self.steps.push(Step::Value(value));
+    }
+
+    pub(crate) fn or_else<V: Into<T>>(
+        &mut self,
+        alternative: impl Future<Output = Result<V, E>> + Send + 'f,
+    ) {
+        let alternative = async move { alternative.await.map(Into::into) };
+        self.steps.push(Step::Alternative(Box::pin(alternative)));
+    }
+
+    pub(crate) fn or_from(&mut self, pool: P) {
+        self.steps.push(Step::Pool(pool));
+    }
 
     /// Whether another pool may be asked the same.
     pub(crate) fn asks_others(&self) -> bool {
@@ -108,9 +118,7 @@ impl<'f, T, E, P> Reading<'f, T, E, P> {
     {
         let steps = self.steps.into_iter().map(|step| step.map(Some));
         Reading {
-            policy: self.policy,
-            scope: self.scope,
-            tags: self.tags,
+            wording: self.wording,
             steps: steps.collect(),
         }
     }
@@ -142,7 +150,7 @@ impl<'f, T, E, P> Reading<'f, T, E, P> {
         };
         let served = fall_back(self.steps, reason, failed.stale, ask_other).await;
         let served = served.ok_or(failed.error)?;
-        let policy = self.policy.as_ref();
+        let policy = self.wording.policy.as_ref();
         origin
             .cache()
             .fell_back(origin.gate(), policy, served.source);
@@ -153,7 +161,7 @@ impl<'f, T, E, P> Reading<'f, T, E, P> {
 impl<T, E, P> fmt::Debug for Reading<'_, T, E, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reading")
-            .field("policy", &self.policy)
+            .field("policy", &self.wording.policy)
             .field("steps", &self.steps)
             .finish_non_exhaustive()
     }

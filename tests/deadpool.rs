@@ -11,6 +11,8 @@
 
 mod support;
 
+#[path = "deadpool/cached.rs"]
+mod cached;
 #[path = "deadpool/cancel.rs"]
 mod cancel;
 #[path = "deadpool/manager.rs"]

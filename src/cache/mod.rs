@@ -45,5 +45,17 @@ pub use policy::{
 pub use snapshot::CacheSnapshot;
 pub(crate) use store::Store;
 
+use crate::config::ConfigError;
+
 /// Default of how much memory the answers of a pool may take: 64 MiB.
 pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+/// The least that can be set: 64 KiB.
+pub const SMALLEST_CACHE_BYTES: u64 = 64 << 10;
+
+pub(crate) fn check_bytes(bytes: u64) -> Result<(), ConfigError> {
+    if bytes < SMALLEST_CACHE_BYTES {
+        let rule = format!("at least {SMALLEST_CACHE_BYTES}, or next to nothing could be kept");
+        return Err(ConfigError::new("cache_bytes", bytes, rule));
+    }
+    Ok(())
+}

@@ -83,20 +83,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     ///
     /// As [`get`](Self::get).
     pub async fn timeout_get(&self, timeouts: &Timeouts) -> Result<W, PoolError<M::Error>> {
-        let managed = &*self.shared.adapter;
-        let acquire_timeout = self.shared.gate.limits().acquire_timeout;
-        let limit = acquire_timeout.saturating_add(timeouts.wait.unwrap_or_default());
-        let timeouts = managed.timeouts(timeouts);
-        let classify = |error: &_| match managed.classify(error) {
-            // To whom would not wait, it says nothing that there is nothing to be had.
-            Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Neutral,
-            class => class,
-        };
-        let lease = (self.shared)
-            .lease(limit, classify, managed.raw.timeout_get(&timeouts))
-            .await
-            .map_err(PoolError::from_gate)?;
-        Ok(Object { lease }.into())
+        Ok(lease(&self.shared, timeouts).await?.into())
     }
 
     /// Changes how many objects there may be. Those beyond it are dropped when they come back.
@@ -172,6 +159,27 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
             status: self.status(),
         }
     }
+}
+
+/// An object for somebody who holds no handle of the pool.
+pub(super) async fn lease<M: Manager + 'static>(
+    shared: &Arc<Shared<Managed<M>>>,
+    timeouts: &Timeouts,
+) -> Result<Object<M>, PoolError<M::Error>> {
+    let managed = &*shared.adapter;
+    let acquire_timeout = shared.gate.limits().acquire_timeout;
+    let limit = acquire_timeout.saturating_add(timeouts.wait.unwrap_or_default());
+    let timeouts = managed.timeouts(timeouts);
+    let classify = |error: &_| match managed.classify(error) {
+        // To whom would not wait, it says nothing that there is nothing to be had.
+        Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Neutral,
+        class => class,
+    };
+    let lease = shared
+        .lease(limit, classify, managed.raw.timeout_get(&timeouts))
+        .await
+        .map_err(PoolError::from_gate)?;
+    Ok(Object { lease })
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> Clone for Pool<M, W> {

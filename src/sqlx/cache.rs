@@ -1,6 +1,5 @@
-//! The cache of a pool.
+//! The pool, as its cache sees it.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -9,59 +8,29 @@ use sqlx::{Database, Error};
 use super::error;
 use super::pool::Pool;
 use super::shared::Shared;
-use crate::cache::{CachePolicy, CacheSnapshot, Name};
+use crate::cache::CacheSnapshot;
+use crate::cached::Cache;
 use crate::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
 use crate::gate::Gate;
 use crate::read_through::{Origin, ReadThrough, Task};
 use crate::served::Unanswered;
 use crate::verdict::Class;
 
-/// The cache of a pool: what [`cached`](super::ReadExt::cached) queries keep there.
-pub struct Cache<'p, DB: Database> {
-    shared: &'p Shared<DB>,
-}
-
 impl<DB: Database> Pool<DB> {
-    /// The cache of this pool.
+    /// The cache of this pool: what [`cached`](super::ReadExt::cached) queries keep there. For a
+    /// write through this pool, [`invalidates`](super::WriteExt::invalidates) makes outdated what is
+    /// cached at the right moment.
     #[must_use]
-    pub fn cache(&self) -> Cache<'_, DB> {
-        Cache {
-            shared: self.shared(),
-        }
-    }
-}
-
-impl<DB: Database> Cache<'_, DB> {
-    /// Makes all answers with this tag outdated: from here on, nobody is served one from before.
-    /// That holds for loads that are under way, too.
-    ///
-    /// For a write through this pool, [`invalidates`](super::WriteExt::invalidates) does that at the
-    /// right moment.
-    pub fn invalidate_tag(&self, tag: &str) {
-        self.invalidate(Name::tag(tag));
+    pub fn cache(&self) -> Cache<'_> {
+        let shared = self.shared();
+        Cache::new(&shared.gate, shared.cache())
     }
 
-    /// Makes all answers under this policy outdated.
-    pub fn invalidate_policy(&self, policy: &CachePolicy) {
-        self.invalidate(Name::policy(policy.name()));
-    }
-
-    /// Makes all answers outdated, and frees their memory.
-    pub fn invalidate_all(&self) {
-        self.invalidate(Name::ALL);
-    }
-
-    pub(super) fn invalidate(&self, name: Name) {
-        self.shared.cache().invalidate(&self.shared.gate, name);
-    }
-
-    /// All there is to know about the cache at this moment.
-    #[must_use]
-    pub fn snapshot(&self) -> CacheSnapshot {
-        match self.shared.cache.get() {
+    pub(super) fn cache_snapshot(&self) -> CacheSnapshot {
+        match self.shared().cache.get() {
             Some(cache) => cache.snapshot(),
             None => CacheSnapshot {
-                max_bytes: self.shared.options.get_cache_bytes(),
+                max_bytes: self.shared().options.get_cache_bytes(),
                 ..CacheSnapshot::default()
             },
         }
@@ -125,13 +94,5 @@ impl<DB: Database> Origin for Shared<DB> {
 
     fn spawn(&self, task: Task) {
         self.background.spawn(task);
-    }
-}
-
-impl<DB: Database> fmt::Debug for Cache<'_, DB> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
-            .field("snapshot", &self.snapshot())
-            .finish()
     }
 }

@@ -98,8 +98,8 @@ mod statement;
 mod transaction;
 mod write;
 
+pub use crate::cached::Cache;
 pub use crate::delivery::Delivery;
-pub use cache::Cache;
 pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
 pub use error::{CouldNotConnect, delivery};

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::driver::{Driver, Traits};
 use crate::breaker::{Breaker, Builder};
-use crate::cache::DEFAULT_CACHE_BYTES;
+use crate::cache::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::config::ConfigError;
 use crate::gate::Gate;
 use crate::limits::{
@@ -26,9 +26,6 @@ pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
 
 /// How much later than ours the inner pool's deadline is.
 const MARGIN: Duration = Duration::from_secs(1);
-
-/// The smallest [`PoolOptions::cache_bytes`].
-const SMALLEST_CACHE: u64 = 64 << 10;
 
 type BeforeAcquire<DB> = dyn Fn(
         &mut <DB as Database>::Connection,
@@ -146,8 +143,8 @@ impl<DB: Database> PoolOptions<DB> {
     }
 
     /// How much memory the answers of [`cached`](super::ReadExt::cached) queries may take together; the least
-    /// useful ones make room for others. Default: [`DEFAULT_CACHE_BYTES`]. Nothing is taken before
-    /// there are any.
+    /// useful ones make room for others. Default: [`DEFAULT_CACHE_BYTES`], at least
+    /// [`SMALLEST_CACHE_BYTES`](crate::cache::SMALLEST_CACHE_BYTES). Nothing is taken before there are any.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
@@ -309,10 +306,7 @@ impl<DB: Database> PoolOptions<DB> {
         if size == 0 {
             return Err(ConfigError::new("max_connections", size, "at least 1"));
         }
-        if self.cache_bytes < SMALLEST_CACHE {
-            let rule = format!("at least {SMALLEST_CACHE}, or next to nothing could be kept");
-            return Err(ConfigError::new("cache_bytes", self.cache_bytes, rule));
-        }
+        check_bytes(self.cache_bytes)?;
         let limits = Limits {
             acquire_timeout: self.acquire_timeout,
             query_timeout: self.query_timeout,

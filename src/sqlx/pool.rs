@@ -171,7 +171,7 @@ impl<DB: Database> Pool<DB> {
     pub fn snapshot(&self) -> PoolSnapshot {
         PoolSnapshot {
             gate: self.shared.gate.snapshot(),
-            cache: self.cache().snapshot(),
+            cache: self.cache_snapshot(),
             size: self.size(),
             idle: self.num_idle(),
             max_connections: self.shared.options.get_max_connections(),

@@ -228,7 +228,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
     /// [`Error::Encode`] for arguments that cannot be encoded.
     pub fn invalidate(self, pool: &Pool<DB>) -> Result<(), Error> {
         let statement = self.parts.statement?;
-        let key = with_statement(self.reading.key(), &statement).finish();
+        let key = with_statement(self.reading.wording.key(), &statement).finish();
         pool.cache().invalidate(Name::key(key));
         Ok(())
     }

@@ -42,8 +42,9 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         key.type_id(parts.mapper_id);
         key.type_id(TypeId::of::<S>());
     };
-    let question = reading
-        .question(with_statement(reading.key(), &statement), made, patience)
+    let wording = &reading.wording;
+    let question = wording
+        .question(with_statement(wording.key(), &statement), made, patience)
         .map_err(error::misconfigured)?;
     let again = (reading.asks_others()).then(|| (statement.clone(), mapper.clone()));
     let ask_other = |pool: Pool<DB>| {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use deadpool::managed::{self, Metrics, RecycleResult};
 use deadpool_postgres::{ClientWrapper, Connect, ManagerConfig};
@@ -10,12 +11,19 @@ use tokio_postgres::config::Host;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Config, Error, Socket};
 
+use super::read_error::ReadError;
+use crate::cache::{DEFAULT_CACHE_BYTES, check_bytes};
+use crate::config::ConfigError;
+use crate::read_through::ReadThrough;
+
 /// Opens and recycles connections: deadpool-postgres' `Manager`, which this dereferences to, and what
 /// it takes to cancel a statement over the same TLS.
 pub struct Manager {
     raw: deadpool_postgres::Manager,
     name: String,
     canceller: Option<Box<dyn Cancel>>,
+    cache_bytes: u64,
+    cache: OnceLock<Arc<ReadThrough<ReadError>>>,
 }
 
 impl Manager {
@@ -41,6 +49,8 @@ impl Manager {
         Self {
             name: name(&pg_config),
             canceller: Some(Box::new(Tls(tls.clone()))),
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            cache: OnceLock::new(),
             raw: deadpool_postgres::Manager::from_config(pg_config, tls, config),
         }
     }
@@ -55,8 +65,31 @@ impl Manager {
         Self {
             name: name(&pg_config),
             canceller: None,
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            cache: OnceLock::new(),
             raw: deadpool_postgres::Manager::from_connect(pg_config, connect, config),
         }
+    }
+
+    /// How much memory the answers of [cached reads](super::Pool::cached) may take together; the
+    /// least useful ones make room for others. Default: [`DEFAULT_CACHE_BYTES`]. Nothing is taken
+    /// before there are any. With less than
+    /// [`SMALLEST_CACHE_BYTES`](crate::cache::SMALLEST_CACHE_BYTES), every read is a
+    /// [`ReadError::Config`].
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        check_bytes(self.cache_bytes)
+    }
+
+    /// Built when it is first needed: a pool without cached reads pays nothing for it.
+    pub(super) fn cache(&self) -> &Arc<ReadThrough<ReadError>> {
+        self.cache
+            .get_or_init(|| Arc::new(ReadThrough::new(self.cache_bytes)))
     }
 
     /// Server and database. No user, no password.

@@ -86,8 +86,12 @@ mod dialect;
 mod error;
 mod generic_client;
 mod manager;
+mod origin;
+mod parameters;
 mod pool;
 mod query;
+mod read;
+mod read_error;
 mod statements;
 mod transaction;
 mod transaction_builder;
@@ -105,11 +109,14 @@ pub use generic_client::GenericClient;
 pub use manager::Manager;
 pub use pool::{Pool, PoolBuilder, WeakPool};
 pub use query::Query;
+pub use read::Read;
+pub use read_error::ReadError;
 pub use statements::Within;
 pub use transaction::Transaction;
 pub use transaction_builder::TransactionBuilder;
 
 pub use super::error::BuildError;
+pub use crate::cached::Cache;
 pub use deadpool::Runtime;
 pub use deadpool::managed::{
     Metrics, ObjectId, PoolConfig, QueueMode, Status, TimeoutType, Timeouts,

@@ -1,0 +1,74 @@
+//! The pool, as its cache sees it.
+
+use std::sync::Arc;
+
+use deadpool::managed::TimeoutType;
+
+use super::manager::Manager;
+use super::read_error::ReadError;
+use crate::deadpool::error::PoolError;
+use crate::deadpool::managed::Managed;
+use crate::error::{DeadlineExceeded, Rejected};
+use crate::gate::Gate;
+use crate::read_through::{Origin, ReadThrough, Task};
+use crate::served::Unanswered;
+use crate::shared::Shared;
+use crate::verdict::Class;
+
+impl Origin for Shared<Managed<Manager>> {
+    type Error = ReadError;
+
+    fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn cache(&self) -> &Arc<ReadThrough<ReadError>> {
+        self.adapter.raw.manager().cache()
+    }
+
+    fn refused(rejected: Rejected) -> ReadError {
+        rejected.into()
+    }
+
+    fn missed(deadline: DeadlineExceeded) -> ReadError {
+        deadline.into()
+    }
+
+    fn unanswered(&self, error: &ReadError) -> Option<Unanswered> {
+        let class = match error {
+            ReadError::Rejected(Rejected::Saturated { .. }) => return Some(Unanswered::Saturated),
+            ReadError::Rejected(Rejected::Circuit { .. }) => return Some(Unanswered::Open),
+            ReadError::Deadline(_) => return Some(Unanswered::Deadline),
+            ReadError::Statement(error) => self.adapter.diagnose(error).class,
+            ReadError::Pool(error) => match &**error {
+                PoolError::Backend(error) => self.adapter.diagnose(error).class,
+                PoolError::Timeout(TimeoutType::Wait) => Class::Starved,
+                PoolError::Timeout(_) | PoolError::PostCreateHook(_) => Class::Fault,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        match class {
+            Class::Fault | Class::FaultAndClose => Some(Unanswered::Fault),
+            Class::Starved
+                if self
+                    .gate
+                    .acquired_within(self.gate.limits().acquire_timeout) =>
+            {
+                Some(Unanswered::Saturated)
+            }
+            Class::Starved => Some(Unanswered::Fault),
+            // The database's own deadline.
+            Class::Slow => Some(Unanswered::Deadline),
+            Class::Answered | Class::Neutral => None,
+        }
+    }
+
+    fn lost(&self) -> ReadError {
+        ReadError::Lost
+    }
+
+    fn spawn(&self, task: Task) {
+        self.background.spawn(task);
+    }
+}

@@ -1,0 +1,149 @@
+//! Parameters that own their encoded values, so that they tell statements apart, and can be sent
+//! later, elsewhere, or twice.
+
+use std::error::Error;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio_postgres::types::{Format, IsNull, ToSql, Type};
+
+use super::read_error::ReadError;
+use crate::cache::KeyHasher;
+
+/// One parameter, as it is sent.
+#[derive(Clone)]
+pub(super) struct Parameter {
+    oid: u32,
+    is_text: bool,
+    /// `None`: NULL.
+    value: Option<Bytes>,
+}
+
+/// Encodes `values` as parameters of these types.
+pub(super) fn encode(
+    types: &[Type],
+    values: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Parameter>, ReadError> {
+    if types.len() != values.len() {
+        return Err(ReadError::ParameterCount {
+            expected: types.len(),
+            given: values.len(),
+        });
+    }
+    let pairs = types.iter().zip(values);
+    pairs.map(|(of, value)| Parameter::of(of, *value)).collect()
+}
+
+impl Parameter {
+    fn of(of: &Type, value: &(dyn ToSql + Sync)) -> Result<Self, ReadError> {
+        let mut encoded = BytesMut::new();
+        let is_null = (value.to_sql_checked(of, &mut encoded)).map_err(ReadError::encode)?;
+        Ok(Self {
+            oid: of.oid(),
+            is_text: matches!(value.encode_format(of), Format::Text),
+            value: matches!(is_null, IsNull::No).then(|| encoded.freeze()),
+        })
+    }
+
+    /// Adds all that tells it from others.
+    pub(super) fn tell(&self, key: &mut KeyHasher) {
+        key.add(&(self.oid, self.is_text, self.value.is_some()));
+        key.bytes(self.value.as_deref().unwrap_or_default());
+    }
+}
+
+impl ToSql for Parameter {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match &self.value {
+            Some(value) => {
+                out.put_slice(value);
+                Ok(IsNull::No)
+            }
+            None => Ok(IsNull::Yes),
+        }
+    }
+
+    /// The statement is prepared with the very types that it was encoded for.
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn to_sql_checked(
+        &self,
+        of: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        self.to_sql(of, out)
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        match self.is_text {
+            true => Format::Text,
+            false => Format::Binary,
+        }
+    }
+}
+
+// Values may be anybody's data.
+impl std::fmt::Debug for Parameter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parameter")
+            .field("oid", &self.oid)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// No two of these are the same to the database.
+    #[test]
+    fn different_parameters_have_different_keys() {
+        let text = |value: &str| encode(&[Type::TEXT], &[&value]).unwrap();
+        let pair = |values: [Option<&str>; 2]| {
+            encode(&[Type::TEXT; 2], &[&values[0], &values[1]]).unwrap()
+        };
+        let lists = [
+            Vec::new(),
+            text(""),
+            text("a"),
+            text(&"a".repeat(10_000)),
+            encode(&[Type::TEXT], &[&None::<&str>]).unwrap(),
+            encode(&[Type::BYTEA], &[&b"a".as_slice()]).unwrap(),
+            encode(&[Type::VARCHAR], &[&"a"]).unwrap(),
+            encode(&[Type::INT4], &[&1_i32]).unwrap(),
+            encode(&[Type::INT8], &[&1_i64]).unwrap(),
+            encode(&[Type::INT4], &[&0_i32]).unwrap(),
+            encode(&[Type::BOOL], &[&true]).unwrap(),
+            encode(&[Type::FLOAT8], &[&0.0_f64]).unwrap(),
+            encode(&[Type::FLOAT8], &[&-0.0_f64]).unwrap(),
+            encode(&[Type::FLOAT8], &[&f64::NAN]).unwrap(),
+            encode(&[Type::TEXT_ARRAY], &[&vec!["a", "b"]]).unwrap(),
+            encode(&[Type::TEXT_ARRAY], &[&vec!["ab", ""]]).unwrap(),
+            encode(&[Type::TEXT_ARRAY], &[&vec![Some("a"), None]]).unwrap(),
+            pair([Some("a"), None]),
+            pair([None, Some("a")]),
+            pair([None, None]),
+            pair([Some("a"), Some("")]),
+            pair([Some(""), Some("a")]),
+        ];
+        let mut known = HashMap::new();
+        for list in &lists {
+            let mut key = KeyHasher::new();
+            list.iter().for_each(|one| one.tell(&mut key));
+            let other = known.insert(key.finish(), format!("{list:?}"));
+            assert!(other.is_none(), "{list:?} and {other:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_that_shows_no_value() {
+        let refused = encode(&[Type::INT4], &[&"hunter2"]).unwrap_err();
+        assert!(matches!(refused, ReadError::Encode(_)), "{refused:?}");
+        assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+        let refused = encode(&[Type::INT4], &[]).unwrap_err();
+        assert!(refused.to_string().contains("1 parameter"), "{refused}");
+    }
+}

@@ -1,0 +1,422 @@
+//! Reads that are answered from the cache, or by a fallback, when the database cannot.
+
+use std::any::TypeId;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::client::Client;
+use super::manager::Manager;
+use super::parameters::{Parameter, encode};
+use super::pool::Pool;
+use super::read_error::ReadError;
+use crate::breaker::LONGEST;
+use crate::cache::{CachePolicy, KeyHasher, LONGEST_AGE, Loaded};
+use crate::cached::Cache;
+use crate::config::check_duration;
+use crate::deadpool::managed::Managed;
+use crate::deadpool::pool;
+use crate::read_through::{Origin, Question, ask};
+use crate::reading::Reading;
+use crate::reads::{self, Dialect};
+use crate::served::Served;
+use crate::shape::Shape;
+
+type Shared = crate::shared::Shared<Managed<Manager>>;
+type Load<S> = Pin<Box<dyn Future<Output = Result<Loaded<S>, ReadError>> + Send>>;
+
+impl pool::Pool<Manager, Client> {
+    /// Reads through the pool's cache. A hit needs no connection.
+    ///
+    /// What is served when is told by the table of [`ReadExt::cached`](crate::sqlx::ReadExt::cached)
+    /// on sqlx: it is the same here. **What decides the rows besides the statement and its parameters,
+    /// such as a tenant that was set on the session, has to be given with [`scope`](Read::scope).**
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use fusepool::deadpool::postgres::{Pool, ReadError};
+    /// use std::time::Duration;
+    ///
+    /// const MENU: CachePolicy = CachePolicy::named("menu")
+    ///     .fresh_for(Duration::from_secs(5))
+    ///     .stale_for(Duration::from_secs(600));
+    ///
+    /// async fn menu(pool: &Pool, day: i32) -> Result<Vec<String>, ReadError> {
+    ///     let dishes = pool
+    ///         .cached(&MENU)
+    ///         .query("SELECT name FROM dish WHERE day = $1", &[&day])
+    ///         .await?;
+    ///     Ok(dishes.iter().map(|row| row.get(0)).collect())
+    /// }
+    /// ```
+    ///
+    /// Parameters are encoded by the types that the statement has, which are asked for once; both are
+    /// what an answer is kept under.
+    pub fn cached<'f, T>(&self, policy: &CachePolicy) -> Read<'f, T> {
+        self.read().cached(policy)
+    }
+
+    /// Reads without a cache, for the sake of the fallbacks.
+    ///
+    /// ```
+    /// # use fusepool::deadpool::postgres::{Pool, ReadError};
+    /// async fn dishes(pool: &Pool, replica: &Pool) -> Result<usize, ReadError> {
+    ///     let rows = pool
+    ///         .read()
+    ///         .or_from(replica)
+    ///         .or_value(Vec::new())
+    ///         .query("SELECT name FROM dish", &[])
+    ///         .await?;
+    ///     Ok(rows.len())
+    /// }
+    /// ```
+    pub fn read<'f, T>(&self) -> Read<'f, T> {
+        Read {
+            pool: self.clone(),
+            reading: Reading::new(),
+            limit: None,
+        }
+    }
+
+    /// The cache of this pool. A write through this pool does not know of it: invalidate when the
+    /// write has succeeded, or its transaction was committed.
+    #[must_use]
+    pub fn cache(&self) -> Cache<'_> {
+        let shared = self.shared();
+        Cache::new(&shared.gate, shared.cache())
+    }
+}
+
+/// A read, and what is served when the database cannot answer it; see [`Pool::cached`].
+///
+/// Fallbacks are tried in the order they were written, the cache among them. `T` is what is fetched.
+#[must_use = "a read does nothing until it is queried"]
+pub struct Read<'f, T> {
+    pool: Pool,
+    reading: Reading<'f, T, ReadError, Pool>,
+    limit: Option<Duration>,
+}
+
+impl<'f, T> Read<'f, T> {
+    /// See [`Pool::cached`]. A second policy takes the place of the first.
+    pub fn cached(mut self, policy: &CachePolicy) -> Self {
+        self.reading.cached(policy);
+        self
+    }
+
+    /// What decides the rows besides the statement and its parameters, such as the tenant of a
+    /// session. Can be given several times. Of a number, give `to_be_bytes()`.
+    pub fn scope(mut self, scope: impl AsRef<[u8]>) -> Self {
+        self.reading.scope(scope.as_ref());
+        self
+    }
+
+    /// A tag besides those of the policy, such as `product:42`, by which the answer can be
+    /// invalidated.
+    pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
+        self.reading.tag(tag.as_ref());
+        self
+    }
+
+    /// Another deadline than the pool's for the statement. A zero one, or one longer than
+    /// [`LONGEST`], is a [`ReadError::Config`].
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Serves `value` where the database cannot answer. Never in place of an error that it answered
+    /// with.
+    pub fn or_value(mut self, value: impl Into<T>) -> Self {
+        self.reading.or_value(value.into());
+        self
+    }
+
+    /// Serves what `alternative` gives where the database cannot answer. It is not begun before it
+    /// is needed.
+    pub fn or_else<V: Into<T>>(
+        mut self,
+        alternative: impl Future<Output = Result<V, ReadError>> + Send + 'f,
+    ) -> Self {
+        self.reading.or_else(alternative);
+        self
+    }
+
+    /// Asks `pool` where the database cannot answer: a replica, guarded by a breaker of its own.
+    /// Under a policy, the other pool's own cache is read through.
+    pub fn or_from(mut self, pool: &Pool) -> Self {
+        self.reading.or_from(pool.clone());
+        self
+    }
+}
+
+impl Read<'_, Arc<Vec<Row>>> {
+    /// All rows.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReadError`], if nothing else is to be served.
+    pub async fn query(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Arc<Vec<Row>>, ReadError> {
+        Ok(self.query_served(sql, params).await?.value)
+    }
+
+    /// All rows, and where they came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn query_served(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Served<Arc<Vec<Row>>>, ReadError> {
+        self.serve(sql, params).await
+    }
+}
+
+impl Read<'_, Option<Arc<Row>>> {
+    /// The row, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Read::query), and [`ReadError::RowCount`] for more rows than one.
+    pub async fn query_opt(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Arc<Row>>, ReadError> {
+        Ok(self.query_opt_served(sql, params).await?.value)
+    }
+
+    /// The row, if there is one, and where that came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_opt`](Self::query_opt).
+    pub async fn query_opt_served(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Served<Option<Arc<Row>>>, ReadError> {
+        self.serve(sql, params).await
+    }
+}
+
+impl Read<'_, Arc<Row>> {
+    /// The row.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Read::query), and [`ReadError::RowCount`] unless there is one row.
+    pub async fn query_one(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Arc<Row>, ReadError> {
+        Ok(self.query_one_served(sql, params).await?.value)
+    }
+
+    /// The row, and where it came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_one`](Self::query_one).
+    pub async fn query_one_served(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Served<Arc<Row>>, ReadError> {
+        let optional = Read {
+            pool: self.pool,
+            reading: self.reading.optional(),
+            limit: self.limit,
+        };
+        let served = optional.serve(sql, params).await?;
+        let source = served.source;
+        let row = served.value.ok_or(ReadError::RowCount(0))?;
+        Ok(Served::new(row, source))
+    }
+}
+
+impl<S> Read<'_, S> {
+    async fn serve(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Served<S>, ReadError>
+    where
+        S: Shape<Row>,
+    {
+        if let Some(limit) = self.limit {
+            check_duration("within", limit, LONGEST)?;
+        }
+        self.pool.manager().check()?;
+        reads::check(sql, Dialect::Postgres)?;
+        let sql: Arc<str> = sql.into();
+        let (reading, limit) = (self.reading, self.limit);
+        let wording = reading.wording.clone();
+        let on = async |pool: &Pool| {
+            let shared = Arc::clone(pool.shared());
+            let statement = Statement::on(&shared, Arc::clone(&sql), limit, params).await?;
+            let patience = limit.map(|limit| limit + shared.gate.limits().acquire_timeout);
+            let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
+            let question = wording.question(statement.key(wording.key()), made, patience)?;
+            Ok((question, load(&shared, limit, statement)))
+        };
+        let ask_other = async |other: Pool| {
+            let (question, load) = on(&other).await?;
+            match ask(other.shared(), question.as_ref(), false, || Ok(load)).await {
+                Ok(served) => Ok(served.value),
+                Err(failed) => Err(ReadError::clone(&failed.error)),
+            }
+        };
+        // Without the types of its parameters it can be neither found nor sent.
+        let (question, load) = match on(&self.pool).await {
+            Ok((question, load)) => (question, Ok(load)),
+            Err(error) => (None, Err(error)),
+        };
+        let shared = self.pool.shared();
+        let served = reading.serve(shared, question.as_ref(), || load, ask_other);
+        served.await.map_err(|error| ReadError::clone(&error))
+    }
+}
+
+/// A statement that owns all it consists of.
+#[derive(Clone)]
+struct Statement {
+    sql: Arc<str>,
+    types: Arc<[Type]>,
+    parameters: Arc<[Parameter]>,
+}
+
+impl Statement {
+    async fn on(
+        shared: &Arc<Shared>,
+        sql: Arc<str>,
+        limit: Option<Duration>,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Self, ReadError> {
+        let types = types(shared, &sql, limit, params.len()).await?;
+        Ok(Self {
+            parameters: encode(&types, params)?.into(),
+            types,
+            sql,
+        })
+    }
+
+    fn key(&self, mut key: KeyHasher) -> KeyHasher {
+        key.text(&self.sql);
+        key.add(&self.parameters.len());
+        (self.parameters.iter()).for_each(|parameter| parameter.tell(&mut key));
+        key
+    }
+}
+
+/// The types of a statement's parameters: asked for by the first who reads it, and then kept, in the
+/// cache like any answer.
+async fn types(
+    shared: &Arc<Shared>,
+    sql: &Arc<str>,
+    limit: Option<Duration>,
+    count: usize,
+) -> Result<Arc<[Type]>, ReadError> {
+    const TYPES: CachePolicy = CachePolicy::named("parameter types")
+        .fresh_for(LONGEST_AGE)
+        .jitter(0.0);
+    if count == 0 {
+        return Ok(Arc::new([]));
+    }
+    let mut key = KeyHasher::new();
+    key.text(TYPES.name());
+    key.text(sql);
+    let key = key.finish();
+    let question = Question {
+        policy: TYPES,
+        key,
+        base: key,
+        tags: Vec::new(),
+        patience: limit.map(|limit| limit + shared.gate.limits().acquire_timeout),
+    };
+    let load = || {
+        let (shared, sql) = (Arc::clone(shared), Arc::clone(sql));
+        Ok(async move {
+            let client = client(&shared).await?;
+            let prepared = match limit {
+                Some(limit) => client.within(limit).prepare_cached(&sql).await?,
+                None => client.prepare_cached(&sql).await?,
+            };
+            let types: Arc<[Type]> = prepared.params().into();
+            let bytes = size_of_val(&*types) as u64;
+            Ok(Loaded {
+                value: types,
+                bytes,
+            })
+        })
+    };
+    match ask(shared, Some(&question), false, load).await {
+        Ok(served) => Ok(served.value),
+        Err(failed) => Err(ReadError::clone(&failed.error)),
+    }
+}
+
+fn load<S: Shape<Row>>(
+    shared: &Arc<Shared>,
+    limit: Option<Duration>,
+    statement: Statement,
+) -> Load<S> {
+    let shared = Arc::clone(shared);
+    Box::pin(async move {
+        let client = client(&shared).await?;
+        let client = client.within(limit.unwrap_or(shared.gate.limits().query_timeout));
+        // With the very types that the parameters are encoded for, should the table have changed.
+        let prepared = client
+            .prepare_typed_cached(&statement.sql, &statement.types)
+            .await?;
+        let (expected, given) = (prepared.params().len(), statement.parameters.len());
+        if expected != given {
+            return Err(ReadError::ParameterCount { expected, given });
+        }
+        let parameters = statement.parameters.iter();
+        let parameters: Vec<_> = parameters.map(|one| one as &(dyn ToSql + Sync)).collect();
+        let rows = client.query(&prepared, &parameters).await?;
+        if S::IS_FIRST && rows.len() > 1 {
+            return Err(ReadError::RowCount(rows.len()));
+        }
+        let referred: usize = rows.iter().map(row_bytes).sum();
+        let value = S::of(rows);
+        Ok(Loaded {
+            bytes: (value.bytes() + referred + READ_BUFFER) as u64,
+            value,
+        })
+    })
+}
+
+/// Rows are slices of what was read from the network, and keep all of that.
+const READ_BUFFER: usize = 8 << 10;
+
+/// What a row refers to: its slice, and where its columns are.
+fn row_bytes(row: &Row) -> usize {
+    const RANGE: usize = size_of::<Option<std::ops::Range<usize>>>();
+    row.raw_size_bytes() + row.len() * RANGE
+}
+
+/// A connection for somebody who holds no handle of the pool.
+async fn client(shared: &Arc<Shared>) -> Result<Client, ReadError> {
+    let timeouts = shared.adapter.raw.timeouts();
+    Ok(pool::lease(shared, &timeouts).await?.into())
+}
+
+impl<T> fmt::Debug for Read<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Read")
+            .field("pool", self.pool.gate().breaker().name())
+            .field("reading", &self.reading)
+            .field("limit", &self.limit)
+            .finish()
+    }
+}
