@@ -15,6 +15,7 @@ use tokio_postgres::{CancelToken, Config, Error, Socket};
 pub struct Manager {
     raw: deadpool_postgres::Manager,
     name: String,
+    waits_to_recycle: bool,
     canceller: Option<Box<dyn Cancel>>,
 }
 
@@ -40,6 +41,7 @@ impl Manager {
     {
         Self {
             name: name(&pg_config),
+            waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: Some(Box::new(Tls(tls.clone()))),
             raw: deadpool_postgres::Manager::from_config(pg_config, tls, config),
         }
@@ -54,6 +56,7 @@ impl Manager {
     ) -> Self {
         Self {
             name: name(&pg_config),
+            waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: None,
             raw: deadpool_postgres::Manager::from_connect(pg_config, connect, config),
         }
@@ -62,6 +65,11 @@ impl Manager {
     /// Server and database. No user, no password.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Recycling a connection runs a statement on it.
+    pub(super) fn waits_to_recycle(&self) -> bool {
+        self.waits_to_recycle
     }
 
     /// Stops the statement that runs on this connection, if there is one. Whoever asks for it
