@@ -120,7 +120,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
 
     /// How long recycling an object may take, before it is dropped for another. Default: half of
     /// `acquire_timeout` or of the breaker's `probe_timeout`, whichever is less, so that there is
-    /// time left to create one; deadpool has no limit.
+    /// time left to create one; none where recycling is known not to wait. deadpool has none at all.
     pub fn recycle_timeout(mut self, value: Option<Duration>) -> Self {
         self.source = self.source.recycle_timeout(value);
         self
@@ -166,7 +166,9 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
         let recycle = acquire_timeout.min(self.settings.breaker.get_probe_timeout()) / 2;
         let (source, guard) = self.on(());
         let raw = guard.dialect.prepare(source, recycle).build()?;
-        Ok(guard.on(raw).1.finish(Some(recycle))?)
+        // A timer for what does not wait would cost more than all else.
+        let waits = guard.dialect.waits_to_recycle(raw.manager());
+        Ok(guard.on(raw).1.finish(waits.then_some(recycle))?)
     }
 }
 

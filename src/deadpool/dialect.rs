@@ -25,6 +25,11 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
         builder
     }
 
+    /// Recycling an object may have to wait for the backend.
+    fn waits_to_recycle(&self, _manager: &M) -> bool {
+        true
+    }
+
     fn classify(&self, _error: &M::Error) -> Class {
         Class::Fault
     }

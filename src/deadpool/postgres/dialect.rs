@@ -56,6 +56,10 @@ impl Dialect<Manager> for Postgres {
         ))
     }
 
+    fn waits_to_recycle(&self, manager: &Manager) -> bool {
+        manager.waits_to_recycle()
+    }
+
     fn classify(&self, error: &Error) -> Class {
         error::classify(error)
     }

@@ -21,6 +21,7 @@ use crate::read_through::ReadThrough;
 pub struct Manager {
     raw: deadpool_postgres::Manager,
     name: String,
+    waits_to_recycle: bool,
     canceller: Option<Box<dyn Cancel>>,
     cache_bytes: u64,
     cache: OnceLock<Arc<ReadThrough<ReadError>>>,
@@ -48,6 +49,7 @@ impl Manager {
     {
         Self {
             name: name(&pg_config),
+            waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: Some(Box::new(Tls(tls.clone()))),
             cache_bytes: DEFAULT_CACHE_BYTES,
             cache: OnceLock::new(),
@@ -64,6 +66,7 @@ impl Manager {
     ) -> Self {
         Self {
             name: name(&pg_config),
+            waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: None,
             cache_bytes: DEFAULT_CACHE_BYTES,
             cache: OnceLock::new(),
@@ -95,6 +98,11 @@ impl Manager {
     /// Server and database. No user, no password.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Recycling a connection runs a statement on it.
+    pub(super) fn waits_to_recycle(&self) -> bool {
+        self.waits_to_recycle
     }
 
     /// Stops the statement that runs on this connection, if there is one. Whoever asks for it
