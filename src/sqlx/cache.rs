@@ -26,6 +26,24 @@ impl<DB: Database> Pool<DB> {
         Cache::new(&shared.gate, shared.cache())
     }
 
+    /// Why `error`, of a call on this pool, is no answer of the database's; `None` if it is one, or
+    /// a mistake of the caller's. That is what decides on fallbacks, and whether a service should
+    /// say `503 Service Unavailable`.
+    ///
+    /// ```
+    /// # use fusepool::sqlx::PgPool;
+    /// fn status(pool: &PgPool, error: &sqlx::Error) -> u16 {
+    ///     match pool.unanswered(error) {
+    ///         Some(_) => 503,
+    ///         None => 500,
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn unanswered(&self, error: &Error) -> Option<Unanswered> {
+        Origin::unanswered(&**self.shared(), error)
+    }
+
     pub(super) fn cache_snapshot(&self) -> CacheSnapshot {
         match self.shared().cache.get() {
             Some(cache) => cache.snapshot(),

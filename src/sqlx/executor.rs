@@ -38,7 +38,8 @@ pub(super) enum Target<'c, DB: Database> {
 }
 
 impl<DB: Database> Pool<DB> {
-    /// This pool, with another deadline for the one statement that is run on it. A zero one, or one
+    /// This pool, with another deadline for the one statement that is run on it; getting a connection
+    /// has its own, [`acquire_timeout`](super::PoolOptions::acquire_timeout). A zero one, or one
     /// longer than [`LONGEST`], is an [`Error::Configuration`] with a
     /// [`ConfigError`](crate::ConfigError).
     ///

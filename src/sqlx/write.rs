@@ -15,8 +15,11 @@ pub trait WriteExt<DB: Driver>: Sized {
     /// Makes what is cached under any of `tags` outdated, when this statement succeeds; in a
     /// transaction, when that is committed. A transaction that was begun by hand, with a statement, is not seen.
     ///
-    /// From then on, nobody is served an answer from before. If it cannot be known whether the
-    /// statement took effect, such answers are served only where the database cannot give a newer one.
+    /// From then on, nobody is served an answer from before, not even where the database cannot give
+    /// a newer one: after a write, there is nothing stale to fall back on until somebody has read
+    /// again. Give narrow tags, such as that of one product, to keep what was not written. If it cannot be known whether the
+    /// statement took effect, such answers are asked for again, and served only where the database
+    /// cannot give a newer one.
     ///
     /// ```
     /// use fusepool::sqlx::{PgPool, WriteExt};
