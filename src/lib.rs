@@ -140,7 +140,7 @@
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 // The part that only adapters of our own use.
-#![cfg_attr(not(any(feature = "sqlx", feature = "deadpool")), allow(dead_code))]
+#![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
 
 mod adapter;
 mod at_once;
@@ -190,6 +190,8 @@ mod verdict;
 
 pub use adapter::Adapter;
 pub use breaker::Breaker;
+#[cfg(feature = "cache")]
+pub use cached::Cache;
 pub use config::ConfigError;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 pub use delivery::Delivery;

@@ -32,6 +32,7 @@ use crate::error::{DeadlineExceeded, Rejected};
 use crate::gate::Gate;
 use crate::served::{Served, Source, StaleReason, Unanswered};
 use crate::telemetry::{Event, NotKept};
+use crate::verdict::Class;
 
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,20 @@ pub(crate) trait Origin: Send + Sync + 'static {
 
     /// Runs a task that ends with the pool.
     fn spawn(&self, task: Task);
+}
+
+/// Why an error of this class is no answer.
+pub(crate) fn unanswered_by_class(gate: &Gate, class: Class) -> Option<Unanswered> {
+    match class {
+        Class::Fault | Class::FaultAndClose => Some(Unanswered::Fault),
+        Class::Starved if gate.acquired_within(gate.limits().acquire_timeout) => {
+            Some(Unanswered::Saturated)
+        }
+        Class::Starved => Some(Unanswered::Fault),
+        // The backend's own deadline, or a lock that did not come free.
+        Class::Slow => Some(Unanswered::Deadline),
+        Class::Answered | Class::Neutral => None,
+    }
 }
 
 /// What is asked, as far as the cache is concerned.

@@ -25,7 +25,7 @@ use crate::verdict::Class;
 /// While the backend is unwell, [`get`](Self::get) is refused at once with an error in which
 /// [`rejection`](crate::rejection) finds why, and when to retry.
 pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
-    shared: Arc<Shared<Managed<M>>>,
+    pub(super) shared: Arc<Shared<Managed<M>>>,
     /// What runs in the background may hold `shared`, but not this.
     _users: Arc<Users>,
     _wrapper: PhantomData<fn() -> W>,
@@ -59,10 +59,6 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
             shared,
             _wrapper: PhantomData,
         }
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared<Managed<M>>> {
-        &self.shared
     }
 
     /// Leases an object: one that is idle, or a new one, or the next that comes free.

@@ -12,9 +12,8 @@ use crate::cache::CacheSnapshot;
 use crate::cached::Cache;
 use crate::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
 use crate::gate::Gate;
-use crate::read_through::{Origin, ReadThrough, Task};
+use crate::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
 use crate::served::Unanswered;
-use crate::verdict::Class;
 
 impl<DB: Database> Pool<DB> {
     /// The cache of this pool: what [`cached`](super::ReadExt::cached) queries keep there. For a
@@ -85,20 +84,7 @@ impl<DB: Database> Origin for Shared<DB> {
         if deadline_exceeded(error).is_some() {
             return Some(Unanswered::Deadline);
         }
-        match self.classify.classify(error) {
-            Class::Fault | Class::FaultAndClose => Some(Unanswered::Fault),
-            Class::Starved
-                if self
-                    .gate
-                    .acquired_within(self.gate.limits().acquire_timeout) =>
-            {
-                Some(Unanswered::Saturated)
-            }
-            Class::Starved => Some(Unanswered::Fault),
-            // The database's own deadline, or a lock that did not come free.
-            Class::Slow => Some(Unanswered::Deadline),
-            Class::Answered | Class::Neutral => None,
-        }
+        unanswered_by_class(&self.gate, self.classify.classify(error))
     }
 
     fn lost(&self) -> Error {

@@ -10,7 +10,7 @@ use crate::deadpool::error::PoolError;
 use crate::deadpool::managed::Managed;
 use crate::error::{DeadlineExceeded, Rejected};
 use crate::gate::Gate;
-use crate::read_through::{Origin, ReadThrough, Task};
+use crate::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
 use crate::served::Unanswered;
 use crate::shared::Shared;
 use crate::verdict::Class;
@@ -48,20 +48,7 @@ impl Origin for Shared<Managed<Manager>> {
             },
             _ => return None,
         };
-        match class {
-            Class::Fault | Class::FaultAndClose => Some(Unanswered::Fault),
-            Class::Starved
-                if self
-                    .gate
-                    .acquired_within(self.gate.limits().acquire_timeout) =>
-            {
-                Some(Unanswered::Saturated)
-            }
-            Class::Starved => Some(Unanswered::Fault),
-            // The database's own deadline.
-            Class::Slow => Some(Unanswered::Deadline),
-            Class::Answered | Class::Neutral => None,
-        }
+        unanswered_by_class(&self.gate, class)
     }
 
     fn lost(&self) -> ReadError {

@@ -87,7 +87,7 @@ impl pool::Pool<Manager, Client> {
     /// write has succeeded, or its transaction was committed.
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
-        let shared = self.shared();
+        let shared = &self.shared;
         Cache::new(&shared.gate, shared.cache())
     }
 }
@@ -261,7 +261,7 @@ impl<S> Read<'_, S> {
         let (reading, limit) = (self.reading, self.limit);
         let wording = reading.wording.clone();
         let on = async |pool: &Pool| {
-            let shared = Arc::clone(pool.shared());
+            let shared = Arc::clone(&pool.shared);
             let statement = Statement::on(&shared, Arc::clone(&sql), limit, params).await?;
             let patience = limit.map(|limit| limit + shared.gate.limits().acquire_timeout);
             let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
@@ -270,7 +270,7 @@ impl<S> Read<'_, S> {
         };
         let ask_other = async |other: Pool| {
             let (question, load) = on(&other).await?;
-            match ask(other.shared(), question.as_ref(), false, || Ok(load)).await {
+            match ask(&other.shared, question.as_ref(), false, || Ok(load)).await {
                 Ok(served) => Ok(served.value),
                 Err(failed) => Err(ReadError::clone(&failed.error)),
             }
@@ -280,7 +280,7 @@ impl<S> Read<'_, S> {
             Ok((question, load)) => (question, Ok(load)),
             Err(error) => (None, Err(error)),
         };
-        let shared = self.pool.shared();
+        let shared = &self.pool.shared;
         let served = reading.serve(shared, question.as_ref(), || load, ask_other);
         served.await.map_err(|error| ReadError::clone(&error))
     }
