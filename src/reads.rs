@@ -32,6 +32,7 @@ pub enum NotARead {
 
 /// How a database quotes and comments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "one a driver, and drivers are features")]
 pub(crate) enum Dialect {
     Postgres,
     MySql,
