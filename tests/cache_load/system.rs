@@ -95,7 +95,7 @@ macro_rules! system {
 
             fn raise_outside(pool: &sqlx::Pool<$db>, item: i64, version: i64) -> BoxFuture<'_, ()> {
                 let query = sqlx::query($raise).bind(version).bind(item).bind(version);
-                Box::pin(async move { drop(query.execute(pool).await.unwrap()) })
+                Box::pin(async move { query.execute(pool).await.map(drop).unwrap() })
             }
 
             fn is_own(error: &Error) -> bool {
