@@ -44,7 +44,7 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
     }
 
     /// Stops what the backend still does for an object whose statement was given up.
-    fn cancel<'a>(&'a self, _object: &'a mut M::Type) -> BoxFuture<'a, ()> {
+    fn cancel<'a>(&'a self, _manager: &'a M, _object: &'a mut M::Type) -> BoxFuture<'a, ()> {
         Box::pin(ready(()))
     }
 

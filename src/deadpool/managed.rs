@@ -74,7 +74,7 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
     }
 
     async fn cancel(&self, object: &mut M::Type) {
-        self.dialect.cancel(object).await;
+        self.dialect.cancel(self.raw.manager(), object).await;
     }
 
     async fn connect(&self) -> Result<M::Type, PoolError<M::Error>> {

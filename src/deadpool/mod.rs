@@ -32,7 +32,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let pool: Pool<Stores> = Pool::builder(Stores).max_size(16).build()?; // or existing_pool.into()
+//! let pool = Pool::<Stores>::builder(Stores).max_size(16).build()?; // or existing_pool.into()
 //! let mut object = pool.get().await?;
 //! let answer = object.guard(async |store| store.get("answer").await).await?;
 //! assert_eq!(answer, 42);
@@ -76,8 +76,7 @@
 //! - [`PoolError`], [`BuildError`] and [`CreatePoolError`] are our own, with deadpool's variants and one
 //!   more: a `match` on them needs an arm for the rest.
 //! - An [`Object`] keeps its pool alive.
-//! - The wrapper type of a pool has to be made from fusepool's [`Object`], and only `Pool<M>` has a
-//!   builder for any manager.
+//! - The wrapper type of a pool has to be made from fusepool's [`Object`], and be a [`Wrapper`].
 //! - A pool that was built by deadpool and is wrapped has deadpool's timeouts alone for recycling,
 //!   which means none: an object that hangs when it is recycled costs its caller the whole
 //!   `acquire_timeout`.
@@ -89,6 +88,7 @@ mod managed;
 mod object;
 mod pool;
 mod snapshot;
+mod wrapper;
 
 pub use builder::PoolBuilder;
 pub use deadpool::managed::{
@@ -100,3 +100,4 @@ pub use error::{BuildError, CreatePoolError, PoolError};
 pub use object::Object;
 pub use pool::{Pool, WeakPool};
 pub use snapshot::PoolSnapshot;
+pub use wrapper::Wrapper;

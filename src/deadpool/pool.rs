@@ -9,11 +9,11 @@ use deadpool::Runtime;
 use deadpool::managed::{self, Manager, Metrics, RetainResult, Status, Timeouts};
 
 use super::builder::PoolBuilder;
-use super::dialect::Unknown;
 use super::error::PoolError;
 use super::managed::Managed;
 use super::object::Object;
 use super::snapshot::PoolSnapshot;
+use super::wrapper::Wrapper;
 use crate::adapter::Adapter;
 use crate::gate::Gate;
 use crate::shared::Shared;
@@ -28,20 +28,20 @@ pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
     _wrapper: PhantomData<fn() -> W>,
 }
 
-impl<M: Manager + 'static> Pool<M> {
+impl<M: Manager + 'static, W: Wrapper<M>> Pool<M, W> {
     /// Starts to configure a pool.
-    pub fn builder(manager: M) -> PoolBuilder<M> {
+    pub fn builder(manager: M) -> PoolBuilder<M, W> {
         let raw = managed::Pool::builder(manager).runtime(Runtime::Tokio1);
-        PoolBuilder::new(raw, Arc::new(Unknown))
+        PoolBuilder::new(raw, W::known().0)
     }
 
     /// Starts to configure a guard for an existing pool, whose own settings stay what they are.
-    pub fn guard(raw: managed::Pool<M>) -> PoolBuilder<M, Object<M>, managed::Pool<M>> {
-        PoolBuilder::new(raw, Arc::new(Unknown))
+    pub fn guard(raw: managed::Pool<M>) -> PoolBuilder<M, W, managed::Pool<M>> {
+        PoolBuilder::new(raw, W::known().0)
     }
 }
 
-impl<M: Manager + 'static> From<managed::Pool<M>> for Pool<M> {
+impl<M: Manager + 'static, W: Wrapper<M>> From<managed::Pool<M>> for Pool<M, W> {
     /// Guards an existing pool with default settings; its own timeouts count on. Its other handles
     /// stay unguarded. [`Pool::guard`] takes settings.
     fn from(raw: managed::Pool<M>) -> Self {
