@@ -110,6 +110,8 @@ mod counters;
 pub mod deadpool;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 mod delivery;
+#[cfg(feature = "sqlx-mysql")]
+mod errno;
 mod error;
 #[cfg(feature = "cache")]
 mod fallback;
