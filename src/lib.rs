@@ -108,9 +108,9 @@ mod config;
 mod counters;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 mod delivery;
-#[cfg(feature = "sqlx-mysql")]
+#[cfg(any(feature = "sqlx-mysql", feature = "diesel-mysql"))]
 mod errno;
 mod error;
 #[cfg(feature = "cache")]
@@ -130,7 +130,11 @@ mod reporter;
 mod served;
 mod settings;
 mod shared;
-#[cfg(any(feature = "sqlx-postgres", feature = "deadpool-postgres"))]
+#[cfg(any(
+    feature = "sqlx-postgres",
+    feature = "deadpool-postgres",
+    feature = "diesel-postgres"
+))]
 mod sqlstate;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
@@ -141,7 +145,7 @@ mod verdict;
 pub use adapter::Adapter;
 pub use breaker::Breaker;
 pub use config::ConfigError;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 pub use delivery::Delivery;
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};
