@@ -56,7 +56,7 @@
 //!
 //! ```text
 //! lib.rs
-//! sqlx/                         adapters: one file a driver
+//! sqlx/  deadpool/              adapters: one file a driver; deadpool/diesel/ is diesel-async's
 //! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
 //! gate.rs                       admit, run, classify, settle, report: start reading here
 //! reporter.rs limits.rs         events of a breaker; deadlines
@@ -89,6 +89,8 @@
 //! | `sqlx-postgres` | [`fusepool::sqlx`](sqlx) for PostgreSQL |
 //! | `sqlx-mysql` | for MySQL and MariaDB |
 //! | `sqlx-sqlite` | for SQLite |
+//! | `diesel-postgres` | [`fusepool::deadpool::diesel`](deadpool::diesel), for diesel-async with PostgreSQL |
+//! | `diesel-mysql` | for diesel-async with MySQL and MariaDB |
 //!
 //! None is on by default. Without any there is the [breaker], and the [`Gate`] for futures.
 //!

@@ -149,3 +149,83 @@ pub(super) fn said(error: &Error) -> Option<(&DatabaseErrorKind, &str)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::DatabaseErrorKind::{UnableToSendCommand, UniqueViolation, Unknown};
+
+    use super::*;
+
+    #[test]
+    fn where_an_error_was_made_is_known() {
+        for (kind, message, expected) in [
+            // As tokio-postgres words them,
+            (
+                UnableToSendCommand,
+                "error communicating with the server",
+                Origin::Connection,
+            ),
+            (UnableToSendCommand, "connection closed", Origin::Connection),
+            (
+                UnableToSendCommand,
+                "error connecting to server",
+                Origin::Connection,
+            ),
+            (
+                UnableToSendCommand,
+                "error serializing parameter 0",
+                Origin::Client,
+            ),
+            (
+                UnableToSendCommand,
+                "error encoding message to server",
+                Origin::Client,
+            ),
+            (
+                UnableToSendCommand,
+                "expected 1 parameters but got 2",
+                Origin::Client,
+            ),
+            // and mysql_async.
+            (
+                Unknown,
+                "Input/output error: Input/output error: Connection reset by peer (os error 104)",
+                Origin::Connection,
+            ),
+            (
+                Unknown,
+                "Driver error: `Connection to the server is closed.'",
+                Origin::Connection,
+            ),
+            (
+                Unknown,
+                "Driver error: `Statement takes 1 parameters but 2 was supplied.'",
+                Origin::Client,
+            ),
+            (Unknown, "relation \"dish\" does not exist", Origin::Server),
+            (UniqueViolation, "Driver error: no", Origin::Server),
+        ] {
+            let error = Error::DatabaseError(kind, Box::new(message.to_owned()));
+            assert_eq!(origin(&error), expected, "{message}");
+        }
+        assert_eq!(origin(&Error::NotFound), Origin::Server);
+        assert_eq!(origin(&Error::BrokenTransactionManager), Origin::Client);
+    }
+
+    #[test]
+    fn refusals_and_deadlines_are_found() {
+        let rejected = Rejected::Saturated {
+            pool: "db".into(),
+            waiting: 1,
+        };
+        let error = refused(rejected.clone());
+        assert_eq!(rejection(&error), Some(&rejected));
+        assert_eq!(error.to_string(), rejected.to_string());
+        assert_eq!(delivery(&error), Delivery::NotSent);
+
+        let missed_by = DeadlineExceeded::new("db".into(), std::time::Duration::from_secs(1));
+        let error = missed(missed_by.clone());
+        assert_eq!(deadline_exceeded(&error), Some(&missed_by));
+        assert_eq!(delivery(&error), Delivery::Unknown);
+    }
+}

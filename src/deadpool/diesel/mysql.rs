@@ -103,3 +103,105 @@ const NUMBERS: [(&str, u16); 20] = [
     ("Lock wait timeout exceeded", 1205),
     ("Deadlock found when trying to get lock", 1213),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As MySQL 8.4 and MariaDB 11.4 word them.
+    #[test]
+    fn the_table_is_complete() {
+        for (message, number, class) in [
+            ("Too many connections", 1040, Class::Starved),
+            (
+                "WSREP has not yet prepared node for application use",
+                1047,
+                Class::Fault,
+            ),
+            ("Server shutdown in progress", 1053, Class::Fault),
+            (
+                "Host '10.0.0.1' is blocked because of many connection errors",
+                1129,
+                Class::Fault,
+            ),
+            (
+                "Got an error reading communication packets",
+                1158,
+                Class::Fault,
+            ),
+            (
+                "Got timeout reading communication packets",
+                1159,
+                Class::Fault,
+            ),
+            (
+                "Got an error writing communication packets",
+                1160,
+                Class::Fault,
+            ),
+            (
+                "Got timeout writing communication packets",
+                1161,
+                Class::Fault,
+            ),
+            ("Connection was killed", 1927, Class::Fault),
+            (
+                "The client was disconnected by the server because of inactivity.",
+                4031,
+                Class::Fault,
+            ),
+            ("Running in read-only mode", 1836, Class::FaultAndClose),
+            (
+                "The MariaDB server is running with the --read-only option so it cannot execute \
+                 this statement",
+                1290,
+                Class::FaultAndClose,
+            ),
+            (
+                "The MySQL server is running with the --secure-file-priv option so it cannot \
+                 execute this statement",
+                1290,
+                Class::Answered,
+            ),
+            (
+                "Query execution was interrupted (max_statement_time exceeded)",
+                1969,
+                Class::Slow,
+            ),
+            (
+                "Query execution was interrupted, maximum statement execution time exceeded",
+                3024,
+                Class::Slow,
+            ),
+            ("Query execution was interrupted", 1317, Class::Neutral),
+            (
+                "Access denied for user 'app'@'localhost' (using password: YES)",
+                1045,
+                Class::Neutral,
+            ),
+            (
+                "Lock wait timeout exceeded; try restarting transaction",
+                1205,
+                Class::Neutral,
+            ),
+            (
+                "Deadlock found when trying to get lock; try restarting transaction",
+                1213,
+                Class::Neutral,
+            ),
+            (
+                "Duplicate entry 'Ada' for key 'users.name'",
+                0,
+                Class::Answered,
+            ),
+            ("", 0, Class::Answered),
+        ] {
+            assert_eq!(super::number(message), number, "{message}");
+            let error = Error::DatabaseError(
+                diesel::result::DatabaseErrorKind::Unknown,
+                Box::new(message.to_owned()),
+            );
+            assert_eq!(<Raw as Driver>::classify(&error), class, "{message}");
+        }
+    }
+}

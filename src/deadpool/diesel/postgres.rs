@@ -177,3 +177,137 @@ const CODES: [(&str, &str); 20] = [
     ("deadlock detected", "40P01"),
     ("password authentication failed", "28P01"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As PostgreSQL 17 words them.
+    #[test]
+    fn the_table_is_complete() {
+        use DatabaseErrorKind::{
+            ReadOnlyTransaction, SerializationFailure, UniqueViolation, Unknown,
+        };
+        for (kind, message, class) in [
+            (Unknown, "sorry, too many clients already", Class::Starved),
+            (
+                Unknown,
+                "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+                Class::Starved,
+            ),
+            (
+                Unknown,
+                "too many connections for role \"app\"",
+                Class::Starved,
+            ),
+            (Unknown, "out of memory", Class::Fault),
+            (Unknown, "out of shared memory", Class::Fault),
+            (
+                Unknown,
+                "could not extend file \"base/5/16384\": No space left on device",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not write to file \"pg_wal/xlogtemp.1\": No space left on device",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not open file \"base/5/16384\": No such file or directory",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not access file \"base/5/16384\": No such file or directory",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not read blocks 0..0 in file \"base/5/16384\": Input/output error",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not fsync file \"base/5/16384\": Input/output error",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "invalid page in block 0 of relation base/5/16384",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "terminating connection due to administrator command",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "terminating connection because of crash of another server process",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "terminating connection due to idle-session timeout",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "the database system is shutting down",
+                Class::Fault,
+            ),
+            (Unknown, "the database system is starting up", Class::Fault),
+            (
+                ReadOnlyTransaction,
+                "cannot execute INSERT in a read-only transaction",
+                Class::FaultAndClose,
+            ),
+            (
+                Unknown,
+                "canceling statement due to statement timeout",
+                Class::Slow,
+            ),
+            (
+                Unknown,
+                "canceling statement due to user request",
+                Class::Neutral,
+            ),
+            (
+                Unknown,
+                "canceling statement due to lock timeout",
+                Class::Neutral,
+            ),
+            (Unknown, "deadlock detected", Class::Neutral),
+            (
+                SerializationFailure,
+                "could not serialize access due to concurrent update",
+                Class::Neutral,
+            ),
+            (
+                Unknown,
+                "password authentication failed for user \"app\"",
+                Class::Neutral,
+            ),
+            (
+                Unknown,
+                "terminating connection due to idle-in-transaction timeout",
+                Class::Answered,
+            ),
+            (
+                UniqueViolation,
+                "duplicate key value violates unique constraint \"users_name_key\"",
+                Class::Answered,
+            ),
+            (
+                Unknown,
+                "syntax error at or near \"SELEC\"",
+                Class::Answered,
+            ),
+            (Unknown, "", Class::Answered),
+        ] {
+            let error = Error::DatabaseError(kind, Box::new(message.to_owned()));
+            assert_eq!(<Raw as Driver>::classify(&error), class, "{message}");
+        }
+    }
+}
