@@ -14,6 +14,7 @@ pub enum Delivery {
 
 /// SQLSTATEs with which a server turns a new connection away: no slot, starting or stopping, wrong
 /// password. MySQL sends none at all before the handshake is done.
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 pub(crate) fn refuses_connection(sqlstate: Option<&str>) -> bool {
     matches!(
         sqlstate,

@@ -130,6 +130,8 @@
 //! | `sqlx-sqlite` | for SQLite |
 //! | `deadpool` | [`fusepool::deadpool`](deadpool) for any manager |
 //! | `deadpool-postgres` | [`fusepool::deadpool::postgres`](deadpool::postgres) |
+//! | `diesel-postgres` | [`fusepool::deadpool::diesel`](deadpool::diesel), for diesel-async with PostgreSQL |
+//! | `diesel-mysql` | for diesel-async with MySQL and MariaDB |
 //! | `serde` | [`Config`](deadpool::postgres::Config) from an application's configuration |
 //!
 //! None is on by default. Without any there is the [breaker], the [`Gate`] for futures, and
@@ -154,8 +156,10 @@ mod config;
 mod counters;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 mod delivery;
+#[cfg(any(feature = "sqlx-mysql", feature = "diesel-mysql"))]
+mod errno;
 mod error;
 #[cfg(feature = "cache")]
 mod fallback;
@@ -180,7 +184,11 @@ mod shape;
 mod shared;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 mod sql;
-#[cfg(any(feature = "sqlx-postgres", feature = "deadpool-postgres"))]
+#[cfg(any(
+    feature = "sqlx-postgres",
+    feature = "deadpool-postgres",
+    feature = "diesel-postgres"
+))]
 mod sqlstate;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
@@ -193,7 +201,7 @@ pub use breaker::Breaker;
 #[cfg(feature = "cache")]
 pub use cached::Cache;
 pub use config::ConfigError;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 pub use delivery::Delivery;
 pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};

@@ -83,6 +83,8 @@
 
 mod builder;
 mod dialect;
+#[cfg(any(feature = "diesel-postgres", feature = "diesel-mysql"))]
+pub mod diesel;
 mod error;
 mod managed;
 mod object;

@@ -1,0 +1,159 @@
+//! A connection out of a pool, guarded.
+
+use std::fmt;
+use std::future::ready;
+
+use diesel::associations::{HasTable, Identifiable};
+use diesel::connection::{CacheSize, Instrumentation};
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::result::Error;
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel_async::{
+    AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection,
+    TransactionManager, UpdateAndFetchResults,
+};
+use futures_core::future::BoxFuture;
+
+use super::driver::Driver;
+use super::error;
+use super::rows::Rows;
+use super::statement::Statement;
+use crate::deadpool::object;
+
+/// A connection that is watched by its pool's breaker, and used like diesel-async's: each statement is
+/// refused while the breaker is open, given up after the pool's `query_timeout`, and its end
+/// recorded.
+///
+/// Nothing is refused inside a transaction, which holds its locks already. After a statement was
+/// given up, nothing more is sent: every other fails with
+/// [`BrokenTransactionManager`](Error::BrokenTransactionManager), so a transaction ends at once and
+/// with the error that broke it. The connection is then closed instead of given back.
+pub struct Connection<R: Driver> {
+    pub(super) object: object::Object<R::Manager>,
+}
+
+impl<R: Driver> Connection<R> {
+    /// The driver's connection. What is done with it is neither guarded nor seen.
+    pub fn unguarded(&mut self) -> &mut R {
+        &mut self.object
+    }
+
+    /// Admits a statement.
+    fn statement(&mut self) -> QueryResult<(&mut R, Statement<'_, R>)> {
+        let (raw, health, shared) = self.object.lease.parts();
+        if health.is_in_flight() {
+            return Err(Error::BrokenTransactionManager);
+        }
+        let permit = match in_transaction(raw) {
+            true => shared.gate.breaker().observe(),
+            false => shared.gate.admit_on_lease().map_err(error::refused)?,
+        };
+        let statement = Statement {
+            permit,
+            health,
+            shared,
+        };
+        Ok((raw, statement))
+    }
+}
+
+fn in_transaction<R: Driver>(raw: &mut R) -> bool {
+    let status = AnsiTransactionManager::transaction_manager_status_mut(raw);
+    !matches!(status.transaction_depth(), Ok(None))
+}
+
+impl<R: Driver> SimpleAsyncConnection for Connection<R> {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        let (raw, statement) = self.statement()?;
+        statement.run(raw.batch_execute(query)).await
+    }
+}
+
+impl<R: Driver> AsyncConnectionCore for Connection<R> {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Rows<'conn, R>>>;
+    type Stream<'conn, 'query> = Rows<'conn, R>;
+    type Row<'conn, 'query> = R::OwnedRow;
+    type Backend = R::Backend;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Self::Backend> + QueryId + 'query,
+    {
+        match self.statement() {
+            Ok((raw, statement)) => Box::pin(statement.load(raw.start_load(source))),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Self::Backend> + QueryId + 'query,
+    {
+        match self.statement() {
+            Ok((raw, statement)) => Box::pin(statement.run(raw.start_execute(source))),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
+
+impl<R: Driver> AsyncConnection for Connection<R> {
+    type TransactionManager = AnsiTransactionManager;
+
+    async fn establish(_: &str) -> ConnectionResult<Self> {
+        Err(ConnectionError::BadConnection(
+            "a guarded connection comes out of a pool".to_owned(),
+        ))
+    }
+
+    fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
+        self.unguarded().transaction_state()
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        self.unguarded().instrumentation()
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.unguarded().set_instrumentation(instrumentation);
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        self.unguarded().set_prepared_statement_cache_size(size);
+    }
+}
+
+/// `save_changes`: one statement to the guard, even where it takes two.
+impl<R, Changes, Output> UpdateAndFetchResults<Changes, Output> for Connection<R>
+where
+    R: Driver + UpdateAndFetchResults<Changes, Output>,
+    Changes: Identifiable + HasTable + Send,
+    Output: Send,
+{
+    fn update_and_fetch<'conn, 'changes>(
+        &'conn mut self,
+        changeset: Changes,
+    ) -> BoxFuture<'changes, QueryResult<Output>>
+    where
+        Changes: 'changes,
+        'conn: 'changes,
+        Self: 'changes,
+    {
+        Box::pin(async move {
+            let (raw, statement) = self.statement()?;
+            statement.run(raw.update_and_fetch(changeset)).await
+        })
+    }
+}
+
+impl<R: Driver> fmt::Debug for Connection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("object", &self.object)
+            .finish()
+    }
+}

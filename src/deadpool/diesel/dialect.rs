@@ -1,0 +1,51 @@
+//! What is known of diesel-async's connections.
+
+use std::error::Error as StdError;
+use std::marker::PhantomData;
+
+use deadpool::managed::PoolError;
+use diesel_async::pooled_connection;
+
+use super::driver::Driver;
+use super::error;
+use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::verdict::Class;
+
+type Error = pooled_connection::PoolError;
+
+pub(super) struct Diesel<R>(pub(super) PhantomData<fn() -> R>);
+
+impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
+    /// A manager keeps to itself where it connects to.
+    fn name(&self, _: &R::Manager) -> String {
+        "diesel".to_owned()
+    }
+
+    fn classify(&self, error: &Error) -> Class {
+        error::classify::<R>(error)
+    }
+
+    fn answered(&self, error: &Error) -> bool {
+        error::answered(error)
+    }
+
+    /// Not by the manager, whose `RecyclingMethod` may be to ask nothing.
+    fn ping<'a>(
+        &'a self,
+        _: &'a R::Manager,
+        connection: &'a mut R,
+    ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
+        Box::pin(async {
+            let pong = connection.batch_execute("SELECT 1").await;
+            Ok(pong.map_err(Error::QueryError)?)
+        })
+    }
+
+    fn cancel<'a>(&'a self, _: &'a R::Manager, connection: &'a mut R) -> BoxFuture<'a, ()> {
+        connection.cancel()
+    }
+
+    fn explain<'e>(&self, error: &'e PoolError<Error>) -> &'e (dyn StdError + 'static) {
+        error
+    }
+}

@@ -1,0 +1,231 @@
+//! How refusals and deadlines travel as `diesel::result::Error`, and what such an error tells.
+
+use std::error::Error as StdError;
+
+use diesel::ConnectionError;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel_async::pooled_connection::PoolError;
+
+use super::driver::Driver;
+use crate::delivery::Delivery;
+use crate::error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
+use crate::verdict::Class;
+
+/// A source of its own: of a boxed error, diesel tells the source, and not the error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Held<E: StdError + 'static>(#[source] E);
+
+pub(super) fn refused(rejected: Rejected) -> Error {
+    Error::QueryBuilderError(Box::new(Held(rejected)))
+}
+
+pub(super) fn missed(deadline: DeadlineExceeded) -> Error {
+    Error::DeserializationError(Box::new(Held(deadline)))
+}
+
+/// The error of a caller whose statement failed.
+pub(super) fn of_statement(error: GateError<PoolError>) -> Error {
+    match error {
+        GateError::Rejected(rejected) => refused(rejected),
+        GateError::Deadline(deadline) => missed(deadline),
+        GateError::Failed(PoolError::QueryError(error)) => error,
+        // What statements do not fail with.
+        GateError::Failed(error) => Error::QueryBuilderError(Box::new(error)),
+    }
+}
+
+/// Where an error was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// In this process: nothing was sent.
+    Client,
+    /// Between the two.
+    Connection,
+    /// The server answered.
+    Server,
+}
+
+/// What drivers call a mistake of the application that they find before they send anything.
+/// tokio-postgres's, then mysql_async's.
+const MISTAKES: [&str; 6] = [
+    "error serializing parameter ",
+    "error encoding message to server",
+    "expected ", // so many parameters
+    "Driver error: `Statement takes ",
+    "Driver error: `MySQL supports up to ",
+    "Driver error: `Packet too large",
+];
+
+/// What mysql_async calls whatever no server has said. diesel-async does not tell it from the
+/// server's errors, but by its message.
+const NO_ANSWERS: [&str; 3] = ["Input/output error: ", "Driver error: ", "Other error: "];
+
+fn origin(error: &Error) -> Origin {
+    match error {
+        Error::DatabaseError(kind, said) => {
+            let says =
+                |starts: &[&str]| starts.iter().any(|start| said.message().starts_with(start));
+            let unanswered = match kind {
+                DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
+                    true
+                }
+                DatabaseErrorKind::Unknown => says(&NO_ANSWERS),
+                _ => false,
+            };
+            match unanswered {
+                true if says(&MISTAKES) => Origin::Client,
+                true => Origin::Connection,
+                false => Origin::Server,
+            }
+        }
+        Error::NotFound | Error::DeserializationError(_) | Error::IntegerConversion(_) => {
+            Origin::Server
+        }
+        Error::RollbackErrorOnCommit { commit_error, .. } => origin(commit_error),
+        _ => Origin::Client,
+    }
+}
+
+/// Whether the statement that failed with `error` may have reached the database.
+///
+/// ```
+/// use diesel::result::{DatabaseErrorKind, Error};
+/// use fusepool::Delivery;
+/// use fusepool::deadpool::diesel::delivery;
+///
+/// let lost = Error::DatabaseError(
+///     DatabaseErrorKind::UnableToSendCommand,
+///     Box::new("connection closed".to_owned()),
+/// );
+/// assert_eq!(delivery(&lost), Delivery::Unknown);
+/// assert_eq!(delivery(&Error::NotFound), Delivery::Answered);
+/// ```
+#[must_use]
+pub fn delivery(error: &Error) -> Delivery {
+    if rejection(error).is_some() {
+        return Delivery::NotSent;
+    }
+    if deadline_exceeded(error).is_some() {
+        return Delivery::Unknown;
+    }
+    match origin(error) {
+        Origin::Client => Delivery::NotSent,
+        Origin::Connection => Delivery::Unknown,
+        Origin::Server => Delivery::Answered,
+    }
+}
+
+/// What an error of the pool's or of a statement's means.
+pub(super) fn classify<R: Driver>(error: &PoolError) -> Class {
+    match error {
+        PoolError::QueryError(error)
+        | PoolError::ConnectionError(ConnectionError::CouldntSetupConfiguration(error)) => {
+            match origin(error) {
+                Origin::Client => Class::Neutral,
+                Origin::Connection => Class::Fault,
+                Origin::Server => R::classify(error),
+            }
+        }
+        PoolError::ConnectionError(
+            ConnectionError::InvalidConnectionUrl(_) | ConnectionError::InvalidCString(_),
+        ) => Class::Neutral,
+        PoolError::ConnectionError(_) => Class::Fault,
+    }
+}
+
+/// Whether the server itself reported this error.
+pub(super) fn answered(error: &PoolError) -> bool {
+    match error {
+        PoolError::QueryError(error) => origin(error) == Origin::Server,
+        PoolError::ConnectionError(_) => false,
+    }
+}
+
+/// What the server said, if it said anything.
+pub(super) fn said(error: &Error) -> Option<(&DatabaseErrorKind, &str)> {
+    match error {
+        Error::DatabaseError(kind, said) => Some((kind, said.message())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::DatabaseErrorKind::{UnableToSendCommand, UniqueViolation, Unknown};
+
+    use super::*;
+
+    #[test]
+    fn where_an_error_was_made_is_known() {
+        for (kind, message, expected) in [
+            // As tokio-postgres words them,
+            (
+                UnableToSendCommand,
+                "error communicating with the server",
+                Origin::Connection,
+            ),
+            (UnableToSendCommand, "connection closed", Origin::Connection),
+            (
+                UnableToSendCommand,
+                "error connecting to server",
+                Origin::Connection,
+            ),
+            (
+                UnableToSendCommand,
+                "error serializing parameter 0",
+                Origin::Client,
+            ),
+            (
+                UnableToSendCommand,
+                "error encoding message to server",
+                Origin::Client,
+            ),
+            (
+                UnableToSendCommand,
+                "expected 1 parameters but got 2",
+                Origin::Client,
+            ),
+            // and mysql_async.
+            (
+                Unknown,
+                "Input/output error: Input/output error: Connection reset by peer (os error 104)",
+                Origin::Connection,
+            ),
+            (
+                Unknown,
+                "Driver error: `Connection to the server is closed.'",
+                Origin::Connection,
+            ),
+            (
+                Unknown,
+                "Driver error: `Statement takes 1 parameters but 2 was supplied.'",
+                Origin::Client,
+            ),
+            (Unknown, "relation \"dish\" does not exist", Origin::Server),
+            (UniqueViolation, "Driver error: no", Origin::Server),
+        ] {
+            let error = Error::DatabaseError(kind, Box::new(message.to_owned()));
+            assert_eq!(origin(&error), expected, "{message}");
+        }
+        assert_eq!(origin(&Error::NotFound), Origin::Server);
+        assert_eq!(origin(&Error::BrokenTransactionManager), Origin::Client);
+    }
+
+    #[test]
+    fn refusals_and_deadlines_are_found() {
+        let rejected = Rejected::Saturated {
+            pool: "db".into(),
+            waiting: 1,
+        };
+        let error = refused(rejected.clone());
+        assert_eq!(rejection(&error), Some(&rejected));
+        assert_eq!(error.to_string(), rejected.to_string());
+        assert_eq!(delivery(&error), Delivery::NotSent);
+
+        let missed_by = DeadlineExceeded::new("db".into(), std::time::Duration::from_secs(1));
+        let error = missed(missed_by.clone());
+        assert_eq!(deadline_exceeded(&error), Some(&missed_by));
+        assert_eq!(delivery(&error), Delivery::Unknown);
+    }
+}

@@ -1,0 +1,207 @@
+//! MySQL and MariaDB.
+
+use diesel::QueryResult;
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::result::Error;
+use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel_async::{AsyncConnectionCore, AsyncMysqlConnection as Raw, MysqlCancelToken};
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+
+use super::connection::Connection;
+use super::driver::{Driver, Sealed};
+use super::error::said;
+use crate::errno;
+use crate::verdict::Class;
+
+/// A guarded connection to MySQL or MariaDB, used like diesel-async's of the same name.
+pub type AsyncMysqlConnection = Connection<Raw>;
+
+impl Connection<Raw> {
+    /// As diesel-async's: what stops the statement that runs on this connection.
+    #[must_use]
+    pub fn cancel_token(&self) -> MysqlCancelToken {
+        self.object.cancel_token()
+    }
+}
+
+impl Sealed for Raw {}
+
+impl Driver for Raw {
+    type Manager = AsyncDieselConnectionManager<Self>;
+    type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
+
+    fn start_load<'c, 'q, T>(
+        &'c mut self,
+        source: T,
+    ) -> BoxFuture<'c, QueryResult<BoxStream<'c, QueryResult<Self::OwnedRow>>>>
+    where
+        T: AsQuery + 'q,
+        T::Query: QueryFragment<Self::Backend> + QueryId + 'q,
+    {
+        self.load(source)
+    }
+
+    fn start_execute<'c, 'q, T>(&'c mut self, source: T) -> BoxFuture<'c, QueryResult<usize>>
+    where
+        T: QueryFragment<Self::Backend> + QueryId + 'q,
+    {
+        self.execute_returning_count(source)
+    }
+
+    fn cancel(&self) -> BoxFuture<'static, ()> {
+        let token = self.cancel_token();
+        Box::pin(async move {
+            // Whether it worked changes nothing: the connection is closed next.
+            let _ = token.cancel_query().await;
+        })
+    }
+
+    fn classify(error: &Error) -> Class {
+        match said(error) {
+            Some((_, message)) => errno::classify(number(message), message),
+            None => Class::Answered,
+        }
+    }
+}
+
+/// The server's error number, read back from its message: diesel-async keeps no other trace of it.
+/// 0 for those that are answers like any other.
+fn number(message: &str) -> u16 {
+    NUMBERS
+        .iter()
+        .find(|(start, _)| message.starts_with(start))
+        .map_or(0, |&(_, number)| number)
+}
+
+/// How messages start, in English. Of two that fit, the first counts.
+const NUMBERS: [(&str, u16); 20] = [
+    ("Too many connections", 1040),
+    ("WSREP has not yet prepared node", 1047),
+    ("Server shutdown in progress", 1053),
+    ("Host ", 1129),
+    ("Got an error reading communication packets", 1158),
+    ("Got timeout reading communication packets", 1159),
+    ("Got an error writing communication packets", 1160),
+    ("Got timeout writing communication packets", 1161),
+    ("Connection was killed", 1927),
+    ("The client was disconnected by the server", 4031),
+    ("Running in read-only mode", 1836),
+    ("The MySQL server is running with ", 1290),
+    ("The MariaDB server is running with ", 1290),
+    (
+        "Query execution was interrupted (max_statement_time exceeded)",
+        1969,
+    ),
+    ("Query was interrupted: execution time limit", 1969),
+    (
+        "Query execution was interrupted, maximum statement execution time",
+        3024,
+    ),
+    ("Query execution was interrupted", 1317),
+    ("Access denied for user ", 1045),
+    ("Lock wait timeout exceeded", 1205),
+    ("Deadlock found when trying to get lock", 1213),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As MySQL 8.4 and MariaDB 11.4 word them.
+    #[test]
+    fn the_table_is_complete() {
+        for (message, number, class) in [
+            ("Too many connections", 1040, Class::Starved),
+            (
+                "WSREP has not yet prepared node for application use",
+                1047,
+                Class::Fault,
+            ),
+            ("Server shutdown in progress", 1053, Class::Fault),
+            (
+                "Host '10.0.0.1' is blocked because of many connection errors",
+                1129,
+                Class::Fault,
+            ),
+            (
+                "Got an error reading communication packets",
+                1158,
+                Class::Fault,
+            ),
+            (
+                "Got timeout reading communication packets",
+                1159,
+                Class::Fault,
+            ),
+            (
+                "Got an error writing communication packets",
+                1160,
+                Class::Fault,
+            ),
+            (
+                "Got timeout writing communication packets",
+                1161,
+                Class::Fault,
+            ),
+            ("Connection was killed", 1927, Class::Fault),
+            (
+                "The client was disconnected by the server because of inactivity.",
+                4031,
+                Class::Fault,
+            ),
+            ("Running in read-only mode", 1836, Class::FaultAndClose),
+            (
+                "The MariaDB server is running with the --read-only option so it cannot execute \
+                 this statement",
+                1290,
+                Class::FaultAndClose,
+            ),
+            (
+                "The MySQL server is running with the --secure-file-priv option so it cannot \
+                 execute this statement",
+                1290,
+                Class::Answered,
+            ),
+            (
+                "Query execution was interrupted (max_statement_time exceeded)",
+                1969,
+                Class::Slow,
+            ),
+            (
+                "Query execution was interrupted, maximum statement execution time exceeded",
+                3024,
+                Class::Slow,
+            ),
+            ("Query execution was interrupted", 1317, Class::Neutral),
+            (
+                "Access denied for user 'app'@'localhost' (using password: YES)",
+                1045,
+                Class::Neutral,
+            ),
+            (
+                "Lock wait timeout exceeded; try restarting transaction",
+                1205,
+                Class::Neutral,
+            ),
+            (
+                "Deadlock found when trying to get lock; try restarting transaction",
+                1213,
+                Class::Neutral,
+            ),
+            (
+                "Duplicate entry 'Ada' for key 'users.name'",
+                0,
+                Class::Answered,
+            ),
+            ("", 0, Class::Answered),
+        ] {
+            assert_eq!(super::number(message), number, "{message}");
+            let error = Error::DatabaseError(
+                diesel::result::DatabaseErrorKind::Unknown,
+                Box::new(message.to_owned()),
+            );
+            assert_eq!(<Raw as Driver>::classify(&error), class, "{message}");
+        }
+    }
+}

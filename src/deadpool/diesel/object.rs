@@ -1,0 +1,88 @@
+//! A connection out of a pool, and how it goes back.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use deadpool::managed::{Metrics, ObjectId};
+
+use super::connection::Connection;
+use super::dialect::Diesel;
+use super::driver::Driver;
+use crate::deadpool::object;
+use crate::deadpool::pool;
+use crate::deadpool::wrapper::{Known, Wrapper};
+
+/// What a [`Pool`](super::Pool) hands out: `&mut object` is what diesel's statements run on, guarded. Dropping it
+/// gives the connection back, unless a statement was given up on it, or broke it: then it is closed.
+#[must_use]
+pub struct Object<C>(C);
+
+impl<R: Driver> From<object::Object<R::Manager>> for Object<Connection<R>> {
+    fn from(object: object::Object<R::Manager>) -> Self {
+        Self(Connection { object })
+    }
+}
+
+impl<R: Driver> Wrapper<R::Manager> for Object<Connection<R>> {
+    fn known() -> Known<R::Manager> {
+        Known(Arc::new(Diesel(PhantomData::<fn() -> R>)))
+    }
+}
+
+impl<R: Driver> Object<Connection<R>> {
+    /// Takes the driver's connection out of the pool for good, which may open another.
+    #[must_use]
+    pub fn take(this: Self) -> R {
+        object::Object::take(this.0.object)
+    }
+
+    /// The number of this connection in its pool.
+    pub fn id(this: &Self) -> ObjectId {
+        object::Object::id(&this.0.object)
+    }
+
+    /// How old the connection is and how often it was recycled.
+    pub fn metrics(this: &Self) -> &Metrics {
+        object::Object::metrics(&this.0.object)
+    }
+
+    /// The pool it came from; always `Some`.
+    #[must_use]
+    pub fn pool(this: &Self) -> Option<pool::Pool<R::Manager, Self>> {
+        Some(pool::Pool::from_shared(this.0.object.lease.shared.clone()))
+    }
+}
+
+impl<C> Deref for Object<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.0
+    }
+}
+
+impl<C> DerefMut for Object<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.0
+    }
+}
+
+impl<C> AsRef<C> for Object<C> {
+    fn as_ref(&self) -> &C {
+        self
+    }
+}
+
+impl<C> AsMut<C> for Object<C> {
+    fn as_mut(&mut self) -> &mut C {
+        self
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Object<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Object").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,313 @@
+//! PostgreSQL.
+
+use diesel::QueryResult;
+use diesel::pg::{Pg, PgNotification};
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, TryFutureExt};
+use tokio_postgres::{CancelToken, NoTls};
+
+use super::connection::Connection;
+use super::driver::{Driver, Sealed};
+use super::error::said;
+use super::rows::Rows;
+use super::statement::Statement;
+use super::transaction_builder::TransactionBuilder;
+use crate::sqlstate;
+use crate::verdict::Class;
+
+/// A guarded connection to PostgreSQL, used like diesel-async's of the same name.
+pub type AsyncPgConnection = Connection<Raw>;
+
+impl Connection<Raw> {
+    /// As diesel-async's: starts a transaction with an isolation level and the like.
+    pub fn build_transaction(&mut self) -> TransactionBuilder<'_> {
+        TransactionBuilder::new(self)
+    }
+
+    /// As diesel-async's: what stops the statement that runs on this connection.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.object.cancel_token()
+    }
+
+    /// As diesel-async's: what was notified of on this connection. Waiting for it is no statement,
+    /// and has no deadline.
+    pub fn notifications_stream(&mut self) -> impl Stream<Item = QueryResult<PgNotification>> + '_ {
+        self.unguarded().notifications_stream()
+    }
+}
+
+/// Pipelining: statements side by side on one connection, each by a shared reference to it. They
+/// are not refused, since a shared reference does not tell whether they are in a transaction.
+impl Connection<Raw> {
+    fn pipelined(&self) -> (&Raw, Statement<'_, Raw>) {
+        let lease = &self.object.lease;
+        let statement = Statement {
+            permit: lease.shared.gate.breaker().observe(),
+            health: &lease.health,
+            shared: &lease.shared,
+        };
+        (lease, statement)
+    }
+}
+
+impl SimpleAsyncConnection for &Connection<Raw> {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        let (mut raw, statement) = self.pipelined();
+        statement.run(raw.batch_execute(query)).await
+    }
+}
+
+impl<'a> AsyncConnectionCore for &'a Connection<Raw> {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'a, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'a, QueryResult<Rows<'a, Raw>>>;
+    type Stream<'conn, 'query> = Rows<'a, Raw>;
+    type Row<'conn, 'query> = <Raw as Driver>::OwnedRow;
+    type Backend = Pg;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let (mut raw, statement) = self.pipelined();
+        Box::pin(statement.load(raw.load(source).map_ok(StreamExt::boxed)))
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let (mut raw, statement) = self.pipelined();
+        Box::pin(statement.run(raw.execute_returning_count(source)))
+    }
+}
+
+impl Sealed for Raw {}
+
+impl Driver for Raw {
+    type Manager = AsyncDieselConnectionManager<Self>;
+    type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
+
+    fn start_load<'c, 'q, T>(
+        &'c mut self,
+        source: T,
+    ) -> BoxFuture<'c, QueryResult<BoxStream<'c, QueryResult<Self::OwnedRow>>>>
+    where
+        T: AsQuery + 'q,
+        T::Query: QueryFragment<Self::Backend> + QueryId + 'q,
+    {
+        Box::pin(self.load(source).map_ok(StreamExt::boxed))
+    }
+
+    fn start_execute<'c, 'q, T>(&'c mut self, source: T) -> BoxFuture<'c, QueryResult<usize>>
+    where
+        T: QueryFragment<Self::Backend> + QueryId + 'q,
+    {
+        self.execute_returning_count(source)
+    }
+
+    /// Without TLS, of which the connection does not tell how it was set up. Servers take that; where
+    /// they do not, or the connection's own settings forbid it, the statement runs on.
+    fn cancel(&self) -> BoxFuture<'static, ()> {
+        let token = self.cancel_token();
+        Box::pin(async move {
+            // Whether it worked changes nothing: the connection is closed next.
+            let _ = token.cancel_query(NoTls).await;
+        })
+    }
+
+    fn classify(error: &Error) -> Class {
+        match said(error) {
+            Some((kind, message)) => sqlstate::classify(code(*kind, message), message),
+            None => Class::Answered,
+        }
+    }
+}
+
+/// The server's SQLSTATE, read back from what diesel-async keeps of it: a kind of its own for a few,
+/// and the message. Empty for those that are answers like any other.
+fn code(kind: DatabaseErrorKind, message: &str) -> &'static str {
+    match kind {
+        DatabaseErrorKind::SerializationFailure => "40001",
+        DatabaseErrorKind::ReadOnlyTransaction => "25006",
+        DatabaseErrorKind::Unknown => CODES
+            .iter()
+            .find(|(start, _)| message.starts_with(start))
+            .map_or("", |&(_, code)| code),
+        _ => "",
+    }
+}
+
+/// How messages start, in English.
+const CODES: [(&str, &str); 20] = [
+    ("sorry, too many clients already", "53300"),
+    ("remaining connection slots are reserved", "53300"),
+    ("too many connections for ", "53300"),
+    ("out of memory", "53200"),
+    ("out of shared memory", "53200"),
+    ("could not extend file", "53100"),
+    ("could not write to file", "53100"),
+    (
+        "terminating connection due to administrator command",
+        "57P01",
+    ),
+    ("terminating connection because of crash", "57P02"),
+    ("the database system is ", "57P03"),
+    (
+        "terminating connection due to idle-session timeout",
+        "57P05",
+    ),
+    ("could not access file", "58P01"),
+    ("could not open file", "58P01"),
+    ("could not read ", "58030"),
+    ("could not fsync file", "58030"),
+    ("invalid page in block", "XX001"),
+    ("canceling statement due to lock timeout", "55P03"),
+    ("canceling statement due to ", "57014"),
+    ("deadlock detected", "40P01"),
+    ("password authentication failed", "28P01"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As PostgreSQL 17 words them.
+    #[test]
+    fn the_table_is_complete() {
+        use DatabaseErrorKind::{
+            ReadOnlyTransaction, SerializationFailure, UniqueViolation, Unknown,
+        };
+        for (kind, message, class) in [
+            (Unknown, "sorry, too many clients already", Class::Starved),
+            (
+                Unknown,
+                "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+                Class::Starved,
+            ),
+            (
+                Unknown,
+                "too many connections for role \"app\"",
+                Class::Starved,
+            ),
+            (Unknown, "out of memory", Class::Fault),
+            (Unknown, "out of shared memory", Class::Fault),
+            (
+                Unknown,
+                "could not extend file \"base/5/16384\": No space left on device",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not write to file \"pg_wal/xlogtemp.1\": No space left on device",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not open file \"base/5/16384\": No such file or directory",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not access file \"base/5/16384\": No such file or directory",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not read blocks 0..0 in file \"base/5/16384\": Input/output error",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "could not fsync file \"base/5/16384\": Input/output error",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "invalid page in block 0 of relation base/5/16384",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "terminating connection due to administrator command",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "terminating connection because of crash of another server process",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "terminating connection due to idle-session timeout",
+                Class::Fault,
+            ),
+            (
+                Unknown,
+                "the database system is shutting down",
+                Class::Fault,
+            ),
+            (Unknown, "the database system is starting up", Class::Fault),
+            (
+                ReadOnlyTransaction,
+                "cannot execute INSERT in a read-only transaction",
+                Class::FaultAndClose,
+            ),
+            (
+                Unknown,
+                "canceling statement due to statement timeout",
+                Class::Slow,
+            ),
+            (
+                Unknown,
+                "canceling statement due to user request",
+                Class::Neutral,
+            ),
+            (
+                Unknown,
+                "canceling statement due to lock timeout",
+                Class::Neutral,
+            ),
+            (Unknown, "deadlock detected", Class::Neutral),
+            (
+                SerializationFailure,
+                "could not serialize access due to concurrent update",
+                Class::Neutral,
+            ),
+            (
+                Unknown,
+                "password authentication failed for user \"app\"",
+                Class::Neutral,
+            ),
+            (
+                Unknown,
+                "terminating connection due to idle-in-transaction timeout",
+                Class::Answered,
+            ),
+            (
+                UniqueViolation,
+                "duplicate key value violates unique constraint \"users_name_key\"",
+                Class::Answered,
+            ),
+            (
+                Unknown,
+                "syntax error at or near \"SELEC\"",
+                Class::Answered,
+            ),
+            (Unknown, "", Class::Answered),
+        ] {
+            let error = Error::DatabaseError(kind, Box::new(message.to_owned()));
+            assert_eq!(<Raw as Driver>::classify(&error), class, "{message}");
+        }
+    }
+}

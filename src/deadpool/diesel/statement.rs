@@ -1,0 +1,59 @@
+//! One statement on a connection, guarded.
+
+use std::future::Future;
+
+use diesel::QueryResult;
+use diesel_async::pooled_connection::PoolError;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, TryFutureExt};
+
+use super::driver::Driver;
+use super::error;
+use super::rows::Rows;
+use crate::breaker::Permit;
+use crate::deadpool::managed::Managed;
+use crate::health::Health;
+use crate::shared::Shared;
+
+/// A statement that was admitted.
+pub(super) struct Statement<'c, R: Driver> {
+    pub(super) permit: Permit<'c>,
+    pub(super) health: &'c Health,
+    pub(super) shared: &'c Shared<Managed<R::Manager>>,
+}
+
+impl<'c, R: Driver> Statement<'c, R> {
+    /// Cancellation: dropped while the call runs, the connection is one to be closed.
+    pub(super) async fn run<T>(self, call: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
+        let (managed, gate) = (&self.shared.adapter, &self.shared.gate);
+        // What the user's `Classify` takes, whatever failed.
+        let call = call.map_err(PoolError::QueryError);
+        self.health
+            .run(
+                gate,
+                self.permit,
+                None,
+                |error| managed.diagnose(error),
+                call,
+            )
+            .await
+            .map_err(error::of_statement)
+    }
+
+    /// A query is judged by its first row, for which it has the deadline of any statement.
+    ///
+    /// Cancellation: as of [`run`](Self::run), up to the first row.
+    pub(super) async fn load(
+        self,
+        call: impl Future<Output = QueryResult<BoxStream<'c, QueryResult<R::OwnedRow>>>>,
+    ) -> QueryResult<Rows<'c, R>> {
+        let (health, shared) = (self.health, self.shared);
+        let first = async {
+            let mut rows = call.await?;
+            let first = rows.next().await.transpose()?;
+            Ok((first, rows))
+        };
+        let (first, rest) = self.run(first).await?;
+        Ok(Rows::new(first, rest, health, shared))
+    }
+}

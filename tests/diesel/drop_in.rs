@@ -1,0 +1,95 @@
+//! The applications, against diesel-async's pools and against fusepool's.
+
+use std::fmt::Debug;
+use std::panic::Location;
+
+use crate::support::mariadb::MariaDb;
+use crate::support::postgres::Postgres;
+
+/// What a use of diesel comes to: nothing, or an error and where it was met.
+pub type Checked = Result<(), Failure>;
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "read by Debug, when a test fails")]
+pub struct Failure {
+    error: String,
+    at: &'static Location<'static>,
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    #[track_caller]
+    fn from(error: E) -> Self {
+        Self {
+            error: format!("{error:?}"),
+            at: Location::caller(),
+        }
+    }
+}
+
+mod postgres_on_diesel {
+    mod imports {
+        pub use diesel_async::AsyncPgConnection;
+        pub use diesel_async::pg::TransactionBuilder;
+        pub use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
+        pub use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+        pub type Transactions<'c> = TransactionBuilder<'c, AsyncPgConnection>;
+    }
+    include!("postgres.rs");
+}
+
+mod postgres_on_fusepool {
+    mod imports {
+        pub use fusepool::deadpool::diesel::{
+            AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Object, Pool,
+            PoolError, TransactionBuilder as Transactions,
+        };
+    }
+    include!("postgres.rs");
+}
+
+mod mysql_on_diesel {
+    mod imports {
+        pub use diesel_async::AsyncMysqlConnection;
+        pub use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+        pub use diesel_async::pooled_connection::deadpool::Pool;
+    }
+    include!("mysql.rs");
+}
+
+mod mysql_on_fusepool {
+    mod imports {
+        pub use fusepool::deadpool::diesel::{
+            AsyncDieselConnectionManager, AsyncMysqlConnection, Pool,
+        };
+    }
+    include!("mysql.rs");
+}
+
+/// Spawned, as an application's requests are: all of it has to be `Send`.
+async fn spawned(application: impl Future<Output = Checked> + Send + 'static) -> Checked {
+    tokio::spawn(application).await?
+}
+
+#[tokio::test]
+async fn diesel_does_all_on_postgres() -> Checked {
+    let server = Postgres::start().await;
+    spawned(postgres_on_diesel::all(server.url())).await
+}
+
+#[tokio::test]
+async fn fusepool_does_all_on_postgres() -> Checked {
+    let server = Postgres::start().await;
+    spawned(postgres_on_fusepool::all(server.url())).await
+}
+
+#[tokio::test]
+async fn diesel_does_all_on_mysql() -> Checked {
+    let server = MariaDb::start().await;
+    spawned(mysql_on_diesel::all(server.url())).await
+}
+
+#[tokio::test]
+async fn fusepool_does_all_on_mysql() -> Checked {
+    let server = MariaDb::start().await;
+    spawned(mysql_on_fusepool::all(server.url())).await
+}
