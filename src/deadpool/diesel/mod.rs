@@ -82,7 +82,7 @@
 //!
 //! - PostgreSQL: `SerializationFailure` 40001, `ReadOnlyTransaction` 25006, by their messages 53100, 53200, 53300,
 //!   57P01, 57P02, 57P03, 57P05, 57014, 55P03, 40P01, 58030, 58P01, XX001, 28P01.
-//! - MySQL, MariaDB: by their messages 1040, 1044, 1045, 1047, 1053, 1129, 1158 to 1161, 1205, 1213, 1290,
+//! - MySQL, MariaDB: by their messages 1040, 1045 (and 1044), 1047, 1053, 1129, 1158 to 1161, 1205, 1213, 1290,
 //!   1317, 1836, 1927, 1969, 3024, 4031.
 //!
 //! Whatever is not known is an answer. Where `lc_messages` is another language, a server that is shutting down is

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 use super::driver::Driver;
 use super::error;
 use crate::deadpool::managed::Managed;
+use crate::error::GateError;
 use crate::health::Health;
 use crate::shared::Shared;
 use crate::verdict::Verdict;
@@ -75,7 +76,7 @@ impl<'c, R: Driver> Rows<'c, R> {
         let error = PoolError::QueryError(error);
         let class = self.health.note(self.shared.adapter.diagnose(&error));
         self.shared.gate.breaker().observe().settle_class(class);
-        error::of_statement(crate::error::GateError::Failed(error))
+        error::of_statement(GateError::Failed(error))
     }
 
     /// The wait is given up, and with it the connection.
