@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use fusepool::cache::CacheSnapshot;
+
 use crate::arguments::Arguments;
 use crate::figures::Figures;
-use crate::{CONNECTIONS, seconds};
+use crate::menu::WORKING_SET;
+use crate::{CONNECTIONS, Pools, seconds};
 
 /// sqlx's default `acquire_timeout`, after which its callers give up.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// fusepool's default `max_waiting`.
 const WAITING: usize = CONNECTIONS as usize * fusepool::DEFAULT_WAITING_PER_CONNECTION as usize;
 const MOST_IN_FLIGHT: usize = CONNECTIONS as usize + WAITING + 1;
+/// Of the cached reads that are started while the database stalls.
+const SERVED: f64 = 0.999;
 const FAIL_FAST: Duration = Duration::from_millis(1);
 const MOST_NEW_CONNECTIONS: u64 = 50;
 /// To ramp up, after the open delay.
@@ -20,7 +25,8 @@ const RAMP: Duration = Duration::from_millis(500);
 pub(crate) struct Claims(Vec<(bool, String)>);
 
 impl Claims {
-    pub(crate) fn of(arguments: &Arguments, naked: &Figures, guarded: &Figures) -> Self {
+    pub(crate) fn of(arguments: &Arguments, pools: &Pools) -> Self {
+        let (naked, guarded) = (&pools.naked, &pools.guarded);
         let mut claims = Self(Vec::new());
         let piled_up = arguments.stalled.min(PATIENCE).as_secs_f64() * f64::from(arguments.rate);
         claims.add(
@@ -44,6 +50,7 @@ impl Claims {
                 guarded.new_connections
             ),
         );
+        claims.of_cached_reads(&pools.cached, &pools.cache);
         let Some(breaker) = &guarded.breaker else {
             claims.add(false, "the breaker opens".to_owned());
             return claims;
@@ -65,6 +72,31 @@ impl Claims {
             ),
         );
         claims
+    }
+
+    fn of_cached_reads(&mut self, cached: &Figures, cache: &CacheSnapshot) {
+        let served = cached.served_in_stall();
+        self.add(
+            served >= SERVED,
+            format!(
+                "cached reads are served in the stall: {:.3} % of {}, at least {} %",
+                100.0 * served,
+                cached.latency[1].calls,
+                100.0 * SERVED
+            ),
+        );
+        let p99 = cached.latency[1].p99;
+        self.add(
+            p99 <= FAIL_FAST,
+            format!("and at once: p99 {p99:.1?}, at most {FAIL_FAST:?}"),
+        );
+        self.add(
+            cache.bytes <= cache.max_bytes && cache.entries >= WORKING_SET as usize,
+            format!(
+                "the working set is kept within the bound: {} answers in {} bytes of {}",
+                cache.entries, cache.bytes, cache.max_bytes
+            ),
+        );
     }
 
     /// True if all hold.

@@ -15,6 +15,7 @@ pub(crate) struct Figures {
     /// How many tasks were in flight, from when on, in the order of time.
     pub(crate) in_flight: Vec<(Duration, usize)>,
     pub(crate) most_in_flight: usize,
+    served_in_stall: usize,
     pub(crate) latency: [Latency; 3],
     /// Opened while stalled, by the pool and by probes.
     pub(crate) new_connections: u64,
@@ -77,6 +78,9 @@ impl Figures {
             latency: [0, 1, 2].map(|phase| {
                 Latency::of(calls.iter().filter(|call| phases.at(call.started) == phase))
             }),
+            served_in_stall: (calls.iter())
+                .filter(|call| phases.at(call.started) == 1 && call.end == End::Answered)
+                .count(),
             new_connections,
             recovered: recovered(&calls, &in_flight, phases, journal),
             breaker: opened(&calls, &open, phases, journal),
@@ -88,6 +92,12 @@ impl Figures {
 
     pub(crate) fn ended(&self, end: End) -> usize {
         self.calls.iter().filter(|call| call.end == end).count()
+    }
+
+    /// The part of the calls started in the stall that got an answer, of whatever age.
+    pub(crate) fn served_in_stall(&self) -> f64 {
+        let served = self.served_in_stall as f64;
+        served / self.latency[1].calls.max(1) as f64
     }
 }
 

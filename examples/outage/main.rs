@@ -1,11 +1,12 @@
-//! An outage, with and without a breaker: the same load on `sqlx::PgPool` and on
-//! `fusepool::sqlx::PgPool` with its default settings, side by side in one run.
+//! An outage, with and without a breaker: the same load on `sqlx::PgPool`, on
+//! `fusepool::sqlx::PgPool` with its default settings, and on that with cached reads, side by side
+//! in one run.
 //!
 //! One PostgreSQL server behind a TCP proxy that stalls: connections stay open and new ones are
 //! accepted, but nothing comes through, as when a disk hangs or a network drops packets. The load
 //! is an open loop: calls are started on schedule, whether or not earlier ones have ended, as users
-//! do. Each pool and its load have a runtime with one thread, as if they were two services, so that
-//! neither waits for what piles up on the other. Prints a table, draws a picture, and exits with an error unless the claims hold.
+//! do. Each pool and its load have a runtime with one thread, as if they were services of their own,
+//! so that none waits for what piles up on another. Prints a table, draws a picture, and exits with an error unless the claims hold.
 //!
 //! ```sh
 //! cargo run --example outage --features sqlx-postgres
@@ -21,9 +22,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use fusepool::Breaker;
+use fusepool::cache::CacheSnapshot;
 use sqlx::PgExecutor;
 use sqlx::postgres::types::Oid;
-use tokio::runtime::{self, Handle};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::time::sleep;
 
 use arguments::Arguments;
@@ -31,6 +33,7 @@ use claims::Claims;
 use database::Database;
 use figures::Figures;
 use journal::Journal;
+use menu::Menu;
 use network::Network;
 use phases::Phases;
 
@@ -40,6 +43,7 @@ mod database;
 mod figures;
 mod journal;
 mod load;
+mod menu;
 mod network;
 mod phases;
 mod picture;
@@ -77,25 +81,33 @@ fn run() -> Outcome<bool> {
             .enable_all()
             .build()
     };
-    let (naked, guarded, outside) = (service()?, service()?, service()?);
+    let services = [service()?, service()?, service()?];
+    let outside = service()?;
     println!(
         "{} calls a second on each pool: {:?} healthy, {:?} stalled, {:?} healed.\n",
         arguments.rate, arguments.healthy, arguments.stalled, arguments.healed
     );
-    let suffer = suffer(&arguments, naked.handle(), guarded.handle());
-    let (phases, naked, guarded) = outside.block_on(suffer)?;
-    table::print(&naked, &guarded);
-    picture::draw(&arguments, phases, &naked, &guarded)?;
+    let suffer = suffer(&arguments, services.each_ref().map(Runtime::handle));
+    let (phases, pools) = outside.block_on(suffer)?;
+    table::print(&pools);
+    picture::draw(&arguments, phases, &pools.naked, &pools.guarded)?;
     println!("\nThe picture: {}\n", arguments.picture.display());
-    Ok(Claims::of(&arguments, &naked, &guarded).print())
+    Ok(Claims::of(&arguments, &pools).print())
 }
 
-/// Has both services go through the outage.
+/// What was measured on each pool.
+struct Pools {
+    naked: Figures,
+    guarded: Figures,
+    cached: Figures,
+    cache: CacheSnapshot,
+}
+
+/// Has all services go through the outage.
 async fn suffer(
     arguments: &Arguments,
-    naked: &Handle,
-    guarded: &Handle,
-) -> Outcome<(Phases, Figures, Figures)> {
+    [naked, guarded, cached]: [&Handle; 3],
+) -> Outcome<(Phases, Pools)> {
     let database = Database::open(arguments.url.as_deref()).await?;
     let network = Network::before(database.addr).await?;
     let journal = Journal::new();
@@ -107,9 +119,17 @@ async fn suffer(
         .max_connections(CONNECTIONS)
         .breaker(Breaker::builder().listener(journal.clone()))
         .connect_with(database.through(&network.guarded));
+    let cached_pool = fusepool::sqlx::PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .connect_with(database.through(&network.cached));
     // Their sockets belong to the runtime that opens them.
     let naked_pool = naked.spawn(naked_pool).await??;
     let guarded_pool = guarded.spawn(guarded_pool).await??;
+    let cached_pool = cached.spawn(cached_pool).await??;
+    let warm_pool = cached_pool.clone();
+    cached
+        .spawn(async move { menu::warm(&warm_pool).await })
+        .await??;
 
     let start = Instant::now();
     journal.start(start);
@@ -127,6 +147,12 @@ async fn suffer(
         async move { look_up(&pool).await }
     }));
 
+    let (menu, pool) = (Menu::default(), cached_pool.clone());
+    let cached_load = cached.spawn(schedule.run(move || {
+        let (pool, number) = (pool.clone(), menu.next());
+        async move { menu::look_up(&pool, number).await }
+    }));
+
     sleep(arguments.healthy).await;
     let stalled = start.elapsed();
     let before = network.stall();
@@ -137,7 +163,7 @@ async fn suffer(
         healed: start.elapsed(),
         end: schedule.length,
     };
-    let (naked, guarded) = (naked_load.await?, guarded_load.await?);
+    let (naked, guarded, cached) = (naked_load.await?, guarded_load.await?, cached_load.await?);
     let naked = Figures::of(naked, phases, &[], after.naked - before.naked);
     let transitions = journal.take();
     let guarded = Figures::of(
@@ -146,7 +172,14 @@ async fn suffer(
         &transitions,
         after.guarded - before.guarded,
     );
-    Ok((phases, naked, guarded))
+    let cached = Figures::of(cached, phases, &[], after.cached - before.cached);
+    let pools = Pools {
+        naked,
+        guarded,
+        cached,
+        cache: cached_pool.snapshot().cache,
+    };
+    Ok((phases, pools))
 }
 
 /// What a service does: one query, by primary key. The same source for both pools.

@@ -2,7 +2,7 @@
 //!
 //! A stalled server cannot tell whose connections it gets, and the breaker's own probes make some
 //! that no pool counts. So each pool has a door of its own, where everything it opens is counted;
-//! both lead to the same server, and stall together.
+//! all lead to the same server, and stall together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +13,14 @@ use crate::support::proxy::{Fault, Proxy};
 pub(crate) struct Network {
     pub(crate) naked: Proxy,
     pub(crate) guarded: Proxy,
+    pub(crate) cached: Proxy,
 }
 
 /// Connections accepted so far, whatever became of them.
 pub(crate) struct Accepted {
     pub(crate) naked: u64,
     pub(crate) guarded: u64,
+    pub(crate) cached: u64,
 }
 
 impl Network {
@@ -26,6 +28,7 @@ impl Network {
         Ok(Self {
             naked: Proxy::start(server).await?,
             guarded: Proxy::start(server).await?,
+            cached: Proxy::start(server).await?,
         })
     }
 
@@ -42,9 +45,11 @@ impl Network {
     fn set(&self, fault: Fault) -> Accepted {
         self.naked.set(fault);
         self.guarded.set(fault);
+        self.cached.set(fault);
         Accepted {
             naked: self.naked.accepted(),
             guarded: self.guarded.accepted(),
+            cached: self.cached.accepted(),
         }
     }
 }

@@ -3,56 +3,71 @@
 use crate::figures::{Figures, Latency};
 use crate::load::End;
 use crate::phases::Phases;
-use crate::seconds;
+use crate::{Pools, seconds};
 
-pub(crate) fn print(naked: &Figures, guarded: &Figures) {
-    line("", "sqlx::PgPool", "fusepool::sqlx::PgPool");
-    row(naked, guarded, "tasks in flight, at most", |pool| {
+pub(crate) fn print(pools: &Pools) {
+    line(
+        "",
+        &[
+            "sqlx::PgPool",
+            "fusepool::sqlx::PgPool",
+            "with cached reads",
+        ],
+    );
+    row(pools, "tasks in flight, at most", |pool| {
         pool.most_in_flight.to_string()
     });
     for (phase, name) in Phases::NAMES.iter().enumerate() {
         let title = format!("latency {name}: p50 / p99 / max");
-        row(naked, guarded, &title, |pool| latency(pool.latency[phase]));
+        row(pools, &title, |pool| latency(pool.latency[phase]));
     }
-    row(naked, guarded, "answered", |pool| {
+    row(pools, "answered", |pool| {
         pool.ended(End::Answered).to_string()
     });
-    row(naked, guarded, "rejected, never sent", |pool| {
+    row(pools, "answered of those started in the stall", |pool| {
+        format!("{:.2} %", 100.0 * pool.served_in_stall())
+    });
+    row(pools, "rejected, never sent", |pool| {
         pool.ended(End::Rejected).to_string()
     });
-    row(naked, guarded, "failed", |pool| {
-        pool.ended(End::Failed).to_string()
-    });
-    row(naked, guarded, "connections opened while stalled", |pool| {
+    row(pools, "failed", |pool| pool.ended(End::Failed).to_string());
+    row(pools, "connections opened while stalled", |pool| {
         pool.new_connections.to_string()
     });
-    row(naked, guarded, "recovered after the heal in", |pool| {
+    row(pools, "recovered after the heal in", |pool| {
         pool.recovered.map_or("never".to_owned(), seconds)
     });
-    row(naked, guarded, "breaker opened after", |pool| {
+    row(pools, "breaker opened after", |pool| {
         pool.breaker.as_ref().map_or("-".to_owned(), |breaker| {
             let reason = breaker.why.reason.as_str();
             format!("{} ({reason})", seconds(breaker.after))
         })
     });
-    row(
-        naked,
-        guarded,
-        "latency of calls started while open",
-        |pool| {
-            let breaker = pool.breaker.as_ref();
-            breaker.map_or("-".to_owned(), |breaker| latency(breaker.while_open))
-        },
+    row(pools, "latency of calls started while open", |pool| {
+        let breaker = pool.breaker.as_ref();
+        breaker.map_or("-".to_owned(), |breaker| latency(breaker.while_open))
+    });
+    let cache = &pools.cache;
+    println!(
+        "The cache: {} answers in {} KiB of {}; {} fresh, {} revalidating, {} stale, {} loads.",
+        cache.entries,
+        cache.bytes >> 10,
+        cache.max_bytes >> 10,
+        cache.hits,
+        cache.revalidating,
+        cache.stale,
+        cache.loads,
     );
     println!("(A call belongs to the phase that it started in.)");
 }
 
-fn row(naked: &Figures, guarded: &Figures, title: &str, cell: impl Fn(&Figures) -> String) {
-    line(title, &cell(naked), &cell(guarded));
+fn row(pools: &Pools, title: &str, cell: impl Fn(&Figures) -> String) {
+    let cells = [&pools.naked, &pools.guarded, &pools.cached].map(cell);
+    line(title, &cells.each_ref().map(String::as_str));
 }
 
-fn line(title: &str, naked: &str, guarded: &str) {
-    println!("{title:<37}{naked:>30}{guarded:>34}");
+fn line(title: &str, [naked, guarded, cached]: &[&str; 3]) {
+    println!("{title:<39}{naked:>30}{guarded:>34}{cached:>30}");
 }
 
 fn latency(of: Latency) -> String {

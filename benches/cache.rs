@@ -1,0 +1,124 @@
+//! A degraded cached read beside a raw get from the stores that one would write it with, and the
+//! making of its key beside the hash of the same bytes, in one process.
+//!
+//! The breaker is held open, or closed; no server is needed, since all is served from the cache.
+//!
+//! ```sh
+//! cargo bench --bench cache --features sqlx-sqlite
+//! ```
+
+use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use fusepool::cache::CachePolicy;
+use fusepool::sqlx::{ReadExt, SqlitePool, SqlitePoolOptions};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use tokio::runtime::{self, Runtime};
+
+const KEYS: i64 = 1_000;
+const SQL: &str = "SELECT 'dish ' || ?1 || ?2";
+const DAY: &str = "2026-11-24";
+const MENU: CachePolicy = CachePolicy::named("menu").fresh_for(Duration::from_secs(86_400));
+
+async fn read(pool: &SqlitePool, id: i64) -> Arc<String> {
+    let query = sqlx::query_scalar(SQL).bind(id).bind(DAY);
+    query.cached(&MENU).fetch_one(pool).await.unwrap()
+}
+
+fn reads(c: &mut Criterion) {
+    let runtime: Runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = runtime
+        .block_on(options.connect("sqlite::memory:"))
+        .unwrap();
+    let quick = quick_cache::sync::Cache::<u128, Arc<String>>::new(10_000);
+    let moka = moka::sync::Cache::<u128, Arc<String>>::new(10_000);
+    for id in 0..KEYS {
+        let value = runtime.block_on(read(&pool, id));
+        quick.insert(id as u128, Arc::clone(&value));
+        moka.insert(id as u128, value);
+    }
+    let mut ids = (0..KEYS).cycle();
+    let mut next = move || ids.next().unwrap_or_default();
+
+    let mut group = c.benchmark_group("cached read");
+    group.bench_function("quick_cache, raw get", |b| {
+        b.iter(|| quick.get(&(next() as u128)));
+    });
+    group.bench_function("moka, raw get", |b| b.iter(|| moka.get(&(next() as u128))));
+    group.bench_function("fusepool, closed", |b| {
+        b.iter(|| runtime.block_on(read(&pool, next())));
+    });
+    let open = pool.gate().breaker().force_open();
+    group.bench_function("fusepool, open", |b| {
+        b.iter(|| runtime.block_on(read(&pool, next())));
+    });
+    drop(open);
+    // What sqlx alone takes to have the query and its arguments ready.
+    group.bench_function("sqlx, the query alone", |b| {
+        b.iter(|| {
+            sqlx::query_scalar::<sqlx::Sqlite, String>(SQL)
+                .bind(next())
+                .bind(DAY)
+        });
+    });
+    group.finish();
+}
+
+/// The same parts as a key has, as raw bytes.
+fn keys(c: &mut Criterion) {
+    let parts = |id: i64| {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(SQL.as_bytes());
+        bytes.extend_from_slice(&id.to_be_bytes());
+        bytes.extend_from_slice(DAY.as_bytes());
+        bytes
+    };
+    let bytes = parts(42);
+    let cheapest = foldhash::quality::RandomState::default();
+    let mut group = c.benchmark_group("key");
+    group.bench_function("foldhash of the raw bytes", |b| {
+        b.iter(|| {
+            let mut hasher = cheapest.build_hasher();
+            hasher.write(black_box(&bytes));
+            hasher.finish()
+        });
+    });
+    group.bench_function("SipHash-1-3 of the raw bytes, 128 bits", |b| {
+        b.iter(|| {
+            let mut hasher = SipHasher13::new_with_keys(1, 2);
+            hasher.write(black_box(&bytes));
+            hasher.finish128().as_u128()
+        });
+    });
+    group.bench_function("SipHash-1-3 of the arguments as printed", |b| {
+        let mut arguments = sqlx::sqlite::SqliteArguments::default();
+        sqlx::Arguments::add(&mut arguments, 42_i64).unwrap();
+        sqlx::Arguments::add(&mut arguments, DAY).unwrap();
+        b.iter(|| {
+            let mut hasher = Printed(SipHasher13::new_with_keys(1, 2));
+            hasher.0.write(SQL.as_bytes());
+            let _ = std::fmt::write(&mut hasher, format_args!("{:?}", black_box(&arguments)));
+            hasher.0.finish128().as_u128()
+        });
+    });
+    group.finish();
+}
+
+struct Printed(SipHasher13);
+
+impl std::fmt::Write for Printed {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+criterion_group!(benches, reads, keys);
+criterion_main!(benches);

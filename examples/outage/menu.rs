@@ -1,0 +1,47 @@
+//! What the third service does: the same reads, through the cache, of a working set of its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use fusepool::cache::CachePolicy;
+use fusepool::sqlx::{PgPool, ReadExt};
+use sqlx::postgres::types::Oid;
+
+/// Served for a second without asking, and for as long as the outage lasts while the database is
+/// asked behind.
+const POLICY: CachePolicy = CachePolicy::named("outage")
+    .fresh_for(Duration::from_secs(1))
+    .revalidate_for(Duration::from_secs(600))
+    .stale_for(Duration::from_secs(600));
+
+/// How many different reads there are.
+pub(crate) const WORKING_SET: u32 = 1_000;
+
+/// The reads, one after the other, again and again.
+#[derive(Default)]
+pub(crate) struct Menu(AtomicU32);
+
+impl Menu {
+    pub(crate) fn next(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed) % WORKING_SET
+    }
+}
+
+/// Each read once, as a service has them after a while.
+pub(crate) async fn warm(pool: &PgPool) -> sqlx::Result<()> {
+    for number in 0..WORKING_SET {
+        look_up(pool, number).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn look_up(pool: &PgPool, number: u32) -> sqlx::Result<()> {
+    const TEXT: Oid = Oid(25);
+    sqlx::query_scalar::<_, String>("SELECT typname || $2 FROM pg_type WHERE oid = $1")
+        .bind(TEXT)
+        .bind(number.to_string())
+        .cached(&POLICY)
+        .fetch_one(pool)
+        .await?;
+    Ok(())
+}
