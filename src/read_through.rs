@@ -39,6 +39,8 @@ mod tests;
 
 /// The store's size for which there is one generation counter.
 const BYTES_A_COUNTER: u64 = 1024;
+const FEWEST_COUNTERS: u64 = 1 << 12;
+const MOST_COUNTERS: u64 = 1 << 20;
 
 /// A task, of whatever kind.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -90,8 +92,8 @@ pub(crate) struct Question {
     pub(crate) base: Key,
     /// Tags besides those of the policy.
     pub(crate) tags: Vec<Name>,
-    /// How long to wait for a load, which others may have given more time. `None`: until it ends.
-    pub(crate) patience: Option<Duration>,
+    /// How long to wait for a load, which others may have given more time.
+    pub(crate) patience: Duration,
 }
 
 /// No answer, and nothing fresh.
@@ -149,11 +151,11 @@ impl Question {
 
 impl<E: Send + Sync + 'static> ReadThrough<E> {
     pub(crate) fn new(max_bytes: u64) -> Self {
-        let counters = usize::try_from(max_bytes / BYTES_A_COUNTER).unwrap_or(usize::MAX);
+        let counters = (max_bytes / BYTES_A_COUNTER).clamp(FEWEST_COUNTERS, MOST_COUNTERS);
         Self {
             store: Store::new(max_bytes),
             max_bytes,
-            generations: Generations::new(counters),
+            generations: Generations::new(counters as usize),
             flights: Arc::new(Flights::new()),
             counters: Counters::new(),
         }
@@ -251,7 +253,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
             return Err(Arc::new(O::refused(rejected)));
         }
         let landed = self.board(origin, question, load).landed();
-        let patience = question.patience.unwrap_or(Duration::MAX);
+        let patience = question.patience;
         let landed = timeout(patience, async {
             match may_leave {
                 true => gate.unless_opened(landed).await,
@@ -279,7 +281,12 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
         L: Future<Output = Result<Loaded<T>, E>> + Send + 'static,
     {
         let names = question.names();
-        let (passenger, pilot) = self.flights.board(question.key, &names, &self.generations);
+        let (passenger, pilot) = self.flights.board(
+            question.key,
+            &names,
+            &self.generations,
+            !question.policy.always_asks(),
+        );
         if let Some(pilot) = pilot {
             let flight = Flight {
                 cache: Arc::clone(self),

@@ -28,31 +28,42 @@ impl Wording {
         key
     }
 
+    /// Whether there is a policy, and one that makes sense.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match &self.policy {
+            Some(policy) => policy.check(),
+            None => Err(ConfigError::new("cached", "absent", "given a policy")),
+        }
+    }
+
+    pub(crate) fn check_if_cached(&self) -> Result<(), ConfigError> {
+        self.policy.as_ref().map_or(Ok(()), CachePolicy::check)
+    }
+
     /// The question to the cache, if there is a policy. `base` is the [`key`](Self::key) with the
     /// statement; `made` adds what is made of the answer.
     pub(crate) fn question(
         &self,
         base: KeyHasher,
         made: impl FnOnce(&mut KeyHasher),
-        patience: Option<Duration>,
-    ) -> Result<Option<Question>, ConfigError> {
-        let Some(policy) = self.policy else {
-            return Ok(None);
-        };
-        policy.check()?;
+        patience: Duration,
+    ) -> Option<Question> {
+        let policy = self.policy?;
         let mut key = base;
         let base = key.finish();
         // What was kept with other tags is not invalidated by these: it is another answer.
         key.add(&policy.tags());
-        key.add(&self.tags);
+        let mut tags = self.tags.clone();
+        tags.sort_unstable();
+        key.add(&tags);
         made(&mut key);
-        Ok(Some(Question {
+        Some(Question {
             policy,
             key: key.finish(),
             base,
-            tags: self.tags.clone(),
+            tags,
             patience,
-        }))
+        })
     }
 }
 

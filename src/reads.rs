@@ -41,13 +41,14 @@ pub(crate) enum Dialect {
 
 const QUERIES: [&str; 4] = ["SELECT", "VALUES", "TABLE", "WITH"];
 const WRITES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "INTO"];
-/// Functions, by the beginning of their names.
-const WRITING_FUNCTIONS: [&str; 3] = ["NEXTVAL", "SETVAL", "PG_NOTIFY"];
-const LOCKING_FUNCTIONS: [&str; 4] = [
+/// Functions; those that lock by the beginning of their names.
+const WRITING_FUNCTIONS: [&str; 4] = ["NEXTVAL", "SETVAL", "PG_NOTIFY", "SET_CONFIG"];
+const LOCKING_FUNCTIONS: [&str; 5] = [
     "PG_ADVISORY_",
     "PG_TRY_ADVISORY_",
     "GET_LOCK",
     "RELEASE_LOCK",
+    "RELEASE_ALL_LOCKS",
 ];
 
 /// Checks that `sql` is one statement that only reads.
@@ -79,6 +80,12 @@ pub(crate) fn check(sql: &str, dialect: Dialect) -> Result<(), NotARead> {
 
 fn check_word(word: &str, previous: &str, rest: &str) -> Result<(), NotARead> {
     let calls = rest.trim_start().starts_with('(');
+    if previous == "." && !calls {
+        return Ok(()); // a column
+    }
+    if word.eq_ignore_ascii_case("VALUE") && previous.eq_ignore_ascii_case("NEXT") {
+        return Err(NotARead::Writes("NEXT VALUE")); // of MariaDB's sequences
+    }
     if let Some(word) = one_of(&WRITES, word) {
         if word == "UPDATE" && one_of(&["FOR", "KEY"], previous).is_some() {
             return Err(NotARead::Locks("FOR UPDATE"));
@@ -94,7 +101,7 @@ fn check_word(word: &str, previous: &str, rest: &str) -> Result<(), NotARead> {
     let begins_with = |start: &&&str| {
         (word.get(..start.len())).is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
     };
-    if let Some(function) = WRITING_FUNCTIONS.iter().find(begins_with) {
+    if let Some(function) = one_of(&WRITING_FUNCTIONS, word).filter(|_| calls) {
         return Err(NotARead::Writes(function));
     }
     match LOCKING_FUNCTIONS.iter().find(begins_with) {
@@ -131,6 +138,7 @@ fn next(sql: &str, dialect: Dialect) -> Result<Option<(&str, &str)>, NotARead> {
     let rest = match first {
         '\'' => past_quote(rest, '\'', backslashes)?,
         '"' => past_quote(rest, '"', backslashes)?,
+        '[' if dialect == Dialect::Sqlite => past_quote(rest, ']', false)?,
         '`' if dialect != Dialect::Postgres => past_quote(rest, '`', false)?,
         '$' if dialect == Dialect::Postgres => past_dollars(rest)?,
         _ => rest,
@@ -240,6 +248,7 @@ mod tests {
             "SELECT replace(name, 'a', 'b') FROM t",
             "SELECT count(*) FROM share",
             "SELECT 'é' FROM tablé",
+            "SELECT p.update, p.delete, setvalue FROM permission p",
         ] {
             assert_eq!(all(sql), [Ok(()); 3], "{sql}");
         }
@@ -263,6 +272,9 @@ mod tests {
             ("SELECT * INTO copy FROM t", "INTO"),
             ("SELECT * FROM t INTO OUTFILE '/tmp/t'", "INTO"),
             ("SELECT nextval('t_id_seq')", "NEXTVAL"),
+            ("SELECT pg_catalog.nextval ('t_id_seq')", "NEXTVAL"),
+            ("SELECT NEXT VALUE FOR t_id_seq", "NEXT VALUE"),
+            ("SELECT set_config('app.tenant', '1', false)", "SET_CONFIG"),
         ] {
             assert_eq!(all(sql), [Err(NotARead::Writes(word)); 3], "{sql}");
         }
@@ -337,6 +349,11 @@ mod tests {
             ("SELECT a$b$; DELETE FROM t; -- $b$", Postgres, several),
             ("SELECT $1; DELETE FROM t WHERE $1", Postgres, several),
             ("SELECT `;` FROM `update`", MySql, Ok(())),
+            (
+                "SELECT [it's] FROM [update]; DELETE FROM t WHERE [it's]",
+                Sqlite,
+                several,
+            ),
         ] {
             assert_eq!(check(sql, dialect), expected, "{dialect:?}: {sql}");
         }

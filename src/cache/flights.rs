@@ -62,12 +62,14 @@ impl<E> Flights<E> {
     }
 
     /// Boards the load of `key` that is under way, or else the next one; with the duty to make it, if
-    /// nobody has that yet.
+    /// nobody has that yet. One who does not join what has departed gets an answer that was asked for
+    /// from now on.
     pub(crate) fn board(
         self: &Arc<Self>,
         key: Key,
         names: &[Name],
         generations: &Generations,
+        joins_departed: bool,
     ) -> (Passenger<E>, Option<Pilot<E>>) {
         let mut latest = self.latest();
         let flight = latest.get(&key);
@@ -75,7 +77,7 @@ impl<E> Flights<E> {
             let now = generations.of(names);
             let is_valid =
                 |departed| now.is_valid_since(departed) && !now.is_doubted_since(departed);
-            if flight.departed.is_none_or(is_valid) {
+            if (flight.departed).is_none_or(|departed| joins_departed && is_valid(departed)) {
                 return (flight.passenger(), None);
             }
         }
@@ -214,7 +216,8 @@ mod tests {
         }
 
         fn board(&self) -> (Passenger<&'static str>, Option<Pilot<&'static str>>) {
-            self.flights.board(self.key, &self.names, &self.generations)
+            self.flights
+                .board(self.key, &self.names, &self.generations, true)
         }
 
         fn depart(&self, pilot: &Pilot<&'static str>) {

@@ -51,10 +51,12 @@ use crate::config::ConfigError;
 pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 /// The least that can be set: 64 KiB.
 pub const SMALLEST_CACHE_BYTES: u64 = 64 << 10;
+/// The most that can be set: 1 TiB. What is more is a slip.
+pub const LARGEST_CACHE_BYTES: u64 = 1 << 40;
 
 pub(crate) fn check_bytes(bytes: u64) -> Result<(), ConfigError> {
-    if bytes < SMALLEST_CACHE_BYTES {
-        let rule = format!("at least {SMALLEST_CACHE_BYTES}, or next to nothing could be kept");
+    if !(SMALLEST_CACHE_BYTES..=LARGEST_CACHE_BYTES).contains(&bytes) {
+        let rule = format!("from {SMALLEST_CACHE_BYTES} to {LARGEST_CACHE_BYTES}");
         return Err(ConfigError::new("cache_bytes", bytes, rule));
     }
     Ok(())

@@ -153,6 +153,10 @@ impl CachePolicy {
         &self.tags[..self.tag_count.min(MAX_POLICY_TAGS)]
     }
 
+    pub(crate) fn always_asks(&self) -> bool {
+        self.fallback_only
+    }
+
     pub(crate) fn keeps(&self, bytes: u64) -> bool {
         bytes <= self.max_entry_bytes
     }

@@ -19,6 +19,7 @@ const MENU: CachePolicy = CachePolicy::named("menu")
     .stale_for(Duration::from_secs(600))
     .tag("dishes")
     .jitter(0.0);
+const LONG: Duration = Duration::from_secs(3_600);
 const PAST_REVALIDATION: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq)]
@@ -106,7 +107,7 @@ impl Rig {
         }
     }
 
-    fn question(patience: Option<Duration>) -> Question {
+    fn question(patience: Duration) -> Question {
         let key = KeyHasher::new().finish();
         Question {
             policy: MENU,
@@ -119,14 +120,19 @@ impl Rig {
 
     /// Asks, in a task of its own.
     fn ask(&self, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
-        self.ask_with(may_leave, None)
+        self.ask_with(may_leave, LONG)
     }
 
-    fn ask_with(
-        &self,
-        may_leave: bool,
-        patience: Option<Duration>,
-    ) -> tokio::task::JoinHandle<Answer> {
+    fn ask_with(&self, may_leave: bool, patience: Duration) -> tokio::task::JoinHandle<Answer> {
+        self.put(Self::question(patience), may_leave)
+    }
+
+    fn ask_under(&self, policy: CachePolicy) -> tokio::task::JoinHandle<Answer> {
+        let question = Self::question(LONG);
+        self.put(Question { policy, ..question }, false)
+    }
+
+    fn put(&self, question: Question, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
         let (cache, backend) = (Arc::clone(&self.cache), Arc::clone(&self.backend));
         let (started, loads) = (Arc::clone(&self.started), Arc::clone(&self.loads));
         tokio::spawn(async move {
@@ -139,7 +145,6 @@ impl Rig {
                     Ok(Loaded { value, bytes: 0 })
                 })
             };
-            let question = Self::question(patience);
             let served = cache.read(&backend, &question, may_leave, load).await?;
             Ok((served.value, served.source))
         })
@@ -342,11 +347,28 @@ async fn an_open_breaker_spares_the_load() {
 async fn whoever_has_less_time_than_the_load_leaves_earlier() {
     let rig = Rig::new();
     let patient = rig.ask(false);
-    let hasty = rig.ask_with(false, Some(Duration::from_millis(100)));
+    let hasty = rig.ask_with(false, Duration::from_millis(100));
     let failed = hasty.await.unwrap().unwrap_err();
     assert_eq!(*failed.error, Failure::Missed);
     rig.bring(Ok("pho")).await;
     assert_eq!(patient.await.unwrap().unwrap().0, "pho");
+}
+
+/// What was asked for before one asked is no answer to one who always asks.
+#[tokio::test]
+async fn whoever_always_asks_joins_no_load_under_way() {
+    const ALWAYS: CachePolicy = CachePolicy::named("always")
+        .fallback_only()
+        .stale_for(Duration::from_secs(600));
+    let rig = Rig::new();
+    let before = rig.ask_under(ALWAYS);
+    rig.settle().await;
+    let after = rig.ask_under(ALWAYS);
+    rig.bring(Ok("old")).await;
+    assert_eq!(before.await.unwrap().unwrap().0, "old");
+    rig.bring(Ok("new")).await;
+    assert_eq!(after.await.unwrap().unwrap().0, "new");
+    assert_eq!(rig.started(), 2);
 }
 
 /// Nothing of an answer's own kind is served instead of one that the backend gave.
@@ -373,7 +395,7 @@ async fn an_answer_that_is_too_large_is_served_and_not_kept() {
     for bytes in [1_000, 10] {
         let question = Question {
             policy: SMALL,
-            ..Rig::question(None)
+            ..Rig::question(LONG)
         };
         let load = || Ok(async move { Ok(Loaded { value: 7, bytes }) });
         let read = rig.cache.read(&rig.backend, &question, false, load).await;
@@ -396,7 +418,7 @@ async fn an_answer_of_another_type_is_none() {
             })
         })
     };
-    let question = Rig::question(None);
+    let question = Rig::question(LONG);
     let read = rig.cache.read(&rig.backend, &question, false, load);
     assert_eq!(read.await.unwrap().value, 7);
 }

@@ -1,6 +1,5 @@
 //! The pool, as its cache sees it.
 
-use std::io;
 use std::sync::Arc;
 
 use sqlx::{Database, Error};
@@ -81,6 +80,9 @@ impl<DB: Database> Origin for Shared<DB> {
             Some(Rejected::Circuit { .. }) => return Some(Unanswered::Open),
             None => {}
         }
+        if error::is_lost(error) {
+            return None;
+        }
         if deadline_exceeded(error).is_some() {
             return Some(Unanswered::Deadline);
         }
@@ -91,9 +93,7 @@ impl<DB: Database> Origin for Shared<DB> {
         if self.raw.is_closed() {
             return Error::PoolClosed;
         }
-        Error::Io(io::Error::other(
-            "the load for the cache was stopped, or panicked, before it brought an answer",
-        ))
+        error::lost()
     }
 
     fn spawn(&self, task: Task) {

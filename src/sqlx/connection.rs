@@ -35,6 +35,9 @@ pub struct GuardedConnection<DB: Database> {
     pub(super) shared: Arc<Shared<DB>>,
     /// What the transaction that is open makes outdated in the cache, when it is committed.
     unpublished: Vec<Name>,
+    /// Transactions and savepoints of ours that are open. The driver's own count lags behind where it
+    /// queues a rollback, as SQLite's does.
+    open_transactions: usize,
 }
 
 impl<DB: Database> GuardedConnection<DB> {
@@ -44,6 +47,7 @@ impl<DB: Database> GuardedConnection<DB> {
             health: Health::default(),
             shared,
             unpublished: Vec::new(),
+            open_transactions: 0,
         }
     }
 
@@ -72,16 +76,26 @@ impl<DB: Database> GuardedConnection<DB> {
     /// What a statement makes outdated: to be published when it has succeeded, or by the transaction
     /// that it is part of.
     pub(super) fn publish_later(&mut self, mut names: Vec<Name>) -> Option<Publication<DB>> {
-        if !in_transaction::<DB>(self) {
+        if self.open_transactions == 0 {
             return Publication::of(&self.shared, names);
         }
         self.unpublished.append(&mut names);
         None
     }
 
-    /// How much there is to publish: where a savepoint begins.
-    pub(super) fn unpublished(&self) -> usize {
+    /// A transaction or savepoint has begun; how much there is to publish by then.
+    pub(super) fn enter(&mut self) -> usize {
+        self.open_transactions += 1;
         self.unpublished.len()
+    }
+
+    /// It has ended.
+    pub(super) fn leave(&mut self) {
+        self.open_transactions -= 1;
+    }
+
+    pub(super) fn is_outermost(&self) -> bool {
+        self.open_transactions == 1
     }
 
     /// What was written since the savepoint never happened.

@@ -133,6 +133,22 @@ pub(super) fn adrift() -> Error {
     Error::Io(io::Error::new(ErrorKind::BrokenPipe, said))
 }
 
+/// The load that was waited for was stopped, or panicked. It says nothing about the database.
+#[derive(Debug, thiserror::Error)]
+#[error("the load for the cache was stopped, or panicked, before it brought an answer")]
+struct LostLoad;
+
+pub(super) fn lost() -> Error {
+    Error::Io(io::Error::other(LostLoad))
+}
+
+pub(super) fn is_lost(error: &Error) -> bool {
+    let Error::Io(error) = error else {
+        return false;
+    };
+    error.get_ref().is_some_and(|inner| inner.is::<LostLoad>())
+}
+
 pub(super) fn not_a_read(error: NotARead) -> Error {
     Error::Configuration(Box::new(error))
 }

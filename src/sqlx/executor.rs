@@ -93,7 +93,7 @@ impl<'c, DB: Database> Within<'c, DB> {
     }
 
     pub(super) fn invalidating(mut self, names: Vec<Name>) -> Self {
-        self.invalidates = names;
+        self.invalidates.extend(names);
         self
     }
 }

@@ -36,8 +36,10 @@ impl<DB: Database> Publication<DB> {
                     self.shared.cache().invalidate(&self.shared.gate, name);
                 }
             }
-            Err(error) if delivery(error) == Delivery::Unknown => {}
-            Err(_) => self.names.clear(),
+            Err(error) if delivery(error) == Delivery::NotSent => self.names.clear(),
+            // Even one that was answered may have had an effect: a procedure commits in the middle,
+            // the first of several statements stays. It is in doubt.
+            Err(_) => {}
         }
     }
 }

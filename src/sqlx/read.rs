@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sqlx::Error;
 
 use super::driver::Driver;
+use super::error;
 use super::executor::Within;
 use super::mapper::{Parts, Readable};
 use super::pool::Pool;
@@ -47,8 +48,13 @@ pub trait ReadExt: Readable {
     ///
     /// An answer is kept under the text of the statement, its arguments, the types, and the policy.
     /// **If anything else decides what rows a query returns, it has to be given with
-    /// [`scope`](Read::scope)**, or one user is served the rows of another: a role or tenant that was set on the
-    /// connection, row-level security, `search_path`, a temporary table.
+    /// [`scope`](Read::scope)**, or one user is served the rows of another: a role that was set on the
+    /// connection, row-level security, `search_path`.
+    ///
+    /// A load runs in a task of its own, on any connection of the pool: what the pool's hooks set
+    /// there must not depend on who asks, and they see none of the caller's task-local values. So let a
+    /// row-level security policy take its tenant from the statement, or have a pool for each role; and
+    /// give as scope what all connections of a pool have in common, and may change while it runs.
     ///
     /// ```
     /// # use fusepool::cache::CachePolicy;
@@ -56,8 +62,9 @@ pub trait ReadExt: Readable {
     /// # use std::{sync::Arc, time::Duration};
     /// # const ORDERS: CachePolicy = CachePolicy::named("orders").fresh_for(Duration::from_secs(1));
     /// # async fn orders(pool: &PgPool, tenant: &str) -> sqlx::Result<Arc<Vec<i64>>> {
-    /// // The pool's `before_acquire` does SET app.tenant, by which a row-level security policy
-    /// // of the table selects the rows: the statement does not tell whose they are.
+    /// // `pool` is this tenant's or another's: whoever keeps pools sets a role on all connections of
+    /// // each, by which row-level security selects the rows. The statement does not tell whose
+    /// // they are, and the tenant of a pool may change.
     /// sqlx::query_scalar("SELECT id FROM orders")
     ///     .cached(&ORDERS)
     ///     .scope(tenant)
@@ -122,7 +129,7 @@ pub trait ReadExt: Readable {
 
     /// Asks `pool` where the database cannot answer: a replica, guarded by a breaker of its own.
     ///
-    /// Under a policy, the other pool's own cache is read through.
+    /// It is asked live: its own cache would not know of writes through this pool.
     fn or_from<'f, T>(
         self,
         pool: &Pool<Self::Database>,
@@ -225,8 +232,11 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] for arguments that cannot be encoded.
+    /// [`Error::Encode`] for arguments that cannot be encoded; [`Error::Configuration`] without a
+    /// policy, under which nothing is cached. Arguments have to be of the types that they are read
+    /// with.
     pub fn invalidate(self, pool: &Pool<DB>) -> Result<(), Error> {
+        self.reading.wording.check().map_err(error::misconfigured)?;
         let statement = self.parts.statement?;
         let key = with_statement(self.reading.wording.key(), &statement).finish();
         pool.cache().invalidate(Name::key(key));

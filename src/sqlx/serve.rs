@@ -16,7 +16,6 @@ use super::shared::Shared;
 use super::shared_error;
 use super::statement::Statement;
 use crate::cache::{KeyHasher, Loaded};
-use crate::read_through::ask;
 use crate::served::{Served, Source};
 use crate::shape::Shape;
 
@@ -31,32 +30,33 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
 ) -> Result<Served<S>, Error> {
     let limit = executor.limit()?;
     let (statement, mapper) = (parts.statement?, parts.mapper);
+    reading
+        .wording
+        .check_if_cached()
+        .map_err(error::misconfigured)?;
     let Target::Pool(shared) = &executor.target else {
+        DB::check_read(statement.sql.as_str()).map_err(error::not_a_read)?;
         let loaded = fetch(executor, statement, &mapper).await?;
         return Ok(Served::new(loaded.value, Source::Live));
     };
     let shared = Arc::clone(shared);
-    // Its own time, and what it may take to get a connection.
-    let patience = limit.map(|limit| limit + shared.gate.limits().acquire_timeout);
+    // Its own time, and what it may take to get a connection: others may have given the load more.
+    let limits = shared.gate.limits();
+    let patience = limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout;
     let made = |key: &mut KeyHasher| {
         key.type_id(parts.mapper_id);
         key.type_id(TypeId::of::<S>());
     };
     let wording = &reading.wording;
-    let question = wording
-        .question(with_statement(wording.key(), &statement), made, patience)
-        .map_err(error::misconfigured)?;
+    let question = wording.question(with_statement(wording.key(), &statement), made, patience);
     let again = (reading.asks_others()).then(|| (statement.clone(), mapper.clone()));
+    // Live: its own cache would not know of writes through this pool.
     let ask_other = |pool: Pool<DB>| {
-        let (again, question) = (again.clone(), question.as_ref());
+        let again = again.clone();
         async move {
             let (statement, mapper) = again.ok_or(Error::PoolClosed)?;
-            let load = load(pool.shared(), limit, statement, mapper);
-            let served = ask(pool.shared(), question, false, load).await;
-            match served {
-                Ok(served) => Ok(served.value),
-                Err(failed) => Err(shared_error::of_all(failed.error)),
-            }
+            let executor = Within::of(Arc::clone(pool.shared()), limit);
+            Ok(fetch(executor, statement, &mapper).await?.value)
         }
     };
     let load = load(&shared, limit, statement, mapper);

@@ -42,7 +42,7 @@ impl<DB: Database> Transaction<'static, DB> {
         let begin = Manager::<DB>::begin(raw, statement);
         shared.begin(health, permit, begin).await?;
         Ok(Self {
-            unpublished: connection.unpublished(),
+            unpublished: connection.enter(),
             connection: Held::Owned(connection),
             open: true,
         })
@@ -59,7 +59,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let begin = Manager::<DB>::begin(raw, statement);
         shared.begin(health, permit, begin).await?;
         Ok(Self {
-            unpublished: connection.unpublished(),
+            unpublished: connection.enter(),
             connection: Held::Borrowed(connection),
             open: true,
         })
@@ -93,7 +93,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     /// As a statement's. After a deadline it is unknown whether the transaction was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
         // A savepoint's writes are the outer transaction's.
-        let publication = match self.is_outermost() {
+        let publication = match self.connection.is_outermost() {
             true => self.connection.publication(),
             false => None,
         };
@@ -122,10 +122,6 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         self.open = false;
         self.connection.forget_unpublished(self.unpublished);
         Ok(())
-    }
-
-    fn is_outermost(&self) -> bool {
-        Manager::<DB>::get_transaction_depth(&self.connection) == 1
     }
 }
 
@@ -160,6 +156,7 @@ impl<DB: Database> Drop for Transaction<'_, DB> {
             Manager::<DB>::start_rollback(&mut self.connection);
             self.connection.forget_unpublished(self.unpublished);
         }
+        self.connection.leave();
     }
 }
 

@@ -127,6 +127,34 @@ async fn what_the_database_answers_is_never_hidden() {
     }
 }
 
+/// A statement that was prepared before its table changed is prepared again, and so are the types of
+/// its parameters.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_survive_a_change_of_the_table() {
+    let kitchen = Kitchen::open().await;
+    const ALL: &str = "SELECT * FROM dish WHERE id = $1";
+    let ask = async || {
+        kitchen.pool.cache().invalidate_tag("dishes");
+        kitchen.pool.cached(&MENU).query_one(ALL, &[&1]).await
+    };
+    assert_eq!(ask().await.unwrap().len(), 2);
+    let client = direct(&kitchen.server).get().await.unwrap();
+    client
+        .batch_execute("ALTER TABLE dish ADD COLUMN price int")
+        .await
+        .unwrap();
+    assert_eq!(ask().await.unwrap().len(), 3);
+    client
+        .batch_execute("ALTER TABLE dish ALTER id TYPE text")
+        .await
+        .unwrap();
+    // An integer does not compare with text any more, and then is no text: that is the caller's to mend.
+    ask().await.unwrap_err();
+    let read = kitchen.pool.cached(&MENU);
+    let row = read.query_one(ALL, &[&"1"]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "1");
+}
+
 /// Parameters by their types: what is equal to the database is equal to the cache, and nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parameters_tell_answers_apart() {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::client::Client;
@@ -15,8 +16,9 @@ use super::manager::Manager;
 use super::parameters::{Parameter, encode};
 use super::pool::Pool;
 use super::read_error::ReadError;
+use super::statements::Within;
 use crate::breaker::LONGEST;
-use crate::cache::{CachePolicy, KeyHasher, LONGEST_AGE, Loaded};
+use crate::cache::{CachePolicy, Key, KeyHasher, LONGEST_AGE, Loaded, Name};
 use crate::cached::Cache;
 use crate::config::check_duration;
 use crate::deadpool::managed::Managed;
@@ -148,7 +150,7 @@ impl<'f, T> Read<'f, T> {
     }
 
     /// Asks `pool` where the database cannot answer: a replica, guarded by a breaker of its own.
-    /// Under a policy, the other pool's own cache is read through.
+    /// It is asked live: its own cache would not know of writes through this pool.
     pub fn or_from(mut self, pool: &Pool) -> Self {
         self.reading.or_from(pool.clone());
         self
@@ -259,28 +261,28 @@ impl<S> Read<'_, S> {
         reads::check(sql, Dialect::Postgres)?;
         let sql: Arc<str> = sql.into();
         let (reading, limit) = (self.reading, self.limit);
+        reading.wording.check_if_cached()?;
         let wording = reading.wording.clone();
         let on = async |pool: &Pool| {
-            let shared = Arc::clone(&pool.shared);
-            let statement = Statement::on(&shared, Arc::clone(&sql), limit, params).await?;
-            let patience = limit.map(|limit| limit + shared.gate.limits().acquire_timeout);
-            let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
-            let question = wording.question(statement.key(wording.key()), made, patience)?;
-            Ok((question, load(&shared, limit, statement)))
+            let sql = Arc::clone(&sql);
+            Statement::on(&pool.shared, sql, wording.key(), limit, params).await
         };
+        // Live: its own cache would not know of writes through this pool.
         let ask_other = async |other: Pool| {
-            let (question, load) = on(&other).await?;
-            match ask(&other.shared, question.as_ref(), false, || Ok(load)).await {
-                Ok(served) => Ok(served.value),
-                Err(failed) => Err(ReadError::clone(&failed.error)),
-            }
-        };
-        // Without the types of its parameters it can be neither found nor sent.
-        let (question, load) = match on(&self.pool).await {
-            Ok((question, load)) => (question, Ok(load)),
-            Err(error) => (None, Err(error)),
+            let statement = on(&other).await?;
+            Ok(load(&other.shared, limit, statement).await?.value)
         };
         let shared = &self.pool.shared;
+        // Without the types of its parameters it can be neither found nor sent.
+        let (question, load) = match on(&self.pool).await {
+            Ok(statement) => {
+                let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
+                let base = statement.key(wording.key());
+                let question = wording.question(base, made, patience(shared, limit));
+                (question, Ok(load(shared, limit, statement)))
+            }
+            Err(error) => (None, Err(error)),
+        };
         let served = reading.serve(shared, question.as_ref(), || load, ask_other);
         served.await.map_err(|error| ReadError::clone(&error))
     }
@@ -291,6 +293,8 @@ impl<S> Read<'_, S> {
 struct Statement {
     sql: Arc<str>,
     types: Arc<[Type]>,
+    /// What its types are kept under.
+    types_key: Key,
     parameters: Arc<[Parameter]>,
 }
 
@@ -298,13 +302,19 @@ impl Statement {
     async fn on(
         shared: &Arc<Shared>,
         sql: Arc<str>,
+        mut key: KeyHasher,
         limit: Option<Duration>,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Self, ReadError> {
-        let types = types(shared, &sql, limit, params.len()).await?;
+        // In the scope of the read: names of types depend on it, too.
+        key.text(TYPES.name());
+        key.text(&sql);
+        let types_key = key.finish();
+        let types = types(shared, &sql, types_key, limit, params.len()).await?;
         Ok(Self {
             parameters: encode(&types, params)?.into(),
             types,
+            types_key,
             sql,
         })
     }
@@ -317,38 +327,37 @@ impl Statement {
     }
 }
 
-/// The types of a statement's parameters: asked for by the first who reads it, and then kept, in the
-/// cache like any answer.
+/// Under which the types of a statement's parameters are kept, in the cache like any answer: the first
+/// who reads it asks for them.
+const TYPES: CachePolicy = CachePolicy::named("parameter types")
+    .fresh_for(LONGEST_AGE)
+    .jitter(0.0);
+
 async fn types(
     shared: &Arc<Shared>,
     sql: &Arc<str>,
+    key: Key,
     limit: Option<Duration>,
     count: usize,
 ) -> Result<Arc<[Type]>, ReadError> {
-    const TYPES: CachePolicy = CachePolicy::named("parameter types")
-        .fresh_for(LONGEST_AGE)
-        .jitter(0.0);
     if count == 0 {
         return Ok(Arc::new([]));
     }
-    let mut key = KeyHasher::new();
-    key.text(TYPES.name());
-    key.text(sql);
-    let key = key.finish();
     let question = Question {
         policy: TYPES,
         key,
         base: key,
         tags: Vec::new(),
-        patience: limit.map(|limit| limit + shared.gate.limits().acquire_timeout),
+        patience: patience(shared, limit),
     };
     let load = || {
         let (shared, sql) = (Arc::clone(shared), Arc::clone(sql));
         Ok(async move {
             let client = client(&shared).await?;
+            // Anew: what was prepared before may have other types than the table has now.
             let prepared = match limit {
-                Some(limit) => client.within(limit).prepare_cached(&sql).await?,
-                None => client.prepare_cached(&sql).await?,
+                Some(limit) => client.within(limit).prepare(&sql).await?,
+                None => client.prepare(&sql).await?,
             };
             let types: Arc<[Type]> = prepared.params().into();
             let bytes = size_of_val(&*types) as u64;
@@ -373,17 +382,19 @@ fn load<S: Shape<Row>>(
     Box::pin(async move {
         let client = client(&shared).await?;
         let client = client.within(limit.unwrap_or(shared.gate.limits().query_timeout));
-        // With the very types that the parameters are encoded for, should the table have changed.
-        let prepared = client
-            .prepare_typed_cached(&statement.sql, &statement.types)
-            .await?;
-        let (expected, given) = (prepared.params().len(), statement.parameters.len());
-        if expected != given {
-            return Err(ReadError::ParameterCount { expected, given });
-        }
-        let parameters = statement.parameters.iter();
-        let parameters: Vec<_> = parameters.map(|one| one as &(dyn ToSql + Sync)).collect();
-        let rows = client.query(&prepared, &parameters).await?;
+        let rows = match rows(&client, &statement).await {
+            // It was prepared before its table changed, and the types may have changed with that.
+            Err(ReadError::Statement(error)) if error.as_db_error().is_some() => {
+                client.cache.remove(&statement.sql, &statement.types);
+                let types = Name::key(statement.types_key);
+                shared.cache().invalidate(&shared.gate, types);
+                match error.code() {
+                    Some(&SqlState::FEATURE_NOT_SUPPORTED) => rows(&client, &statement).await?,
+                    _ => return Err(ReadError::Statement(error)),
+                }
+            }
+            rows => rows?,
+        };
         if S::IS_FIRST && rows.len() > 1 {
             return Err(ReadError::RowCount(rows.len()));
         }
@@ -396,8 +407,28 @@ fn load<S: Shape<Row>>(
     })
 }
 
+async fn rows(client: &Within<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {
+    // With the very types that the parameters are encoded for.
+    let prepared = client
+        .prepare_typed_cached(&statement.sql, &statement.types)
+        .await?;
+    let (expected, given) = (prepared.params().len(), statement.parameters.len());
+    if expected != given {
+        return Err(ReadError::ParameterCount { expected, given });
+    }
+    let parameters = statement.parameters.iter();
+    let parameters: Vec<_> = parameters.map(|one| one as &(dyn ToSql + Sync)).collect();
+    Ok(client.query(&prepared, &parameters).await?)
+}
+
 /// Rows are slices of what was read from the network, and keep all of that.
 const READ_BUFFER: usize = 8 << 10;
+
+/// The time of the statement, and what it may take to get a connection.
+fn patience(shared: &Shared, limit: Option<Duration>) -> Duration {
+    let limits = shared.gate.limits();
+    limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout
+}
 
 /// What a row refers to: its slice, and where its columns are.
 fn row_bytes(row: &Row) -> usize {
