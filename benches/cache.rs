@@ -1,7 +1,7 @@
 //! A degraded cached read beside a raw get from the stores that one would write it with, and the
 //! making of its key beside the hash of the same bytes, in one process.
 //!
-//! The breaker is held open, or closed; no server is needed, since all is served from the cache.
+//! No server is needed: all is served from the cache, fresh, or stale while the breaker is held open.
 //!
 //! ```sh
 //! cargo bench --bench cache --features sqlx-sqlite
@@ -23,11 +23,15 @@ use tokio::runtime::{self, Runtime};
 const KEYS: i64 = 1_000;
 const SQL: &str = "SELECT 'dish ' || ?1 || ?2";
 const DAY: &str = "2026-11-24";
-const MENU: CachePolicy = CachePolicy::named("menu").fresh_for(Duration::from_secs(86_400));
+const DAY_LONG: Duration = Duration::from_secs(86_400);
+const FRESH: CachePolicy = CachePolicy::named("fresh").fresh_for(DAY_LONG);
+const STALE: CachePolicy = CachePolicy::named("stale")
+    .fallback_only()
+    .stale_for(DAY_LONG);
 
-async fn read(pool: &SqlitePool, id: i64) -> Arc<String> {
+async fn read(pool: &SqlitePool, id: i64, policy: &CachePolicy) -> Arc<String> {
     let query = sqlx::query_scalar(SQL).bind(id).bind(DAY);
-    query.cached(&MENU).fetch_one(pool).await.unwrap()
+    query.cached(policy).fetch_one(pool).await.unwrap()
 }
 
 fn reads(c: &mut Criterion) {
@@ -42,7 +46,8 @@ fn reads(c: &mut Criterion) {
     let quick = quick_cache::sync::Cache::<u128, Arc<String>>::new(10_000);
     let moka = moka::sync::Cache::<u128, Arc<String>>::new(10_000);
     for id in 0..KEYS {
-        let value = runtime.block_on(read(&pool, id));
+        let value = runtime.block_on(read(&pool, id, &FRESH));
+        runtime.block_on(read(&pool, id, &STALE));
         quick.insert(id as u128, Arc::clone(&value));
         moka.insert(id as u128, value);
     }
@@ -54,14 +59,17 @@ fn reads(c: &mut Criterion) {
         b.iter(|| quick.get(&(next() as u128)));
     });
     group.bench_function("moka, raw get", |b| b.iter(|| moka.get(&(next() as u128))));
-    group.bench_function("fusepool, closed", |b| {
-        b.iter(|| runtime.block_on(read(&pool, next())));
+    group.bench_function("fusepool, fresh", |b| {
+        b.iter(|| runtime.block_on(read(&pool, next(), &FRESH)));
     });
     let open = pool.gate().breaker().force_open();
-    group.bench_function("fusepool, open", |b| {
-        b.iter(|| runtime.block_on(read(&pool, next())));
+    group.bench_function("fusepool, open and stale", |b| {
+        b.iter(|| runtime.block_on(read(&pool, next(), &STALE)));
     });
     drop(open);
+    group.bench_function("the runtime alone", |b| {
+        b.iter(|| runtime.block_on(async {}))
+    });
     // What sqlx alone takes to have the query and its arguments ready.
     group.bench_function("sqlx, the query alone", |b| {
         b.iter(|| {
