@@ -11,6 +11,7 @@ use fusepool::breaker::{Breaker, State, Window};
 use fusepool::cache::CachePolicy;
 use fusepool::sqlx::{Delivery, Pool, PoolOptions, delivery};
 use fusepool::{Clock, PreciseClock, Source, StaleReason};
+use futures_util::future::join_all;
 use sqlx::Error;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -254,9 +255,19 @@ impl<S: System> World<S> {
 
     /// Nothing is left behind, and everybody is served what is true.
     async fn assert_well(&self) {
-        eventually("the breaker closes", async || {
-            self.pool.gate().breaker().state() == State::Closed
-        })
+        // A connection that was cut while it was idle is found out by whoever uses it next.
+        eventually(
+            "the breaker is closed, and all connections answer",
+            async || {
+                let size = self.pool.options().get_max_connections();
+                let leases = join_all((0..size).map(|_| self.pool.acquire())).await;
+                let mut answered = 0;
+                for mut lease in leases.into_iter().flatten() {
+                    answered += u32::from(lease.ping().await.is_ok());
+                }
+                answered == size && self.pool.gate().breaker().state() == State::Closed
+            },
+        )
         .await;
         eventually("all loads end", async || {
             self.pool.cache().snapshot().loading == 0
