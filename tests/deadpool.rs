@@ -21,5 +21,7 @@ mod manager;
 mod outage;
 #[path = "deadpool/pool.rs"]
 mod pool;
+#[path = "deadpool/tls.rs"]
+mod tls;
 #[path = "deadpool/transactions.rs"]
 mod transactions;

@@ -13,7 +13,7 @@ use crate::support::eventually;
 use crate::support::postgres::Postgres;
 
 /// How many backends sleep.
-async fn sleepers(pool: &Pool) -> i64 {
+pub async fn sleepers(pool: &Pool) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity \
                WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%'";
     let client = pool.get().await.unwrap();
@@ -21,7 +21,7 @@ async fn sleepers(pool: &Pool) -> i64 {
 }
 
 /// Gives up a sleep, in this way, and sees to it that the server does not go on with it.
-async fn is_cancelled(pool: &Pool, watch: &Pool, give_up: impl AsyncFnOnce(Client)) {
+pub async fn is_cancelled(pool: &Pool, watch: &Pool, give_up: impl AsyncFnOnce(Client)) {
     give_up(pool.get().await.unwrap()).await;
     let given_up = Instant::now();
     eventually("nobody sleeps", async || sleepers(watch).await == 0).await;

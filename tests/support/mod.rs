@@ -13,6 +13,8 @@ pub mod mariadb;
 pub mod postgres;
 pub mod proxy;
 pub mod server;
+#[cfg(feature = "sqlx-postgres")]
+pub mod tls;
 
 use std::time::Duration;
 

@@ -9,7 +9,8 @@ use super::server::{Kind, Server};
 
 /// A PostgreSQL server of its own, gone when dropped.
 ///
-/// The superuser `postgres` needs no password; the user `app` has the password `secret`.
+/// The superuser `postgres` needs no password; the user `app` has the password `secret`. So has
+/// `secure`, who is let in over TLS alone, which is there with the setting `("ssl", "on")`.
 #[derive(Debug)]
 pub struct Postgres(Server);
 
@@ -26,6 +27,8 @@ static KIND: Kind = Kind {
 initdb --pgdata="$data" --username=postgres --encoding=UTF8 --locale=C --wal-segsize=1 --no-sync
 cat >"$data/pg_hba.conf" <<END
 host all app all scram-sha-256
+hostssl all secure all scram-sha-256
+host all secure all reject
 host all all all trust
 host replication all all trust
 END
@@ -33,7 +36,11 @@ END
 postgres --single -D "$data" postgres <<END
 CREATE ROLE app LOGIN PASSWORD 'secret'
 GRANT ALL ON SCHEMA public TO app
+CREATE ROLE secure LOGIN PASSWORD 'secret'
 END
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 \
+    -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
+    -addext basicConstraints=critical,CA:FALSE -keyout "$data/server.key" -out "$data/server.crt"
 "#,
     arguments: |data, port| {
         vec![
@@ -95,6 +102,18 @@ impl Postgres {
         .fetch_one(&mut connection)
         .await
         .expect("the server counts its connections")
+    }
+
+    /// What the server shows to clients that use TLS, in PEM.
+    pub async fn certificate(&self) -> String {
+        let mut connection = self
+            .connect()
+            .await
+            .expect("the server accepts its superuser");
+        sqlx::query_scalar("SELECT pg_read_file('server.crt')")
+            .fetch_one(&mut connection)
+            .await
+            .expect("the server reads its certificate")
     }
 
     /// A connection of the superuser's, past any proxy.
