@@ -22,3 +22,5 @@ mod support;
 mod drop_in;
 #[path = "diesel/faults.rs"]
 mod faults;
+#[path = "diesel/tls.rs"]
+mod tls;

@@ -52,6 +52,11 @@
 //! every other statement on it fails with
 //! [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager).
 //!
+//! PostgreSQL is told in clear text, even on connections that a `custom_setup` has opened over TLS: they do not
+//! tell how. It takes that whatever `pg_hba.conf` says. Where the connection was opened with
+//! `sslmode=require`, or something before the server wants TLS, nothing is said, and the statement runs on to its
+//! end or its `statement_timeout`.
+//!
 //! # What goes wrong
 //!
 //! | what happened | as `diesel::result::Error` | found by | [`delivery`] |

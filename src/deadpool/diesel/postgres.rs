@@ -116,8 +116,8 @@ impl Driver for Raw {
         self.execute_returning_count(source)
     }
 
-    /// Without TLS, of which the connection does not tell how it was set up. Servers take that; where
-    /// they do not, or the connection's own settings forbid it, the statement runs on.
+    /// Without TLS, of which the connection does not tell how it was set up; see the
+    /// [module's documentation](super).
     fn cancel(&self) -> BoxFuture<'static, ()> {
         let token = self.cancel_token();
         Box::pin(async move {
