@@ -1,16 +1,19 @@
-//! What becomes of a statement that is given up, where connections are over TLS by a `custom_setup`:
-//! its cancel is not.
+//! What becomes of a statement that is given up, where connections are over TLS by a `custom_setup`.
+
+use std::time::{Duration, Instant};
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncPgConnection as Raw, SimpleAsyncConnection};
 use fusepool::deadpool::diesel::{
-    AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Pool,
+    AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Pool, PoolBuilder,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::support::eventually;
 use crate::support::postgres::Postgres;
 use crate::support::tls::{Opening, Tap, trusting};
+
+type Builder = PoolBuilder<AsyncPgConnection>;
 
 async fn establish(url: String, tls: MakeRustlsConnect) -> ConnectionResult<Raw> {
     let (client, connection) = tokio_postgres::connect(&url, tls)
@@ -29,15 +32,20 @@ async fn sleepers(server: &Postgres) -> i64 {
 
 /// Gives up a sleep, waits until its connection is closed, and tells how the connections began that
 /// this took.
-async fn give_up(ssl_mode: &str) -> (Postgres, Vec<Opening>) {
+async fn give_up(
+    ssl_mode: &str,
+    set: impl Fn(Builder, MakeRustlsConnect) -> Builder,
+) -> (Postgres, Vec<Opening>) {
     let server = Postgres::start_with(&[("ssl", "on")]).await;
     let tap = Tap::start(server.addr()).await.unwrap();
     let tls = trusting(&server).await;
     let url = server.url_as("secure", "secret", "postgres", tap.port()) + "?sslmode=" + ssl_mode;
+    let custom = tls.clone();
     let mut config = ManagerConfig::<AsyncPgConnection>::default();
-    config.custom_setup = Box::new(move |url| Box::pin(establish(url.to_owned(), tls.clone())));
+    config.custom_setup = Box::new(move |url| Box::pin(establish(url.to_owned(), custom.clone())));
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
-    let pool = Pool::<AsyncPgConnection>::builder(manager).build().unwrap();
+    let builder = Pool::<AsyncPgConnection>::builder(manager);
+    let pool = set(builder, tls).build().unwrap();
 
     let mut conn = pool.get().await.unwrap();
     let asleep = eventually("it sleeps", async || sleepers(&server).await == 1);
@@ -51,16 +59,33 @@ async fn give_up(ssl_mode: &str) -> (Postgres, Vec<Opening>) {
     (server, tap.openings())
 }
 
-#[tokio::test]
-async fn a_cancel_is_in_clear_text() {
-    let (server, openings) = give_up("prefer").await;
-    assert_eq!(openings, [Opening::Tls, Opening::PlainCancel]);
-    eventually("nobody sleeps", async || sleepers(&server).await == 0).await;
+/// The sleep ends, long before it would by itself.
+async fn is_stopped(server: &Postgres) {
+    let closed = Instant::now();
+    eventually("nobody sleeps", async || sleepers(server).await == 0).await;
+    let took = closed.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
-async fn where_tls_is_required_a_statement_runs_on() {
-    let (server, openings) = give_up("require").await;
+async fn a_cancel_goes_over_the_tls_that_it_is_given() {
+    for ssl_mode in ["prefer", "require"] {
+        let (server, openings) = give_up(ssl_mode, Builder::cancel_tls).await;
+        assert_eq!(openings, [Opening::Tls; 2], "{ssl_mode}");
+        is_stopped(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_is_in_clear_text_by_default() {
+    let (server, openings) = give_up("prefer", |builder, _| builder).await;
+    assert_eq!(openings, [Opening::Tls, Opening::PlainCancel]);
+    is_stopped(&server).await;
+}
+
+#[tokio::test]
+async fn a_statement_that_requires_tls_runs_on_by_default() {
+    let (server, openings) = give_up("require", |builder, _| builder).await;
     assert_eq!(openings, [Opening::Tls]);
     assert_eq!(sleepers(&server).await, 1);
 }

@@ -1,7 +1,6 @@
 //! What is known of diesel-async's connections.
 
 use std::error::Error as StdError;
-use std::marker::PhantomData;
 
 use deadpool::managed::PoolError;
 use diesel_async::pooled_connection;
@@ -13,7 +12,16 @@ use crate::verdict::Class;
 
 type Error = pooled_connection::PoolError;
 
-pub(super) struct Diesel<R>(pub(super) PhantomData<fn() -> R>);
+/// How what runs on a connection is cancelled.
+type Cancel<R> = Box<dyn Fn(&R) -> BoxFuture<'static, ()> + Send + Sync>;
+
+pub(super) struct Diesel<R>(pub(super) Cancel<R>);
+
+impl<R: Driver> Default for Diesel<R> {
+    fn default() -> Self {
+        Self(Box::new(R::cancel))
+    }
+}
 
 impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
     /// A manager keeps to itself where it connects to.
@@ -42,7 +50,7 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
     }
 
     fn cancel<'a>(&'a self, _: &'a R::Manager, connection: &'a mut R) -> BoxFuture<'a, ()> {
-        connection.cancel()
+        (self.0)(connection)
     }
 
     fn explain<'e>(&self, error: &'e PoolError<Error>) -> &'e (dyn StdError + 'static) {

@@ -52,10 +52,10 @@
 //! every other statement on it fails with
 //! [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager).
 //!
-//! PostgreSQL is told in clear text, even on connections that a `custom_setup` has opened over TLS: they do not
-//! tell how. It takes that whatever `pg_hba.conf` says. Where the connection was opened with
-//! `sslmode=require`, or something before the server wants TLS, nothing is said, and the statement runs on to its
-//! end or its `statement_timeout`.
+//! Where a `custom_setup` connects to PostgreSQL over TLS, give the pool's builder the same TLS by
+//! [`cancel_tls`](PoolBuilder::cancel_tls): a connection does not tell how it was opened. Without, PostgreSQL is
+//! told in clear text, which it takes whatever `pg_hba.conf` says; but with `sslmode=require`, or if something
+//! before the server wants TLS, it is not told, and the statement runs on to its end or its `statement_timeout`.
 //!
 //! # What goes wrong
 //!

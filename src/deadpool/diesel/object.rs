@@ -1,7 +1,6 @@
 //! A connection out of a pool, and how it goes back.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ impl<R: Driver> From<object::Object<R::Manager>> for Object<Connection<R>> {
 
 impl<R: Driver> Wrapper<R::Manager> for Object<Connection<R>> {
     fn known() -> Known<R::Manager> {
-        Known(Arc::new(Diesel(PhantomData::<fn() -> R>)))
+        Known(Arc::new(Diesel::<R>::default()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! PostgreSQL.
 
+use std::sync::Arc;
+
 use diesel::QueryResult;
 use diesel::pg::{Pg, PgNotification};
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
@@ -10,14 +12,18 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryFutureExt};
-use tokio_postgres::{CancelToken, NoTls};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{CancelToken, NoTls, Socket};
 
 use super::connection::Connection;
+use super::dialect::Diesel;
 use super::driver::{Driver, Sealed};
 use super::error::said;
+use super::object::Object;
 use super::rows::Rows;
 use super::statement::Statement;
 use super::transaction_builder::TransactionBuilder;
+use crate::deadpool::builder::PoolBuilder;
 use crate::sqlstate;
 use crate::verdict::Class;
 
@@ -41,6 +47,36 @@ impl Connection<Raw> {
     pub fn notifications_stream(&mut self) -> impl Stream<Item = QueryResult<PgNotification>> + '_ {
         self.unguarded().notifications_stream()
     }
+}
+
+impl<S> PoolBuilder<AsyncDieselConnectionManager<Raw>, Object<AsyncPgConnection>, S> {
+    /// The TLS to cancel statements over, which is the one that the manager's `custom_setup` connects
+    /// with: a connection does not tell. Default: none, which leaves those running that were given up
+    /// on a connection with `sslmode=require`.
+    pub fn cancel_tls<T>(mut self, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let cancel = move |connection: &Raw| cancel(connection.cancel_token(), tls.clone());
+        self.dialect = Arc::new(Diesel(Box::new(cancel)));
+        self
+    }
+}
+
+fn cancel<T>(token: CancelToken, tls: T) -> BoxFuture<'static, ()>
+where
+    T: MakeTlsConnect<Socket> + Send + 'static,
+    T::Stream: Send,
+    T::TlsConnect: Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    Box::pin(async move {
+        // Whether it worked changes nothing: the connection is closed next.
+        let _ = token.cancel_query(tls).await;
+    })
 }
 
 /// Pipelining: statements side by side on one connection, each by a shared reference to it. They
@@ -116,14 +152,9 @@ impl Driver for Raw {
         self.execute_returning_count(source)
     }
 
-    /// Without TLS, of which the connection does not tell how it was set up; see the
-    /// [module's documentation](super).
+    /// Without TLS, of which the connection does not tell how it was set up.
     fn cancel(&self) -> BoxFuture<'static, ()> {
-        let token = self.cancel_token();
-        Box::pin(async move {
-            // Whether it worked changes nothing: the connection is closed next.
-            let _ = token.cancel_query(NoTls).await;
-        })
+        cancel(self.cancel_token(), NoTls)
     }
 
     fn classify(error: &Error) -> Class {
