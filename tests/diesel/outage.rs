@@ -46,6 +46,17 @@ async fn sleeping(url: &str) -> i64 {
     count.get_result(&mut conn).await.unwrap()
 }
 
+/// The server gives up, too, long before the sleep would end by itself.
+async fn is_stopped(pool: &Pool<Conn>, url: &str) {
+    let given_up = Instant::now();
+    eventually("nobody sleeps", async || {
+        pool.status().size == 0 && sleeping(url).await == 0
+    })
+    .await;
+    let took = given_up.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
 /// What came of the one statement that a pool has seen.
 fn came(pool: &Pool<Conn>) -> Came {
     let seen = pool.snapshot().gate.breaker;
@@ -157,10 +168,7 @@ async fn a_statement_that_misses_its_deadline_ends_its_connection() {
     assert_eq!(format!("{next:?}"), "Err(BrokenTransactionManager)");
     drop(conn);
     assert_eq!(pool.snapshot().gate.closed_connections, 1);
-    eventually("the server gave up, too", async || {
-        pool.status().size == 0 && sleeping(&server.url()).await == 0
-    })
-    .await;
+    is_stopped(&pool, &server.url()).await;
     ask(&pool).await.unwrap();
 }
 
@@ -216,10 +224,7 @@ async fn a_statement_that_is_dropped_ends_its_connection() {
         }
         drop(conn);
         assert_eq!(pool.snapshot().gate.closed_connections, way + 1);
-        eventually("the server gave up, too", async || {
-            pool.status().size == 0 && sleeping(&server.url()).await == 0
-        })
-        .await;
+        is_stopped(&pool, &server.url()).await;
     }
     let seen = pool.snapshot().gate.breaker;
     assert_eq!((seen.state, seen.faults), (State::Closed, 0));
