@@ -220,17 +220,26 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
         gate: &Gate,
         question: &Question,
     ) -> Option<(T, Duration, Freshness)> {
-        let entry = self.store.get(&question.key)?;
+        let (entry, age, freshness) = self.find::<T>(gate, &question.policy, &question.key)?;
+        Some((entry.value()?, age, freshness))
+    }
+
+    fn find<T: 'static>(
+        &self,
+        gate: &Gate,
+        policy: &CachePolicy,
+        key: &Key,
+    ) -> Option<(Arc<Entry>, Duration, Freshness)> {
+        let entry = self.store.get(key).filter(|entry| entry.is::<T>())?;
         let generation = self.generations.of(&entry.names);
         if !generation.is_valid_since(entry.generation) {
             return None;
         }
         let age = entry.age(gate.now());
         let is_doubted = generation.is_doubted_since(entry.generation);
-        let freshness = question.policy.freshness(age, entry.chance, is_doubted);
-        match freshness {
+        match policy.freshness(age, entry.chance, is_doubted) {
             Freshness::Expired => None,
-            freshness => Some((entry.value()?, age, freshness)),
+            freshness => Some((entry, age, freshness)),
         }
     }
 
@@ -434,6 +443,11 @@ impl<O: Origin> Flight<O> {
             return pilot.land(Err(Arc::new(O::refused(rejected))));
         }
         let generation = pilot.depart(&self.names, &self.cache.generations);
+        // Another may have landed between a caller's look at what is kept and its boarding.
+        let found = self.cache.find::<T>(gate, &self.policy, &self.key);
+        if let Some((entry, _, Freshness::Fresh)) = found {
+            return pilot.land(Ok(entry));
+        }
         let asked_at = gate.now();
         let loaded = load.await;
         let took = Duration::from_nanos(gate.now().saturating_sub(asked_at));

@@ -50,6 +50,10 @@ impl Entry {
         }
     }
 
+    pub(crate) fn is<T: 'static>(&self) -> bool {
+        self.value.is::<T>()
+    }
+
     /// `None` if it is of another type, which another key would have had.
     pub(crate) fn value<T: Clone + 'static>(&self) -> Option<T> {
         self.value.downcast_ref().cloned()

@@ -1,5 +1,6 @@
 //! Loads that end when the test says so, on a manual clock.
 
+use std::future::ready;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -192,6 +193,22 @@ async fn a_thousand_who_ask_at_once_make_one_load() {
         assert_eq!(answer.await.unwrap().unwrap(), ("pho", Source::Live));
     }
     assert_eq!(rig.started(), 1);
+    assert_eq!(rig.cache.snapshot().loads, 1);
+}
+
+/// As happens to one who looks just before a load lands, and boards just after.
+#[tokio::test]
+async fn an_answer_that_came_before_one_boards_is_not_asked_for_again() {
+    let rig = Rig::new();
+    rig.cached("pho").await;
+    let question = Rig::question(LONG);
+    let load = ready(Ok(Loaded {
+        value: "bun",
+        bytes: 0,
+    }));
+    let boarded = rig.cache.board(&rig.backend, &question, load);
+    let entry = boarded.landed().await.unwrap().unwrap();
+    assert_eq!(entry.value(), Some("pho"));
     assert_eq!(rig.cache.snapshot().loads, 1);
 }
 
