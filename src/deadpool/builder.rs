@@ -63,7 +63,10 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
     where
         M::Error: Error + 'static,
     {
-        self.dialect = Arc::new(Explained);
+        // A dialect that does so already knows more than errors.
+        if !self.dialect.explains() {
+            self.dialect = Arc::new(Explained);
+        }
         self
     }
 

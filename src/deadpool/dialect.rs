@@ -53,6 +53,11 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
         Box::pin(ready(()))
     }
 
+    /// Whether [`explain`](Self::explain) tells the errors themselves.
+    fn explains(&self) -> bool {
+        false
+    }
+
     fn explain<'e>(&self, _error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
         &Unexplained
     }
@@ -67,6 +72,10 @@ impl<M: Manager> Dialect<M> for Unknown {}
 pub(super) struct Explained;
 
 impl<M: Manager<Error: Error + 'static>> Dialect<M> for Explained {
+    fn explains(&self) -> bool {
+        true
+    }
+
     fn explain<'e>(&self, error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
         error
     }
