@@ -1,5 +1,8 @@
-//! Guarded deadpool pools beside naked ones, in one process: leasing and giving back, for a manager
-//! that does nothing and for PostgreSQL, and a prepared statement.
+//! Guarded deadpool pools beside naked ones: leasing and giving back, for a manager that does
+//! nothing and for PostgreSQL, and a prepared statement.
+//!
+//! The two are run in turns, so that a drift of the machine's speed touches both. Printed are the
+//! medians of each, and the median of their ratios turn by turn.
 //!
 //! ```sh
 //! cargo bench --bench deadpool --features deadpool-postgres,sqlx-postgres
@@ -10,14 +13,16 @@ mod support;
 
 use std::convert::Infallible;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use deadpool::managed::{self, Manager, Metrics, RecycleResult};
-use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 
+const TURNS: usize = 201;
+/// Of which the first say nothing yet.
+const WARM_UP: usize = 20;
 const CONNECTIONS: usize = 10;
+const STATEMENT: &str = "SELECT $1::int";
 
 struct Nothing;
 
@@ -34,37 +39,64 @@ impl Manager for Nothing {
     }
 }
 
-/// How long so many runs take, one after the other.
-async fn run(runs: u64, mut once: impl AsyncFnMut()) -> Duration {
+/// Nanoseconds that one of so many runs takes.
+async fn time(runs: u32, once: &mut impl AsyncFnMut()) -> f64 {
     let start = Instant::now();
     for _ in 0..runs {
         once().await;
     }
-    start.elapsed()
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(runs)
 }
 
-fn benches(c: &mut Criterion) {
-    let runtime = Runtime::new().unwrap();
-    let server = runtime.block_on(support::postgres::Postgres::start());
-    let url = server.url();
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
 
+/// Runs the two in turns, of so many runs each.
+async fn compare(
+    what: &str,
+    runs: u32,
+    mut naked: impl AsyncFnMut(),
+    mut guarded: impl AsyncFnMut(),
+) {
+    let mut turns = Vec::new();
+    for turn in 0..TURNS {
+        let pair = if turn % 2 == 0 {
+            let first = time(runs, &mut naked).await;
+            (first, time(runs, &mut guarded).await)
+        } else {
+            let first = time(runs, &mut guarded).await;
+            (time(runs, &mut naked).await, first)
+        };
+        turns.push(pair);
+    }
+    let turns = &turns[WARM_UP..];
+    println!(
+        "{what:<24} deadpool {:>9.1} ns   fusepool {:>9.1} ns   ratio {:.3}",
+        median(turns.iter().map(|turn| turn.0)),
+        median(turns.iter().map(|turn| turn.1)),
+        median(turns.iter().map(|turn| turn.1 / turn.0)),
+    );
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
     let naked = managed::Pool::<Nothing>::builder(Nothing).build().unwrap();
     let guarded = fusepool::deadpool::Pool::<Nothing>::builder(Nothing)
         .build()
         .unwrap();
-    let mut group = c.benchmark_group("get");
-    group.bench_function("deadpool", |b| {
-        b.iter_custom(|runs| {
-            runtime.block_on(run(runs, async || drop(black_box(naked.get().await))))
-        });
-    });
-    group.bench_function("fusepool", |b| {
-        b.iter_custom(|runs| {
-            runtime.block_on(run(runs, async || drop(black_box(guarded.get().await))))
-        });
-    });
-    group.finish();
+    compare(
+        "get, nothing",
+        50_000,
+        async || drop(naked.get().await),
+        async || drop(guarded.get().await),
+    )
+    .await;
 
+    let server = support::postgres::Postgres::start().await;
+    let url = server.url();
     let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), NoTls);
     let naked = deadpool_postgres::Pool::builder(manager)
         .max_size(CONNECTIONS)
@@ -75,47 +107,36 @@ fn benches(c: &mut Criterion) {
         .max_size(CONNECTIONS)
         .build()
         .unwrap();
-    let mut group = c.benchmark_group("get_postgres");
-    group.bench_function("deadpool", |b| {
-        b.iter_custom(|runs| {
-            runtime.block_on(run(runs, async || drop(black_box(naked.get().await))))
-        });
-    });
-    group.bench_function("fusepool", |b| {
-        b.iter_custom(|runs| {
-            runtime.block_on(run(runs, async || drop(black_box(guarded.get().await))))
-        });
-    });
-    group.finish();
+    compare(
+        "get, PostgreSQL",
+        50_000,
+        async || drop(naked.get().await),
+        async || drop(guarded.get().await),
+    )
+    .await;
 
-    let sql = "SELECT $1::int";
-    let mut group = c.benchmark_group("query_one");
-    group.bench_function("deadpool", |b| {
-        b.iter_custom(|runs| {
-            runtime.block_on(async {
-                let client = naked.get().await.unwrap();
-                let statement = client.prepare(sql).await.unwrap();
-                run(runs, async || {
-                    black_box(client.query_one(&statement, &[&1]).await.unwrap());
-                })
-                .await
-            })
-        });
-    });
-    group.bench_function("fusepool", |b| {
-        b.iter_custom(|runs| {
-            runtime.block_on(async {
-                let client = guarded.get().await.unwrap();
-                let statement = client.prepare(sql).await.unwrap();
-                run(runs, async || {
-                    black_box(client.query_one(&statement, &[&1]).await.unwrap());
-                })
-                .await
-            })
-        });
-    });
-    group.finish();
+    // Through all connections, since no two are of one speed.
+    let mut naked_turns = Vec::new();
+    let mut guarded_turns = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (plain, watched) = (naked.get().await.unwrap(), guarded.get().await.unwrap());
+        let prepared = plain.prepare(STATEMENT).await.unwrap();
+        naked_turns.push((plain, prepared));
+        let prepared = watched.prepare(STATEMENT).await.unwrap();
+        guarded_turns.push((watched, prepared));
+    }
+    let (mut plain, mut watched) = (naked_turns.iter().cycle(), guarded_turns.iter().cycle());
+    compare(
+        "query_one, prepared",
+        500,
+        async || {
+            let (client, statement) = plain.next().unwrap();
+            drop(black_box(client.query_one(statement, &[&1]).await.unwrap()));
+        },
+        async || {
+            let (client, statement) = watched.next().unwrap();
+            drop(black_box(client.query_one(statement, &[&1]).await.unwrap()));
+        },
+    )
+    .await;
 }
-
-criterion_group!(all, benches);
-criterion_main!(all);

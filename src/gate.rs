@@ -1,8 +1,8 @@
 //! Admit, run, classify, settle, report: the only async path through a breaker.
 //!
-//! A pool's call takes two steps, and is admitted once. [`Gate::admit`] asks the breaker;
-//! [`Gate::acquire`] waits for a connection, as one of at most `max_waiting` and under the
-//! acquire deadline; [`Gate::run`] makes the call on it, under the call's deadline, and settles.
+//! A pool's call takes two steps, and is admitted once. [`Gate::acquire`] asks the breaker, and
+//! waits for a connection, as one of at most `max_waiting` and under the acquire deadline;
+//! [`Gate::run`] makes the call on it, under the call's deadline, and settles.
 //!
 //! ```text
 //!         admit ───────── acquire ─────────────── run
@@ -26,7 +26,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -185,43 +185,71 @@ impl Gate {
         Ok(permit.unwrap_or_else(|| self.breaker.observe()))
     }
 
-    /// Waits for a connection, after admission, until the breaker opens.
-    pub(crate) async fn acquire<'gate, T, E>(
-        &'gate self,
-        probe: Option<Permit<'gate>>,
+    /// Asks for a connection, and gives a permit only if that matters before the call itself starts:
+    /// the call is then a probe.
+    pub(crate) async fn acquire<T, E>(
+        &self,
         limit: Duration,
         classify: impl FnOnce(&E) -> Class,
-        connect: impl Future<Output = Result<T, E>>,
-    ) -> Result<(T, Option<Permit<'gate>>), GateError<E>> {
-        let mut connect = pin!(connect);
-        let limit = self.limit(probe.as_ref(), limit);
+        mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
+    ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
         // Most connections can be had without waiting, and then no place in the queue, no timer and
         // no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
         let may_wait = self.waiting.load(Ordering::Acquire) < self.limits.max_waiting;
-        let connected = match may_wait {
+        let connected = match may_wait && self.breaker.admits() {
             true => at_once(connect.as_mut()).await,
             false => None,
         };
-        let connected = match connected {
-            Some(connected) => Ok(connected),
-            None => match self.in_turn(timeout(limit, connect)).await {
-                Ok(connected) => connected,
-                Err(rejected) => return Err(turned_away(probe, rejected)),
-            },
-        };
-        let (class, error) = match connected {
-            Ok(Ok(connection)) => {
+        match connected {
+            Some(Ok(connection)) => {
+                self.acquired();
+                Ok((connection, None))
+            }
+            Some(Err(error)) => {
+                self.could_not_connect(None, limit, classify(&error));
+                Err(GateError::Failed(error))
+            }
+            None => self.acquire_in_turn(limit, classify, connect).await,
+        }
+    }
+
+    /// Waits for a connection, after admission, until the breaker opens.
+    async fn acquire_in_turn<T, E>(
+        &self,
+        limit: Duration,
+        classify: impl FnOnce(&E) -> Class,
+        connect: Pin<&mut impl Future<Output = Result<T, E>>>,
+    ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
+        let mut probe = self.admit()?;
+        let limit = self.limit(probe.as_ref(), limit);
+        match self.in_turn(timeout(limit, connect)).await {
+            Ok(Ok(Ok(connection))) => {
                 self.acquired();
                 // The time to connect is not the statement's.
-                let mut probe = probe;
                 if let Some(probe) = &mut probe {
                     probe.restart();
                 }
-                return Ok((connection, probe));
+                Ok((connection, probe))
             }
-            Ok(Err(error)) => (classify(&error), GateError::Failed(error)),
-            Err(_) => (Class::Starved, self.deadline(limit)),
-        };
+            Ok(Ok(Err(error))) => {
+                self.could_not_connect(probe, limit, classify(&error));
+                Err(GateError::Failed(error))
+            }
+            Ok(Err(_)) => {
+                self.could_not_connect(probe, limit, Class::Starved);
+                Err(self.deadline(limit))
+            }
+            Err(rejected) => {
+                // Who never got to a connection says nothing, and leaves a probe's place to another.
+                if let Some(probe) = probe {
+                    probe.settle(Verdict::Neutral);
+                }
+                Err(rejected.into())
+            }
+        }
+    }
+
+    fn could_not_connect(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
             Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Neutral),
@@ -229,7 +257,6 @@ impl Gate {
             Class::Answered | Class::Slow => permit.settle(Verdict::Neutral),
             class => permit.settle_class(class),
         }
-        Err(error)
     }
 
     /// Turns a call away, if the breaker is open and rejects. Asks for no permit otherwise.
@@ -453,14 +480,6 @@ pub struct GateSnapshot {
     pub probes: u64,
     /// Connections that were closed instead of going back to the pool.
     pub closed_connections: u64,
-}
-
-/// A caller who never got to a connection says nothing, and leaves a probe's place to another.
-fn turned_away<E>(probe: Option<Permit<'_>>, rejected: Rejected) -> GateError<E> {
-    if let Some(probe) = probe {
-        probe.settle(Verdict::Neutral);
-    }
-    rejected.into()
 }
 
 /// A place among those who wait.

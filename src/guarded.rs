@@ -1,6 +1,7 @@
 //! Any pool, guarded through an [`Adapter`].
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use crate::adapter::Adapter;
@@ -37,7 +38,12 @@ impl<A: Adapter> Guarded<A> {
         let limit = self.shared.gate.limits().acquire_timeout;
         let adapter = self.adapter();
         let classify = |error: &A::Error| adapter.classify(error);
-        self.shared.lease(limit, classify, adapter.lease()).await
+        let acquire = pin!(adapter.lease());
+        let mut lease = Lease::empty(Arc::clone(&self.shared));
+        (self.shared)
+            .fill(&mut lease, limit, classify, acquire)
+            .await?;
+        Ok(lease)
     }
 
     /// The adapter, with the pool inside.

@@ -19,19 +19,24 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection leased from a [`Guarded`](crate::Guarded) pool. Dropping it gives it back, unless a
 /// statement was given up on it: then it is discarded.
 pub struct Lease<A: Adapter> {
-    /// `None` only after a method that takes `self` apart.
+    /// `None` only before the lease is handed out, and after a method that takes it apart.
     raw: Option<A::Lease>,
     pub(crate) health: Health,
     pub(crate) shared: Arc<Shared<A>>,
 }
 
 impl<A: Adapter> Lease<A> {
-    pub(crate) fn new(raw: A::Lease, shared: Arc<Shared<A>>) -> Self {
+    /// A lease that is still to be given its connection.
+    pub(crate) fn empty(shared: Arc<Shared<A>>) -> Self {
         Self {
-            raw: Some(raw),
+            raw: None,
             health: Health::default(),
             shared,
         }
+    }
+
+    pub(crate) fn put(&mut self, raw: A::Lease) {
+        self.raw = Some(raw);
     }
 
     /// Runs a statement: admitted by the breaker, under the pool's `query_timeout`, and its end
@@ -94,7 +99,7 @@ impl<A: Adapter> Lease<A> {
 
 #[expect(
     clippy::expect_used,
-    reason = "only methods that consume the lease leave none"
+    reason = "a lease is handed out with one, and only methods that consume it leave none"
 )]
 pub(crate) fn lent<T>(raw: Option<T>) -> T {
     raw.expect("a lease holds its connection")
@@ -102,10 +107,10 @@ pub(crate) fn lent<T>(raw: Option<T>) -> T {
 
 impl<A: Adapter> Drop for Lease<A> {
     fn drop(&mut self) {
-        let Some(raw) = self.raw.take() else {
+        let Some(reason) = self.health.must_close() else {
             return;
         };
-        let Some(reason) = self.health.must_close() else {
+        let Some(raw) = self.raw.take() else {
             return;
         };
         self.shared.gate.closed_connection(reason);

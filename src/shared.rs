@@ -2,12 +2,12 @@
 //! probed.
 
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::adapter::Adapter;
 use crate::background::Background;
-use crate::breaker::Permit;
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::lease::Lease;
@@ -34,40 +34,30 @@ impl<A: Adapter> Shared<A> {
         shared
     }
 
-    /// A connection for whatever the caller will do with it. That may take its time, so a probe is
-    /// settled by a ping first.
-    pub(crate) async fn lease(
-        self: &Arc<Self>,
+    /// A connection for whatever the caller will do with it, put into an empty lease: some are
+    /// large, and to hand them up from call to call would cost more than to lease them. What the
+    /// caller does may take its time, so a probe is settled by a ping first.
+    pub(crate) async fn fill(
+        &self,
+        lease: &mut Lease<A>,
         limit: Duration,
         classify: impl FnOnce(&A::Error) -> Class,
-        acquire: impl Future<Output = Result<A::Lease, A::Error>>,
-    ) -> Result<Lease<A>, GateError<A::Error>> {
+        acquire: Pin<&mut impl Future<Output = Result<A::Lease, A::Error>>>,
+    ) -> Result<(), GateError<A::Error>> {
+        let fill = pin!(async { acquire.await.map(|raw| lease.put(raw)) });
         if self.adapter.is_closed() {
-            let raw = acquire.await.map_err(GateError::Failed)?;
-            return Ok(Lease::new(raw, Arc::clone(self)));
+            return fill.await.map_err(GateError::Failed);
         }
         self.background.remember_runtime();
-        let probe = self.gate.admit()?;
-        let (raw, probe) = self.gate.acquire(probe, limit, classify, acquire).await?;
-        let lease = Lease::new(raw, Arc::clone(self));
-        match probe {
-            None => Ok(lease),
-            Some(permit) => self.prove(lease, permit).await,
+        match self.gate.acquire(limit, classify, fill).await? {
+            ((), None) => Ok(()),
+            ((), Some(probe)) if probe.is_probe() => lease.prove(probe).await,
+            ((), Some(uncounted)) => {
+                // Admitted without being counted, in the mode `Observe` or `Disabled`.
+                uncounted.settle(Verdict::Neutral);
+                Ok(())
+            }
         }
-    }
-
-    async fn prove(
-        &self,
-        mut lease: Lease<A>,
-        permit: Permit<'_>,
-    ) -> Result<Lease<A>, GateError<A::Error>> {
-        if permit.is_probe() {
-            lease.prove(permit).await?;
-        } else {
-            // Admitted without being counted, in the mode `Observe` or `Disabled`.
-            permit.settle(Verdict::Neutral);
-        }
-        Ok(lease)
     }
 }
 
@@ -109,7 +99,9 @@ impl<A: Adapter> Backend for Server<A> {
         match self.shared.upgrade() {
             Some(shared) if self.classify(&error) == Class::Starved => {
                 let raw = self.adapter.lease().await?;
-                Ok(Probed::Leased(Lease::new(raw, shared)))
+                let mut lease = Lease::empty(shared);
+                lease.put(raw);
+                Ok(Probed::Leased(lease))
             }
             _ => Err(error),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::builder::Builder;
@@ -88,8 +89,16 @@ impl Breaker {
         Ok(Some(Permit::new(inner, inner.admit(now)?, now)))
     }
 
+    /// Closed: calls are admitted, and there is nothing else to ask.
+    pub(crate) fn admits(&self) -> bool {
+        self.inner.admits.load(Ordering::Acquire)
+    }
+
     /// An open breaker would reject calls now, or wants the next one for a probe.
     pub(crate) fn rejects(&self) -> bool {
+        if self.admits() {
+            return false;
+        }
         let epoch = self.inner.epoch.load();
         epoch.forced_open || (epoch.state == State::Open && epoch.mode == Mode::Enforce)
     }
@@ -111,8 +120,11 @@ impl Breaker {
     pub fn observe(&self) -> Permit<'_> {
         let inner = &*self.inner;
         let now = inner.now();
-        inner.sweep(&inner.epoch.load(), now);
-        Permit::new(inner, inner.epoch.load().observe(now), now)
+        let mut epoch = inner.epoch.load();
+        if inner.sweep(&epoch, now) {
+            epoch = inner.epoch.load();
+        }
+        Permit::new(inner, epoch.observe(now), now)
     }
 
     /// Makes a call; every `Err` of it is a fault. A panic in it is one, too, and goes on.

@@ -4,7 +4,7 @@
 //! it to be admitted and again to be counted, and takes no lock and allocates nothing. Whatever
 //! changes the state takes the lock, and publishes a new epoch before it lets go.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) epoch: ArcSwap<Epoch>,
+    /// What [`Epoch::admits`] says, for those who need nothing else of it.
+    pub(super) admits: AtomicBool,
     /// Half-open: no place comes free before this time, unless a probe ends.
     pub(super) full_until: AtomicU64,
     pub(super) core: Mutex<Core>,
@@ -64,12 +66,13 @@ impl Inner {
             not_closed_since: None,
             not_closed: 0,
         };
-        let ledger = Arc::new(Ledger::new(&settings, now));
+        let epoch = core.epoch(Arc::new(Ledger::new(&settings, now)));
         Self {
             name,
             clock: builder.clock,
             listener: builder.listener.unwrap_or_else(|| Arc::new(Deaf)),
-            epoch: ArcSwap::from_pointee(core.epoch(ledger)),
+            admits: AtomicBool::new(epoch.admits()),
+            epoch: ArcSwap::from_pointee(epoch),
             full_until: AtomicU64::new(0),
             core: Mutex::new(core),
             counters: Counters::new(),
@@ -385,13 +388,18 @@ impl Inner {
             _ => {}
         }
         self.full_until.store(0, Ordering::Release);
-        self.epoch.store(Arc::new(core.epoch(ledger)));
+        self.show(core.epoch(ledger));
     }
 
     /// Publishes a change that leaves state and counts alone.
     pub(super) fn republish(&self, core: &Core) {
         let ledger = Arc::clone(&self.epoch.load().ledger);
-        self.epoch.store(Arc::new(core.epoch(ledger)));
+        self.show(core.epoch(ledger));
+    }
+
+    fn show(&self, epoch: Epoch) {
+        self.admits.store(epoch.admits(), Ordering::Release);
+        self.epoch.store(Arc::new(epoch));
     }
 
     pub(super) fn tell(&self, changes: impl IntoIterator<Item = Change>) {

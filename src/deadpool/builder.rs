@@ -200,11 +200,13 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, managed::Pool<M
     }
 
     fn managed(self, recycle: Option<Duration>) -> (Settings, Managed<M>) {
+        let mut timeouts = self.source.timeouts();
+        timeouts.recycle = timeouts.recycle.or(recycle);
         let managed = Managed {
             raw: self.source,
             dialect: self.dialect,
             classify: self.classify,
-            recycle,
+            timeouts,
         };
         (self.settings, managed)
     }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deadpool::managed::{
     HookError, Manager, Metrics, Object, Pool, PoolError, RecycleError, TimeoutType, Timeouts,
@@ -19,19 +18,12 @@ pub(super) struct Managed<M: Manager> {
     pub(super) dialect: Arc<dyn Dialect<M>>,
     /// The user's own, in place of the dialect's.
     pub(super) classify: Option<Arc<dyn Classify<M::Error>>>,
-    /// How long recycling may take where the user did not say; `None` if deadpool cannot tell time,
-    /// for lack of a runtime.
-    pub(super) recycle: Option<Duration>,
+    /// The pool's own, with one for recycling, unless that is known not to wait or deadpool cannot
+    /// tell time, for lack of a runtime.
+    pub(super) timeouts: Timeouts,
 }
 
 impl<M: Manager + 'static> Managed<M> {
-    pub(super) fn timeouts(&self, timeouts: &Timeouts) -> Timeouts {
-        Timeouts {
-            recycle: timeouts.recycle.or(self.recycle),
-            ..*timeouts
-        }
-    }
-
     pub(super) fn diagnose(&self, error: &M::Error) -> Diagnosis {
         Diagnosis {
             class: self.class(error),
@@ -65,8 +57,7 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
     }
 
     async fn lease(&self) -> Result<Object<M>, PoolError<M::Error>> {
-        let timeouts = self.timeouts(&self.raw.timeouts());
-        self.raw.timeout_get(&timeouts).await
+        self.raw.timeout_get(&self.timeouts).await
     }
 
     fn discard(&self, lease: Object<M>) {

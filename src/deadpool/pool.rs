@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::wrapper::Wrapper;
 use crate::adapter::Adapter;
 use crate::background::Users;
 use crate::gate::Gate;
+use crate::lease::Lease;
 use crate::shared::Shared;
 use crate::verdict::Class;
 
@@ -68,7 +70,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// [`PoolError::Rejected`]: refused at once. [`PoolError::Timeout`]: there was none in time.
     /// [`PoolError::Backend`]: the manager could not create one.
     pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
-        self.timeout_get(&self.timeouts()).await
+        lease(&self.shared, &self.shared.adapter.timeouts).await
     }
 
     /// [`get`](Self::get) with other timeouts than the pool's. Where there is one for waiting, that
@@ -79,7 +81,12 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     ///
     /// As [`get`](Self::get).
     pub async fn timeout_get(&self, timeouts: &Timeouts) -> Result<W, PoolError<M::Error>> {
-        Ok(lease(&self.shared, timeouts).await?.into())
+        let recycle = timeouts.recycle.or(self.shared.adapter.timeouts.recycle);
+        let timeouts = Timeouts {
+            recycle,
+            ..*timeouts
+        };
+        lease(&self.shared, &timeouts).await
     }
 
     /// Changes how many objects there may be. Those beyond it are dropped when they come back.
@@ -158,24 +165,22 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
 }
 
 /// An object for somebody who holds no handle of the pool.
-pub(super) async fn lease<M: Manager + 'static>(
+pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     shared: &Arc<Shared<Managed<M>>>,
     timeouts: &Timeouts,
-) -> Result<Object<M>, PoolError<M::Error>> {
+) -> Result<W, PoolError<M::Error>> {
     let managed = &*shared.adapter;
     let acquire_timeout = shared.gate.limits().acquire_timeout;
     let limit = acquire_timeout.saturating_add(timeouts.wait.unwrap_or_default());
-    let timeouts = managed.timeouts(timeouts);
     let classify = |error: &_| match managed.classify(error) {
         // To whom would not wait, it says nothing that there is nothing to be had.
         Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Neutral,
         class => class,
     };
-    let lease = shared
-        .lease(limit, classify, managed.raw.timeout_get(&timeouts))
-        .await
-        .map_err(PoolError::from_gate)?;
-    Ok(Object { lease })
+    let acquire = pin!(managed.raw.timeout_get(timeouts));
+    let mut lease = Lease::empty(Arc::clone(shared));
+    (shared.fill(&mut lease, limit, classify, acquire).await).map_err(PoolError::from_gate)?;
+    Ok(Object { lease }.into())
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> Clone for Pool<M, W> {

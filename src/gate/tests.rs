@@ -1,6 +1,7 @@
 //! Those who wait for a connection, when the breaker opens.
 
 use std::future::{pending, ready};
+use std::pin::pin;
 
 use tokio::sync::Semaphore;
 
@@ -19,7 +20,7 @@ fn gate(breaker: Builder) -> Gate {
 
 async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static str>>) -> Acquired {
     let (connection, probe) = gate
-        .acquire(None, DEFAULT_ACQUIRE_TIMEOUT, |_| Class::Fault, connect)
+        .acquire(DEFAULT_ACQUIRE_TIMEOUT, |_| Class::Fault, pin!(connect))
         .await?;
     Ok((connection, probe.is_some()))
 }
@@ -69,11 +70,13 @@ async fn nobody_takes_over_the_place_of_one_who_was_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_admitted_before_the_breaker_opened_does_not_begin_to_wait() {
+async fn who_began_to_connect_before_the_breaker_opened_does_not_begin_to_wait() {
     let gate = gate(Breaker::builder());
-    assert!(gate.admit().unwrap().is_none());
-    fault(&gate).await;
-    let acquired = acquire(&gate, pending()).await;
+    let acquired = acquire(&gate, async {
+        fault(&gate).await;
+        pending().await
+    })
+    .await;
     assert!(is_rejected(&acquired), "{acquired:?}");
 }
 
@@ -95,17 +98,15 @@ async fn a_probe_waits_for_its_connection() {
     let gate = gate(Breaker::builder().clock(clock.clone()).jitter(0.0));
     fault(&gate).await;
     clock.advance(DEFAULT_OPEN_DELAY);
-    let probe = gate.admit().unwrap();
-    assert!(probe.as_ref().is_some_and(Permit::is_probe));
     let acquired = gate
         .acquire(
-            probe,
             DEFAULT_ACQUIRE_TIMEOUT,
             |_: &&str| Class::Fault,
-            ready(Ok(())),
+            pin!(ready(Ok(()))),
         )
         .await;
-    assert!(acquired.is_ok_and(|((), probe)| probe.is_some()));
+    let probe = acquired.unwrap().1;
+    assert!(probe.is_some_and(|probe| probe.is_probe()));
 }
 
 /// A prober on a current-thread runtime only gets on while somebody blocks on that, and a refused

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,12 +130,11 @@ impl<DB: Database> Shared<DB> {
             return Err(Error::PoolClosed);
         }
         self.background.remember_runtime();
-        let probe = self.gate.admit().map_err(error::refused)?;
         let classify = |error: &Error| self.classify.classify(error);
         let limit = self.gate.limits().acquire_timeout;
         let (raw, probe) = self
             .gate
-            .acquire(probe, limit, classify, self.raw.acquire())
+            .acquire(limit, classify, pin!(self.raw.acquire()))
             .await
             .map_err(|error| error::of_acquire(self.gate.breaker().name(), error))?;
         Ok((GuardedConnection::new(raw, Arc::clone(self)), probe))

@@ -438,8 +438,7 @@ fn row_bytes(row: &Row) -> usize {
 
 /// A connection for somebody who holds no handle of the pool.
 async fn client(shared: &Arc<Shared>) -> Result<Client, ReadError> {
-    let timeouts = shared.adapter.raw.timeouts();
-    Ok(pool::lease(shared, &timeouts).await?.into())
+    Ok(pool::lease(shared, &shared.adapter.timeouts).await?)
 }
 
 impl<T> fmt::Debug for Read<'_, T> {
