@@ -83,7 +83,8 @@ impl DeadlineExceeded {
         &self.pool
     }
 
-    /// The deadline of the call.
+    /// How long the answer was waited for: until the call's deadline, or shorter, if it was taken for
+    /// lost in an outage.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit

@@ -21,6 +21,11 @@
 //! for a connection never makes a call slow, so a pool that is too small does not trip its breaker.
 //! A probe's place is timed from its admission on.
 //!
+//! Nor does anybody wait for what was lost in an outage: connections may fall silent for ever in the
+//! middle of calls, and their places in the pool would come free only at the calls' deadlines. When
+//! the backend answers again and all places are still taken, those calls are
+//! [given up](Gate::give_up_lost_calls).
+//!
 //! Cancellation: every future here may be dropped at any await. A call that is dropped while it
 //! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.
 
@@ -33,10 +38,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::at_once::at_once;
-use crate::breaker::{self, Breaker, Builder, Permit};
+use crate::breaker::{self, Breaker, Builder, Permit, State};
 use crate::config::ConfigError;
 use crate::counters::Counters;
 use crate::error::{DeadlineExceeded, GateError, Rejected};
@@ -51,6 +56,10 @@ mod tests;
 
 /// A storm of rejections is summed up in one event in this time.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A call that has run for so long listens for being taken for lost: a quick one, which most are,
+/// pays nothing for that.
+const LISTENS_AFTER: Duration = Duration::from_millis(100);
 
 /// A breaker in front of asynchronous calls, with a deadline for each and events about them.
 ///
@@ -75,6 +84,8 @@ pub struct Gate {
     waiting: AtomicU32,
     /// Wakes those who wait for a connection when the breaker opens.
     opened: Arc<Notify>,
+    /// Wakes the calls that are taken for lost.
+    lost: Notify,
     /// When somebody last got a connection, on the breaker's clock, plus one: 0 is never.
     last_acquired: AtomicU64,
     counters: Counters<COUNTS>,
@@ -126,6 +137,7 @@ impl Gate {
             sink,
             waiting: AtomicU32::new(0),
             opened,
+            lost: Notify::new(),
             last_acquired: AtomicU64::new(0),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
@@ -159,8 +171,7 @@ impl Gate {
                 rejection,
             })
         })?;
-        let limit = self.limits.query_timeout;
-        self.run(permit, limit, |error| classify.classify(error), call)
+        self.run(permit, None, |error| classify.classify(error), call)
             .await
     }
 
@@ -321,16 +332,15 @@ impl Gate {
         }
     }
 
-    /// Makes a call on a connection, under a deadline.
+    /// Makes a call on a connection, under a deadline: its own, or the gate's.
     pub(crate) async fn run<T, E>(
         &self,
         permit: Permit<'_>,
-        limit: Duration,
+        limit: Option<Duration>,
         classify: impl FnOnce(&E) -> Class,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
-        let limit = self.limit(Some(&permit), limit);
-        match timeout(limit, call).await {
+        match self.bounded(Some(&permit), limit, call).await {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Answered);
                 Ok(value)
@@ -339,10 +349,50 @@ impl Gate {
                 permit.settle_class(classify(&error));
                 Err(GateError::Failed(error))
             }
-            Err(_) => {
+            Err(missed) => {
                 permit.settle(Verdict::Fault);
-                Err(self.deadline(limit))
+                Err(missed.into())
             }
+        }
+    }
+
+    /// What `call` comes to before its own deadline; or before the gate's, unless it is taken for
+    /// lost earlier.
+    pub(crate) async fn bounded<T>(
+        &self,
+        permit: Option<&Permit<'_>>,
+        own: Option<Duration>,
+        call: impl Future<Output = T>,
+    ) -> Result<T, DeadlineExceeded> {
+        let limit = self.limit(permit, own.unwrap_or(self.limits.query_timeout));
+        let mut call = pin!(call);
+        let unheard = match own {
+            Some(_) => limit,
+            None => limit.min(LISTENS_AFTER),
+        };
+        if let Ok(ended) = timeout(unheard, call.as_mut()).await {
+            return Ok(ended);
+        }
+        let listening = Instant::now();
+        let mut lost = pin!(self.lost.notified());
+        let ended = poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => lost.as_mut().poll(context).map(|()| None),
+        });
+        match timeout(limit - unheard, ended).await {
+            Ok(Some(ended)) => Ok(ended),
+            Ok(None) => Err(self.missed(unheard + listening.elapsed())),
+            Err(_) => Err(self.missed(limit)),
+        }
+    }
+
+    /// The backend answers again, and yet nobody who waits got a connection for `patience`: then all
+    /// are held by calls from before the outage, whose answers were lost with it. They are given up,
+    /// except those with a deadline of their own.
+    pub(crate) fn give_up_lost_calls(&self, patience: Duration) {
+        let stuck = self.waiting.load(Ordering::Acquire) > 0 && !self.acquired_within(patience);
+        if stuck && self.breaker.state() != State::Open {
+            self.lost.notify_waiters();
         }
     }
 

@@ -42,7 +42,6 @@ impl Health {
         diagnose: impl FnOnce(&E) -> Diagnosis,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
-        let limit = limit.unwrap_or(gate.limits().query_timeout);
         self.start();
         let result = gate
             .run(permit, limit, |error| self.note(diagnose(error)), call)

@@ -80,7 +80,10 @@
 //!    while it still hangs.
 //!
 //! While the breaker is open, a background task probes the database with a connection of its own,
-//! so recovery needs no traffic, and no user's call is the first to try.
+//! so recovery needs no traffic, and no user's call is the first to try. The network may have
+//! forgotten all connections in the middle of their statements, whose answers then never come: if the
+//! database is well again, callers wait, and yet nobody gets a connection, these statements are given
+//! up at once; but not those with a deadline of their own, by `within`.
 //!
 //! # Floors
 //!

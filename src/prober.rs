@@ -68,6 +68,8 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
                     sleep(delay).await;
                 } else if !probe(gate, backend).await {
                     return;
+                } else {
+                    free_places(gate).await;
                 }
             }
             State::HalfOpen => {
@@ -80,6 +82,16 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
                 }
             }
         }
+    }
+}
+
+/// Sees to it that users' calls, which are the next batch, find connections to be made on. Sooner
+/// than they would give up.
+async fn free_places(gate: &Gate) {
+    if gate.breaker().state() != State::Open {
+        let patience = gate.probe_limit() / 4;
+        sleep(patience).await;
+        gate.give_up_lost_calls(patience);
     }
 }
 

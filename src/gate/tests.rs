@@ -128,3 +128,40 @@ fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
     let probe = gate.admit().unwrap().unwrap();
     assert!(probe.is_probe());
 }
+
+/// How long a call is waited for whose answer never comes, when the backend is found to be well
+/// again after a second.
+async fn patience(own: Option<Duration>, someone_waits: bool, someone_is_served: bool) -> Duration {
+    let gate = gate(Breaker::builder().clock(ManualClock::new()));
+    let permit = gate.breaker().observe();
+    let call = gate.run(permit, own, |_| Class::Fault, pending::<Result<(), &str>>());
+    let rest = async {
+        let waiting = async {
+            if someone_waits {
+                let _ = acquire(&gate, pending()).await;
+            }
+        };
+        let recovery = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if someone_is_served {
+                gate.acquired();
+            }
+            gate.give_up_lost_calls(Duration::from_millis(200));
+        };
+        tokio::join!(waiting, recovery)
+    };
+    match tokio::join!(call, rest).0 {
+        Err(GateError::Deadline(missed)) => missed.limit(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_call_is_given_up_only_if_its_place_is_needed() {
+    let default = crate::limits::DEFAULT_QUERY_TIMEOUT;
+    assert_eq!(patience(None, true, false).await, Duration::from_secs(1));
+    assert_eq!(patience(None, false, false).await, default);
+    assert_eq!(patience(None, true, true).await, default);
+    let own = Duration::from_secs(600);
+    assert_eq!(patience(Some(own), true, false).await, own);
+}

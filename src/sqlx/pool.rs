@@ -274,12 +274,11 @@ impl<DB: Database> Pool<DB> {
                 }
             }
         };
-        let limit = self.gate().limits().query_timeout;
         let permit = self.gate().breaker().observe();
         self.shared.background.spawn(begin);
         let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
         let classify = |error: &Error| self.shared.classify.classify(error);
-        let result = self.gate().run(permit, limit, classify, begun).await;
+        let result = self.gate().run(permit, None, classify, begun).await;
         result.map_err(error::of_statement)
     }
 }

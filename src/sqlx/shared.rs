@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sqlx::{Database, Error};
 use sqlx_core::transaction::TransactionManager;
-use tokio::time::timeout;
 
 use super::error;
 use super::health::Health;
@@ -108,18 +107,17 @@ impl<DB: Database> Shared<DB> {
         limit: Option<Duration>,
         next: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let limit = limit.unwrap_or(self.gate.limits().query_timeout);
-        match timeout(limit, next).await {
+        match self.gate.bounded(None, limit, next).await {
             Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) => {
                 let class = health.lease.note(self.diagnose(&error));
                 self.gate.breaker().observe().settle_class(class);
                 Err(error)
             }
-            Err(_) => {
+            Err(missed) => {
                 health.lease.start();
                 self.gate.breaker().observe().settle(Verdict::Fault);
-                Err(error::of_statement(self.gate.deadline(limit)))
+                Err(error::missed(missed))
             }
         }
     }

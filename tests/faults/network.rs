@@ -9,7 +9,7 @@ use crate::load::Load;
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 use crate::system::System;
-use crate::world::{ACQUIRE_TIMEOUT, CONNECTIONS, Outage, QUERY_TIMEOUT, World, quick};
+use crate::world::{ACQUIRE_TIMEOUT, CONNECTIONS, OPEN_DELAY, Outage, QUERY_TIMEOUT, World, quick};
 
 on_all! {
     refused
@@ -18,6 +18,7 @@ on_all! {
     reset
     slow
     forgotten
+    forgotten_in_the_middle_of_statements
     forgotten_while_idle
     stalled_pool_that_was_wrapped
     dropped_while_open
@@ -96,6 +97,28 @@ async fn forgotten<S: System>() {
         S::NAME
     );
     assert!(tally.slowest < QUERY_TIMEOUT + ACQUIRE_TIMEOUT + Duration::from_millis(500));
+    assert!(tally.unknown <= CONNECTIONS as usize, "{tally}");
+    world.assert_unharmed().await;
+}
+
+/// Every place in the pool is held by a statement whose answer will never come, and nobody has set a
+/// deadline that would free one.
+async fn forgotten_in_the_middle_of_statements<S: System>() {
+    let world =
+        World::<S>::start_with(|options| options.query_timeout(Duration::from_secs(300))).await;
+    let load = Load::start::<S>(&world.pool, 8);
+    load.answers(50).await;
+    let broken = Instant::now();
+    world.set(Fault::Zombie);
+    let (opened, _) = world.events.opened(broken).await;
+    let (closed, _) = world.events.closed(broken).await;
+    println!("{}: opened {opened:?}, closed {closed:?}", S::NAME);
+    assert!(
+        closed - opened < OPEN_DELAY + Duration::from_millis(500),
+        "opened after {opened:?}, closed after {closed:?}"
+    );
+    load.answers(50).await;
+    let tally = load.stop().await;
     assert!(tally.unknown <= CONNECTIONS as usize, "{tally}");
     world.assert_unharmed().await;
 }

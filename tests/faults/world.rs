@@ -17,6 +17,7 @@ use crate::system::System;
 pub const CONNECTIONS: u32 = 4;
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
+pub const OPEN_DELAY: Duration = Duration::from_millis(100);
 pub const MAX_OPEN_DELAY: Duration = Duration::from_millis(300);
 /// What a call that is not sent may take on a busy machine.
 pub const AT_ONCE: Duration = Duration::from_millis(100);
@@ -34,7 +35,7 @@ pub fn quick() -> Builder {
     Breaker::builder()
         .window(Window::calls(20))
         .slow_call(Duration::from_millis(150))
-        .open_delay(Duration::from_millis(100))
+        .open_delay(OPEN_DELAY)
         .max_open_delay(MAX_OPEN_DELAY)
         .probe_timeout(Duration::from_millis(200))
 }

@@ -1,7 +1,8 @@
 //! The rows of a query.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::pending;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -9,13 +10,13 @@ use diesel::QueryResult;
 use diesel::result::Error;
 use diesel_async::pooled_connection::PoolError;
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use tokio::time::{Sleep, sleep};
 
 use super::driver::Driver;
 use super::error;
 use crate::deadpool::managed::Managed;
-use crate::error::GateError;
+use crate::error::{DeadlineExceeded, GateError};
 use crate::health::Health;
 use crate::shared::Shared;
 use crate::verdict::Verdict;
@@ -29,7 +30,8 @@ pub struct Rows<'c, R: Driver> {
     first: Option<R::OwnedRow>,
     /// `None` after the end.
     rest: Option<BoxStream<'c, QueryResult<R::OwnedRow>>>,
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// Ends when the wait has to be given up.
+    waiting: Option<BoxFuture<'c, Result<Infallible, DeadlineExceeded>>>,
     health: &'c Health,
     shared: &'c Shared<Managed<R::Manager>>,
 }
@@ -80,12 +82,11 @@ impl<'c, R: Driver> Rows<'c, R> {
     }
 
     /// The wait is given up, and with it the connection.
-    fn give_up(&mut self) -> Error {
+    fn give_up(&mut self, missed: DeadlineExceeded) -> Error {
         self.rest = None;
         self.waiting = None;
-        let gate = &self.shared.gate;
-        gate.breaker().observe().settle(Verdict::Fault);
-        error::missed(gate.missed(gate.limits().query_timeout))
+        (self.shared.gate.breaker().observe()).settle(Verdict::Fault);
+        error::missed(missed)
     }
 }
 
@@ -105,10 +106,10 @@ impl<R: Driver> Stream for Rows<'_, R> {
         }
         let waiting = this.waiting.get_or_insert_with(|| {
             this.health.start();
-            Box::pin(sleep(this.shared.gate.limits().query_timeout))
+            Box::pin(this.shared.gate.bounded(None, None, pending()))
         });
-        ready!(waiting.as_mut().poll(context));
-        Poll::Ready(Some(Err(this.give_up())))
+        let Err(missed) = ready!(waiting.as_mut().poll(context));
+        Poll::Ready(Some(Err(this.give_up(missed))))
     }
 }
 

@@ -104,7 +104,7 @@ impl Client {
         Some(Pool::from_shared(this.object.lease.shared.clone()))
     }
 
-    fn guarded(&self) -> Within<'_> {
+    pub(super) fn guarded(&self) -> Within<'_> {
         let lease = &self.object.lease;
         Within {
             client: lease,

@@ -75,10 +75,6 @@
 //! - [`GenericClient`] is open to all, and can be `dyn`.
 //! - What is called on [`ClientWrapper`] or [`tokio_postgres::Client`], to which a [`Client`]
 //!   dereferences, is not guarded: a function that takes one of those, for example.
-//! - All connections may hang at once when the network forgets them in the middle of their statements:
-//!   those end at their deadline, and only then are their places free. Where 30 s are too long for
-//!   that, set [`query_timeout`](PoolBuilder::query_timeout) to what your slowest statement takes, and
-//!   use [`within`](Client::within) for exceptions.
 
 mod client;
 mod config;

@@ -381,7 +381,10 @@ fn load<S: Shape<Row>>(
     let shared = Arc::clone(shared);
     Box::pin(async move {
         let client = client(&shared).await?;
-        let client = client.within(limit.unwrap_or(shared.gate.limits().query_timeout));
+        let client = Within {
+            limit,
+            ..client.guarded()
+        };
         let rows = match rows(&client, &statement).await {
             // It was prepared before its table changed, and the types may have changed with that.
             Err(ReadError::Statement(error)) if error.as_db_error().is_some() => {
