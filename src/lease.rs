@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl<A: Adapter> Lease<A> {
         let permit = shared.gate.admit_on_lease()?;
         let diagnose = |error: &E| diagnose(&shared.adapter, error);
         health
-            .run(&shared.gate, permit, None, diagnose, statement(raw))
+            .run(&shared.gate, permit, None, diagnose, pin!(statement(raw)))
             .await
     }
 

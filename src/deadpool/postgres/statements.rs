@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::future::{Future, ready};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -403,10 +403,9 @@ impl<'c> Watch<'c> {
     async fn run_cached<T>(
         self,
         limit: Option<Duration>,
-        call: impl Future<Output = Result<T, Error>>,
+        mut call: Pin<&mut impl Future<Output = Result<T, Error>>>,
     ) -> Result<T, Error> {
         let permit = self.admit(None, limit).await?;
-        let mut call = pin!(call);
         match at_once(call.as_mut()).await {
             Some(Ok(value)) => {
                 permit.settle(Verdict::Neutral);
@@ -466,14 +465,15 @@ impl<'c> Within<'c> {
         self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.watch.run(None, self.limit, call).await
+        // Pinned here, because the driver's futures are large, and would be moved from call to call.
+        self.watch.run(None, self.limit, pin!(call)).await
     }
 
     pub(super) async fn run_cached<T>(
         self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.watch.run_cached(self.limit, call).await
+        self.watch.run_cached(self.limit, pin!(call)).await
     }
 
     pub(super) async fn run_sql<T>(
@@ -481,7 +481,7 @@ impl<'c> Within<'c> {
         sql: &str,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.watch.run(Some(sql), self.limit, call).await
+        self.watch.run(Some(sql), self.limit, pin!(call)).await
     }
 
     statements!();
