@@ -1,7 +1,7 @@
 //! What a guarded pool does when something goes wrong with a real server.
 //!
-//! Each fault is described once and runs against PostgreSQL and MariaDB through sqlx, and against
-//! PostgreSQL through deadpool; `faults/system.rs` is all that differs between the pools, and
+//! Each fault is described once and runs against PostgreSQL and MariaDB, through sqlx and through
+//! diesel, and against PostgreSQL through deadpool; `faults/system.rs` is all that differs between the pools, and
 //! `faults/dialect.rs` between the servers. What was measured is printed: see it with `--nocapture`.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
@@ -33,6 +33,18 @@ macro_rules! on {
 /// Runs each of these functions, which are generic over the kind of pool, on all kinds.
 macro_rules! on_all {
     ($($test:ident)*) => {
+        on_all_but_diesel!($($test)*);
+        on!(
+            diesel_postgres = crate::diesel::Diesel<diesel_async::AsyncPgConnection>,
+            diesel_mariadb = crate::diesel::Diesel<diesel_async::AsyncMysqlConnection>
+            => { $($test)* }
+        );
+    };
+}
+
+/// Runs each of these functions, which demand what diesel cannot do, on the other kinds.
+macro_rules! on_all_but_diesel {
+    ($($test:ident)*) => {
         on!(
             postgres = crate::sqlx::Sqlx<crate::support::postgres::Postgres>,
             mariadb = crate::sqlx::Sqlx<crate::support::mariadb::MariaDb>,
@@ -55,10 +67,14 @@ macro_rules! on_sqlx {
 mod callers;
 #[path = "faults/configuration.rs"]
 mod configuration;
+#[path = "faults/deadlines.rs"]
+mod deadlines;
 #[path = "faults/deadpool.rs"]
 mod deadpool;
 #[path = "faults/dialect.rs"]
 mod dialect;
+#[path = "faults/diesel.rs"]
+mod diesel;
 #[path = "faults/events.rs"]
 mod events;
 #[path = "faults/limits.rs"]

@@ -31,6 +31,7 @@ impl System for Deadpool {
 
     const NAME: &'static str = "PostgreSQL through deadpool";
     const TASKS: usize = 0;
+    const TESTS_ALL: bool = false;
     const CALLS: usize = 7;
 
     fn build(options: &Options, url: &str) -> Pool {
@@ -107,6 +108,20 @@ impl System for Deadpool {
         })
     }
 
+    fn transaction<'a>(
+        pool: &'a Pool,
+        sql: &'static str,
+        before_commit: &'a (dyn Fn() + Sync),
+    ) -> Answer<'a, Self> {
+        Box::pin(async move {
+            let mut client = pool.get().await?;
+            let transaction = client.transaction().await?;
+            transaction.batch_execute(sql).await?;
+            before_commit();
+            Ok(transaction.commit().await?)
+        })
+    }
+
     fn call(pool: &Pool, kind: usize) -> Answer<'_, Self> {
         let insert = "INSERT INTO t VALUES (1)";
         Box::pin(async move {
@@ -145,7 +160,7 @@ impl System for Deadpool {
         }
     }
 
-    fn code(error: &Error) -> Option<String> {
+    fn said(error: &Error) -> Option<String> {
         let error = match error {
             Error::Pool(PoolError::Backend(error)) | Error::Statement(error) => error,
             Error::Pool(_) => return None,

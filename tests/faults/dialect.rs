@@ -13,6 +13,19 @@ use crate::support::server::Server;
 pub type Answer<'a, T = ()> = BoxFuture<'a, Result<T, Error>>;
 pub type Connection<S> = <<S as Dialect>::Db as Database>::Connection;
 
+/// An error of the server's: its code, and how its message starts.
+pub struct Refusal {
+    code: &'static str,
+    words: &'static str,
+}
+
+impl Refusal {
+    /// Whether that is what [`said`](crate::system::System::said) tells of it.
+    pub fn is(&self, said: &str) -> bool {
+        said == self.code || said.starts_with(self.words)
+    }
+}
+
 /// A server of one system, its dialect, and what generic code cannot ask of a driver.
 pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     type Db: Driver;
@@ -30,9 +43,9 @@ pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     /// Makes the server read-only, and undoes it; as superuser.
     const READ_ONLY: [&'static str; 2];
     const READ_WRITE: [&'static str; 2];
-    /// Codes of the errors of a connection that is refused.
-    const WRONG_PASSWORD: &'static str;
-    const UNKNOWN_DATABASE: &'static str;
+    /// How a connection is refused.
+    const WRONG_PASSWORD: Refusal;
+    const UNKNOWN_DATABASE: Refusal;
     /// Connections that the server allows users of `max_connections = 10`.
     const SLOTS_OF_TEN: usize;
 
@@ -70,8 +83,14 @@ impl Dialect for Postgres {
         "ALTER SYSTEM RESET default_transaction_read_only",
         "SELECT pg_reload_conf()",
     ];
-    const WRONG_PASSWORD: &'static str = "28P01";
-    const UNKNOWN_DATABASE: &'static str = "3D000";
+    const WRONG_PASSWORD: Refusal = Refusal {
+        code: "28P01",
+        words: "password authentication failed",
+    };
+    const UNKNOWN_DATABASE: Refusal = Refusal {
+        code: "3D000",
+        words: "database \"nowhere\" does not exist",
+    };
     const SLOTS_OF_TEN: usize = 7;
 
     async fn start(settings: &[(&str, &str)]) -> Self {
@@ -122,8 +141,14 @@ impl Dialect for MariaDb {
     const LOCK: [&'static str; 2] = ["SET lock_wait_timeout = 60", "LOCK TABLES t WRITE"];
     const READ_ONLY: [&'static str; 2] = ["FLUSH TABLES", "SET GLOBAL read_only = 1"];
     const READ_WRITE: [&'static str; 2] = ["SET GLOBAL read_only = 0", "FLUSH TABLES"];
-    const WRONG_PASSWORD: &'static str = "28000";
-    const UNKNOWN_DATABASE: &'static str = "42000";
+    const WRONG_PASSWORD: Refusal = Refusal {
+        code: "28000",
+        words: "Access denied",
+    };
+    const UNKNOWN_DATABASE: Refusal = Refusal {
+        code: "42000",
+        words: "Unknown database 'nowhere'",
+    };
     const SLOTS_OF_TEN: usize = 10;
 
     async fn start(settings: &[(&str, &str)]) -> Self {

@@ -63,9 +63,12 @@ async fn reset<S: System>() {
 /// Everything works, and takes too long.
 async fn slow<S: System>() {
     let mut world = World::<S>::start_with(|options| {
-        options
-            .acquire_timeout(Duration::from_secs(2))
-            .breaker(quick().slow_call(Duration::from_millis(100)))
+        options.acquire_timeout(Duration::from_secs(2)).breaker(
+            quick()
+                .slow_call(Duration::from_millis(100))
+                // A connection is tested in half of it, which has to suffice for the delay.
+                .probe_timeout(Duration::from_millis(400)),
+        )
     })
     .await;
     let outage = Outage {
@@ -85,17 +88,18 @@ async fn forgotten<S: System>() {
     load.answers(50).await;
     let broken = Instant::now();
     world.set(Fault::Zombie);
-    let (opened, transition) = world.events.opened(broken).await;
-    assert_eq!(transition.reason, Reason::ConsecutiveFailures);
-    assert!(opened < Duration::from_secs(1), "{opened:?}");
-    let (closed, _) = world.events.closed(broken).await;
-    assert!(closed < Duration::from_secs(3), "{closed:?}");
+    // A pool that tests all connections replaces these before they add up.
+    if !S::TESTS_ALL {
+        let (opened, transition) = world.events.opened(broken).await;
+        assert_eq!(transition.reason, Reason::ConsecutiveFailures);
+        assert!(opened < Duration::from_secs(1), "{opened:?}");
+        let (closed, _) = world.events.closed(broken).await;
+        assert!(closed < Duration::from_secs(3), "{closed:?}");
+        println!("{}: zombies: opened {opened:?}, closed {closed:?}", S::NAME);
+    }
     load.answers(50).await;
     let tally = load.stop().await;
-    println!(
-        "{}: zombies: opened {opened:?}, closed {closed:?}, {tally}",
-        S::NAME
-    );
+    println!("{}: zombies: {tally}", S::NAME);
     assert!(tally.slowest < QUERY_TIMEOUT + ACQUIRE_TIMEOUT + Duration::from_millis(500));
     assert!(tally.unknown <= CONNECTIONS as usize, "{tally}");
     world.assert_unharmed().await;

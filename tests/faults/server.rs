@@ -108,16 +108,19 @@ async fn frozen<S: System>() {
 
 /// Checking a password takes its time in a debug build.
 const SMALL_SERVER_TIMEOUT: Duration = Duration::from_millis(1500);
+const SMALL_SERVER_QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than any lock is held.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server with few slots, and a pool of a user who gets no reserved one.
-async fn small_server<S: System>(connections: u32) -> World<S> {
+async fn small_server<S: System>(connections: u32, query_timeout: Duration) -> World<S> {
     let server = S::Server::start(&[("max_connections", "10")]).await;
     let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
     World::on(server, url, |options| {
         options
             .max_connections(connections)
             .acquire_timeout(SMALL_SERVER_TIMEOUT)
-            .query_timeout(Duration::from_secs(2))
+            .query_timeout(query_timeout)
             .breaker(
                 quick()
                     .slow_call(Duration::from_millis(800))
@@ -143,7 +146,7 @@ async fn take<S: System>(world: &World<S>, slots: usize) -> Vec<Connection<S::Se
 }
 
 async fn no_slot_is_free<S: System>() {
-    let world = small_server::<S>(CONNECTIONS).await;
+    let world = small_server::<S>(CONNECTIONS, SMALL_SERVER_QUERY_TIMEOUT).await;
     let taken = take(&world, S::Server::SLOTS_OF_TEN).await;
 
     let broken = Instant::now();
@@ -177,7 +180,7 @@ async fn no_slot_is_free<S: System>() {
 
 /// A pool that got half of its connections and cannot have the others is a pool that is too small.
 async fn too_few_slots_are_saturation<S: System>() {
-    let world = small_server::<S>(CONNECTIONS).await;
+    let world = small_server::<S>(CONNECTIONS, SMALL_SERVER_QUERY_TIMEOUT).await;
     let warm = join_all([S::lease(&world.pool), S::lease(&world.pool)]).await;
     assert!(warm.iter().all(Result::is_ok));
     drop(warm);
@@ -203,7 +206,7 @@ async fn too_few_slots_are_saturation<S: System>() {
 /// A background probe cannot have a connection of its own, and the pool recovers nevertheless.
 async fn all_slots_are_the_pools_own<S: System>() {
     let connections = u32::try_from(S::Server::SLOTS_OF_TEN).unwrap();
-    let world = small_server::<S>(connections).await;
+    let world = small_server::<S>(connections, LOCK_TIMEOUT).await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
     world.fill().await;
     world.gate().breaker().reset();
@@ -259,7 +262,7 @@ async fn read_only<S: System>() {
             && fusepool::rejection(&error).is_none()
         {
             assert_eq!(S::delivery(&error), Delivery::Answered, "{error:?}");
-            assert!(S::code(&error).is_some(), "{error:?}");
+            assert!(S::said(&error).is_some(), "{error:?}");
         }
     }
     let closed = world.events.closed_connections(broken);
@@ -289,7 +292,7 @@ async fn read_only<S: System>() {
 /// Callers who wait for the lock on `t`.
 fn of_locked_table<S: System>(world: &World<S>, callers: usize) -> Load {
     Load::of::<S>(&world.pool, callers, |pool| {
-        S::run(pool, Duration::from_secs(10), "SELECT count(*) FROM t")
+        S::run(pool, LOCK_TIMEOUT, "SELECT count(*) FROM t")
     })
 }
 
@@ -298,6 +301,7 @@ async fn locked_table<S: System>() {
     let world = World::<S>::start_with(|options| {
         options
             .max_connections(12)
+            .query_timeout(LOCK_TIMEOUT)
             .breaker(quick().consecutive_failures(None))
     })
     .await;

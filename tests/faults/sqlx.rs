@@ -39,6 +39,7 @@ impl<D: Dialect> System for Sqlx<D> {
 
     const NAME: &'static str = D::NAME;
     const TASKS: usize = 1;
+    const TESTS_ALL: bool = false;
     const CALLS: usize = 8;
 
     fn build(options: &Options, url: &str) -> Self::Pool {
@@ -89,6 +90,21 @@ impl<D: Dialect> System for Sqlx<D> {
         Box::pin(async move { Ok(D::number(&pool.within(limit).fetch_one(sql).await?)) })
     }
 
+    fn transaction<'a>(
+        pool: &'a Self::Pool,
+        sql: &'static str,
+        before_commit: &'a (dyn Fn() + Sync),
+    ) -> Answer<'a, Self> {
+        Box::pin(async move {
+            let mut transaction = pool.begin().await?;
+            (&mut *transaction as &mut GuardedConnection<D::Db>)
+                .execute(sql)
+                .await?;
+            before_commit();
+            transaction.commit().await
+        })
+    }
+
     fn call(pool: &Self::Pool, kind: usize) -> Answer<'_, Self> {
         let insert = "INSERT INTO t VALUES (1)";
         Box::pin(async move {
@@ -96,13 +112,7 @@ impl<D: Dialect> System for Sqlx<D> {
                 0 => D::ask(pool).await,
                 1 => Self::run(pool, Duration::from_secs(1), insert).await,
                 2 => pool.acquire().await?.ping().await,
-                3 => {
-                    let mut transaction = pool.begin().await?;
-                    (&mut *transaction as &mut GuardedConnection<D::Db>)
-                        .execute(insert)
-                        .await?;
-                    transaction.commit().await
-                }
+                3 => Self::transaction(pool, insert, &|| {}).await,
                 4 => pool.begin().await?.rollback().await,
                 5 => {
                     let mut rows = pool.within(Duration::from_secs(1)).fetch_many(D::SESSION);
@@ -119,7 +129,7 @@ impl<D: Dialect> System for Sqlx<D> {
         fusepool::sqlx::delivery(error)
     }
 
-    fn code(error: &Error) -> Option<String> {
+    fn said(error: &Error) -> Option<String> {
         Some(error.as_database_error()?.code()?.into_owned())
     }
 }

@@ -21,6 +21,8 @@ pub trait System: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Tasks of its own that a pool runs while it is well.
     const TASKS: usize;
+    /// Whether a connection is tested before each use, however short it was idle.
+    const TESTS_ALL: bool;
     /// In how many ways an application makes a call.
     const CALLS: usize;
 
@@ -39,14 +41,20 @@ pub trait System: Sized + Send + Sync + 'static {
 
     /// A prepared statement on the pool.
     fn ask(pool: &Self::Pool) -> Answer<'_, Self>;
-    /// A statement on the pool, with a deadline.
+    /// A statement on the pool, with a deadline: the pool's own, where there is no other.
     fn run<'a>(pool: &'a Self::Pool, limit: Duration, sql: &str) -> Answer<'a, Self>;
-    /// A question for a number, with a deadline.
+    /// A question for a number, with a deadline as of [`run`](Self::run).
     fn number<'a>(pool: &'a Self::Pool, limit: Duration, sql: &str) -> Answer<'a, Self, i64>;
+    /// A statement in a transaction, and a hook that is called before it is committed.
+    fn transaction<'a>(
+        pool: &'a Self::Pool,
+        sql: &'static str,
+        before_commit: &'a (dyn Fn() + Sync),
+    ) -> Answer<'a, Self>;
     /// The call of this kind that an application makes; some add a row to `t`.
     fn call(pool: &Self::Pool, kind: usize) -> Answer<'_, Self>;
 
     fn delivery(error: &Self::Error) -> Delivery;
-    /// What the server itself says, in a code.
-    fn code(error: &Self::Error) -> Option<String>;
+    /// What the server itself says: in a code, or in words where the code is lost.
+    fn said(error: &Self::Error) -> Option<String>;
 }

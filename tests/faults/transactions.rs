@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fusepool::Rejected;
 use fusepool::sqlx::GuardedConnection;
+use fusepool::{Delivery, Rejected};
 use futures_util::future::FutureExt;
 use sqlx::{Error, Executor};
 use tokio::time::timeout;
@@ -12,12 +12,16 @@ use crate::callers::assert_nobody_is_in_a_transaction;
 use crate::dialect::Dialect;
 use crate::sqlx::Sqlx;
 use crate::support::proxy::Fault;
+use crate::system::System;
 use crate::world::World;
 
 on_sqlx! {
     only_what_frees_something_passes
     begin_is_dropped_in_flight
     begin_meets_its_deadline
+}
+
+on_all! {
     commit_meets_a_reset
 }
 
@@ -117,20 +121,14 @@ async fn begin_meets_its_deadline<D: Dialect>() {
 }
 
 /// Whether it was committed is unknown, and that is what the error says.
-async fn commit_meets_a_reset<D: Dialect>() {
-    let world = World::<Sqlx<D>>::start().await;
+async fn commit_meets_a_reset<S: System>() {
+    let world = World::<S>::start().await;
     world.run("CREATE TABLE t (id int)").await.unwrap();
-    let mut transaction = world.pool.begin().await.unwrap();
-    run(&mut transaction, "INSERT INTO t VALUES (1)")
+    let reset = || world.set(Fault::Reset);
+    let error = S::transaction(&world.pool, "INSERT INTO t VALUES (1)", &reset)
         .await
-        .unwrap();
-    world.set(Fault::Reset);
-    let error = transaction.commit().await.unwrap_err();
-    assert_eq!(
-        fusepool::sqlx::delivery(&error),
-        fusepool::sqlx::Delivery::Unknown,
-        "{error:?}"
-    );
+        .unwrap_err();
+    assert_eq!(S::delivery(&error), Delivery::Unknown, "{error:?}");
     world.set(Fault::None);
     world.assert_unharmed().await;
     assert_eq!(world.outside("SELECT count(*) FROM t").await, 0);
