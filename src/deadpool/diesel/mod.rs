@@ -105,6 +105,9 @@
 //! - The manager does not tell where it connects to: give the breaker a
 //!   [name](crate::breaker::Builder::name), or it is `diesel`.
 //! - Probes ask `SELECT 1`, whatever the [`RecyclingMethod`].
+//! - diesel-async tests each connection before it is leased, unless that method is `Fast`. Whoever waits for this
+//!   test counts towards [`max_waiting`](PoolBuilder::max_waiting), and where it takes longer than
+//!   [`recycle_timeout`](PoolBuilder::recycle_timeout) the connection is replaced: on a slow network, set that.
 
 mod connection;
 mod dialect;
