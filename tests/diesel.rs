@@ -1,5 +1,5 @@
 //! diesel-async on guarded pools: ordinary code, and what becomes of it when something goes wrong
-//! with a real server.
+//! with a real server. What that has in common with all guarded pools is in `faults.rs`.
 //!
 //! `diesel/postgres.rs` and `diesel/mysql.rs` each read like an application that uses diesel-async
 //! with that driver. They are compiled and run twice: against diesel-async's pool, and against
