@@ -83,6 +83,10 @@ impl System for Deadpool {
         Box::pin(async move { Ok(client.batch_execute(sql).await?) })
     }
 
+    fn begin(client: &mut Client) -> Answer<'_, Self> {
+        Box::pin(async { Ok(client.transaction().await?.rollback().await?) })
+    }
+
     fn ask(pool: &Pool) -> Answer<'_, Self> {
         Box::pin(async {
             let client = pool.get().await?;

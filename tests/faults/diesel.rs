@@ -128,6 +128,14 @@ where
         Box::pin(async move { Ok(lease.batch_execute(sql).await?) })
     }
 
+    fn begin(lease: &mut Self::Lease) -> Answer<'_, Self> {
+        Box::pin(async {
+            let conn: &mut Connection<R> = lease;
+            AnsiTransactionManager::begin_transaction(conn).await?;
+            Ok(AnsiTransactionManager::rollback_transaction(conn).await?)
+        })
+    }
+
     fn ask(pool: &Self::Pool) -> Answer<'_, Self> {
         Box::pin(async {
             let mut conn = pool.get().await?;

@@ -76,6 +76,10 @@ impl<D: Dialect> System for Sqlx<D> {
         Box::pin(async move { connection.execute(sql).await.map(drop) })
     }
 
+    fn begin(lease: &mut Self::Lease) -> Answer<'_, Self> {
+        Box::pin(async { lease.begin().await?.rollback().await })
+    }
+
     fn ask(pool: &Self::Pool) -> Answer<'_, Self> {
         D::ask(pool)
     }

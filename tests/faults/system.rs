@@ -38,6 +38,8 @@ pub trait System: Sized + Send + Sync + 'static {
     fn ping(lease: &mut Self::Lease) -> Answer<'_, Self>;
     /// A statement on a lease, with the pool's deadline.
     fn run_on<'a>(lease: &'a mut Self::Lease, sql: &'static str) -> Answer<'a, Self>;
+    /// A transaction on a lease, begun and rolled back.
+    fn begin(lease: &mut Self::Lease) -> Answer<'_, Self>;
 
     /// A prepared statement on the pool.
     fn ask(pool: &Self::Pool) -> Answer<'_, Self>;

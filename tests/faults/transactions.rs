@@ -22,6 +22,8 @@ on_sqlx! {
 }
 
 on_all! {
+    begin_on_a_lease_is_dropped_in_flight
+    begin_on_a_lease_meets_its_deadline
     commit_meets_a_reset
 }
 
@@ -86,9 +88,6 @@ async fn begin_is_dropped_in_flight<D: Dialect>() {
         world.set(Fault::Stall);
         let patience = Duration::from_millis(20);
         assert!(timeout(patience, world.pool.begin()).await.is_err());
-        let mut lease = world.pool.acquire().await.unwrap();
-        assert!(timeout(patience, lease.begin()).await.is_err());
-        drop(lease);
         assert!(
             D::through_begin(&world.pool, "SELECT 1")
                 .now_or_never()
@@ -102,6 +101,35 @@ async fn begin_is_dropped_in_flight<D: Dialect>() {
         world.set(Fault::None);
         world.assert_unharmed().await;
     }
+    assert_nobody_is_in_a_transaction(&world).await;
+}
+
+async fn begin_on_a_lease_is_dropped_in_flight<S: System>() {
+    let world = World::<S>::start().await;
+    for _ in 0..2 {
+        world.fill().await;
+        let mut lease = S::lease(&world.pool).await.unwrap();
+        world.set(Fault::Stall);
+        let patience = Duration::from_millis(20);
+        assert!(timeout(patience, S::begin(&mut lease)).await.is_err());
+        drop(lease);
+        world.set(Fault::None);
+        world.assert_unharmed().await;
+    }
+    assert_nobody_is_in_a_transaction(&world).await;
+}
+
+async fn begin_on_a_lease_meets_its_deadline<S: System>() {
+    let limit = Duration::from_millis(200);
+    let world = World::<S>::start_with(|options| options.query_timeout(limit)).await;
+    world.fill().await;
+    let mut lease = S::lease(&world.pool).await.unwrap();
+    world.set(Fault::Stall);
+    let error = S::begin(&mut lease).await.unwrap_err();
+    assert!(fusepool::deadline_exceeded(&error).is_some(), "{error:?}");
+    drop(lease);
+    world.set(Fault::None);
+    world.assert_unharmed().await;
     assert_nobody_is_in_a_transaction(&world).await;
 }
 
