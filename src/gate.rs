@@ -23,8 +23,9 @@
 //!
 //! Nor does anybody wait for what was lost in an outage: connections may fall silent for ever in the
 //! middle of calls, and their places in the pool would come free only at the calls' deadlines. When
-//! the backend answers again and all places are still taken, those calls are
-//! [given up](Gate::give_up_lost_calls).
+//! the backend is well again, and a caller waits for half of its time and nobody gets a connection,
+//! the calls from before are [given up](Gate::give_up_lost_calls). A call that a well backend keeps
+//! waiting, for a lock perhaps, looks the same, so a deadline of its own exempts it.
 //!
 //! Cancellation: every future here may be dropped at any await. A call that is dropped while it
 //! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.
@@ -38,10 +39,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::at_once::at_once;
-use crate::breaker::{self, Breaker, Builder, Permit, State};
+use crate::breaker::{self, Breaker, Builder, Mode, Permit};
 use crate::config::ConfigError;
 use crate::counters::Counters;
 use crate::error::{DeadlineExceeded, GateError, Rejected};
@@ -84,8 +85,10 @@ pub struct Gate {
     waiting: AtomicU32,
     /// Wakes those who wait for a connection when the breaker opens.
     opened: Arc<Notify>,
-    /// Wakes the calls that are taken for lost.
+    /// Wakes those who listen for being taken for lost.
     lost: Notify,
+    /// When the backend last became well again, on the breaker's clock.
+    well_since: AtomicU64,
     /// When somebody last got a connection, on the breaker's clock, plus one: 0 is never.
     last_acquired: AtomicU64,
     counters: Counters<COUNTS>,
@@ -138,6 +141,7 @@ impl Gate {
             waiting: AtomicU32::new(0),
             opened,
             lost: Notify::new(),
+            well_since: AtomicU64::new(0),
             last_acquired: AtomicU64::new(0),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
@@ -189,11 +193,20 @@ impl Gate {
 
     /// Admission of a statement on a connection that was leased outside a transaction.
     pub(crate) fn admit_on_lease(&self) -> Result<Permit<'_>, Rejected> {
-        let permit = match self.breaker.rejects() {
-            true => self.admit()?,
-            false => None,
-        };
-        Ok(permit.unwrap_or_else(|| self.breaker.observe()))
+        if self.breaker.rejects()
+            && let Some(permit) = self.admit()?
+        {
+            return Ok(permit);
+        }
+        let permit = self.breaker.observe();
+        // Which counts those that hang by now, and they may be one too many.
+        match self.refusal() {
+            None => Ok(permit),
+            Some(rejected) => {
+                permit.settle(Verdict::Neutral);
+                Err(rejected)
+            }
+        }
     }
 
     /// Asks for a connection, and gives a permit only if that matters before the call itself starts:
@@ -207,7 +220,7 @@ impl Gate {
         // Most connections can be had without waiting, and then no place in the queue, no timer and
         // no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
         let may_wait = self.waiting.load(Ordering::Acquire) < self.limits.max_waiting;
-        let connected = match may_wait && self.breaker.admits() {
+        let connected = match may_wait && self.breaker.passes() {
             true => at_once(connect.as_mut()).await,
             false => None,
         };
@@ -224,16 +237,24 @@ impl Gate {
         }
     }
 
-    /// Waits for a connection, after admission, until the breaker opens.
+    /// Asks for admission, and waits for a connection until the breaker opens.
     async fn acquire_in_turn<T, E>(
         &self,
         limit: Duration,
         classify: impl FnOnce(&E) -> Class,
-        connect: Pin<&mut impl Future<Output = Result<T, E>>>,
+        mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
         let mut probe = self.admit()?;
         let limit = self.limit(probe.as_ref(), limit);
-        match self.in_turn(timeout(limit, connect)).await {
+        let wait = async {
+            let start = Instant::now();
+            if let Ok(connected) = timeout_at(start + limit / 2, connect.as_mut()).await {
+                return Ok(connected);
+            }
+            self.give_up_lost_calls();
+            timeout_at(start + limit, connect).await
+        };
+        match self.in_turn(wait).await {
             Ok(Ok(Ok(connection))) => {
                 self.acquired();
                 // The time to connect is not the statement's.
@@ -261,6 +282,9 @@ impl Gate {
     }
 
     fn could_not_connect(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
+        if class == Class::Starved {
+            self.give_up_lost_calls();
+        }
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
             Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Neutral),
@@ -323,7 +347,7 @@ impl Gate {
         self.last_acquired.load(Ordering::Acquire) > recently
     }
 
-    /// A connection was had without waiting for it.
+    /// Somebody got a connection.
     pub(crate) fn acquired(&self) {
         let mark = self.now().saturating_add(1);
         // Reading first spares a write that other cores contend for, as this clock moves in steps.
@@ -340,7 +364,7 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
-        match self.bounded(Some(&permit), limit, call).await {
+        match self.bounded(Some(&permit), limit, pin!(call)).await {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Answered);
                 Ok(value)
@@ -349,9 +373,9 @@ impl Gate {
                 permit.settle_class(classify(&error));
                 Err(GateError::Failed(error))
             }
-            Err(missed) => {
-                permit.settle(Verdict::Fault);
-                Err(missed.into())
+            Err(given_up) => {
+                permit.settle(given_up.verdict);
+                Err(given_up.error.into())
             }
         }
     }
@@ -362,38 +386,63 @@ impl Gate {
         &self,
         permit: Option<&Permit<'_>>,
         own: Option<Duration>,
-        call: impl Future<Output = T>,
-    ) -> Result<T, DeadlineExceeded> {
+        mut call: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, GivenUp> {
         let limit = self.limit(permit, own.unwrap_or(self.limits.query_timeout));
-        let mut call = pin!(call);
-        let unheard = match own {
-            Some(_) => limit,
-            None => limit.min(LISTENS_AFTER),
+        let start = Instant::now();
+        let deadline = start + limit;
+        // No probe is from before an outage.
+        let may_be_lost = own.is_none() && !permit.is_some_and(Permit::is_probe);
+        let alone_until = match may_be_lost {
+            true => deadline.min(start + LISTENS_AFTER),
+            false => deadline,
         };
-        if let Ok(ended) = timeout(unheard, call.as_mut()).await {
+        if let Ok(ended) = timeout_at(alone_until, call.as_mut()).await {
             return Ok(ended);
         }
-        let listening = Instant::now();
-        let mut lost = pin!(self.lost.notified());
+        let mut lost = pin!(self.lost(self.now().saturating_sub(nanos(LISTENS_AFTER))));
         let ended = poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
             Poll::Pending => lost.as_mut().poll(context).map(|()| None),
         });
-        match timeout(limit - unheard, ended).await {
+        match timeout_at(deadline, ended).await {
             Ok(Some(ended)) => Ok(ended),
-            Ok(None) => Err(self.missed(unheard + listening.elapsed())),
-            Err(_) => Err(self.missed(limit)),
+            Ok(None) => Err(GivenUp {
+                error: self.missed(start.elapsed()),
+                verdict: Verdict::Neutral,
+            }),
+            Err(_) => Err(GivenUp {
+                error: self.missed(limit),
+                verdict: Verdict::Fault,
+            }),
         }
     }
 
-    /// The backend answers again, and yet nobody who waits got a connection for `patience`: then all
-    /// are held by calls from before the outage, whose answers were lost with it. They are given up,
-    /// except those with a deadline of their own.
-    pub(crate) fn give_up_lost_calls(&self, patience: Duration) {
-        let stuck = self.waiting.load(Ordering::Acquire) > 0 && !self.acquired_within(patience);
-        if stuck && self.breaker.state() != State::Open {
+    /// Waits until a call that began at `began` is taken for lost.
+    async fn lost(&self, began: u64) {
+        loop {
+            self.lost.notified().await;
+            if began < self.well_since.load(Ordering::Acquire) {
+                return;
+            }
+        }
+    }
+
+    /// The backend answers again, but a caller has waited for long and got no connection, and nor has
+    /// anybody else: all are held by calls from before the outage, whose answers were lost with it.
+    /// They are given up, except for those with a deadline of their own.
+    fn give_up_lost_calls(&self) {
+        let well_since = self.well_since.load(Ordering::Acquire);
+        let stuck = self.last_acquired.load(Ordering::Acquire) <= well_since;
+        let breaker = &self.breaker;
+        if stuck && breaker.mode() == Mode::Enforce && !breaker.rejects() {
             self.lost.notify_waiters();
         }
+    }
+
+    /// The backend has answered for the first time since the breaker opened.
+    pub(crate) fn well_again(&self) {
+        self.well_since.store(self.now(), Ordering::Release);
     }
 
     /// The time a call has: a probe has less, and gives up before its place is taken back.
@@ -530,6 +579,12 @@ pub struct GateSnapshot {
     pub probes: u64,
     /// Connections that were closed instead of going back to the pool.
     pub closed_connections: u64,
+}
+
+/// A call that was given up, and what that says of the backend.
+pub(crate) struct GivenUp {
+    pub(crate) error: DeadlineExceeded,
+    pub(crate) verdict: Verdict,
 }
 
 /// A place among those who wait.

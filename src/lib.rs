@@ -80,10 +80,17 @@
 //!    while it still hangs.
 //!
 //! While the breaker is open, a background task probes the database with a connection of its own,
-//! so recovery needs no traffic, and no user's call is the first to try. The network may have
-//! forgotten all connections in the middle of their statements, whose answers then never come: if the
-//! database is well again, callers wait, and yet nobody gets a connection, these statements are given
-//! up at once; but not those with a deadline of their own, by `within`.
+//! so recovery needs no traffic, and no user's call is the first to try.
+//!
+//! # What an outage leaves behind
+//!
+//! The network may forget all connections in the middle of their statements. Those would hold their
+//! places in the pool up to `query_timeout`, for answers that never come. So when that background task
+//! has found the database well again, a caller has waited half of its time, and nobody got a
+//! connection since, then the statements from before are given up as at their deadline. Left alone are
+//! `COMMIT`, statements with a deadline of their own (`within`), and everything in other modes than
+//! [`Enforce`](breaker::Mode::Enforce). A statement that waits for a lock looks the same from here: if all
+//! connections of a pool do that through an outage, they are given up.
 //!
 //! # Floors
 //!
@@ -185,7 +192,7 @@ mod settings;
 #[cfg(feature = "cache")]
 mod shape;
 mod shared;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 mod sql;
 #[cfg(any(
     feature = "sqlx-postgres",

@@ -39,7 +39,7 @@ impl Limits {
         check_duration("acquire_timeout", self.acquire_timeout, LONGEST)?;
         check_duration(call_timeout, self.query_timeout, LONGEST)?;
         if self.max_waiting == 0 {
-            let rule = "at least 1: even a caller who finds a connection idle waits for a moment";
+            let rule = "at least 1: whoever opens a connection waits for a moment, too";
             return Err(ConfigError::new("max_waiting", self.max_waiting, rule));
         }
         match breaker.get_slow_call() {

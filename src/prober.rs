@@ -68,8 +68,6 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
                     sleep(delay).await;
                 } else if !probe(gate, backend).await {
                     return;
-                } else {
-                    free_places(gate).await;
                 }
             }
             State::HalfOpen => {
@@ -82,16 +80,6 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
                 }
             }
         }
-    }
-}
-
-/// Sees to it that users' calls, which are the next batch, find connections to be made on. Sooner
-/// than they would give up.
-async fn free_places(gate: &Gate) {
-    if gate.breaker().state() != State::Open {
-        let patience = gate.probe_limit() / 4;
-        sleep(patience).await;
-        gate.give_up_lost_calls(patience);
     }
 }
 
@@ -115,6 +103,7 @@ fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
 /// us in, so that a ping tells nothing.
 async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
     let limit = gate.probe_limit();
+    let was_open = gate.breaker().state() == State::Open;
     let connected = timed(gate, backend.connect()).await;
     // Only now, and each starts with its ping: neither the time to connect nor the pings before
     // make a probe slow, or a backend that is slow to connect to could never be let back in.
@@ -144,6 +133,9 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
             return conclude(class, places);
         }
         places.iter_mut().for_each(Permit::restart);
+    }
+    if was_open {
+        gate.well_again();
     }
     // Nobody waits for this: a connection that cannot be closed politely is dropped.
     let _ = timeout(limit, backend.close(connection)).await;

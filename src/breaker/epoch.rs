@@ -28,6 +28,11 @@ impl Epoch {
         self.state == State::Closed && !self.forced_open && self.mode != Mode::Disabled
     }
 
+    /// Calls pass, counted or not.
+    pub(super) fn passes(&self) -> bool {
+        !self.forced_open && (self.state == State::Closed || self.mode == Mode::Disabled)
+    }
+
     /// Running calls are watched.
     pub(super) fn sweeps(&self) -> bool {
         self.state == State::Closed

@@ -89,14 +89,14 @@ impl Breaker {
         Ok(Some(Permit::new(inner, inner.admit(now)?, now)))
     }
 
-    /// Closed: calls are admitted, and there is nothing else to ask.
-    pub(crate) fn admits(&self) -> bool {
-        self.inner.admits.load(Ordering::Acquire)
+    /// Calls pass, and there is nothing else to ask.
+    pub(crate) fn passes(&self) -> bool {
+        self.inner.passes.load(Ordering::Acquire)
     }
 
     /// An open breaker would reject calls now, or wants the next one for a probe.
     pub(crate) fn rejects(&self) -> bool {
-        if self.admits() {
+        if self.passes() {
             return false;
         }
         let epoch = self.inner.epoch.load();

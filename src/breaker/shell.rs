@@ -2,7 +2,8 @@
 //!
 //! What the hot path needs hangs on one atomic pointer, the [`Epoch`]: while closed, a call loads
 //! it to be admitted and again to be counted, and takes no lock and allocates nothing. Whatever
-//! changes the state takes the lock, and publishes a new epoch before it lets go.
+//! changes the state takes the lock, and publishes a new epoch before it lets go. Those who only
+//! want a connection look at a flag beside it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,8 +30,8 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) epoch: ArcSwap<Epoch>,
-    /// What [`Epoch::admits`] says, for those who need nothing else of it.
-    pub(super) admits: AtomicBool,
+    /// What [`Epoch::passes`] says, for those who need nothing else of it.
+    pub(super) passes: AtomicBool,
     /// Half-open: no place comes free before this time, unless a probe ends.
     pub(super) full_until: AtomicU64,
     pub(super) core: Mutex<Core>,
@@ -71,7 +72,7 @@ impl Inner {
             name,
             clock: builder.clock,
             listener: builder.listener.unwrap_or_else(|| Arc::new(Deaf)),
-            admits: AtomicBool::new(epoch.admits()),
+            passes: AtomicBool::new(epoch.passes()),
             epoch: ArcSwap::from_pointee(epoch),
             full_until: AtomicU64::new(0),
             core: Mutex::new(core),
@@ -398,7 +399,7 @@ impl Inner {
     }
 
     fn show(&self, epoch: Epoch) {
-        self.admits.store(epoch.admits(), Ordering::Release);
+        self.passes.store(epoch.passes(), Ordering::Release);
         self.epoch.store(Arc::new(epoch));
     }
 

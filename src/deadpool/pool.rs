@@ -75,7 +75,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
 
     /// [`get`](Self::get) with other timeouts than the pool's. Where there is one for waiting, that
     /// bounds the wait for a place in the pool, and `acquire_timeout` what comes after it; otherwise
-    /// `acquire_timeout` bounds both.
+    /// `acquire_timeout` bounds both. Where there is none for recycling, the pool's counts.
     ///
     /// # Errors
     ///

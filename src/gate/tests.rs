@@ -1,4 +1,4 @@
-//! Those who wait for a connection, when the breaker opens.
+//! Those who wait for a connection, when the breaker opens, and calls that are never answered.
 
 use std::future::{pending, ready};
 use std::pin::pin;
@@ -6,9 +6,9 @@ use std::pin::pin;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::breaker::{DEFAULT_OPEN_DELAY, Mode};
-use crate::limits::DEFAULT_ACQUIRE_TIMEOUT;
-use crate::time::ManualClock;
+use crate::breaker::DEFAULT_OPEN_DELAY;
+use crate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
+use crate::time::{Clock, ManualClock};
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
@@ -129,39 +129,134 @@ fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
     assert!(probe.is_probe());
 }
 
-/// How long a call is waited for whose answer never comes, when the backend is found to be well
-/// again after a second.
-async fn patience(own: Option<Duration>, someone_waits: bool, someone_is_served: bool) -> Duration {
-    let gate = gate(Breaker::builder().clock(ManualClock::new()));
-    let permit = gate.breaker().observe();
-    let call = gate.run(permit, own, |_| Class::Fault, pending::<Result<(), &str>>());
-    let rest = async {
-        let waiting = async {
-            if someone_waits {
-                let _ = acquire(&gate, pending()).await;
-            }
-        };
-        let recovery = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            if someone_is_served {
-                gate.acquired();
-            }
-            gate.give_up_lost_calls(Duration::from_millis(200));
-        };
-        tokio::join!(waiting, recovery)
-    };
-    match tokio::join!(call, rest).0 {
-        Err(GateError::Deadline(missed)) => missed.limit(),
-        other => panic!("{other:?}"),
+/// An outage that ends after a second, and what there is to a call that is never answered.
+#[derive(Clone, Copy)]
+struct Outage {
+    /// The call's own deadline.
+    own: Option<Duration>,
+    begins: Duration,
+    someone_waits: bool,
+    someone_is_served: bool,
+    mode: Mode,
+}
+
+const LOST: Outage = Outage {
+    own: None,
+    begins: Duration::ZERO,
+    someone_waits: true,
+    someone_is_served: false,
+    mode: Mode::Enforce,
+};
+
+#[derive(Debug)]
+struct RuntimeClock(Instant);
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 
+/// When such a call is given up.
+async fn given_up(outage: Outage) -> Duration {
+    let start = Instant::now();
+    let breaker = Breaker::builder().clock(RuntimeClock(start));
+    let gate = gate(breaker.mode(outage.mode));
+    let call = async {
+        tokio::time::sleep(outage.begins).await;
+        let permit = gate.breaker().observe();
+        let never = pending::<Result<(), &str>>();
+        let result = gate.run(permit, outage.own, |_| Class::Fault, never).await;
+        assert!(matches!(result, Err(GateError::Deadline(_))), "{result:?}");
+        start.elapsed()
+    };
+    let rest = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.well_again();
+        if outage.someone_waits {
+            let begun = acquire(&gate, pending());
+            let served = async {
+                if outage.someone_is_served {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    gate.acquired();
+                }
+            };
+            let _ = tokio::join!(begun, served);
+        }
+    };
+    tokio::join!(call, rest).0
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_lost_call_is_given_up_only_if_its_place_is_needed() {
-    let default = crate::limits::DEFAULT_QUERY_TIMEOUT;
-    assert_eq!(patience(None, true, false).await, Duration::from_secs(1));
-    assert_eq!(patience(None, false, false).await, default);
-    assert_eq!(patience(None, true, true).await, default);
+async fn a_lost_call_is_given_up_when_somebody_has_waited_for_its_place() {
+    let waited = Duration::from_secs(1) + DEFAULT_ACQUIRE_TIMEOUT / 2;
+    assert_eq!(given_up(LOST).await, waited);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
+    let default = DEFAULT_QUERY_TIMEOUT;
     let own = Duration::from_secs(600);
-    assert_eq!(patience(Some(own), true, false).await, own);
+    let begins = Duration::from_millis(1100);
+    let cases = [
+        (
+            default,
+            Outage {
+                someone_waits: false,
+                ..LOST
+            },
+        ),
+        (
+            default,
+            Outage {
+                someone_is_served: true,
+                ..LOST
+            },
+        ),
+        (
+            default,
+            Outage {
+                mode: Mode::Observe,
+                ..LOST
+            },
+        ),
+        (begins + default, Outage { begins, ..LOST }),
+        (
+            own,
+            Outage {
+                own: Some(own),
+                ..LOST
+            },
+        ),
+    ];
+    for (n, (expected, outage)) in cases.into_iter().enumerate() {
+        assert_eq!(given_up(outage).await, expected, "case {n}");
+    }
+}
+
+/// A consumer of many calls may leave one alone for long.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_does_not_depend_on_when_it_is_looked_at() {
+    let gate = gate(Breaker::builder());
+    let never = pin!(pending::<()>());
+    let mut call = pin!(gate.bounded(None, None, never));
+    assert!(at_once(call.as_mut()).await.is_none());
+    tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 2 / 3).await;
+    let looked_at = Instant::now();
+    assert!(call.await.is_err());
+    assert_eq!(looked_at.elapsed(), DEFAULT_QUERY_TIMEOUT / 3);
+}
+
+/// The caller that finds out that all others hang is not sent after them.
+#[tokio::test]
+async fn a_statement_that_opens_the_breaker_by_being_counted_is_refused() {
+    let clock = ManualClock::new();
+    let breaker = Breaker::builder().clock(clock.clone());
+    let gate = gate(breaker.minimum_calls(9));
+    let hung: Vec<_> = (0..9).map(|_| gate.breaker().observe()).collect();
+    clock.advance(Duration::from_secs(2));
+    let connected = acquire(&gate, ready(Ok(()))).await;
+    assert_eq!(connected, Ok(((), false)));
+    assert!(gate.admit_on_lease().is_err());
+    drop(hung);
 }

@@ -16,6 +16,7 @@ use super::shared::{Shared, in_transaction};
 use crate::breaker::Permit;
 use crate::cache::Name;
 use crate::error::Rejected;
+use crate::gate::Gate;
 use crate::lease::lent;
 
 /// The time a connection has to prove itself when it is given back, or else to close.
@@ -139,6 +140,11 @@ impl<DB: Database> Shared<DB> {
             .map_err(|error| error::of_acquire(self.gate.breaker().name(), error))?;
         Ok((GuardedConnection::new(raw, Arc::clone(self)), probe))
     }
+}
+
+/// Admits the statement that a connection was leased for, unless it is admitted already, as a probe.
+pub(super) fn admit_on<'g>(gate: &'g Gate, probe: Option<Permit<'g>>) -> Result<Permit<'g>, Error> {
+    probe.map_or_else(|| gate.admit_on_lease().map_err(error::refused), Ok)
 }
 
 /// Admits a statement on a leased connection: always inside a transaction, whose lock is held

@@ -11,7 +11,7 @@ use futures_core::future::BoxFuture;
 use futures_util::TryStreamExt;
 use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
 
-use super::connection::{GuardedConnection, admit};
+use super::connection::{GuardedConnection, admit, admit_on};
 use super::driver::{Driver, RawExecutor, Rows};
 use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
@@ -142,7 +142,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
         match self.target {
             Target::Pool(pool) => {
                 let (mut lease, probe) = pool.lease().await?;
-                let permit = probe.unwrap_or_else(|| pool.gate.breaker().observe());
+                let permit = admit_on(&pool.gate, probe)?;
                 let (raw, health, shared) = lease.parts();
                 shared
                     .run(health, permit, limit, operation.start(raw))
@@ -184,7 +184,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
             Target::Pool(pool) => Box::pin(try_stream! {
                 let limit = limit?;
                 let (mut lease, probe) = pool.lease().await?;
-                let permit = probe.unwrap_or_else(|| pool.gate.breaker().observe());
+                let permit = admit_on(&pool.gate, probe)?;
                 let (raw, health, shared) = lease.parts();
                 let mut rows = raw.raw_fetch_many(query);
                 let mut row = shared.run(health, permit, limit, rows.try_next()).await?;

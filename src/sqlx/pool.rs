@@ -10,7 +10,7 @@ use sqlx::pool::CloseEvent;
 use sqlx::{Connection, Database, Error, SqlSafeStr, SqlStr};
 use tokio::time::sleep;
 
-use super::connection::{GuardedConnection, PoolConnection, RELEASE_TIMEOUT};
+use super::connection::{GuardedConnection, PoolConnection, RELEASE_TIMEOUT, admit_on};
 use super::error;
 use super::options::PoolOptions;
 use super::shared::Shared;
@@ -223,7 +223,7 @@ impl<DB: Database> Pool<DB> {
         statement: Option<SqlStr>,
     ) -> Result<Transaction<'static, DB>, Error> {
         let (lease, probe) = self.lease().await?;
-        let permit = probe.unwrap_or_else(|| self.gate().breaker().observe());
+        let permit = admit_on(self.gate(), probe)?;
         Transaction::begin_owned(lease, permit, statement).await
     }
 

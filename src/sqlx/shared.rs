@@ -1,6 +1,7 @@
 //! What the handles of one pool share.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -107,17 +108,17 @@ impl<DB: Database> Shared<DB> {
         limit: Option<Duration>,
         next: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        match self.gate.bounded(None, limit, next).await {
+        match self.gate.bounded(None, limit, pin!(next)).await {
             Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) => {
                 let class = health.lease.note(self.diagnose(&error));
                 self.gate.breaker().observe().settle_class(class);
                 Err(error)
             }
-            Err(missed) => {
+            Err(given_up) => {
                 health.lease.start();
-                self.gate.breaker().observe().settle(Verdict::Fault);
-                Err(error::missed(missed))
+                self.gate.breaker().observe().settle(given_up.verdict);
+                Err(error::missed(given_up.error))
             }
         }
     }

@@ -100,7 +100,9 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let (raw, health, shared) = self.connection.parts();
         let permit = shared.gate.breaker().observe();
         let commit = Manager::<DB>::commit(raw);
-        let result = shared.run(health, permit, None, commit).await;
+        // A deadline of its own, so that it is not taken for lost before its time.
+        let limit = Some(shared.gate.limits().query_timeout);
+        let result = shared.run(health, permit, limit, commit).await;
         if let Some(publication) = publication {
             publication.settle(&result);
         }

@@ -19,6 +19,7 @@ use super::error;
 use super::rows::Rows;
 use super::statement::Statement;
 use crate::deadpool::object;
+use crate::sql::ends_transaction;
 
 /// A connection that is watched by its pool's breaker, and used like diesel-async's: each statement is
 /// refused while the breaker is open, given up after the pool's `query_timeout`, and its end
@@ -50,6 +51,7 @@ impl<R: Driver> Connection<R> {
         };
         let statement = Statement {
             permit,
+            limit: None,
             health,
             shared,
         };
@@ -64,7 +66,11 @@ fn in_transaction<R: Driver>(raw: &mut R) -> bool {
 
 impl<R: Driver> SimpleAsyncConnection for Connection<R> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        let (raw, statement) = self.statement()?;
+        let (raw, mut statement) = self.statement()?;
+        if ends_transaction(query) {
+            // A deadline of its own, so that it is not taken for lost before its time.
+            statement.limit = Some(statement.shared.gate.limits().query_timeout);
+        }
         statement.run(raw.batch_execute(query)).await
     }
 }

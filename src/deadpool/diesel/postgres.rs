@@ -86,6 +86,7 @@ impl Connection<Raw> {
         let lease = &self.object.lease;
         let statement = Statement {
             permit: lease.shared.gate.breaker().observe(),
+            limit: None,
             health: &lease.health,
             shared: &lease.shared,
         };

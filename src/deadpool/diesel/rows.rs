@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use diesel::QueryResult;
@@ -16,10 +16,10 @@ use futures_core::stream::BoxStream;
 use super::driver::Driver;
 use super::error;
 use crate::deadpool::managed::Managed;
-use crate::error::{DeadlineExceeded, GateError};
+use crate::error::GateError;
+use crate::gate::GivenUp;
 use crate::health::Health;
 use crate::shared::Shared;
-use crate::verdict::Verdict;
 
 /// The rows of a query that has answered. Each wait for more of them has the deadline of a
 /// statement, and counts only if it goes wrong.
@@ -31,7 +31,7 @@ pub struct Rows<'c, R: Driver> {
     /// `None` after the end.
     rest: Option<BoxStream<'c, QueryResult<R::OwnedRow>>>,
     /// Ends when the wait has to be given up.
-    waiting: Option<BoxFuture<'c, Result<Infallible, DeadlineExceeded>>>,
+    waiting: Option<BoxFuture<'c, Result<Infallible, GivenUp>>>,
     health: &'c Health,
     shared: &'c Shared<Managed<R::Manager>>,
 }
@@ -82,11 +82,11 @@ impl<'c, R: Driver> Rows<'c, R> {
     }
 
     /// The wait is given up, and with it the connection.
-    fn give_up(&mut self, missed: DeadlineExceeded) -> Error {
+    fn give_up(&mut self, given_up: GivenUp) -> Error {
         self.rest = None;
         self.waiting = None;
-        (self.shared.gate.breaker().observe()).settle(Verdict::Fault);
-        error::missed(missed)
+        (self.shared.gate.breaker().observe()).settle(given_up.verdict);
+        error::missed(given_up.error)
     }
 }
 
@@ -106,10 +106,11 @@ impl<R: Driver> Stream for Rows<'_, R> {
         }
         let waiting = this.waiting.get_or_insert_with(|| {
             this.health.start();
-            Box::pin(this.shared.gate.bounded(None, None, pending()))
+            let gate = &this.shared.gate;
+            Box::pin(async { gate.bounded(None, None, pin!(pending())).await })
         });
-        let Err(missed) = ready!(waiting.as_mut().poll(context));
-        Poll::Ready(Some(Err(this.give_up(missed))))
+        let Err(given_up) = ready!(waiting.as_mut().poll(context));
+        Poll::Ready(Some(Err(this.give_up(given_up))))
     }
 }
 

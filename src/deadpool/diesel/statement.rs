@@ -1,6 +1,7 @@
 //! One statement on a connection, guarded.
 
 use std::future::Future;
+use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::pooled_connection::PoolError;
@@ -18,6 +19,8 @@ use crate::shared::Shared;
 /// A statement that was admitted.
 pub(super) struct Statement<'c, R: Driver> {
     pub(super) permit: Permit<'c>,
+    /// `None`: the pool's.
+    pub(super) limit: Option<Duration>,
     pub(super) health: &'c Health,
     pub(super) shared: &'c Shared<Managed<R::Manager>>,
 }
@@ -32,7 +35,7 @@ impl<'c, R: Driver> Statement<'c, R> {
             .run(
                 gate,
                 self.permit,
-                None,
+                self.limit,
                 |error| managed.diagnose(error),
                 call,
             )

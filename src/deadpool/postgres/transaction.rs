@@ -110,7 +110,9 @@ impl<'a> Transaction<'a> {
     ///
     /// The driver's; deadlines are among them.
     pub async fn commit(self) -> Result<(), Error> {
-        self.watch.run(None, None, self.raw.commit()).await
+        // A deadline of its own, so that it is not taken for lost before its time.
+        let limit = Some(self.watch.shared.gate.limits().query_timeout);
+        self.watch.run(None, limit, self.raw.commit()).await
     }
 
     /// Rolls back.
