@@ -23,7 +23,7 @@
 //!
 //! Nor does anybody wait for what was lost in an outage: connections may fall silent for ever in the
 //! middle of calls, and their places in the pool would come free only at the calls' deadlines. When
-//! the backend is well again, and a caller waits for half of its time and nobody gets a connection,
+//! the backend is well again, and a caller waits for a third of its time and nobody gets a connection,
 //! the calls from before are [given up](Gate::give_up_lost_calls). A call that a well backend keeps
 //! waiting, for a lock perhaps, looks the same, so a deadline of its own exempts it.
 //!
@@ -248,7 +248,7 @@ impl Gate {
         let limit = self.limit(probe.as_ref(), limit);
         let wait = async {
             let start = Instant::now();
-            if let Ok(connected) = timeout_at(start + limit / 2, connect.as_mut()).await {
+            if let Ok(connected) = timeout_at(start + limit / 3, connect.as_mut()).await {
                 return Ok(connected);
             }
             self.give_up_lost_calls();
@@ -435,7 +435,11 @@ impl Gate {
         let well_since = self.well_since.load(Ordering::Acquire);
         let stuck = self.last_acquired.load(Ordering::Acquire) <= well_since;
         let breaker = &self.breaker;
-        if stuck && breaker.mode() == Mode::Enforce && !breaker.rejects() {
+        if self.limits.give_up_lost
+            && stuck
+            && breaker.mode() == Mode::Enforce
+            && !breaker.rejects()
+        {
             self.lost.notify_waiters();
         }
     }

@@ -86,11 +86,12 @@
 //!
 //! The network may forget all connections in the middle of their statements. Those would hold their
 //! places in the pool up to `query_timeout`, for answers that never come. So when that background task
-//! has found the database well again, a caller has waited half of its time, and nobody got a
+//! has found the database well again, a caller has waited a third of its time, and nobody got a
 //! connection since, then the statements from before are given up as at their deadline. Left alone are
 //! `COMMIT`, statements with a deadline of their own (`within`), and everything in other modes than
 //! [`Enforce`](breaker::Mode::Enforce). A statement that waits for a lock looks the same from here: if all
-//! connections of a pool do that through an outage, they are given up.
+//! connections of a pool do that through an outage, they are given up. `give_up_lost(false)` on a pool
+//! leaves everything to its deadline.
 //!
 //! # Floors
 //!

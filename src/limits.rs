@@ -17,6 +17,8 @@ pub(crate) struct Limits {
     pub(crate) acquire_timeout: Duration,
     pub(crate) query_timeout: Duration,
     pub(crate) max_waiting: u32,
+    /// Calls are given up whose answers were lost in an outage.
+    pub(crate) give_up_lost: bool,
 }
 
 impl Default for Limits {
@@ -25,6 +27,7 @@ impl Default for Limits {
             acquire_timeout: DEFAULT_ACQUIRE_TIMEOUT,
             query_timeout: DEFAULT_QUERY_TIMEOUT,
             max_waiting: u32::MAX,
+            give_up_lost: true,
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) query_timeout: Duration,
     pub(crate) max_waiting: Option<u32>,
     pub(crate) active_probing: bool,
+    pub(crate) give_up_lost: bool,
     pub(crate) sink: Arc<dyn Sink>,
 }
 
@@ -32,6 +33,7 @@ impl Default for Settings {
             query_timeout: DEFAULT_QUERY_TIMEOUT,
             max_waiting: None,
             active_probing: true,
+            give_up_lost: true,
             sink: Arc::new(TracingSink),
         }
     }
@@ -47,6 +49,7 @@ impl Settings {
             max_waiting: self
                 .max_waiting
                 .unwrap_or_else(|| size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+            give_up_lost: self.give_up_lost,
         };
         let breaker = self.breaker.clone().name_if_unset(adapter.name());
         limits.check("query_timeout", &breaker)?;
@@ -62,6 +65,7 @@ impl fmt::Debug for Settings {
             .field("query_timeout", &self.query_timeout)
             .field("max_waiting", &self.max_waiting)
             .field("active_probing", &self.active_probing)
+            .field("give_up_lost", &self.give_up_lost)
             .finish_non_exhaustive()
     }
 }
@@ -102,6 +106,14 @@ macro_rules! setters {
         /// calls need not. Default: `true`. The task ends with the pool.
         pub fn active_probing(mut self, on: bool) -> Self {
             self.settings.active_probing = on;
+            self
+        }
+
+        /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
+        /// Default: `true`. Not needed where `query_timeout` is short, and wrong where all connections
+        /// of the pool may wait for a lock for seconds and shall get it.
+        pub fn give_up_lost(mut self, on: bool) -> Self {
+            self.settings.give_up_lost = on;
             self
         }
 

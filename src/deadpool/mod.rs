@@ -52,6 +52,7 @@
 //! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take |
 //! | [`max_waiting`](PoolBuilder::max_waiting) | 8 × `max_size` | how many callers may wait |
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe in the background while open |
+//! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a fault | what the manager's errors mean |
 //! | [`sink`](PoolBuilder::sink) | `tracing` | who takes the events |
 //!

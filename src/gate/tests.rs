@@ -189,8 +189,10 @@ async fn given_up(outage: Outage) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_call_is_given_up_when_somebody_has_waited_for_its_place() {
-    let waited = Duration::from_secs(1) + DEFAULT_ACQUIRE_TIMEOUT / 2;
-    assert_eq!(given_up(LOST).await, waited);
+    let waited = Duration::from_secs(1) + DEFAULT_ACQUIRE_TIMEOUT / 3;
+    // The runtime's timers go by milliseconds.
+    let off = given_up(LOST).await.abs_diff(waited);
+    assert!(off < Duration::from_millis(1), "{off:?}");
 }
 
 #[tokio::test(start_paused = true)]

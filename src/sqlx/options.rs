@@ -48,6 +48,7 @@ pub struct PoolOptions<DB: Database> {
     /// `None`: connections are never tested.
     alive_bypass: Option<Duration>,
     active_probing: bool,
+    give_up_lost: bool,
     classify: Option<Arc<dyn Classify<Error>>>,
     sink: Arc<dyn Sink>,
     cache_bytes: u64,
@@ -67,6 +68,7 @@ impl<DB: Driver> PoolOptions<DB> {
             max_waiting: None,
             alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
             active_probing: true,
+            give_up_lost: true,
             classify: None,
             sink: Arc::new(TracingSink),
             cache_bytes: DEFAULT_CACHE_BYTES,
@@ -112,6 +114,15 @@ impl<DB: Database> PoolOptions<DB> {
     #[must_use]
     pub fn active_probing(mut self, on: bool) -> Self {
         self.active_probing = on;
+        self
+    }
+
+    /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
+    /// Default: `true`. Not needed where `query_timeout` is short, and wrong where all connections of
+    /// the pool may wait for a lock for seconds and shall get it.
+    #[must_use]
+    pub fn give_up_lost(mut self, on: bool) -> Self {
+        self.give_up_lost = on;
         self
     }
 
@@ -313,6 +324,7 @@ impl<DB: Database> PoolOptions<DB> {
             max_waiting: self
                 .max_waiting
                 .unwrap_or(size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+            give_up_lost: self.give_up_lost,
         };
         let breaker = self.breaker.clone().name_if_unset(name);
         limits.check("query_timeout", &breaker)?;
@@ -385,6 +397,7 @@ impl<DB: Database> Clone for PoolOptions<DB> {
             max_waiting: self.max_waiting,
             alive_bypass: self.alive_bypass,
             active_probing: self.active_probing,
+            give_up_lost: self.give_up_lost,
             classify: self.classify.clone(),
             sink: Arc::clone(&self.sink),
             cache_bytes: self.cache_bytes,
@@ -402,6 +415,7 @@ impl<DB: Database> fmt::Debug for PoolOptions<DB> {
             .field("max_waiting", &self.max_waiting)
             .field("alive_bypass", &self.alive_bypass)
             .field("active_probing", &self.active_probing)
+            .field("give_up_lost", &self.give_up_lost)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }

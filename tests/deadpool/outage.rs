@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fusepool::Breaker;
-use fusepool::breaker::{DEFAULT_OPEN_DELAY, State};
+use fusepool::breaker::{DEFAULT_JITTER, DEFAULT_OPEN_DELAY, State};
 use fusepool::deadpool::postgres::Pool;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -86,6 +86,52 @@ async fn connections_that_are_silent_for_ever_are_found_out() {
         timeout(Duration::from_secs(5), stuck).await.is_err(),
         "deadpool recovers by itself, and this crate may do less"
     );
+}
+
+/// The same in the middle of statements, which hold every place in the pool. Nobody has set a timeout
+/// here either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_whose_answers_never_come_make_room() {
+    let server = Postgres::start().await;
+    let proxy = Proxy::start(server.addr()).await.unwrap();
+    let pool = builder(&server, proxy.addr().port()).build().unwrap();
+    let clients = join_all((0..CONNECTIONS).map(|_| pool.get())).await;
+    let mut lost = JoinSet::new();
+    for client in clients {
+        let client = client.unwrap();
+        lost.spawn(async move { client.batch_execute("SELECT pg_sleep(60)").await.is_err() });
+    }
+    proxy.set(Fault::Zombie);
+    let mut callers = JoinSet::new();
+    for _ in 0..2 * CONNECTIONS {
+        let pool = pool.clone();
+        callers.spawn(async move {
+            let answered = async {
+                while !ask(&pool).await {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(PATIENCE, answered).await.expect("an answer");
+        });
+    }
+    eventually("the breaker is open", async || {
+        pool.gate().breaker().state() == State::Open
+    })
+    .await;
+    let opened = Instant::now();
+    while let Some(caller) = callers.join_next().await {
+        caller.unwrap();
+    }
+    let recovered = opened.elapsed();
+    println!("silent in the middle of statements: recovered after {recovered:?}");
+    let open_delay = DEFAULT_OPEN_DELAY.mul_f64(1.0 + DEFAULT_JITTER);
+    assert!(
+        recovered < open_delay + Duration::from_millis(500),
+        "{recovered:?}"
+    );
+    while let Some(is_lost) = lost.join_next().await {
+        assert!(is_lost.unwrap());
+    }
 }
 
 /// Whatever the size is changed to, and whatever is thrown out, while nothing works: afterwards

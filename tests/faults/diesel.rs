@@ -89,6 +89,7 @@ where
             .max_size(options.max_connections as usize)
             .acquire_timeout(options.acquire_timeout)
             .query_timeout(options.query_timeout)
+            .give_up_lost(options.give_up_lost)
             .breaker(options.breaker.clone())
             .sink(options.events.clone());
         if let Some(callers) = options.max_waiting {

@@ -48,6 +48,7 @@ pub fn options(events: &Events) -> Options {
         acquire_timeout: ACQUIRE_TIMEOUT,
         query_timeout: QUERY_TIMEOUT,
         alive_bypass: None,
+        give_up_lost: true,
         breaker: quick(),
         events: events.clone(),
     }
