@@ -16,7 +16,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use deadpool::managed::{self, Manager, Metrics, RecycleResult};
-use tokio_postgres::NoTls;
+use fusepool::DEFAULT_QUERY_TIMEOUT;
+use tokio::time::timeout;
+use tokio_postgres::{NoTls, Statement};
 
 const TURNS: usize = 201;
 /// Of which the first say nothing yet.
@@ -81,7 +83,7 @@ async fn compare(
     );
 }
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() {
     let naked = managed::Pool::<Nothing>::builder(Nothing).build().unwrap();
     let guarded = fusepool::deadpool::Pool::<Nothing>::builder(Nothing)
@@ -126,17 +128,30 @@ async fn main() {
         guarded_turns.push((watched, prepared));
     }
     let (mut plain, mut watched) = (naked_turns.iter().cycle(), guarded_turns.iter().cycle());
+    let mut ask_guarded = async || {
+        let (client, statement) = watched.next().unwrap();
+        drop(black_box(client.query_one(statement, &[&1]).await.unwrap()));
+    };
+    let ask = async |(client, statement): &(deadpool_postgres::Client, Statement)| {
+        drop(black_box(client.query_one(statement, &[&1]).await.unwrap()));
+    };
     compare(
-        "query_one, prepared",
+        "query_one",
+        500,
+        async || ask(plain.next().unwrap()).await,
+        &mut ask_guarded,
+    )
+    .await;
+    // Most of the difference is what any deadline costs.
+    compare(
+        "query_one, both timed",
         500,
         async || {
-            let (client, statement) = plain.next().unwrap();
-            drop(black_box(client.query_one(statement, &[&1]).await.unwrap()));
+            timeout(DEFAULT_QUERY_TIMEOUT, ask(plain.next().unwrap()))
+                .await
+                .unwrap();
         },
-        async || {
-            let (client, statement) = watched.next().unwrap();
-            drop(black_box(client.query_one(statement, &[&1]).await.unwrap()));
-        },
+        &mut ask_guarded,
     )
     .await;
 }
