@@ -39,10 +39,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 use crate::at_once::at_once;
-use crate::breaker::{self, Breaker, Builder, Mode, Permit};
+use crate::breaker::{self, Breaker, Builder, Mode, Permit, Rejection};
 use crate::config::ConfigError;
 use crate::counters::Counters;
 use crate::error::{DeadlineExceeded, GateError, Rejected};
@@ -169,12 +170,10 @@ impl Gate {
         classify: &(impl Classify<E> + ?Sized),
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
-        let permit = self.breaker.try_acquire().map_err(|rejection| {
-            self.rejected(Rejected::Circuit {
-                pool: Arc::clone(self.breaker.name()),
-                rejection,
-            })
-        })?;
+        let permit = match self.breaker.try_acquire() {
+            Ok(permit) => permit,
+            Err(rejection) => return Err(turned_away(self.refused(rejection)).await),
+        };
         self.run(permit, None, |error| classify.classify(error), call)
             .await
     }
@@ -183,12 +182,8 @@ impl Gate {
     /// call itself starts: the call is then a probe.
     pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Rejected> {
         let may_probe = !self.probing.load(Ordering::Acquire);
-        self.breaker.ticket(may_probe).map_err(|rejection| {
-            self.rejected(Rejected::Circuit {
-                pool: Arc::clone(self.breaker.name()),
-                rejection,
-            })
-        })
+        let ticket = self.breaker.ticket(may_probe);
+        ticket.map_err(|rejection| self.refused(rejection))
     }
 
     /// Admission of a statement on a connection that was leased outside a transaction.
@@ -244,7 +239,10 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
-        let mut probe = self.admit()?;
+        let mut probe = match self.admit() {
+            Ok(probe) => probe,
+            Err(rejected) => return Err(turned_away(rejected).await),
+        };
         let limit = self.limit(probe.as_ref(), limit);
         let wait = async {
             let start = Instant::now();
@@ -276,7 +274,7 @@ impl Gate {
                 if let Some(probe) = probe {
                     probe.settle(Verdict::Neutral);
                 }
-                Err(rejected.into())
+                Err(turned_away(rejected).await)
             }
         }
     }
@@ -300,10 +298,7 @@ impl Gate {
             return None;
         }
         let rejection = self.breaker.turn_away()?;
-        Some(self.rejected(Rejected::Circuit {
-            pool: Arc::clone(self.breaker.name()),
-            rejection,
-        }))
+        Some(self.refused(rejection))
     }
 
     /// Waits, as one of so many, unless the breaker opens and rejects.
@@ -524,6 +519,13 @@ impl Gate {
         DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit)
     }
 
+    fn refused(&self, rejection: Rejection) -> Rejected {
+        self.rejected(Rejected::Circuit {
+            pool: Arc::clone(self.breaker.name()),
+            rejection,
+        })
+    }
+
     fn rejected(&self, rejected: Rejected) -> Rejected {
         self.tell(&Event::Rejected(&rejected));
         let (now, due) = (self.now(), self.next_summary.load(Ordering::Acquire));
@@ -583,6 +585,13 @@ pub struct GateSnapshot {
     pub probes: u64,
     /// Connections that were closed instead of going back to the pool.
     pub closed_connections: u64,
+}
+
+/// To refuse takes no time, so who tries again at once, and again, would never let another task run on
+/// its thread, and the one that probes is one of those.
+async fn turned_away<E>(rejected: Rejected) -> GateError<E> {
+    consume_budget().await;
+    rejected.into()
 }
 
 /// A call that was given up, and what that says of the backend.

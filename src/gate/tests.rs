@@ -262,3 +262,15 @@ async fn a_statement_that_opens_the_breaker_by_being_counted_is_refused() {
     assert!(gate.admit_on_lease().is_err());
     drop(hung);
 }
+
+/// The task that probes needs the thread, too.
+#[tokio::test]
+async fn who_tries_again_and_again_lets_others_run() {
+    let gate = gate(Breaker::builder());
+    let _open = gate.breaker().force_open();
+    let other = tokio::spawn(async {});
+    for _ in 0..1000 {
+        assert!(is_rejected(&acquire(&gate, pending()).await));
+    }
+    assert!(other.is_finished());
+}
