@@ -48,6 +48,7 @@ use crate::config::ConfigError;
 use crate::counters::Counters;
 use crate::error::{DeadlineExceeded, GateError, Rejected};
 use crate::limits::Limits;
+use crate::progress::Progress;
 use crate::reporter::{OnOpen, Reporter};
 use crate::telemetry::{Event, Sink, TracingSink};
 use crate::time::nanos;
@@ -86,12 +87,7 @@ pub struct Gate {
     waiting: AtomicU32,
     /// Wakes those who wait for a connection when the breaker opens.
     opened: Arc<Notify>,
-    /// Wakes those who listen for being taken for lost.
-    lost: Notify,
-    /// When the backend last became well again, on the breaker's clock.
-    well_since: AtomicU64,
-    /// When somebody last got a connection, on the breaker's clock, plus one: 0 is never.
-    last_acquired: AtomicU64,
+    progress: Progress,
     counters: Counters<COUNTS>,
     next_summary: AtomicU64,
     summed_up: AtomicU64,
@@ -141,9 +137,7 @@ impl Gate {
             sink,
             waiting: AtomicU32::new(0),
             opened,
-            lost: Notify::new(),
-            well_since: AtomicU64::new(0),
-            last_acquired: AtomicU64::new(0),
+            progress: Progress::default(),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
             summed_up: AtomicU64::new(0),
@@ -337,18 +331,12 @@ impl Gate {
     /// Somebody got a connection within `limit`: who got none meanwhile met a pool that is too
     /// small, not a backend that is unwell.
     pub(crate) fn acquired_within(&self, limit: Duration) -> bool {
-        // Not since the start: a server without a free slot says so at once.
-        let recently = self.now().saturating_sub(nanos(limit));
-        self.last_acquired.load(Ordering::Acquire) > recently
+        self.progress.acquired_within(limit, self.now())
     }
 
     /// Somebody got a connection.
     pub(crate) fn acquired(&self) {
-        let mark = self.now().saturating_add(1);
-        // Reading first spares a write that other cores contend for, as this clock moves in steps.
-        if self.last_acquired.load(Ordering::Acquire) != mark {
-            self.last_acquired.store(mark, Ordering::Release);
-        }
+        self.progress.acquired(self.now());
     }
 
     /// Makes a call on a connection, under a deadline: its own, or the gate's.
@@ -395,7 +383,8 @@ impl Gate {
         if let Ok(ended) = timeout_at(alone_until, call.as_mut()).await {
             return Ok(ended);
         }
-        let mut lost = pin!(self.lost(self.now().saturating_sub(nanos(LISTENS_AFTER))));
+        let began = self.now().saturating_sub(nanos(LISTENS_AFTER));
+        let mut lost = pin!(self.progress.lost(began));
         let ended = poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
             Poll::Pending => lost.as_mut().poll(context).map(|()| None),
@@ -413,35 +402,19 @@ impl Gate {
         }
     }
 
-    /// Waits until a call that began at `began` is taken for lost.
-    async fn lost(&self, began: u64) {
-        loop {
-            self.lost.notified().await;
-            if began < self.well_since.load(Ordering::Acquire) {
-                return;
-            }
-        }
-    }
-
     /// The backend answers again, but a caller has waited for long and got no connection, and nor has
     /// anybody else: all are held by calls from before the outage, whose answers were lost with it.
     /// They are given up, except for those with a deadline of their own.
     fn give_up_lost_calls(&self) {
-        let well_since = self.well_since.load(Ordering::Acquire);
-        let stuck = self.last_acquired.load(Ordering::Acquire) <= well_since;
-        let breaker = &self.breaker;
-        if self.limits.give_up_lost
-            && stuck
-            && breaker.mode() == Mode::Enforce
-            && !breaker.rejects()
-        {
-            self.lost.notify_waiters();
+        let is_closing = self.breaker.mode() == Mode::Enforce && !self.breaker.rejects();
+        if self.limits.give_up_lost && is_closing && self.progress.is_stuck() {
+            self.progress.give_up_lost();
         }
     }
 
     /// The backend has answered for the first time since the breaker opened.
     pub(crate) fn well_again(&self) {
-        self.well_since.store(self.now(), Ordering::Release);
+        self.progress.well_again(self.now());
     }
 
     /// The time a call has: a probe has less, and gives up before its place is taken back.

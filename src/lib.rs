@@ -107,7 +107,7 @@
 //! read_through.rs               fresh, load, stale: who may be served what
 //! health.rs                     whether a connection may be used again
 //! gate.rs                       admit, run, classify, settle, report: start reading here
-//! reporter.rs limits.rs         events of a breaker; deadlines
+//! reporter.rs limits.rs progress.rs  events of a breaker; deadlines; whether connections are had
 //! telemetry/  error.rs          events; refusals
 //! breaker/                      the state machine, and the shell around it
 //! cache/                        what is kept, for how long, and one load a key
@@ -181,6 +181,7 @@ mod health;
 mod lease;
 mod limits;
 mod prober;
+mod progress;
 #[cfg(feature = "cache")]
 mod read_through;
 #[cfg(feature = "cache")]
