@@ -30,6 +30,12 @@ pub trait Adapter: Send + Sync + 'static {
     /// `max_waiting` is a multiple of it.
     fn size(&self) -> u32;
 
+    /// Whether no connection is idle, and none may be opened any more: only then what an outage left
+    /// behind is in the way, and given up. Default: `true`.
+    fn is_full(&self) -> bool {
+        true
+    }
+
     /// Whether the pool was closed. It is then neither guarded nor probed any more, and
     /// [`lease`](Self::lease) says so by its error.
     fn is_closed(&self) -> bool;

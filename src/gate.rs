@@ -23,9 +23,8 @@
 //!
 //! Nor does anybody wait for what was lost in an outage: connections may fall silent for ever in the
 //! middle of calls, and their places in the pool would come free only at the calls' deadlines. When
-//! the backend is well again, and a caller waits for a third of its time and nobody gets a connection,
-//! the calls from before are [given up](Gate::give_up_lost_calls). A call that a well backend keeps
-//! waiting, for a lock perhaps, looks the same, so a deadline of its own exempts it.
+//! the backend is well again, and yet nobody gets a connection, calls from before are
+//! [given up](Gate::give_up_lost_calls).
 //!
 //! Cancellation: every future here may be dropped at any await. A call that is dropped while it
 //! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.
@@ -203,6 +202,7 @@ impl Gate {
     pub(crate) async fn acquire<T, E>(
         &self,
         limit: Duration,
+        is_full: impl Fn() -> bool,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
@@ -222,7 +222,7 @@ impl Gate {
                 self.could_not_connect(None, limit, classify(&error));
                 Err(GateError::Failed(error))
             }
-            None => self.acquire_in_turn(limit, classify, connect).await,
+            None => (self.acquire_in_turn(limit, is_full, classify, connect)).await,
         }
     }
 
@@ -230,6 +230,7 @@ impl Gate {
     async fn acquire_in_turn<T, E>(
         &self,
         limit: Duration,
+        is_full: impl Fn() -> bool,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
@@ -243,7 +244,9 @@ impl Gate {
             if let Ok(connected) = timeout_at(start + limit / 3, connect.as_mut()).await {
                 return Ok(connected);
             }
-            self.give_up_lost_calls();
+            if is_full() {
+                self.give_up_lost_calls();
+            }
             timeout_at(start + limit, connect).await
         };
         match self.in_turn(wait).await {
@@ -256,7 +259,12 @@ impl Gate {
                 Ok((connection, probe))
             }
             Ok(Ok(Err(error))) => {
-                self.could_not_connect(probe, limit, classify(&error));
+                let class = classify(&error);
+                // The pool has less patience than the gate.
+                if class == Class::Starved && is_full() {
+                    self.give_up_lost_calls();
+                }
+                self.could_not_connect(probe, limit, class);
                 Err(GateError::Failed(error))
             }
             Ok(Err(_)) => {
@@ -274,9 +282,6 @@ impl Gate {
     }
 
     fn could_not_connect(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
-        if class == Class::Starved {
-            self.give_up_lost_calls();
-        }
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
             Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Neutral),
@@ -383,14 +388,20 @@ impl Gate {
         if let Ok(ended) = timeout_at(alone_until, call.as_mut()).await {
             return Ok(ended);
         }
-        let began = self.now().saturating_sub(nanos(LISTENS_AFTER));
-        let mut lost = pin!(self.progress.lost(began));
+        let began = permit.map_or_else(
+            || self.now().saturating_sub(nanos(LISTENS_AFTER)),
+            Permit::started,
+        );
+        let mut lost = pin!(self.progress.lost(began, start));
         let ended = poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
             Poll::Pending => lost.as_mut().poll(context).map(|()| None),
         });
         match timeout_at(deadline, ended).await {
-            Ok(Some(ended)) => Ok(ended),
+            Ok(Some(ended)) => {
+                self.progress.ended(start.elapsed());
+                Ok(ended)
+            }
             Ok(None) => Err(GivenUp {
                 error: self.missed(start.elapsed()),
                 verdict: Verdict::Neutral,
@@ -402,9 +413,10 @@ impl Gate {
         }
     }
 
-    /// The backend answers again, but a caller has waited for long and got no connection, and nor has
-    /// anybody else: all are held by calls from before the outage, whose answers were lost with it.
-    /// They are given up, except for those with a deadline of their own.
+    /// The backend answers again, but a caller has waited for long at a full pool and got no
+    /// connection, and nor has anybody else: they are held by calls from before the outage, whose
+    /// answers were lost with it. Those are given up, except for what has a deadline of its own, and
+    /// for what may yet end, as calls before it that took as long.
     fn give_up_lost_calls(&self) {
         let is_closing = self.breaker.mode() == Mode::Enforce && !self.breaker.rejects();
         if self.limits.give_up_lost && is_closing && self.progress.is_stuck() {

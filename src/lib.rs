@@ -86,12 +86,16 @@
 //!
 //! The network may forget all connections in the middle of their statements. Those would hold their
 //! places in the pool up to `query_timeout`, for answers that never come. So when that background task
-//! has found the database well again, a caller has waited a third of its time, and nobody got a
-//! connection since, then the statements from before are given up as at their deadline. Left alone are
-//! `COMMIT`, statements with a deadline of their own (`within`), and everything in other modes than
-//! [`Enforce`](breaker::Mode::Enforce). A statement that waits for a lock looks the same from here: if all
-//! connections of a pool do that through an outage, they are given up. `give_up_lost(false)` on a pool
-//! leaves everything to its deadline.
+//! has found the database well again, a caller has waited a third of its time at a full pool, and
+//! nobody got a connection since, then the statements from before are given up as at their deadline.
+//! Left alone are `COMMIT`, statements with a deadline of their own (`within`), statements that have
+//! not yet run twice as long as the longest before them, and everything in other modes than
+//! [`Enforce`](breaker::Mode::Enforce).
+//!
+//! Statements that are merely slow look the same from here. Where all connections of a pool are busy
+//! for seconds, on long statements or one lock, while others wait, the breaker opens for want of
+//! connections, closes since the database is well, and such statements are given up, unless some
+//! that took as long have ended before. Give them `within`, or set `give_up_lost(false)` on the pool.
 //!
 //! # Floors
 //!

@@ -127,15 +127,16 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
         let pong = timed(gate, backend.ping(&mut connection)).await;
         gate.probed(pong.as_ref().err().map(|error| source(backend, error)));
         let class = pong.map_or_else(|error| class(backend, &error), |()| Class::Answered);
+        // Before the first call is let through.
+        if was_open && places.is_empty() && matches!(class, Class::Answered | Class::Slow) {
+            gate.well_again();
+        }
         place.settle_class(class);
         // Late is an answer, too: whether it is good enough is for all places to say.
         if !matches!(class, Class::Answered | Class::Slow) {
             return conclude(class, places);
         }
         places.iter_mut().for_each(Permit::restart);
-    }
-    if was_open {
-        gate.well_again();
     }
     // Nobody waits for this: a connection that cannot be closed politely is dropped.
     let _ = timeout(limit, backend.close(connection)).await;

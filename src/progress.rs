@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::time::nanos;
 
@@ -14,6 +15,8 @@ pub(crate) struct Progress {
     last_acquired: AtomicU64,
     /// When the backend last became well again.
     well_since: AtomicU64,
+    /// How long the longest call took of those that ended and were not quick.
+    longest: AtomicU64,
     /// Wakes those who wait in [`lost`](Self::lost).
     given_up: Notify,
 }
@@ -46,16 +49,25 @@ impl Progress {
         self.last_acquired.load(Ordering::Acquire) <= well_since
     }
 
-    /// Takes the calls for lost that began before the backend became well again.
+    /// A call ended that was not quick.
+    pub(crate) fn ended(&self, took: Duration) {
+        self.longest.fetch_max(nanos(took), Ordering::AcqRel);
+    }
+
+    /// Takes the calls for lost that began before the backend became well again, and have run far
+    /// longer than any that ended.
     pub(crate) fn give_up_lost(&self) {
         self.given_up.notify_waiters();
     }
 
-    /// Waits until a call that began at `began` is taken for lost.
-    pub(crate) async fn lost(&self, began: u64) {
+    /// Waits until a call is taken for lost that began at `began`, which was at `start`.
+    pub(crate) async fn lost(&self, began: u64, start: Instant) {
         loop {
             self.given_up.notified().await;
-            if began < self.well_since.load(Ordering::Acquire) {
+            let far_longer = self.longest.load(Ordering::Acquire).saturating_mul(2);
+            if began < self.well_since.load(Ordering::Acquire)
+                && nanos(start.elapsed()) > far_longer
+            {
                 return;
             }
         }

@@ -111,7 +111,7 @@ macro_rules! setters {
 
         /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
         /// Default: `true`. Not needed where `query_timeout` is short, and wrong where all connections
-        /// of the pool may wait for a lock for seconds and shall get it.
+        /// of the pool may be busy for seconds.
         pub fn give_up_lost(mut self, on: bool) -> Self {
             self.settings.give_up_lost = on;
             self

@@ -49,7 +49,8 @@ impl<A: Adapter> Shared<A> {
             return fill.await.map_err(GateError::Failed);
         }
         self.background.remember_runtime();
-        match self.gate.acquire(limit, classify, fill).await? {
+        let is_full = || self.adapter.is_full();
+        match self.gate.acquire(limit, is_full, classify, fill).await? {
             ((), None) => Ok(()),
             ((), Some(probe)) if probe.is_probe() => lease.prove(probe).await,
             ((), Some(uncounted)) => {

@@ -35,6 +35,11 @@ impl<'breaker> Permit<'breaker> {
         matches!(self.kind, Kind::Probe { .. })
     }
 
+    /// When it started, on the breaker's clock.
+    pub(crate) fn started(&self) -> u64 {
+        self.started
+    }
+
     /// A probe that was given its place ahead of time starts only now.
     pub(crate) fn restart(&mut self) {
         if self.is_probe() {

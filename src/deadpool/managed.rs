@@ -52,6 +52,11 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
         u32::try_from(self.raw.status().max_size).unwrap_or(u32::MAX)
     }
 
+    fn is_full(&self) -> bool {
+        let status = self.raw.status();
+        status.size >= status.max_size && status.available == 0
+    }
+
     fn is_closed(&self) -> bool {
         self.raw.is_closed()
     }

@@ -20,7 +20,12 @@ fn gate(breaker: Builder) -> Gate {
 
 async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static str>>) -> Acquired {
     let (connection, probe) = gate
-        .acquire(DEFAULT_ACQUIRE_TIMEOUT, |_| Class::Fault, pin!(connect))
+        .acquire(
+            DEFAULT_ACQUIRE_TIMEOUT,
+            || true,
+            |_| Class::Fault,
+            pin!(connect),
+        )
         .await?;
     Ok((connection, probe.is_some()))
 }
@@ -101,6 +106,7 @@ async fn a_probe_waits_for_its_connection() {
     let acquired = gate
         .acquire(
             DEFAULT_ACQUIRE_TIMEOUT,
+            || true,
             |_: &&str| Class::Fault,
             pin!(ready(Ok(()))),
         )
@@ -137,6 +143,9 @@ struct Outage {
     begins: Duration,
     someone_waits: bool,
     someone_is_served: bool,
+    pool_is_full: bool,
+    /// What a call before it took.
+    longest: Duration,
     mode: Mode,
 }
 
@@ -145,6 +154,8 @@ const LOST: Outage = Outage {
     begins: Duration::ZERO,
     someone_waits: true,
     someone_is_served: false,
+    pool_is_full: true,
+    longest: Duration::ZERO,
     mode: Mode::Enforce,
 };
 
@@ -162,6 +173,7 @@ async fn given_up(outage: Outage) -> Duration {
     let start = Instant::now();
     let breaker = Breaker::builder().clock(RuntimeClock(start));
     let gate = gate(breaker.mode(outage.mode));
+    gate.progress.ended(outage.longest);
     let call = async {
         tokio::time::sleep(outage.begins).await;
         let permit = gate.breaker().observe();
@@ -174,7 +186,13 @@ async fn given_up(outage: Outage) -> Duration {
         tokio::time::sleep(Duration::from_secs(1)).await;
         gate.well_again();
         if outage.someone_waits {
-            let begun = acquire(&gate, pending());
+            let connect = pin!(pending::<Result<(), ()>>());
+            let begun = gate.acquire(
+                DEFAULT_ACQUIRE_TIMEOUT,
+                || outage.pool_is_full,
+                |_: &()| Class::Fault,
+                connect,
+            );
             let served = async {
                 if outage.someone_is_served {
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -200,36 +218,39 @@ async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
     let default = DEFAULT_QUERY_TIMEOUT;
     let own = Duration::from_secs(600);
     let begins = Duration::from_millis(1100);
+    let unneeded = Outage {
+        someone_waits: false,
+        ..LOST
+    };
+    let among_others = Outage {
+        someone_is_served: true,
+        ..LOST
+    };
+    let with_room = Outage {
+        pool_is_full: false,
+        ..LOST
+    };
+    let as_usual = Outage {
+        longest: Duration::from_secs(1),
+        ..LOST
+    };
+    let observed = Outage {
+        mode: Mode::Observe,
+        ..LOST
+    };
+    let since = Outage { begins, ..LOST };
+    let patient = Outage {
+        own: Some(own),
+        ..LOST
+    };
     let cases = [
-        (
-            default,
-            Outage {
-                someone_waits: false,
-                ..LOST
-            },
-        ),
-        (
-            default,
-            Outage {
-                someone_is_served: true,
-                ..LOST
-            },
-        ),
-        (
-            default,
-            Outage {
-                mode: Mode::Observe,
-                ..LOST
-            },
-        ),
-        (begins + default, Outage { begins, ..LOST }),
-        (
-            own,
-            Outage {
-                own: Some(own),
-                ..LOST
-            },
-        ),
+        (default, unneeded),
+        (default, among_others),
+        (default, with_room),
+        (default, as_usual),
+        (default, observed),
+        (begins + default, since),
+        (own, patient),
     ];
     for (n, (expected, outage)) in cases.into_iter().enumerate() {
         assert_eq!(given_up(outage).await, expected, "case {n}");

@@ -133,9 +133,11 @@ impl<DB: Database> Shared<DB> {
         self.background.remember_runtime();
         let classify = |error: &Error| self.classify.classify(error);
         let limit = self.gate.limits().acquire_timeout;
+        let is_full =
+            || self.raw.num_idle() == 0 && self.raw.size() >= self.options.get_max_connections();
         let (raw, probe) = self
             .gate
-            .acquire(limit, classify, pin!(self.raw.acquire()))
+            .acquire(limit, is_full, classify, pin!(self.raw.acquire()))
             .await
             .map_err(|error| error::of_acquire(self.gate.breaker().name(), error))?;
         Ok((GuardedConnection::new(raw, Arc::clone(self)), probe))

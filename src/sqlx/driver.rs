@@ -17,6 +17,10 @@ pub trait Sealed {}
 pub trait Driver:
     Sealed + Database<Connection: RawExecutor<Self>, Arguments: Clone + Debug + Sync + 'static>
 {
+    /// There is a network that may lose answers.
+    #[doc(hidden)]
+    const IS_REMOTE: bool = true;
+
     /// The class of an error, by the table in the driver's module.
     fn classify(error: &Error) -> Class;
 

@@ -68,7 +68,7 @@ impl<DB: Driver> PoolOptions<DB> {
             max_waiting: None,
             alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
             active_probing: true,
-            give_up_lost: true,
+            give_up_lost: DB::IS_REMOTE,
             classify: None,
             sink: Arc::new(TracingSink),
             cache_bytes: DEFAULT_CACHE_BYTES,
@@ -118,8 +118,8 @@ impl<DB: Database> PoolOptions<DB> {
     }
 
     /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
-    /// Default: `true`. Not needed where `query_timeout` is short, and wrong where all connections of
-    /// the pool may wait for a lock for seconds and shall get it.
+    /// Default: `true`, except for SQLite. Not needed where `query_timeout` is short, and wrong where
+    /// all connections of the pool may be busy for seconds.
     #[must_use]
     pub fn give_up_lost(mut self, on: bool) -> Self {
         self.give_up_lost = on;

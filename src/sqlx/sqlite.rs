@@ -30,6 +30,8 @@ pub type SqliteTransaction<'c> = super::Transaction<'c, Sqlite>;
 impl Sealed for Sqlite {}
 
 impl Driver for Sqlite {
+    const IS_REMOTE: bool = false;
+
     fn classify(error: &Error) -> Class {
         // There is no protocol: the driver did not accept the text of a statement.
         if matches!(error, Error::Protocol(_)) {

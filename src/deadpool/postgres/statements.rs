@@ -395,6 +395,11 @@ impl<'c> Watch<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let permit = self.admit(sql, limit).await?;
+        let limit = match sql.is_some_and(ends_transaction) {
+            // A deadline of its own, so that it is not taken for lost before its time.
+            true => limit.or(Some(self.shared.gate.limits().query_timeout)),
+            false => limit,
+        };
         self.run_admitted(permit, limit, call).await
     }
 
