@@ -441,6 +441,11 @@ impl Gate {
         self.breaker.probe_timeout() * 9 / 10
     }
 
+    /// The gate's deadline as one of a call's own, which is then not taken for lost before it.
+    pub(crate) fn unshortened(&self) -> Option<Duration> {
+        Some(self.limits.query_timeout)
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -88,9 +88,9 @@
 //! places in the pool up to `query_timeout`, for answers that never come. So when that background task
 //! has found the database well again, a caller has waited a third of its time at a full pool, and
 //! nobody got a connection since, then the statements from before are given up as at their deadline.
-//! Left alone are `COMMIT`, statements with a deadline of their own (`within`), statements that have
-//! not yet run twice as long as the longest before them, and everything in other modes than
-//! [`Enforce`](breaker::Mode::Enforce).
+//! Left alone are a transaction's `commit`, statements with a deadline of their own (`within`),
+//! statements that have not yet run twice as long as the longest before them, SQLite, and everything
+//! in other modes than [`Enforce`](breaker::Mode::Enforce).
 //!
 //! Statements that are merely slow look the same from here. Where all connections of a pool are busy
 //! for seconds, on long statements or one lock, while others wait, the breaker opens for want of

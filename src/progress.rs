@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::time::nanos;
 
-/// All times are in nanoseconds on one clock.
+/// Moments are in nanoseconds on the breaker's clock.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// When somebody last got a connection, plus one: 0 is never.

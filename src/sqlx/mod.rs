@@ -15,7 +15,7 @@
 //! | [`max_waiting`](PoolOptions::max_waiting) | 8 × `max_connections` | how many callers may wait |
 //! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections used more recently are not tested |
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe in the background while open |
-//! | [`give_up_lost`](PoolOptions::give_up_lost) | on | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
+//! | [`give_up_lost`](PoolOptions::give_up_lost) | on, except for SQLite | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolOptions::classify) | the driver's table | what errors mean |
 //! | [`sink`](PoolOptions::sink) | `tracing` | who takes the events |
 //! | [`cache_bytes`](PoolOptions::cache_bytes) | 64 MiB | how much memory cached answers may take |

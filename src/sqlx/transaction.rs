@@ -100,8 +100,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let (raw, health, shared) = self.connection.parts();
         let permit = shared.gate.breaker().observe();
         let commit = Manager::<DB>::commit(raw);
-        // A deadline of its own, so that it is not taken for lost before its time.
-        let limit = Some(shared.gate.limits().query_timeout);
+        let limit = shared.gate.unshortened();
         let result = shared.run(health, permit, limit, commit).await;
         if let Some(publication) = publication {
             publication.settle(&result);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use deadpool::managed;
 use fusepool::deadpool::postgres::{Client, Manager, Pool, PoolError, delivery};
+use fusepool::deadpool::{Pool as AnyPool, PoolBuilder, Wrapper};
 use fusepool::{Delivery, Gate};
 use futures_util::{TryStreamExt, pin_mut};
 use tokio_postgres::NoTls;
@@ -23,6 +24,40 @@ pub enum Error {
     Statement(#[from] tokio_postgres::Error),
 }
 
+/// The options as those of any manager's pool.
+pub fn configure<M, W>(pool: PoolBuilder<M, W>, options: &Options) -> PoolBuilder<M, W>
+where
+    M: managed::Manager + 'static,
+    W: Wrapper<M>,
+{
+    let pool = pool
+        .max_size(options.max_connections as usize)
+        .acquire_timeout(options.acquire_timeout)
+        .query_timeout(options.query_timeout)
+        .give_up_lost(options.give_up_lost)
+        .breaker(options.breaker.clone())
+        .sink(options.events.clone());
+    match options.max_waiting {
+        Some(callers) => pool.max_waiting(callers),
+        None => pool,
+    }
+}
+
+/// A pool of deadpool's own making, guarded with defaults.
+pub fn wrap<M, W>(manager: M, size: u32, acquire_timeout: Duration) -> AnyPool<M, W>
+where
+    M: managed::Manager + 'static,
+    W: Wrapper<M>,
+{
+    managed::Pool::builder(manager)
+        .max_size(size as usize)
+        .runtime(deadpool::Runtime::Tokio1)
+        .wait_timeout(Some(acquire_timeout))
+        .build()
+        .unwrap()
+        .into()
+}
+
 impl System for Deadpool {
     type Server = Postgres;
     type Pool = Pool;
@@ -36,16 +71,7 @@ impl System for Deadpool {
 
     fn build(options: &Options, url: &str) -> Pool {
         let manager = Manager::new(url.parse().unwrap(), NoTls);
-        let mut pool = Pool::builder(manager)
-            .max_size(options.max_connections as usize)
-            .acquire_timeout(options.acquire_timeout)
-            .query_timeout(options.query_timeout)
-            .give_up_lost(options.give_up_lost)
-            .breaker(options.breaker.clone())
-            .sink(options.events.clone());
-        if let Some(callers) = options.max_waiting {
-            pool = pool.max_waiting(callers);
-        }
+        let mut pool = configure(Pool::builder(manager), options);
         if let Some(idle) = options.alive_bypass {
             pool = pool.alive_bypass(idle);
         }
@@ -54,13 +80,7 @@ impl System for Deadpool {
 
     fn wrap(size: u32, acquire_timeout: Duration, url: &str) -> Pool {
         let manager = Manager::new(url.parse().unwrap(), NoTls);
-        managed::Pool::builder(manager)
-            .max_size(size as usize)
-            .runtime(deadpool::Runtime::Tokio1)
-            .wait_timeout(Some(acquire_timeout))
-            .build()
-            .unwrap()
-            .into()
+        wrap(manager, size, acquire_timeout)
     }
 
     fn gate(pool: &Pool) -> &Gate {

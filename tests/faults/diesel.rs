@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use deadpool::managed;
 use diesel::prelude::*;
 use diesel::query_builder::QueryFragment;
 use diesel::result::{self, ConnectionError, DatabaseErrorKind};
@@ -20,6 +19,7 @@ use fusepool::deadpool::diesel::{Connection, Driver, Object, PoolError, delivery
 use fusepool::{Delivery, Gate};
 use futures_util::{TryStreamExt, pin_mut};
 
+use crate::deadpool::{configure, wrap};
 use crate::dialect::Dialect;
 use crate::options::Options;
 use crate::support::mariadb::MariaDb;
@@ -85,27 +85,12 @@ where
 
     /// Without `alive_bypass`: diesel-async's manager tests whatever was idle, however short.
     fn build(options: &Options, url: &str) -> Self::Pool {
-        let mut pool = Self::Pool::builder(R::manager(url))
-            .max_size(options.max_connections as usize)
-            .acquire_timeout(options.acquire_timeout)
-            .query_timeout(options.query_timeout)
-            .give_up_lost(options.give_up_lost)
-            .breaker(options.breaker.clone())
-            .sink(options.events.clone());
-        if let Some(callers) = options.max_waiting {
-            pool = pool.max_waiting(callers);
-        }
-        pool.build().unwrap()
+        let pool = Self::Pool::builder(R::manager(url));
+        configure(pool, options).build().unwrap()
     }
 
     fn wrap(size: u32, acquire_timeout: Duration, url: &str) -> Self::Pool {
-        managed::Pool::builder(R::manager(url))
-            .max_size(size as usize)
-            .runtime(deadpool::Runtime::Tokio1)
-            .wait_timeout(Some(acquire_timeout))
-            .build()
-            .unwrap()
-            .into()
+        wrap(R::manager(url), size, acquire_timeout)
     }
 
     fn gate(pool: &Self::Pool) -> &Gate {

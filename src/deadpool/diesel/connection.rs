@@ -68,8 +68,7 @@ impl<R: Driver> SimpleAsyncConnection for Connection<R> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let (raw, mut statement) = self.statement()?;
         if ends_transaction(query) {
-            // A deadline of its own, so that it is not taken for lost before its time.
-            statement.limit = Some(statement.shared.gate.limits().query_timeout);
+            statement.limit = statement.shared.gate.unshortened();
         }
         statement.run(raw.batch_execute(query)).await
     }

@@ -396,8 +396,7 @@ impl<'c> Watch<'c> {
     ) -> Result<T, Error> {
         let permit = self.admit(sql, limit).await?;
         let limit = match sql.is_some_and(ends_transaction) {
-            // A deadline of its own, so that it is not taken for lost before its time.
-            true => limit.or(Some(self.shared.gate.limits().query_timeout)),
+            true => limit.or(self.shared.gate.unshortened()),
             false => limit,
         };
         self.run_admitted(permit, limit, call).await

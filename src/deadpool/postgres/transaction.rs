@@ -110,8 +110,7 @@ impl<'a> Transaction<'a> {
     ///
     /// The driver's; deadlines are among them.
     pub async fn commit(self) -> Result<(), Error> {
-        // A deadline of its own, so that it is not taken for lost before its time.
-        let limit = Some(self.watch.shared.gate.limits().query_timeout);
+        let limit = self.watch.shared.gate.unshortened();
         self.watch.run(None, limit, self.raw.commit()).await
     }
 
