@@ -30,8 +30,8 @@ pub async fn is_cancelled(pool: &Pool, watch: &Pool, give_up: impl AsyncFnOnce(C
         "{:?}",
         given_up.elapsed()
     );
-    let status = pool.status();
-    assert_eq!(status.size, 0, "the connection was closed: {status:?}");
+    // A connection keeps its place until its cancel is over, which is after the sleep is.
+    eventually("the connection is closed", async || pool.status().size == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
