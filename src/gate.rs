@@ -165,7 +165,7 @@ impl Gate {
     ) -> Result<T, GateError<E>> {
         let permit = match self.breaker.try_acquire() {
             Ok(permit) => permit,
-            Err(rejection) => return Err(turned_away(self.refused(rejection)).await),
+            Err(rejection) => return Err(turned_away(self.refused(rejection)).await.into()),
         };
         self.run(permit, None, |error| classify.classify(error), call)
             .await
@@ -191,7 +191,7 @@ impl Gate {
         match self.refusal() {
             None => Ok(permit),
             Some(rejected) => {
-                permit.settle(Verdict::Neutral);
+                permit.withdraw();
                 Err(rejected)
             }
         }
@@ -236,7 +236,7 @@ impl Gate {
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
         let mut probe = match self.admit() {
             Ok(probe) => probe,
-            Err(rejected) => return Err(turned_away(rejected).await),
+            Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
         let limit = self.limit(probe.as_ref(), limit);
         let wait = async {
@@ -272,11 +272,11 @@ impl Gate {
                 Err(self.deadline(limit))
             }
             Err(rejected) => {
-                // Who never got to a connection says nothing, and leaves a probe's place to another.
+                // Who never got to a connection leaves a probe's place to another.
                 if let Some(probe) = probe {
-                    probe.settle(Verdict::Neutral);
+                    probe.withdraw();
                 }
-                Err(turned_away(rejected).await)
+                Err(turned_away(rejected).await.into())
             }
         }
     }
@@ -579,9 +579,9 @@ pub struct GateSnapshot {
 
 /// To refuse takes no time, so who tries again at once, and again, would never let another task run on
 /// its thread, and the one that probes is one of those.
-async fn turned_away<E>(rejected: Rejected) -> GateError<E> {
+pub(crate) async fn turned_away<R>(refusal: R) -> R {
     consume_budget().await;
-    rejected.into()
+    refusal
 }
 
 /// A call that was given up, and what that says of the backend.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::adapter::{Adapter, diagnose};
 use crate::breaker::Permit;
 use crate::error::GateError;
+use crate::gate::turned_away;
 use crate::health::{Diagnosis, Health};
 use crate::shared::Shared;
 
@@ -61,7 +62,10 @@ impl<A: Adapter> Lease<A> {
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, E>,
     ) -> Result<T, GateError<E>> {
         let (raw, health, shared) = self.parts();
-        let permit = shared.gate.admit_on_lease()?;
+        let permit = match shared.gate.admit_on_lease() {
+            Ok(permit) => permit,
+            Err(rejected) => return Err(turned_away(rejected).await.into()),
+        };
         let diagnose = |error: &E| diagnose(&shared.adapter, error);
         health
             .run(&shared.gate, permit, None, diagnose, pin!(statement(raw)))

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::breaker::{Breaker, Permit, State};
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::verdict::{Class, Verdict};
+use crate::verdict::Class;
 
 #[cfg(test)]
 mod tests;
@@ -91,7 +91,7 @@ fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
         && let Ok(permit) = breaker.try_acquire()
     {
         if !permit.is_probe() {
-            permit.settle(Verdict::Neutral);
+            permit.withdraw();
             break;
         }
         places.push(permit);

@@ -29,7 +29,7 @@ use crate::cache::{
 };
 use crate::counters::Counters;
 use crate::error::{DeadlineExceeded, Rejected};
-use crate::gate::Gate;
+use crate::gate::{Gate, turned_away};
 use crate::served::{Served, Source, StaleReason, Unanswered};
 use crate::telemetry::{Event, NotKept};
 use crate::verdict::Class;
@@ -259,7 +259,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
         let gate = origin.gate();
         // Spares an open breaker the task.
         if let Some(rejected) = gate.refusal() {
-            return Err(Arc::new(O::refused(rejected)));
+            return Err(Arc::new(O::refused(turned_away(rejected).await)));
         }
         let landed = self.board(origin, question, load).landed();
         let patience = question.patience;

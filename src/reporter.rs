@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::breaker::{Builder, Listener, State, Transition};
+use crate::breaker::{Builder, Listener, Mode, State, Transition};
 use crate::telemetry::{Event, Sink};
 use crate::verdict::Verdict;
 
@@ -53,6 +53,22 @@ impl Listener for Reporter {
             if let Some(on_open) = self.on_open.get() {
                 on_open();
             }
+        }
+    }
+
+    fn mode(&self, mode: Mode, forced_open: bool) {
+        self.tell(&Event::Mode { mode, forced_open });
+        if let Some(next) = &self.next {
+            next.mode(mode, forced_open);
+        }
+        // Those who wait see for themselves what that means for them.
+        self.opened.notify_waiters();
+    }
+
+    fn reconfigured(&self) {
+        self.tell(&Event::Reconfigured);
+        if let Some(next) = &self.next {
+            next.reconfigured();
         }
     }
 

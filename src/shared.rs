@@ -12,7 +12,7 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::lease::Lease;
 use crate::prober::{self, Backend};
-use crate::verdict::{Class, Verdict};
+use crate::verdict::Class;
 
 pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
@@ -55,7 +55,7 @@ impl<A: Adapter> Shared<A> {
             ((), Some(probe)) if probe.is_probe() => lease.prove(probe).await,
             ((), Some(uncounted)) => {
                 // Admitted without being counted, in the mode `Observe` or `Disabled`.
-                uncounted.settle(Verdict::Neutral);
+                uncounted.withdraw();
                 Ok(())
             }
         }

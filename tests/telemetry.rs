@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fusepool::breaker::{Ramp, Window};
+use fusepool::breaker::{Mode, Ramp, Window};
 use fusepool::{Breaker, Class, Gate, GateError, ManualClock, Verdict};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -191,6 +191,7 @@ async fn other_transitions_are_information_and_know_of_no_delay() {
 async fn rejections_are_debug_and_a_storm_of_them_is_one_summary_an_interval() {
     let (gate, clock, recorder, _guard) = listen();
     let _open = gate.breaker().force_open();
+    recorder.take();
     for _ in 0..1_000 {
         call(&gate, Ok(())).await.unwrap_err();
     }
@@ -222,6 +223,36 @@ async fn rejections_are_debug_and_a_storm_of_them_is_one_summary_an_interval() {
     assert_eq!(
         summary.fields["calls"], "1000",
         "those since the last summary"
+    );
+}
+
+#[test]
+fn what_an_operator_orders_is_information_and_a_warning_if_all_calls_are_refused() {
+    let (gate, _, recorder, _guard) = listen();
+    gate.breaker().set_mode(Mode::Observe);
+    let observes = recorder.only("mode");
+    let open = gate.breaker().force_open();
+    let held_open = recorder.only("mode");
+    drop(open);
+    let let_go = recorder.only("mode");
+    for (event, level, forced_open) in [
+        (observes, Level::INFO, "false"),
+        (held_open, Level::WARN, "true"),
+        (let_go, Level::INFO, "false"),
+    ] {
+        assert_eq!(
+            (event.target.as_str(), event.level),
+            ("fusepool::breaker", level)
+        );
+        assert_eq!(event.names(), ["forced_open", "mode", "pool"]);
+        assert_eq!(event.fields["mode"], "observe");
+        assert_eq!(event.fields["forced_open"], forced_open);
+    }
+    gate.breaker().reconfigure(Breaker::builder()).unwrap();
+    let event = recorder.only("reconfigured");
+    assert_eq!(
+        (event.target.as_str(), event.level, event.names()),
+        ("fusepool::breaker", Level::INFO, vec!["pool"])
     );
 }
 

@@ -204,17 +204,13 @@ impl Breaker {
 
     /// Changes the mode. The state and the counts stay.
     pub fn set_mode(&self, mode: Mode) {
-        let mut core = self.inner.core();
-        core.mode = mode;
-        self.inner.republish(&core);
+        self.inner.operate(|core| core.mode = mode);
     }
 
     /// Holds the breaker open, in every mode, until this handle and all others are dropped. Then
-    /// it goes on in the state it had.
+    /// it goes on in the state it had. In a pool, those who wait for a connection are refused, too.
     pub fn force_open(&self) -> ForcedOpen {
-        let mut core = self.inner.core();
-        core.forced_open += 1;
-        self.inner.republish(&core);
+        self.inner.operate(|core| core.forced_open += 1);
         ForcedOpen {
             breaker: self.clone(),
         }
@@ -253,6 +249,8 @@ impl Breaker {
         let settings = Arc::clone(&core.settings);
         core.machine.restart_batch(&settings);
         self.inner.publish_with(&mut core, now, ledger);
+        drop(core);
+        self.inner.listener.reconfigured();
         Ok(())
     }
 
@@ -333,9 +331,6 @@ pub struct ForcedOpen {
 
 impl Drop for ForcedOpen {
     fn drop(&mut self) {
-        let inner = &self.breaker.inner;
-        let mut core = inner.core();
-        core.forced_open -= 1;
-        inner.republish(&core);
+        self.breaker.inner.operate(|core| core.forced_open -= 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::mode::Mode;
 use super::transition::Transition;
 use crate::verdict::Verdict;
 
@@ -12,6 +13,14 @@ pub trait Listener: Send + Sync + 'static {
     fn transition(&self, transition: &Transition) {
         let _ = transition;
     }
+
+    /// The operator changed the mode, or began or ceased to hold the breaker open.
+    fn mode(&self, mode: Mode, forced_open: bool) {
+        let _ = (mode, forced_open);
+    }
+
+    /// The operator changed the rules.
+    fn reconfigured(&self) {}
 
     /// A batch of probes went well, and one of `places` calls follows.
     fn ramp(&self, places: u32) {

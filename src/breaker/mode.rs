@@ -16,3 +16,15 @@ pub enum Mode {
     /// Admits every call and records nothing; the state stays as it is.
     Disabled,
 }
+
+impl Mode {
+    /// The mode in `snake_case`, as events spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+            Self::Disabled => "disabled",
+        }
+    }
+}

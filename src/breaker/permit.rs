@@ -47,6 +47,12 @@ impl<'breaker> Permit<'breaker> {
         }
     }
 
+    /// The call is not made after all: it counts as none, and a probe's place goes to another.
+    pub fn withdraw(mut self) {
+        self.settled = true;
+        self.breaker.withdraw(self.kind, self.started);
+    }
+
     /// The call ended now.
     pub fn settle(mut self, verdict: Verdict) {
         self.settled = true;

@@ -189,6 +189,22 @@ impl Inner {
         self.end(kind, started, verdict, took);
     }
 
+    /// The call is not made after all, and counts as none.
+    pub(super) fn withdraw(&self, kind: Kind, started: u64) {
+        match kind {
+            Kind::Counted { generation, slot } => {
+                let epoch = self.epoch.load();
+                if epoch.generation == generation
+                    && let Some(slot) = slot
+                {
+                    epoch.ledger.running.finish(slot);
+                }
+            }
+            Kind::Probe { .. } => self.end(kind, started, Verdict::Neutral, None),
+            Kind::Uncounted | Kind::Unrecorded => {}
+        }
+    }
+
     pub(super) fn abandon(&self, kind: Kind, started: u64) {
         if matches!(kind, Kind::Unrecorded) {
             return;
@@ -392,10 +408,19 @@ impl Inner {
         self.show(core.epoch(ledger));
     }
 
-    /// Publishes a change that leaves state and counts alone.
-    pub(super) fn republish(&self, core: &Core) {
+    /// Makes a change of the operator's, which leaves state and counts alone.
+    pub(super) fn operate(&self, change: impl FnOnce(&mut Core)) {
+        let mut core = self.core();
+        let before = core.orders();
+        change(&mut core);
+        let after = core.orders();
         let ledger = Arc::clone(&self.epoch.load().ledger);
         self.show(core.epoch(ledger));
+        drop(core);
+        if after != before {
+            let (mode, forced_open) = after;
+            self.listener.mode(mode, forced_open);
+        }
     }
 
     fn show(&self, epoch: Epoch) {
@@ -415,7 +440,13 @@ impl Inner {
 }
 
 impl Core {
+    /// What the operator wants: the mode, and whether the breaker is held open in every mode.
+    fn orders(&self) -> (Mode, bool) {
+        (self.mode, self.forced_open > 0)
+    }
+
     fn epoch(&self, ledger: Arc<Ledger>) -> Epoch {
+        let (mode, forced_open) = self.orders();
         Epoch {
             generation: self.generation,
             state: self.machine.state(),
@@ -423,8 +454,8 @@ impl Core {
                 Phase::Open { until } => until,
                 _ => 0,
             },
-            mode: self.mode,
-            forced_open: self.forced_open > 0,
+            mode,
+            forced_open,
             settings: Arc::clone(&self.settings),
             ledger,
         }

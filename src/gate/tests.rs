@@ -115,6 +115,24 @@ async fn a_probe_waits_for_its_connection() {
     assert!(probe.is_some_and(|probe| probe.is_probe()));
 }
 
+/// An operator who holds the breaker open, or takes back that it only observes, left those alone who
+/// were waiting: they went on to a database that was to be let alone.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_refused_as_soon_as_an_operator_says_so() {
+    let gate = gate(Breaker::builder());
+    let waits = acquire(&gate, pending());
+    let orders = async { gate.breaker().force_open() };
+    let (acquired, held) = tokio::join!(waits, orders);
+    assert!(is_rejected(&acquired), "{acquired:?}");
+    drop(held);
+
+    gate.breaker().set_mode(Mode::Observe);
+    fault(&gate).await;
+    let orders = async { gate.breaker().set_mode(Mode::Enforce) };
+    let (acquired, ()) = tokio::join!(acquire(&gate, pending()), orders);
+    assert!(is_rejected(&acquired), "{acquired:?}");
+}
+
 /// A prober on a current-thread runtime only gets on while somebody blocks on that, and a refused
 /// call takes no time at all.
 #[test]
@@ -281,6 +299,7 @@ async fn a_statement_that_opens_the_breaker_by_being_counted_is_refused() {
     let connected = acquire(&gate, ready(Ok(()))).await;
     assert_eq!(connected, Ok(((), false)));
     assert!(gate.admit_on_lease().is_err());
+    assert_eq!(gate.snapshot().breaker.neutral, 0, "it was not made");
     drop(hung);
 }
 

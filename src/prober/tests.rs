@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::breaker::{Builder, Mode, Ramp};
 use crate::time::Clock;
+use crate::verdict::Verdict;
 
 #[derive(Debug)]
 struct RuntimeClock(Instant);

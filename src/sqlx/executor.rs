@@ -20,6 +20,7 @@ use super::publication::Publication;
 use super::shared::Shared;
 use crate::cache::Name;
 use crate::config::{LONGEST, check_duration};
+use crate::gate::turned_away;
 use crate::sql::ends_transaction;
 
 /// A pool or a connection whose statements have a deadline of their own; see
@@ -160,7 +161,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
                 };
                 let (sql, operation) = operation.into_plain();
                 if !ends_transaction(sql.as_str()) {
-                    return Err(error::refused(rejected));
+                    return Err(error::refused(turned_away(rejected).await));
                 }
                 let permit = shared.gate.breaker().observe();
                 shared
@@ -204,7 +205,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
                     Err(rejected) => {
                         let sql = query.sql();
                         if !ends_transaction(sql.as_str()) {
-                            Err(error::refused(rejected))?;
+                            Err(error::refused(turned_away(rejected).await))?;
                         }
                         (shared.gate.breaker().observe(), raw.raw_fetch_many(sql))
                     }

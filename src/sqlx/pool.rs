@@ -19,7 +19,6 @@ use super::transaction::Transaction;
 use crate::background::Users;
 use crate::breaker::Permit;
 use crate::gate::Gate;
-use crate::verdict::Verdict;
 
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
@@ -194,7 +193,7 @@ impl<DB: Database> Pool<DB> {
                 shared.run(health, probe, None, ask(raw)).await?;
             }
             // Admitted without being counted, in the mode `Observe` or `Disabled`.
-            Some(permit) => permit.settle(Verdict::Neutral),
+            Some(permit) => permit.withdraw(),
             None => {}
         }
         Ok(lease)
@@ -208,7 +207,7 @@ impl<DB: Database> Pool<DB> {
         shared.background.remember_runtime();
         if let Some(permit) = shared.gate.admit().ok()? {
             let probe = permit.is_probe();
-            permit.settle(Verdict::Neutral);
+            permit.withdraw();
             if probe {
                 return None; // its place goes to somebody who will wait for an answer
             }

@@ -17,7 +17,7 @@ use crate::config::ConfigError;
 use crate::gate::Gate;
 use crate::health::Diagnosis;
 use crate::read_through::ReadThrough;
-use crate::verdict::{Classify, Verdict};
+use crate::verdict::Classify;
 
 pub(super) struct Shared<DB: Database> {
     pub(super) raw: sqlx::Pool<DB>,
@@ -60,7 +60,7 @@ impl<DB: Database> Shared<DB> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         if health.beginning {
-            permit.settle(Verdict::Neutral);
+            permit.withdraw();
             return Err(error::adrift());
         }
         self.run_any(health, permit, limit, call).await
@@ -78,7 +78,7 @@ impl<DB: Database> Shared<DB> {
         begin: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
         if std::mem::replace(&mut health.beginning, true) {
-            permit.settle(Verdict::Neutral);
+            permit.withdraw();
             return Err(error::adrift());
         }
         let result = self.run_any(health, permit, None, begin).await;

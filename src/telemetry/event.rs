@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::breaker::Transition;
+use crate::breaker::{Mode, Transition};
 use crate::error::Rejected;
 use crate::served::Source;
 use crate::verdict::Verdict;
@@ -13,6 +13,15 @@ use crate::verdict::Verdict;
 pub enum Event<'a> {
     /// The breaker changed its state.
     Transition(&'a Transition),
+    /// The operator changed the breaker's mode, or began or ceased to hold it open.
+    Mode {
+        /// The mode now.
+        mode: Mode,
+        /// Whether it is held open now, in whatever mode.
+        forced_open: bool,
+    },
+    /// The operator changed the breaker's rules.
+    Reconfigured,
     /// A half-open batch of this many places begins.
     Ramp {
         /// How many calls it admits.

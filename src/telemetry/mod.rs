@@ -6,6 +6,8 @@
 //! | event | target | level | further fields |
 //! |---|---|---|---|
 //! | `transition` | `fusepool::breaker` | WARN to open, else INFO | `from`, `to`, `reason`, `failure_rate`, `slow_rate`, `calls`, `attempt`, `retry_after` |
+//! | `mode` | `fusepool::breaker` | WARN if held open, else INFO | `mode`, `forced_open` |
+//! | `reconfigured` | `fusepool::breaker` | INFO | |
 //! | `ramp` | `fusepool::breaker` | DEBUG | `places` |
 //! | `slow` | `fusepool::breaker` | DEBUG | `calls` |
 //! | `abandoned` | `fusepool::breaker` | DEBUG | `held` |
@@ -22,11 +24,16 @@
 //!
 //! Durations are in seconds, as floating point numbers; a `retry_after` that is not known is
 //! absent, and so are the `policy` of a query without one, the `age` of what is not from the cache, and the
-//! `bytes` of a load that failed. Of `fallback`, `source` and `reason` are those of
-//! [`Source`](crate::Source); of `not_kept`, `reason` is `too_large` or `outdated`. `from` and `to` are [`State::as_str`](crate::breaker::State::as_str), `reason` is
-//! [`Reason::as_str`](crate::breaker::Reason::as_str) or
-//! [`Rejected::reason`](crate::Rejected::reason); of `closed_connection` it is `abandoned` (given up in the
-//! middle of a statement), `broken`, `unusable` (read-only, say) or `close_on_drop`.
+//! `bytes` of a load that failed.
+//!
+//! | event | spelt as |
+//! |---|---|
+//! | `transition` | `from`, `to`: [`State::as_str`](crate::breaker::State::as_str); `reason`: [`Reason::as_str`](crate::breaker::Reason::as_str) |
+//! | `mode` | `mode`: [`Mode::as_str`](crate::breaker::Mode::as_str) |
+//! | `rejected` | `reason`: [`Rejected::reason`](crate::Rejected::reason) |
+//! | `closed_connection` | `reason`: `abandoned` (given up in the middle of a statement), `broken`, `unusable` (read-only, say) or `close_on_drop` |
+//! | `fallback` | `source`: [`Source::as_str`](crate::Source::as_str); `reason`: [`Source::reason`](crate::Source::reason) |
+//! | `not_kept` | `reason`: `too_large` or `outdated` |
 //!
 //! To send events somewhere else instead, implement [`Sink`].
 

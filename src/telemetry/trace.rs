@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::event::{Event, NotKept, Sink};
-use crate::breaker::{State, Transition};
+use crate::breaker::{Mode, State, Transition};
 use crate::verdict::Verdict;
 
 const BREAKER: &str = "fusepool::breaker";
@@ -21,6 +21,8 @@ impl Sink for TracingSink {
     fn event(&self, pool: &str, event: &Event<'_>) {
         match *event {
             Event::Transition(transition) => self::transition(pool, transition),
+            Event::Mode { mode, forced_open } => self::mode(pool, mode, forced_open),
+            Event::Reconfigured => info!(target: BREAKER, pool, "reconfigured"),
             Event::Ramp { places } => debug!(target: BREAKER, pool, places, "ramp"),
             Event::Slow { calls } => debug!(target: BREAKER, pool, calls, "slow"),
             Event::Abandoned { held } => {
@@ -90,6 +92,15 @@ fn transition(pool: &str, transition: &Transition) {
             pool, from, to, reason, failure_rate, slow_rate, calls, attempt, retry_after,
             "transition"
         );
+    }
+}
+
+fn mode(pool: &str, mode: Mode, forced_open: bool) {
+    let mode = mode.as_str();
+    if forced_open {
+        warn!(target: BREAKER, pool, mode, forced_open, "mode");
+    } else {
+        info!(target: BREAKER, pool, mode, forced_open, "mode");
     }
 }
 

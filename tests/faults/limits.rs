@@ -1,5 +1,6 @@
 //! Too many callers, too little time, and errors that are none of the breaker's business.
 
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use fusepool::{Delivery, Rejected};
@@ -14,6 +15,7 @@ use crate::world::{AT_ONCE, CONNECTIONS, QUERY_TIMEOUT, World, quick};
 
 on_all! {
     one_caller_too_many
+    refused_again_and_again_on_a_lease
     deadline
     wrong_password_and_unknown_database
     answered_errors
@@ -111,6 +113,32 @@ async fn wrong_password_and_unknown_database<S: System>() {
         assert_eq!((snapshot.breaker.trips, snapshot.breaker.faults), (0, 0));
         assert_eq!((snapshot.waiting, S::connections(&pool).0), (0, 0));
     }
+}
+
+/// A refusal waits for nothing, so a caller who tries the same lease again and again would keep its
+/// thread to itself, also from the task that probes. It makes way now and then.
+async fn refused_again_and_again_on_a_lease<S: System>() {
+    let world = World::<S>::start().await;
+    let mut lease = S::lease(&world.pool).await.unwrap();
+    let open = world.gate().breaker().force_open();
+    let mut refused = Box::pin(async {
+        for _ in 0..1000 {
+            let error = S::run_on(&mut lease, "SELECT 1").await.unwrap_err();
+            assert!(fusepool::rejection(&error).is_some(), "{error:?}");
+        }
+    });
+    let mut made_way = 0;
+    poll_fn(|context| {
+        let refused = refused.as_mut().poll(context);
+        made_way += u32::from(refused.is_pending());
+        refused
+    })
+    .await;
+    assert!(made_way > 0);
+    drop((refused, open));
+    let breaker = world.gate().snapshot().breaker;
+    assert_eq!((breaker.rejected, breaker.neutral), (1000, 0));
+    S::run_on(&mut lease, "SELECT 1").await.unwrap();
 }
 
 async fn answered_errors<S: System>() {

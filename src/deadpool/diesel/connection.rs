@@ -1,7 +1,6 @@
 //! A connection out of a pool, guarded.
 
 use std::fmt;
-use std::future::ready;
 
 use diesel::associations::{HasTable, Identifiable};
 use diesel::connection::{CacheSize, Instrumentation};
@@ -19,6 +18,7 @@ use super::error;
 use super::rows::Rows;
 use super::statement::Statement;
 use crate::deadpool::object;
+use crate::gate::turned_away;
 use crate::sql::ends_transaction;
 
 /// A connection that is watched by its pool's breaker, and used like diesel-async's: each statement is
@@ -66,7 +66,10 @@ fn in_transaction<R: Driver>(raw: &mut R) -> bool {
 
 impl<R: Driver> SimpleAsyncConnection for Connection<R> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        let (raw, mut statement) = self.statement()?;
+        let (raw, mut statement) = match self.statement() {
+            Ok(admitted) => admitted,
+            Err(error) => return turned_away(Err(error)).await,
+        };
         if ends_transaction(query) {
             statement.limit = statement.shared.gate.unshortened();
         }
@@ -88,7 +91,7 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
     {
         match self.statement() {
             Ok((raw, statement)) => Box::pin(statement.load(raw.start_load(source))),
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => Box::pin(turned_away(Err(error))),
         }
     }
 
@@ -101,7 +104,7 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
     {
         match self.statement() {
             Ok((raw, statement)) => Box::pin(statement.run(raw.start_execute(source))),
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => Box::pin(turned_away(Err(error))),
         }
     }
 }
@@ -149,7 +152,10 @@ where
         Self: 'changes,
     {
         Box::pin(async move {
-            let (raw, statement) = self.statement()?;
+            let (raw, statement) = match self.statement() {
+                Ok(admitted) => admitted,
+                Err(error) => return turned_away(Err(error)).await,
+            };
             statement.run(raw.update_and_fetch(changeset)).await
         })
     }

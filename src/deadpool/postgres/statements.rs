@@ -20,10 +20,10 @@ use crate::at_once::at_once;
 use crate::breaker::Permit;
 use crate::config::{LONGEST, check_duration};
 use crate::deadpool::managed::Managed;
+use crate::gate::turned_away;
 use crate::health::Health;
 use crate::shared::Shared;
 use crate::sql::ends_transaction;
-use crate::verdict::Verdict;
 
 /// The ways to run a statement, for a type that is `guarded()`. A macro, because users call them as
 /// methods of three types, two of which stand in for the driver's.
@@ -412,7 +412,7 @@ impl<'c> Watch<'c> {
         let permit = self.admit(None, limit).await?;
         match at_once(call.as_mut()).await {
             Some(Ok(value)) => {
-                permit.settle(Verdict::Neutral);
+                permit.withdraw();
                 Ok(value)
             }
             Some(failed) => self.run_admitted(permit, limit, ready(failed)).await,
@@ -434,7 +434,7 @@ impl<'c> Watch<'c> {
             Ok(permit) => Ok(permit),
             // These free what is locked.
             Err(_) if sql.is_some_and(ends_transaction) => Ok(gate.breaker().observe()),
-            Err(rejected) => Err(error::refused(rejected).await),
+            Err(rejected) => Err(error::refused(turned_away(rejected).await).await),
         }
     }
 

@@ -83,7 +83,8 @@ fn reconfigure_discards_what_is_under_way() {
     rig.breaker.reconfigure(rules()).unwrap();
     call.settle(Fault);
     assert_eq!(rig.snapshot().calls, 0);
-    assert_eq!(rig.memory.take(), [Told::Discarded(Fault)]);
+    let told = [Told::Reconfigured, Told::Discarded(Fault)];
+    assert_eq!(rig.memory.take(), told);
 }
 
 #[test]

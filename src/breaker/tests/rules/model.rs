@@ -145,6 +145,13 @@ impl Model {
         }
     }
 
+    pub(super) fn order(&mut self, mode: Mode, forced: usize) {
+        if (mode, forced > 0) != (self.mode, self.forced > 0) {
+            self.told.push(Told::Mode(mode, forced > 0));
+        }
+        (self.mode, self.forced) = (mode, forced);
+    }
+
     // Admission
 
     pub(super) fn acquire(&mut self) -> Result<(), Rejection> {
@@ -236,6 +243,13 @@ impl Model {
             Neutral => self.totals.neutral += 1,
         }
         self.end(call, verdict, took);
+    }
+
+    pub(super) fn withdraw(&mut self, index: usize) {
+        let call = self.running.remove(index);
+        if matches!(call.kind, Kind::Probe { .. }) {
+            self.end(call, Neutral, None);
+        }
     }
 
     pub(super) fn abandon(&mut self, index: usize) {
@@ -475,5 +489,6 @@ impl Model {
         }
         self.rules = rules;
         self.late();
+        self.told.push(Told::Reconfigured);
     }
 }

@@ -80,7 +80,17 @@ fn forced_open_lasts_until_every_handle_is_dropped() {
     drop(two);
     rig.calls([Answered]);
     assert_eq!(rig.snapshot().rejected, 1);
-    assert_eq!(rig.memory.take(), []);
+    let told = [true, false].map(|forced_open| Told::Mode(Mode::Enforce, forced_open));
+    assert_eq!(rig.memory.take(), told, "when it began, and when it ended");
+}
+
+#[test]
+fn a_change_of_mode_is_told_and_what_changes_nothing_is_not() {
+    let rig = Rig::new(rules());
+    rig.breaker.set_mode(Mode::Enforce);
+    rig.breaker.set_mode(Mode::Observe);
+    rig.breaker.set_mode(Mode::Observe);
+    assert_eq!(rig.memory.take(), [Told::Mode(Mode::Observe, false)]);
 }
 
 #[test]
@@ -115,6 +125,7 @@ fn an_observed_call_is_never_rejected_and_counts_while_closed() {
     let held = rig.breaker.force_open();
     rig.breaker.observe().settle(Answered);
     drop(held);
+    rig.memory.take();
     rig.pass(100);
     drop(rig.breaker.observe());
     assert!(rig.is_open(), "it is no probe");

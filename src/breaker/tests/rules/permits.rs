@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use super::rig::{Answered, Fault, Rig, Told, ms, rules, slow_rules};
-use crate::breaker::{Breaker, CallError, Listener, Rejection, Transition};
+use crate::breaker::{Breaker, CallError, Listener, Rejection, State, Transition};
 use crate::time::ManualClock;
 use crate::verdict::{Class, Verdict};
 
@@ -60,6 +60,35 @@ fn a_permit_that_a_panic_drops_is_a_fault() {
     };
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
     assert_eq!(rig.snapshot().faults, 1);
+}
+
+/// A statement that was admitted, and then refused after all, was counted as both.
+#[test]
+fn a_permit_that_is_withdrawn_counts_as_no_call() {
+    let rig = Rig::new(slow_rules());
+    let early = rig.breaker.try_acquire().unwrap();
+    rig.breaker.try_acquire().unwrap().withdraw();
+    rig.breaker.observe().withdraw();
+    rig.breaker.reset();
+    rig.memory.take();
+    early.withdraw();
+    rig.pass(64);
+    rig.calls([Answered]);
+    let now = rig.snapshot();
+    assert_eq!((now.calls, now.answered, now.slow), (1, 1, 0));
+    assert_eq!((now.neutral, now.abandoned, now.discarded), (0, 0, 0));
+    assert_eq!(rig.memory.take(), []);
+}
+
+#[test]
+fn a_probe_that_is_withdrawn_gives_its_place_back() {
+    let rig = Rig::due(rules().probes(1));
+    rig.breaker.try_acquire().unwrap().withdraw();
+    let probe = rig.breaker.try_acquire().unwrap();
+    assert!(probe.is_probe());
+    probe.settle(Answered);
+    assert_eq!(rig.state(), State::Closed);
+    assert_eq!(rig.snapshot().neutral, 0);
 }
 
 #[test]

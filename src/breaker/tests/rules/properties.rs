@@ -18,6 +18,7 @@ enum Step {
     Observe,
     Settle(usize, Verdict),
     SettleAfter(usize, Verdict, u64),
+    Withdraw(usize),
     Drop(usize),
     Pass(u64),
     /// To exactly one of the moments at which time makes a difference.
@@ -83,6 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         25 => (call(), verdict()).prop_map(|(call, verdict)| Step::Settle(call, verdict)),
         5 => (call(), verdict(), 0..130_u64)
             .prop_map(|(call, verdict, took)| Step::SettleAfter(call, verdict, took)),
+        3 => call().prop_map(Step::Withdraw),
         3 => call().prop_map(Step::Drop),
         10 => (1..40_u64).prop_map(Step::Pass),
         10 => (0..20_usize).prop_map(Step::PassToBoundary),
@@ -140,6 +142,12 @@ impl Pair<'_> {
                     self.model.settle(call, verdict, Some(took));
                 }
             }
+            Step::Withdraw(call) => {
+                if let Some(call) = self.pick(call) {
+                    self.permits.remove(call).withdraw();
+                    self.model.withdraw(call);
+                }
+            }
             Step::Drop(call) => {
                 if let Some(call) = self.pick(call) {
                     drop(self.permits.remove(call));
@@ -155,15 +163,15 @@ impl Pair<'_> {
             }
             Step::Mode(mode) => {
                 breaker.set_mode(mode);
-                model.mode = mode;
+                model.order(mode, model.forced);
             }
             Step::ForceOpen => {
                 self.handles.push(breaker.force_open());
-                model.forced += 1;
+                model.order(model.mode, self.handles.len());
             }
             Step::Release => {
                 self.handles.pop();
-                model.forced = self.handles.len();
+                model.order(model.mode, self.handles.len());
             }
             Step::Reset => {
                 breaker.reset();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::breaker::{
-    Breaker, Builder, Listener, Ramp, Reason, Snapshot, State, Transition, Window,
+    Breaker, Builder, Listener, Mode, Ramp, Reason, Snapshot, State, Transition, Window,
 };
 use crate::time::ManualClock;
 use crate::verdict::Verdict;
@@ -14,6 +14,8 @@ pub(super) use crate::verdict::Verdict::{Answered, Fault, Neutral};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Told {
     Transition(Transition),
+    Mode(Mode, bool),
+    Reconfigured,
     Ramp(u32),
     Slow(u32),
     Abandoned(Duration),
@@ -38,6 +40,14 @@ impl Memory {
 impl Listener for Memory {
     fn transition(&self, transition: &Transition) {
         self.note(Told::Transition(*transition));
+    }
+
+    fn mode(&self, mode: Mode, forced_open: bool) {
+        self.note(Told::Mode(mode, forced_open));
+    }
+
+    fn reconfigured(&self) {
+        self.note(Told::Reconfigured);
     }
 
     fn ramp(&self, places: u32) {
