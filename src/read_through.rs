@@ -215,7 +215,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
     }
 
     /// The answer that is kept, if it may be served at all.
-    fn kept<T: Clone + 'static>(
+    pub(crate) fn kept<T: Clone + 'static>(
         &self,
         gate: &Gate,
         question: &Question,

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Uid;
 
 use super::PATIENCE;
 use super::docker::Container;
@@ -210,7 +211,8 @@ impl Drop for Supervisor {
     }
 }
 
-/// A port that no other server of these tests uses, while this exists.
+/// A port that no other server of these tests uses, nor of the same user's in another checkout,
+/// while this exists.
 #[derive(Debug)]
 pub struct Port {
     pub number: u16,
@@ -225,7 +227,7 @@ impl Port {
 
     pub fn reserve() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let locks = cache_dir().join("ports");
+        let locks = env::temp_dir().join(format!("fusepool-ports-{}", Uid::current()));
         fs::create_dir_all(&locks).expect("the directory for locks can be made");
         // Test binaries that run side by side start searching at different places.
         let offset = process::id().wrapping_mul(64);
