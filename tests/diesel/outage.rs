@@ -100,6 +100,29 @@ async fn a_held_connection_is_refused_statements_but_not_in_a_transaction() {
     assert_eq!(pool.snapshot().gate.closed_connections, 0);
 }
 
+/// Its `COMMIT` was refused like any statement, and the connection went back to the pool in the middle
+/// of it, for the next one to write into.
+#[tokio::test]
+async fn a_transaction_by_hand_is_one_too() {
+    let server = Server::start().await;
+    let pool = builder(&server.url()).build().unwrap();
+    let mut conn = pool.get().await.unwrap();
+    conn.batch_execute("BEGIN").await.unwrap();
+
+    let open = pool.gate().breaker().force_open();
+    let select = diesel::sql_query("SELECT 1");
+    select.execute(&mut conn).await.unwrap();
+    conn.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(pool.snapshot().gate.breaker.rejected, 0);
+    let refused = conn.batch_execute("SELECT 1").await.unwrap_err();
+    assert!(rejection(&refused).is_some(), "{refused:?}");
+    drop(open);
+
+    conn.transaction(async |_| QueryResult::Ok(())).await.unwrap();
+    let _open = pool.gate().breaker().force_open();
+    conn.batch_execute("SELECT 1").await.unwrap_err();
+}
+
 #[tokio::test]
 async fn a_statement_that_misses_its_deadline_ends_its_connection() {
     let server = Server::start().await;

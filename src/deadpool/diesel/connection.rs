@@ -39,13 +39,14 @@ impl<R: Driver> Connection<R> {
         &mut self.object
     }
 
-    /// Admits a statement.
-    fn statement(&mut self) -> QueryResult<(&mut R, Statement<'_, R>)> {
+    /// Admits a statement, of this text if that is known.
+    fn statement(&mut self, sql: Option<&str>) -> QueryResult<(&mut R, Statement<'_, R>)> {
         let (raw, health, shared) = self.object.lease.parts();
         if health.is_in_flight() {
             return Err(Error::BrokenTransactionManager);
         }
-        let permit = match in_transaction(raw) {
+        let passes = in_transaction(raw) || health.is_in_transaction();
+        let permit = match passes || sql.is_some_and(ends_transaction) {
             true => shared.gate.breaker().observe(),
             false => shared.gate.admit_on_lease().map_err(error::refused)?,
         };
@@ -66,14 +67,18 @@ fn in_transaction<R: Driver>(raw: &mut R) -> bool {
 
 impl<R: Driver> SimpleAsyncConnection for Connection<R> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        let (raw, mut statement) = match self.statement() {
+        let (raw, mut statement) = match self.statement(Some(query)) {
             Ok(admitted) => admitted,
             Err(error) => return turned_away(Err(error)).await,
         };
         if ends_transaction(query) {
             statement.limit = statement.shared.gate.unshortened();
         }
-        statement.run(raw.batch_execute(query)).await
+        let health = statement.health;
+        let result = statement.run(raw.batch_execute(query)).await;
+        // diesel's own transactions come this way, too, and their beginning and end with them.
+        health.follow(query);
+        result
     }
 }
 
@@ -89,7 +94,7 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Self::Backend> + QueryId + 'query,
     {
-        match self.statement() {
+        match self.statement(None) {
             Ok((raw, statement)) => Box::pin(statement.load(raw.start_load(source))),
             Err(error) => Box::pin(turned_away(Err(error))),
         }
@@ -102,7 +107,7 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
     where
         T: QueryFragment<Self::Backend> + QueryId + 'query,
     {
-        match self.statement() {
+        match self.statement(None) {
             Ok((raw, statement)) => Box::pin(statement.run(raw.start_execute(source))),
             Err(error) => Box::pin(turned_away(Err(error))),
         }
@@ -152,7 +157,7 @@ where
         Self: 'changes,
     {
         Box::pin(async move {
-            let (raw, statement) = match self.statement() {
+            let (raw, statement) = match self.statement(None) {
                 Ok(admitted) => admitted,
                 Err(error) => return turned_away(Err(error)).await,
             };

@@ -302,7 +302,7 @@ macro_rules! statements {
         }
 
         /// See [`tokio_postgres::Client::simple_query`]. One that begins with `COMMIT` or `ROLLBACK`
-        /// passes while the breaker is open.
+        /// passes while the breaker is open, and after one with `BEGIN` so does all up to there.
         ///
         /// # Errors
         ///
@@ -313,7 +313,7 @@ macro_rules! statements {
         }
 
         /// See [`tokio_postgres::Client::batch_execute`]. One that begins with `COMMIT` or `ROLLBACK`
-        /// passes while the breaker is open.
+        /// passes while the breaker is open, and after one with `BEGIN` so does all up to there.
         ///
         /// # Errors
         ///
@@ -395,11 +395,16 @@ impl<'c> Watch<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let permit = self.admit(sql, limit).await?;
-        let limit = match sql.is_some_and(ends_transaction) {
+        let Some(sql) = sql else {
+            return self.run_admitted(permit, limit, call).await;
+        };
+        let limit = match ends_transaction(sql) {
             true => limit.or(self.shared.gate.unshortened()),
             false => limit,
         };
-        self.run_admitted(permit, limit, call).await
+        let result = self.run_admitted(permit, limit, call).await;
+        self.health.follow(sql);
+        result
     }
 
     /// [`run`](Self::run) for what the server need not be asked for, if it was before: that is no
@@ -427,13 +432,12 @@ impl<'c> Watch<'c> {
             return Err(error::misconfigured(config).await);
         }
         let gate = &self.shared.gate;
-        if self.in_transaction {
+        let in_transaction = self.in_transaction || self.health.is_in_transaction();
+        if in_transaction || sql.is_some_and(ends_transaction) {
             return Ok(gate.breaker().observe());
         }
         match gate.admit_on_lease() {
             Ok(permit) => Ok(permit),
-            // These free what is locked.
-            Err(_) if sql.is_some_and(ends_transaction) => Ok(gate.breaker().observe()),
             Err(rejected) => Err(error::refused(turned_away(rejected).await).await),
         }
     }
