@@ -99,6 +99,13 @@ fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
     places
 }
 
+/// The last is next; each of the others has the time of those before it, too.
+fn take_turns(places: &mut [Permit<'_>]) {
+    for (others, place) in (0..).zip(places.iter_mut().rev()) {
+        place.restart_after(others);
+    }
+}
+
 /// Answers for each free place with a ping. False if the backend could be reached but would not let
 /// us in, so that a ping tells nothing.
 async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
@@ -123,6 +130,7 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
             return conclude(class(backend, &error), places);
         }
     };
+    take_turns(&mut places);
     while let Some(place) = places.pop() {
         let pong = timed(gate, backend.ping(&mut connection)).await;
         gate.probed(pong.as_ref().err().map(|error| source(backend, error)));
@@ -131,12 +139,13 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
         if was_open && places.is_empty() && matches!(class, Class::Answered | Class::Slow) {
             gate.well_again();
         }
+        // What this one took is not for the others to answer for.
+        take_turns(&mut places);
         place.settle_class(class);
         // Late is an answer, too: whether it is good enough is for all places to say.
         if !matches!(class, Class::Answered | Class::Slow) {
             return conclude(class, places);
         }
-        places.iter_mut().for_each(Permit::restart);
     }
     // Nobody waits for this: a connection that cannot be closed politely is dropped.
     let _ = timeout(limit, backend.close(connection)).await;

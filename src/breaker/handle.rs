@@ -72,8 +72,11 @@ impl Breaker {
     pub(crate) fn ticket(&self, may_open_half: bool) -> Result<Option<Permit<'_>>, Rejection> {
         let inner = &*self.inner;
         let now = inner.now();
-        let epoch = inner.epoch.load();
-        if epoch.admits() && !inner.sweep(&epoch, now) {
+        let mut epoch = inner.epoch.load();
+        if inner.sweep(&epoch, now) {
+            epoch = inner.epoch.load();
+        }
+        if epoch.admits() {
             return Ok(None);
         }
         let waits = !epoch.forced_open && epoch.state == State::Open && epoch.mode == Mode::Enforce;
@@ -86,7 +89,12 @@ impl Breaker {
             });
         }
         drop(epoch);
-        Ok(Some(Permit::new(inner, inner.admit(now)?, now)))
+        let permit = Permit::new(inner, inner.admit(now)?, now);
+        if permit.is_counted() {
+            permit.withdraw(); // it closed meanwhile
+            return Ok(None);
+        }
+        Ok(Some(permit))
     }
 
     /// Calls pass, and there is nothing else to ask.

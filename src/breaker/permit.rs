@@ -35,6 +35,11 @@ impl<'breaker> Permit<'breaker> {
         matches!(self.kind, Kind::Probe { .. })
     }
 
+    /// The call counts into the window of a closed breaker.
+    pub(super) fn is_counted(&self) -> bool {
+        matches!(self.kind, Kind::Counted { .. })
+    }
+
     /// When it started, on the breaker's clock.
     pub(crate) fn started(&self) -> u64 {
         self.started
@@ -42,8 +47,13 @@ impl<'breaker> Permit<'breaker> {
 
     /// A probe that was given its place ahead of time starts only now.
     pub(crate) fn restart(&mut self) {
+        self.restart_after(0);
+    }
+
+    /// A probe starts after so many others, which are made one by one.
+    pub(crate) fn restart_after(&mut self, others: u32) {
         if self.is_probe() {
-            self.started = self.breaker.restart(self.kind);
+            self.started = self.breaker.restart(self.kind, others);
         }
     }
 

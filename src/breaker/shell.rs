@@ -332,17 +332,20 @@ impl Inner {
         }
     }
 
-    /// A probe starts only now. Returns what time that is.
-    pub(super) fn restart(&self, kind: Kind) -> u64 {
-        let now = self.now();
+    /// A probe starts only now, or after so many others, one by one. Returns what time that is, at
+    /// the latest.
+    pub(super) fn restart(&self, kind: Kind, others: u32) -> u64 {
+        let mut at = self.now();
         if let Kind::Probe { generation, id } = kind {
             let mut core = self.core();
+            let each = nanos(core.settings.probe_timeout);
+            at = at.saturating_add(each.saturating_mul(others.into()));
             if core.generation == generation {
-                core.machine.restart(id, now);
+                core.machine.restart(id, at);
             }
             self.note_full(&core);
         }
-        now
+        at
     }
 
     /// Takes back the probes whose time is up.

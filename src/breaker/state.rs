@@ -139,12 +139,12 @@ impl Machine {
         (true, self.evaluate(now, settings, random))
     }
 
-    /// A probe that was given its place ahead of time starts only now.
-    pub(super) fn restart(&mut self, id: u64, now: u64) {
+    /// A probe that was given its place ahead of time starts only then.
+    pub(super) fn restart(&mut self, id: u64, at: u64) {
         if let Phase::HalfOpen(batch) = &mut self.phase
             && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
         {
-            probe.started = now;
+            probe.started = at;
         }
     }
 

@@ -94,6 +94,50 @@ async fn only_a_ping_makes_a_probe_slow() {
     assert_eq!((snapshot.trips, snapshot.slow), (1, 0));
 }
 
+/// A server whose first answer is late, as of a cold cache: one of three places is slow, and no more.
+/// All three were, since they had been taken together.
+#[tokio::test(start_paused = true)]
+async fn a_slow_ping_is_not_for_the_other_places_to_answer_for() {
+    struct Cold(AtomicU32);
+    impl Backend for Cold {
+        type Connection = ();
+        type Error = Infallible;
+
+        async fn connect(&self) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        async fn ping(&self, (): &mut ()) -> Result<(), Infallible> {
+            let first = self.0.fetch_add(1, Ordering::Relaxed) == 0;
+            sleep(Duration::from_millis(if first { 150 } else { 10 })).await;
+            Ok(())
+        }
+
+        async fn close(&self, (): ()) {}
+
+        fn classify(&self, error: &Infallible) -> Class {
+            match *error {}
+        }
+
+        fn explain<'e>(&self, error: &'e Infallible) -> &'e (dyn Error + 'static) {
+            error
+        }
+    }
+
+    let gate = open(Breaker::builder().slow_call(Duration::from_millis(100)));
+    let probing = recover(Arc::clone(&gate), Cold(AtomicU32::new(0)));
+    // Others look for a free place meanwhile, and at whose time is up.
+    let calling = async {
+        while gate.breaker().state() != State::Closed {
+            let _ = gate.breaker().try_acquire().map(Permit::withdraw);
+            sleep(Duration::from_millis(7)).await;
+        }
+    };
+    let _ = tokio::join!(probing, calling);
+    let snapshot = gate.snapshot().breaker;
+    assert_eq!((snapshot.trips, snapshot.slow), (1, 1));
+}
+
 /// A quiet service is probed by the prober alone, in batches as large as its pool.
 #[tokio::test(start_paused = true)]
 async fn a_large_batch_has_time_for_each_of_its_pings() {

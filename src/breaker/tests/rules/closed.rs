@@ -188,3 +188,17 @@ fn a_slow_call_counts_even_if_its_fault_is_lumped() {
     assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (2, 1));
     assert_eq!(rig.snapshot().consecutive_failures, 1);
 }
+
+/// Whoever waited for a connection, and found out on the way that others hang, was itself counted as a
+/// slow call when that took long.
+#[test]
+fn who_asks_ahead_of_time_is_not_counted_before_the_call_starts() {
+    let rig = Rig::new(slow_rules());
+    let _hung = rig.breaker.observe();
+    rig.pass(64);
+    assert!(rig.breaker.ticket(true).unwrap().is_none());
+    assert_eq!(rig.memory.take(), [Told::Slow(1)]);
+    rig.pass(64);
+    rig.breaker.try_acquire().unwrap().settle(Answered);
+    assert_eq!(rig.snapshot().slow, 1);
+}
