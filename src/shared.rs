@@ -10,7 +10,7 @@ use crate::adapter::Adapter;
 use crate::background::Background;
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::lease::Lease;
+use crate::lease::{Lease, lent};
 use crate::prober::{self, Backend};
 use crate::verdict::Class;
 
@@ -72,6 +72,10 @@ fn probe_in_background<A: Adapter>(shared: &Weak<Shared<A>>) {
         };
         let recovery = prober::recover(Arc::clone(&shared.gate), server);
         shared.background.spawn(recovery);
+        // Or else it may have been closed too early to stop this.
+        if shared.adapter.is_closed() {
+            shared.background.stop();
+        }
     }
 }
 
@@ -83,9 +87,23 @@ struct Server<A: Adapter> {
 
 /// What is pinged.
 enum Probed<A: Adapter> {
-    Fresh(A::Connection),
+    Fresh(Fresh<A>),
     /// The backend has no slot left, perhaps because this very pool has them all.
     Leased(Lease<A>),
+}
+
+/// A connection outside of the pool, which is taken leave of whenever and wherever it is dropped.
+struct Fresh<A: Adapter> {
+    raw: Option<A::Connection>,
+    adapter: Arc<A>,
+}
+
+impl<A: Adapter> Drop for Fresh<A> {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.adapter.disconnect(raw);
+        }
+    }
 }
 
 impl<A: Adapter> Backend for Server<A> {
@@ -94,7 +112,12 @@ impl<A: Adapter> Backend for Server<A> {
 
     async fn connect(&self) -> Result<Probed<A>, A::Error> {
         let error = match self.adapter.connect().await {
-            Ok(connection) => return Ok(Probed::Fresh(connection)),
+            Ok(connection) => {
+                return Ok(Probed::Fresh(Fresh {
+                    raw: Some(connection),
+                    adapter: Arc::clone(&self.adapter),
+                }));
+            }
             Err(error) => error,
         };
         match self.shared.upgrade() {
@@ -110,7 +133,7 @@ impl<A: Adapter> Backend for Server<A> {
 
     async fn ping(&self, connection: &mut Probed<A>) -> Result<(), A::Error> {
         match connection {
-            Probed::Fresh(connection) => self.adapter.ping(connection).await,
+            Probed::Fresh(fresh) => self.adapter.ping(lent(fresh.raw.as_mut())).await,
             Probed::Leased(lease) => {
                 // Dropped at the deadline, the connection is discarded.
                 lease.health.start();
@@ -125,10 +148,7 @@ impl<A: Adapter> Backend for Server<A> {
     }
 
     async fn close(&self, connection: Probed<A>) {
-        match connection {
-            Probed::Fresh(connection) => self.adapter.disconnect(connection),
-            Probed::Leased(lease) => drop(lease),
-        }
+        drop(connection);
     }
 
     fn classify(&self, error: &A::Error) -> Class {

@@ -33,6 +33,8 @@ where
     pub(super) dialect: Arc<dyn Dialect<M>>,
     classify: Option<Arc<dyn Classify<M::Error>>>,
     settings: Settings,
+    /// The user's own, which deadpool's builder does not tell.
+    recycle_timeout: Option<Duration>,
     _wrapper: PhantomData<fn() -> W>,
 }
 
@@ -43,6 +45,7 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
             settings: Settings::default(),
             dialect,
             classify: None,
+            recycle_timeout: None,
             _wrapper: PhantomData,
         }
     }
@@ -77,6 +80,7 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
             dialect,
             classify,
             settings,
+            recycle_timeout,
             _wrapper,
         } = self;
         let after = PoolBuilder {
@@ -84,6 +88,7 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
             dialect,
             classify,
             settings,
+            recycle_timeout,
             _wrapper,
         };
         (before, after)
@@ -93,6 +98,7 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
 impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
     /// Sets all of deadpool's own settings.
     pub fn config(mut self, value: PoolConfig) -> Self {
+        self.recycle_timeout = value.timeouts.recycle;
         self.source = self.source.config(value);
         self
     }
@@ -105,17 +111,19 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
 
     /// deadpool's timeouts; see [`Pool::timeout_get`] for what the guard makes of them.
     pub fn timeouts(mut self, value: Timeouts) -> Self {
+        self.recycle_timeout = value.recycle;
         self.source = self.source.timeouts(value);
         self
     }
 
-    /// How long to wait for a place in the pool. Default: none of deadpool's; `acquire_timeout`.
+    /// How long to wait for a place in the pool, before what `acquire_timeout` allows for the rest.
+    /// Default: none of deadpool's; `acquire_timeout` is for both.
     pub fn wait_timeout(mut self, value: Option<Duration>) -> Self {
         self.source = self.source.wait_timeout(value);
         self
     }
 
-    /// How long creating an object may take. Default: none of deadpool's; `acquire_timeout`.
+    /// How long creating an object may take. Default: `acquire_timeout`.
     pub fn create_timeout(mut self, value: Option<Duration>) -> Self {
         self.source = self.source.create_timeout(value);
         self
@@ -125,6 +133,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
     /// `acquire_timeout` or of the breaker's `probe_timeout`, whichever is less, so that there is
     /// time left to create one; none where recycling is known not to wait. deadpool has none at all.
     pub fn recycle_timeout(mut self, value: Option<Duration>) -> Self {
+        self.recycle_timeout = value;
         self.source = self.source.recycle_timeout(value);
         self
     }
@@ -168,7 +177,8 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
         let acquire_timeout = (self.settings.acquire_timeout).unwrap_or(DEFAULT_ACQUIRE_TIMEOUT);
         let recycle = acquire_timeout.min(self.settings.breaker.get_probe_timeout()) / 2;
         let (source, guard) = self.on(());
-        let raw = guard.dialect.prepare(source, recycle).build()?;
+        let test = guard.recycle_timeout.unwrap_or(recycle);
+        let raw = guard.dialect.prepare(source, test).build()?;
         // A timer for what does not wait would cost more than all else.
         let waits = guard.dialect.waits_to_recycle(raw.manager());
         Ok(guard.on(raw).1.finish(waits.then_some(recycle))?)

@@ -68,14 +68,16 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// # Errors
     ///
     /// [`PoolError::Rejected`]: refused at once. [`PoolError::Timeout`]: there was none in time.
-    /// [`PoolError::Backend`]: the manager could not create one.
+    /// [`PoolError::Backend`] and [`PoolError::PostCreateHook`]: one could not be created.
+    /// [`PoolError::Closed`]: the pool is.
     pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
         lease(&self.shared, &self.shared.adapter.timeouts).await
     }
 
     /// [`get`](Self::get) with other timeouts than the pool's. Where there is one for waiting, that
-    /// bounds the wait for a place in the pool, and `acquire_timeout` what comes after it; otherwise
-    /// `acquire_timeout` bounds both. Where there is none for recycling, the pool's counts.
+    /// bounds the wait for a place in the pool, `acquire_timeout` the creation of an object, if there is
+    /// no timeout for that, and both together all of it; otherwise `acquire_timeout` bounds all. Where
+    /// there is none for recycling, the pool's counts.
     ///
     /// # Errors
     ///
@@ -111,8 +113,9 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// Closes the pool: those who wait and those who come get [`PoolError::Closed`], probing stops,
     /// and objects are dropped when they come back.
     pub fn close(&self) {
-        self.shared.background.stop();
+        // In this order, so that whatever begins to probe now is stopped, or sees that it is closed.
         self.inner().close();
+        self.shared.background.stop();
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -171,7 +174,15 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
 ) -> Result<W, PoolError<M::Error>> {
     let managed = &*shared.adapter;
     let acquire_timeout = shared.gate.limits().acquire_timeout;
-    let limit = acquire_timeout.saturating_add(timeouts.wait.unwrap_or_default());
+    let wait = timeouts.wait.unwrap_or_default();
+    let limit = acquire_timeout.saturating_add(wait);
+    let timeouts = &Timeouts {
+        // Or else who is ready to wait long for a place would wait as long for a silent backend.
+        create: timeouts
+            .create
+            .or((!wait.is_zero()).then_some(acquire_timeout)),
+        ..*timeouts
+    };
     let classify = |error: &_| match managed.classify(error) {
         // To whom would not wait, it says nothing that there is nothing to be had.
         Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Neutral,

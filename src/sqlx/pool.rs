@@ -108,8 +108,10 @@ impl<DB: Database> Pool<DB> {
     /// Closes the pool: wakes those who wait for a connection with [`Error::PoolClosed`], stops
     /// probing, waits until all leases are back, and closes all connections.
     pub fn close(&self) -> impl Future<Output = ()> + '_ {
+        // In this order, so that whatever begins to probe now is stopped, or sees that it is closed.
+        let closed = self.shared.raw.close();
         self.shared.background.stop();
-        self.shared.raw.close()
+        closed
     }
 
     /// Whether [`close`](Self::close) was called.

@@ -33,6 +33,10 @@ fn probe_in_background<DB: Database>(shared: &Weak<Shared<DB>>) {
     shared
         .background
         .spawn(prober::recover(Arc::clone(&shared.gate), database));
+    // Or else it may have been closed too early to stop this.
+    if shared.raw.is_closed() {
+        shared.background.stop();
+    }
 }
 
 /// The server behind a pool, as its prober sees it. Does not keep the pool alive.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fusepool::breaker::State;
@@ -249,6 +250,86 @@ async fn hooks_metrics_and_objects_are_as_with_deadpool() {
     assert!(matches!(pool.get().await.unwrap_err(), PoolError::Closed));
     drop(pool);
     assert!(weak.upgrade().is_none());
+}
+
+/// What the prober connects is the manager's to take leave of, as all else that it creates. It was not
+/// told of connections that could be made, but not be used.
+#[tokio::test]
+async fn the_manager_takes_leave_of_all_that_it_creates() {
+    struct Ill {
+        created: AtomicU32,
+        detached: AtomicU32,
+    }
+
+    impl Manager for Ill {
+        type Type = ();
+        type Error = io::Error;
+
+        async fn create(&self) -> io::Result<()> {
+            self.created.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        async fn recycle(&self, (): &mut (), _: &Metrics) -> RecycleResult<io::Error> {
+            Err(RecycleError::Backend(io::ErrorKind::NotConnected.into()))
+        }
+
+        fn detach(&self, (): &mut ()) {
+            self.detached.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let ill = Ill {
+        created: AtomicU32::new(0),
+        detached: AtomicU32::new(0),
+    };
+    let breaker = Breaker::builder()
+        .consecutive_failures(1)
+        .open_delay(Duration::from_millis(10))
+        .max_open_delay(Duration::from_millis(10));
+    let pool = Pool::<Ill>::builder(ill).breaker(breaker).build().unwrap();
+    let mut object = pool.get().await.unwrap();
+    let broken = async |(): &mut ()| Err::<(), _>(io::ErrorKind::NotConnected.into());
+    object.guard(broken).await.unwrap_err();
+    drop(object);
+    eventually("probes fail", async || pool.gate().snapshot().probes > 2).await;
+    pool.close();
+    eventually("all are gone", async || {
+        let Ill { created, detached } = pool.manager();
+        created.load(Ordering::Relaxed) == detached.load(Ordering::Relaxed)
+    })
+    .await;
+}
+
+/// Whoever would wait long for a place waited as long for a silent backend to connect to.
+#[tokio::test(start_paused = true)]
+async fn to_wait_for_a_place_is_not_to_wait_for_a_connection() {
+    struct Silent;
+
+    impl Manager for Silent {
+        type Type = ();
+        type Error = io::Error;
+
+        async fn create(&self) -> io::Result<()> {
+            std::future::pending().await
+        }
+
+        async fn recycle(&self, (): &mut (), _: &Metrics) -> RecycleResult<io::Error> {
+            Ok(())
+        }
+    }
+
+    let acquire_timeout = Duration::from_secs(2);
+    let pool = Pool::<Silent>::builder(Silent)
+        .acquire_timeout(acquire_timeout)
+        .wait_timeout(Some(Duration::from_secs(30)))
+        .build()
+        .unwrap();
+    let start = tokio::time::Instant::now();
+    let error = pool.get().await.unwrap_err();
+    assert!(matches!(error, PoolError::Timeout(TimeoutType::Create)));
+    assert_eq!(start.elapsed(), acquire_timeout);
+    assert_eq!(pool.snapshot().gate.breaker.faults, 1);
 }
 
 /// To ask whether there is something, and to go away if there is not, is no sign of an outage.
