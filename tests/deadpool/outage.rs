@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use fusepool::Breaker;
-use fusepool::breaker::{DEFAULT_JITTER, DEFAULT_OPEN_DELAY, State};
-use fusepool::deadpool::postgres::Pool;
+use fusepool::breaker::{DEFAULT_JITTER, DEFAULT_OPEN_DELAY, DEFAULT_PROBE_TIMEOUT, State};
+use fusepool::deadpool::postgres::{Client, Pool};
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,6 +25,22 @@ async fn ask(pool: &Pool) -> bool {
 async fn fill(pool: &Pool) {
     let clients = join_all((0..CONNECTIONS).map(|_| pool.get())).await;
     assert!(clients.iter().all(Result::is_ok));
+}
+
+/// `recycle_timeout` was not the test's: connections over a slow network were dropped for new ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_has_the_time_to_answer_that_its_user_gives_it() {
+    let server = Postgres::start().await;
+    let proxy = Proxy::start(server.addr()).await.unwrap();
+    let pool = builder(&server, proxy.addr().port())
+        .acquire_timeout(PATIENCE)
+        .recycle_timeout(Some(PATIENCE))
+        .alive_bypass(Duration::ZERO)
+        .build()
+        .unwrap();
+    let id = Client::id(&pool.get().await.unwrap());
+    proxy.set(Fault::Delay(DEFAULT_PROBE_TIMEOUT));
+    assert_eq!(Client::id(&pool.get().await.unwrap()), id);
 }
 
 /// Old connections are silent for ever, new ones work: a firewall forgot them, or a server's
