@@ -24,6 +24,7 @@ impl Clock for RuntimeClock {
 struct Well {
     connecting: Duration,
     answering: Duration,
+    late_at_first: Duration,
     pings: Arc<AtomicU32>,
 }
 
@@ -37,7 +38,9 @@ impl Backend for Well {
     }
 
     async fn ping(&self, (): &mut ()) -> Result<(), Infallible> {
-        self.pings.fetch_add(1, Ordering::Relaxed);
+        if self.pings.fetch_add(1, Ordering::Relaxed) == 0 {
+            sleep(self.late_at_first).await;
+        }
         sleep(self.answering).await;
         Ok(())
     }
@@ -98,34 +101,13 @@ async fn only_a_ping_makes_a_probe_slow() {
 /// All three were, since they had been taken together.
 #[tokio::test(start_paused = true)]
 async fn a_slow_ping_is_not_for_the_other_places_to_answer_for() {
-    struct Cold(AtomicU32);
-    impl Backend for Cold {
-        type Connection = ();
-        type Error = Infallible;
-
-        async fn connect(&self) -> Result<(), Infallible> {
-            Ok(())
-        }
-
-        async fn ping(&self, (): &mut ()) -> Result<(), Infallible> {
-            let first = self.0.fetch_add(1, Ordering::Relaxed) == 0;
-            sleep(Duration::from_millis(if first { 150 } else { 10 })).await;
-            Ok(())
-        }
-
-        async fn close(&self, (): ()) {}
-
-        fn classify(&self, error: &Infallible) -> Class {
-            match *error {}
-        }
-
-        fn explain<'e>(&self, error: &'e Infallible) -> &'e (dyn Error + 'static) {
-            error
-        }
-    }
-
     let gate = open(Breaker::builder().slow_call(Duration::from_millis(100)));
-    let probing = recover(Arc::clone(&gate), Cold(AtomicU32::new(0)));
+    let cold = Well {
+        answering: Duration::from_millis(10),
+        late_at_first: Duration::from_millis(140),
+        ..Well::default()
+    };
+    let probing = recover(Arc::clone(&gate), cold);
     // Others look for a free place meanwhile, and at whose time is up.
     let calling = async {
         while gate.breaker().state() != State::Closed {
