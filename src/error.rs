@@ -1,6 +1,7 @@
 //! What a gate says no with.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,17 +65,73 @@ impl Rejected {
     }
 }
 
-/// A call that did not end in time. It may have reached the backend: its outcome is unknown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("pool `{pool}` gave no answer within {limit:?}; whether the call took effect is unknown")]
+/// What was waited for, too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Awaited {
+    /// A connection. Nothing was sent.
+    Connection,
+    /// The answer to a call. The call may have reached the backend: its outcome is unknown.
+    Answer,
+    /// The same, of a call from before an outage, which was [given up](crate#what-an-outage-leaves-behind)
+    /// for the sake of others before its deadline.
+    LostAnswer,
+}
+
+impl Awaited {
+    /// What was waited for in `snake_case`, as events spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Answer => "answer",
+            Self::LostAnswer => "lost_answer",
+        }
+    }
+}
+
+/// What was waited for did not come in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadlineExceeded {
     pool: Arc<str>,
     limit: Duration,
+    awaited: Awaited,
 }
 
+impl fmt::Display for DeadlineExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            pool,
+            limit,
+            awaited,
+        } = self;
+        match awaited {
+            Awaited::Connection => write!(
+                f,
+                "pool `{pool}` had no connection to give within {limit:?}; nothing was sent"
+            ),
+            Awaited::Answer => write!(
+                f,
+                "pool `{pool}` gave no answer within {limit:?}; whether the call took effect is unknown"
+            ),
+            Awaited::LostAnswer => write!(
+                f,
+                "pool `{pool}` gave this call up after {limit:?}, because it is from before an outage \
+                 and others wait for its connection (`give_up_lost`); whether it took effect is unknown"
+            ),
+        }
+    }
+}
+
+impl StdError for DeadlineExceeded {}
+
 impl DeadlineExceeded {
-    pub(crate) fn new(pool: Arc<str>, limit: Duration) -> Self {
-        Self { pool, limit }
+    pub(crate) fn new(pool: Arc<str>, limit: Duration, awaited: Awaited) -> Self {
+        Self {
+            pool,
+            limit,
+            awaited,
+        }
     }
 
     /// The name of the pool.
@@ -83,11 +140,17 @@ impl DeadlineExceeded {
         &self.pool
     }
 
-    /// How long the answer was waited for: until the call's deadline, or shorter, if it was taken for
-    /// lost in an outage.
+    /// How long it was waited for: until the deadline, or shorter, for a
+    /// [`LostAnswer`](Awaited::LostAnswer).
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
+    }
+
+    /// What was waited for.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited {
+        self.awaited
     }
 }
 
@@ -99,7 +162,7 @@ pub enum GateError<E> {
     // Not transparent: what is found in an error is found among its sources.
     #[error("{0}")]
     Rejected(#[from] Rejected),
-    /// The call did not end in time; its outcome is unknown.
+    /// There was no connection in time, or no answer; what it was, [`DeadlineExceeded::awaited`] tells.
     #[error("{0}")]
     Deadline(#[from] DeadlineExceeded),
     /// The call was made, and failed.
@@ -159,7 +222,8 @@ mod tests {
         };
         let error: GateError<io::Error> = rejected.clone().into();
         assert_eq!(rejection(&error), Some(&rejected));
-        let deadline = DeadlineExceeded::new("orders".into(), Duration::from_secs(30));
+        let deadline =
+            DeadlineExceeded::new("orders".into(), Duration::from_secs(30), Awaited::Answer);
         let error: GateError<io::Error> = deadline.clone().into();
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
         assert_eq!(rejection(&error), None);

@@ -45,7 +45,7 @@ use crate::at_once::at_once;
 use crate::breaker::{self, Breaker, Builder, Mode, Permit, Rejection};
 use crate::config::ConfigError;
 use crate::counters::Counters;
-use crate::error::{DeadlineExceeded, GateError, Rejected};
+use crate::error::{Awaited, DeadlineExceeded, GateError, Rejected};
 use crate::limits::Limits;
 use crate::progress::Progress;
 use crate::reporter::{OnOpen, Reporter};
@@ -99,6 +99,7 @@ pub struct Gate {
 enum Count {
     Saturated,
     Deadlines,
+    LostAnswers,
     Probes,
     ClosedConnections,
 }
@@ -269,7 +270,7 @@ impl Gate {
             }
             Ok(Err(_)) => {
                 self.could_not_connect(probe, limit, Class::Starved);
-                Err(self.deadline(limit))
+                Err(self.missed(limit, Awaited::Connection).into())
             }
             Err(rejected) => {
                 // Who never got to a connection leaves a probe's place to another.
@@ -403,11 +404,11 @@ impl Gate {
                 Ok(ended)
             }
             Ok(None) => Err(GivenUp {
-                error: self.missed(start.elapsed()),
+                error: self.missed(start.elapsed(), Awaited::LostAnswer),
                 verdict: Verdict::Neutral,
             }),
             Err(_) => Err(GivenUp {
-                error: self.missed(limit),
+                error: self.missed(limit, Awaited::Answer),
                 verdict: Verdict::Fault,
             }),
         }
@@ -480,6 +481,7 @@ impl Gate {
             waiting: self.waiting.load(Ordering::Acquire),
             saturated: count(Count::Saturated),
             deadlines: count(Count::Deadlines),
+            lost_answers: count(Count::LostAnswers),
             probes: count(Count::Probes),
             closed_connections: count(Count::ClosedConnections),
         }
@@ -499,14 +501,13 @@ impl Gate {
         }))
     }
 
-    pub(crate) fn deadline<E>(&self, limit: Duration) -> GateError<E> {
-        self.missed(limit).into()
-    }
-
-    pub(crate) fn missed(&self, limit: Duration) -> DeadlineExceeded {
+    pub(crate) fn missed(&self, limit: Duration, awaited: Awaited) -> DeadlineExceeded {
         self.counters.add(Count::Deadlines as usize, 1);
-        self.tell(&Event::Deadline { limit });
-        DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit)
+        if awaited == Awaited::LostAnswer {
+            self.counters.add(Count::LostAnswers as usize, 1);
+        }
+        self.tell(&Event::Deadline { limit, awaited });
+        DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit, awaited)
     }
 
     fn refused(&self, rejection: Rejection) -> Rejected {
@@ -569,8 +570,10 @@ pub struct GateSnapshot {
     pub waiting: u32,
     /// Calls refused because too many were waiting.
     pub saturated: u64,
-    /// Calls that did not end in time.
+    /// Connections and answers that did not come in time.
     pub deadlines: u64,
+    /// Those of them that an outage had taken with it: their calls were given up for the sake of others.
+    pub lost_answers: u64,
     /// Probes made in the background.
     pub probes: u64,
     /// Connections that were closed instead of going back to the pool.

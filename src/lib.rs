@@ -87,7 +87,8 @@
 //! The network may forget all connections in the middle of their statements. Those would hold their
 //! places in the pool up to `query_timeout`, for answers that never come. So when that background task
 //! has found the database well again, a caller has waited a third of its time at a full pool, and
-//! nobody got a connection since, then the statements from before are given up as at their deadline.
+//! nobody got a connection since, then the statements from before are given up as at their deadline,
+//! with an error that [says so](Awaited::LostAnswer).
 //! Left alone are a transaction's `commit`, statements with a deadline of their own (`within`),
 //! statements that have not yet run twice as long as the longest before them, SQLite, and everything
 //! in other modes than [`Enforce`](breaker::Mode::Enforce).
@@ -219,7 +220,7 @@ pub use cached::Cache;
 pub use config::ConfigError;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 pub use delivery::Delivery;
-pub use error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
+pub use error::{Awaited, DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 pub use gate::{Gate, GateSnapshot};
 pub use gate_builder::GateBuilder;
 pub use guarded::{Guarded, GuardedBuilder};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::time::{sleep, timeout};
 
 use crate::breaker::{Breaker, Permit, State};
-use crate::error::GateError;
+use crate::error::{Awaited, GateError};
 use crate::gate::Gate;
 use crate::verdict::Class;
 
@@ -111,7 +111,7 @@ fn take_turns(places: &mut [Permit<'_>]) {
 async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
     let limit = gate.probe_limit();
     let was_open = gate.breaker().state() == State::Open;
-    let connected = timed(gate, backend.connect()).await;
+    let connected = timed(gate, Awaited::Connection, backend.connect()).await;
     // Only now, and each starts with its ping: neither the time to connect nor the pings before
     // make a probe slow, or a backend that is slow to connect to could never be let back in.
     let mut places = take_places(gate.breaker());
@@ -132,7 +132,7 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
     };
     take_turns(&mut places);
     while let Some(place) = places.pop() {
-        let pong = timed(gate, backend.ping(&mut connection)).await;
+        let pong = timed(gate, Awaited::Answer, backend.ping(&mut connection)).await;
         gate.probed(pong.as_ref().err().map(|error| source(backend, error)));
         let class = pong.map_or_else(|error| class(backend, &error), |()| Class::Answered);
         // Before the first call is let through.
@@ -167,12 +167,13 @@ fn conclude(class: Class, places: Vec<Permit<'_>>) -> bool {
 
 async fn timed<T, E>(
     gate: &Gate,
+    awaited: Awaited,
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, GateError<E>> {
     let limit = gate.probe_limit();
     match timeout(limit, step).await {
         Ok(result) => result.map_err(GateError::Failed),
-        Err(_) => Err(gate.deadline(limit)),
+        Err(_) => Err(gate.missed(limit, awaited).into()),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::cache::{
     Outcome, Passenger, Pilot, Store,
 };
 use crate::counters::Counters;
-use crate::error::{DeadlineExceeded, Rejected};
+use crate::error::{Awaited, DeadlineExceeded, Rejected};
 use crate::gate::{Gate, turned_away};
 use crate::served::{Served, Source, StaleReason, Unanswered};
 use crate::telemetry::{Event, NotKept};
@@ -273,7 +273,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
             Ok(Ok(Ok(outcome))) => outcome,
             Ok(Ok(Err(Lost))) => Err(Arc::new(origin.lost())),
             Ok(Err(rejected)) => Err(Arc::new(O::refused(rejected))),
-            Err(_) => Err(Arc::new(O::missed(gate.missed(patience)))),
+            Err(_) => Err(Arc::new(O::missed(gate.missed(patience, Awaited::Answer)))),
         }
     }
 

@@ -321,8 +321,9 @@ async fn a_missed_deadline_is_debug() {
     );
     assert_eq!(
         (event.names(), event.fields["limit"].as_str()),
-        (vec!["limit", "pool"], "5.0")
+        (vec!["awaited", "limit", "pool"], "5.0")
     );
+    assert_eq!(event.fields["awaited"], "answer");
 }
 
 /// On a real database, so that there is something to be indiscreet about.

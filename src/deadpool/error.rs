@@ -61,12 +61,16 @@ impl<E: fmt::Display> fmt::Display for PoolError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(rejected) => rejected.fmt(f),
-            Self::Timeout(TimeoutType::Wait) => f.write_str("no object came free in time"),
+            Self::Timeout(TimeoutType::Wait) => f.write_str(
+                "no object was to be had in time: all are in use, or the backend does not answer",
+            ),
             Self::Timeout(TimeoutType::Create) => f.write_str("no object was created in time"),
             Self::Timeout(TimeoutType::Recycle) => f.write_str("no object was recycled in time"),
             Self::Backend(error) => write!(f, "no object could be created: {error}"),
             Self::Closed => f.write_str("the pool was closed"),
-            Self::NoRuntimeSpecified => f.write_str("a timeout needs a pool with a runtime"),
+            Self::NoRuntimeSpecified => {
+                f.write_str("a timeout of deadpool's is set, but no `runtime`")
+            }
             Self::PostCreateHook(error) => write!(f, "a `post_create` hook failed: {error}"),
         }
     }
@@ -89,7 +93,7 @@ impl<E: Error + 'static> Error for PoolError<E> {
 #[non_exhaustive]
 pub enum BuildError {
     /// deadpool wants a runtime for its timeouts. Ours always has one.
-    #[error("a timeout needs a runtime")]
+    #[error("a timeout of deadpool's is set, but no `runtime`")]
     NoRuntimeSpecified,
     /// A setting of the guard breaks a rule.
     #[error(transparent)]

@@ -197,7 +197,12 @@ async fn given_up(outage: Outage) -> Duration {
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
         let result = gate.run(permit, outage.own, |_| Class::Fault, never).await;
-        assert!(matches!(result, Err(GateError::Deadline(_))), "{result:?}");
+        let Err(GateError::Deadline(missed)) = result else {
+            panic!("{result:?}");
+        };
+        let is_early = missed.limit() < outage.own.unwrap_or(DEFAULT_QUERY_TIMEOUT);
+        assert_eq!(missed.awaited() == Awaited::LostAnswer, is_early);
+        assert_eq!(gate.snapshot().lost_answers, u64::from(is_early));
         start.elapsed()
     };
     let rest = async {

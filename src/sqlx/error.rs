@@ -235,7 +235,11 @@ mod tests {
 
     #[test]
     fn a_deadline_is_found_and_leaves_the_outcome_open() {
-        let deadline = crate::DeadlineExceeded::new("orders".into(), Duration::from_secs(30));
+        let deadline = crate::DeadlineExceeded::new(
+            "orders".into(),
+            Duration::from_secs(30),
+            crate::Awaited::Answer,
+        );
         let error = of_statement(GateError::Deadline(deadline.clone()));
         assert_eq!(crate::deadline_exceeded(&error), Some(&deadline));
         assert_eq!(delivery(&error), Delivery::Unknown);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::breaker::{Mode, Transition};
-use crate::error::Rejected;
+use crate::error::{Awaited, Rejected};
 use crate::served::Source;
 use crate::verdict::Verdict;
 
@@ -49,10 +49,12 @@ pub enum Event<'a> {
         /// How many.
         calls: u64,
     },
-    /// A call did not end in time.
+    /// A connection or an answer did not come in time.
     Deadline {
-        /// The time it had.
+        /// How long it was waited for.
         limit: Duration,
+        /// What it was.
+        awaited: Awaited,
     },
     /// The background probe looked at the backend.
     Probe {

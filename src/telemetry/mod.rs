@@ -14,7 +14,7 @@
 //! | `discarded` | `fusepool::breaker` | DEBUG | `verdict` |
 //! | `rejected` | `fusepool::gate` | DEBUG | `reason`, `retry_after` |
 //! | `rejections` | `fusepool::gate` | INFO, at most one in 10 s | `calls` |
-//! | `deadline` | `fusepool::gate` | DEBUG | `limit` |
+//! | `deadline` | `fusepool::gate` | DEBUG | `limit`, `awaited` |
 //! | `probe` | `fusepool::gate` | DEBUG, INFO if it failed | `error` |
 //! | `closed_connection` | `fusepool::gate` | DEBUG | `reason` |
 //! | `fallback` | `fusepool::cache` | DEBUG | `policy`, `source`, `age`, `reason` |
@@ -31,6 +31,7 @@
 //! | `transition` | `from`, `to`: [`State::as_str`](crate::breaker::State::as_str); `reason`: [`Reason::as_str`](crate::breaker::Reason::as_str) |
 //! | `mode` | `mode`: [`Mode::as_str`](crate::breaker::Mode::as_str) |
 //! | `rejected` | `reason`: [`Rejected::reason`](crate::Rejected::reason) |
+//! | `deadline` | `awaited`: [`Awaited::as_str`](crate::Awaited::as_str) |
 //! | `closed_connection` | `reason`: `abandoned` (given up in the middle of a statement), `broken`, `unusable` (read-only, say) or `close_on_drop` |
 //! | `fallback` | `source`: [`Source::as_str`](crate::Source::as_str); `reason`: [`Source::reason`](crate::Source::reason) |
 //! | `not_kept` | `reason`: `too_large` or `outdated` |

@@ -36,8 +36,9 @@ impl Sink for TracingSink {
                 debug!(target: GATE, pool, reason = rejected.reason(), retry_after, "rejected");
             }
             Event::Rejections { calls } => info!(target: GATE, pool, calls, "rejections"),
-            Event::Deadline { limit } => {
-                debug!(target: GATE, pool, limit = limit.as_secs_f64(), "deadline");
+            Event::Deadline { limit, awaited } => {
+                let (limit, awaited) = (seconds(limit), awaited.as_str());
+                debug!(target: GATE, pool, limit, awaited, "deadline");
             }
             Event::Probe { error: None } => debug!(target: GATE, pool, "probe"),
             Event::Probe { error: Some(error) } => info!(target: GATE, pool, error, "probe"),

@@ -223,7 +223,11 @@ mod tests {
         assert_eq!(error.to_string(), rejected.to_string());
         assert_eq!(delivery(&error), Delivery::NotSent);
 
-        let missed_by = DeadlineExceeded::new("db".into(), std::time::Duration::from_secs(1));
+        let missed_by = DeadlineExceeded::new(
+            "db".into(),
+            std::time::Duration::from_secs(1),
+            crate::Awaited::Answer,
+        );
         let error = missed(missed_by.clone());
         assert_eq!(deadline_exceeded(&error), Some(&missed_by));
         assert_eq!(delivery(&error), Delivery::Unknown);

@@ -202,7 +202,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_deadline_is_found_and_leaves_the_outcome_open() {
-        let deadline = DeadlineExceeded::new("orders".into(), Duration::from_secs(30));
+        let deadline = DeadlineExceeded::new(
+            "orders".into(),
+            Duration::from_secs(30),
+            crate::Awaited::Answer,
+        );
         let error = late(deadline.clone()).await;
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
         assert_eq!(delivery(&error), Delivery::Unknown);
