@@ -175,7 +175,10 @@ async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
 async fn wait_until(what: &str, happened: impl Fn() -> bool) -> Outcome<()> {
     let start = Instant::now();
     while !happened() {
-        ensure(start.elapsed() < Duration::from_secs(30), what)?;
+        ensure(
+            start.elapsed() < Duration::from_secs(30),
+            &format!("waited in vain: {what}"),
+        )?;
         sleep(Duration::from_millis(5)).await;
     }
     Ok(())

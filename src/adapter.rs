@@ -10,7 +10,7 @@ use crate::verdict::Class;
 /// What fusepool has to know of a connection pool in order to guard it: implement this for a pool
 /// that fusepool does not know, and give it to [`Guarded`](crate::Guarded).
 ///
-/// `examples/bb8.rs` does so for `bb8`, in a page.
+/// `examples/bb8` in the repository does so for bb8: its `adapter.rs` is all it takes.
 ///
 /// All futures may be dropped at any await: when their deadline is over, or their caller is gone.
 pub trait Adapter: Send + Sync + 'static {
@@ -30,8 +30,9 @@ pub trait Adapter: Send + Sync + 'static {
     /// `max_waiting` is a multiple of it.
     fn size(&self) -> u32;
 
-    /// Whether no connection is idle, and none may be opened any more: only then what an outage left
-    /// behind is in the way, and given up. Default: `true`.
+    /// Whether every connection is leased and no more may be opened. Only while this is true are
+    /// statements given up that an [outage left behind](crate#what-an-outage-leaves-behind). Default:
+    /// `true`.
     fn is_full(&self) -> bool {
         true
     }
@@ -80,7 +81,9 @@ pub trait Adapter: Send + Sync + 'static {
         drop(connection);
     }
 
-    /// What an error means.
+    /// What an error means. [`lease`](Self::lease) and [`connect`](Self::connect) fail with some, too: that
+    /// nothing came free in time is [`Starved`](Class::Starved), and a server that is starting,
+    /// stopping or full is never [`Answered`](Class::Answered).
     fn classify(&self, error: &Self::Error) -> Class;
 
     /// Whether the backend itself reported this error, so that the connection to it works. After

@@ -14,7 +14,7 @@ use crate::shared::Shared;
 
 /// A pool behind a circuit breaker: any pool, through an [`Adapter`]. Clones share one pool.
 ///
-/// What [`fusepool::deadpool`](crate::deadpool) is made of, and what `examples/bb8.rs` uses.
+/// What [`fusepool::deadpool`](crate::deadpool) is made of, and what `examples/bb8` uses.
 pub struct Guarded<A: Adapter> {
     pub(crate) shared: Arc<Shared<A>>,
 }

@@ -91,7 +91,8 @@ impl<A: Adapter> Lease<A> {
         (raw, health, shared)
     }
 
-    /// The pool's own lease; what is done with it is neither guarded nor seen.
+    /// The pool's own lease; what is done with it is neither guarded nor seen. If a statement was given
+    /// up on it, it must not go back to the pool, and it is up to you now to see to that.
     #[must_use]
     pub fn into_inner(mut self) -> A::Lease {
         lent(self.raw.take())

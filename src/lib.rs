@@ -8,7 +8,10 @@
 //!
 //! # Changing over
 //!
-//! The imports of the pool types change, and nothing else:
+//! The imports of the pool types change, and little else; what differs is listed for
+//! [sqlx](sqlx#what-differs-from-sqlx), [deadpool](deadpool#what-differs-from-deadpool),
+//! [deadpool-postgres](deadpool::postgres#what-differs-from-deadpool-postgres) and
+//! [diesel-async](deadpool::diesel#what-differs-from-diesel-async).
 //!
 //! ```no_run
 //! # #[cfg(feature = "sqlx-postgres")]
@@ -36,9 +39,9 @@
 //! # }
 //! ```
 //!
-//! The same goes for [`deadpool-postgres`](deadpool::postgres), for [any other manager](deadpool) of
-//! deadpool's, and, with an [`Adapter`] of a page, for pools that fusepool does not know:
-//! `examples/bb8` is one.
+//! The same goes for [`deadpool-postgres`](deadpool::postgres), for [`diesel-async`](deadpool::diesel),
+//! for [any other manager](deadpool) of deadpool's, and, with an [`Adapter`], for pools that fusepool
+//! does not know: `examples/bb8` has one for bb8.
 //!
 //! # When the database cannot answer
 //!
@@ -100,7 +103,7 @@
 //!
 //! # Floors
 //!
-//! Imports go strictly downward:
+//! No row imports from one above it:
 //!
 //! ```text
 //! lib.rs
@@ -116,8 +119,8 @@
 //! telemetry/  error.rs          events; refusals
 //! breaker/                      the state machine, and the shell around it
 //! cache/                        what is kept, for how long, and one load a key
-//! served.rs verdict.rs reads.rs sql.rs sqlstate.rs delivery.rs config.rs time.rs counters.rs
-//! background.rs at_once.rs
+//! served.rs shape.rs verdict.rs reads.rs sql.rs sqlstate.rs errno.rs delivery.rs config.rs time.rs
+//! counters.rs background.rs at_once.rs
 //! ```
 //!
 //! # Where this differs from what one might expect
@@ -157,7 +160,7 @@
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-// The part that only adapters of our own use.
+// Without sqlx, parts of the gate and of the cache have no caller.
 #![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
 
 mod adapter;

@@ -28,6 +28,11 @@ impl<M: ManageConnection<Error: Error> + Clone> Adapter for Bb8<M> {
         self.size
     }
 
+    fn is_full(&self) -> bool {
+        let state = self.pool.state();
+        state.idle_connections == 0 && state.connections >= self.size
+    }
+
     // A bb8 pool cannot be closed.
     fn is_closed(&self) -> bool {
         false

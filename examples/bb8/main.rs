@@ -45,10 +45,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What the server itself says is an answer; everything else is a fault.
+/// What the server itself says is an answer, unless it is out of order, or of room for one more.
 fn classify(error: &Error) -> Class {
-    match error.as_db_error() {
-        Some(_) => Class::Answered,
-        None => Class::Fault,
+    let Some(said) = error.as_db_error() else {
+        return Class::Fault;
+    };
+    let out_of_order = ["08", "53", "57P", "58", "XX"];
+    match said.code().code() {
+        "53300" => Class::Starved,
+        code if out_of_order.iter().any(|class| code.starts_with(class)) => Class::Fault,
+        _ => Class::Answered,
     }
 }

@@ -77,8 +77,9 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// What the breaker guards, as errors and events call it. Default: `"unnamed"`; a pool names
-    /// its breaker after its server and database.
+    /// What the breaker guards, as errors and events call it. Default: `"unnamed"`; a pool of sqlx's or
+    /// deadpool-postgres' names its breaker after its server and database, another one `deadpool`,
+    /// `diesel`, or what its adapter says. Where there are two such, give each a name.
     #[must_use]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());

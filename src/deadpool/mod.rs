@@ -46,8 +46,8 @@
 //!
 //! | setting | default | meaning |
 //! |---|---|---|
-//! | [`breaker`](PoolBuilder::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back |
-//! | [`acquire_timeout`](PoolBuilder::acquire_timeout) | 2 s (deadpool: none) | how long to wait for an object |
+//! | [`breaker`](PoolBuilder::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back; give it a name |
+//! | [`acquire_timeout`](PoolBuilder::acquire_timeout) | 2 s (deadpool: none) | how long to wait for an object; with a [`wait_timeout`](PoolBuilder::wait_timeout), after that |
 //! | [`recycle_timeout`](PoolBuilder::recycle_timeout) | half of the least of `acquire_timeout` and `probe_timeout` (deadpool: none) | how long recycling one may take |
 //! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take |
 //! | [`max_waiting`](PoolBuilder::max_waiting) | 8 × `max_size` | how many callers may wait |
@@ -81,6 +81,9 @@
 //! - A pool that was built by deadpool and is wrapped has deadpool's timeouts alone for recycling,
 //!   which means none: an object that hangs when it is recycled costs its caller the whole
 //!   `acquire_timeout`.
+//! - A pool of deadpool's with a wrapper type, such as deadpool-redis', cannot be wrapped: build one from
+//!   its manager, whose objects come without the wrapper.
+//! - With `use deadpool::managed`, change over by `use fusepool::deadpool as managed`.
 
 mod builder;
 mod dialect;

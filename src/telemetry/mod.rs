@@ -36,6 +36,9 @@
 //! | `fallback` | `source`: [`Source::as_str`](crate::Source::as_str); `reason`: [`Source::reason`](crate::Source::reason) |
 //! | `not_kept` | `reason`: `too_large` or `outdated` |
 //!
+//! `rejections` sums up those since the last such event. The first of a storm is told at once, the rest
+//! with the first that comes more than 10 s later.
+//!
 //! To send events somewhere else instead, implement [`Sink`].
 
 mod event;
