@@ -155,6 +155,58 @@ async fn reads_survive_a_change_of_the_table() {
     assert_eq!(row.get::<_, &str>(0), "1");
 }
 
+/// A server that broke off a load had the types of its statement's parameters forgotten. Without
+/// them no answer to that statement was found, so none was served for as long as the outage lasted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_is_broken_off_costs_no_stale_answer() {
+    let kitchen = Kitchen::open().await;
+    kitchen.ask(1).await.unwrap();
+    let age = Duration::from_secs(10);
+    kitchen.clock.advance(age);
+
+    let mut cook = direct(&kitchen.server).get().await.unwrap();
+    let locked = cook.transaction().await.unwrap();
+    locked.batch_execute("LOCK TABLE dish").await.unwrap();
+    let kill =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let (stale, ()) = tokio::join!(
+        kitchen.ask(1),
+        eventually("the load is killed", async || {
+            !locked.query(kill, &[]).await.unwrap().is_empty()
+        })
+    );
+    let reason = StaleReason::Unanswered(Unanswered::Fault);
+    assert_eq!(stale.unwrap(), got("old", Source::Stale { age, reason }));
+
+    let _open = kitchen.pool.gate().breaker().force_open();
+    let reason = StaleReason::Unanswered(Unanswered::Open);
+    let stale = kitchen.ask(1).await.unwrap();
+    assert_eq!(stale, got("old", Source::Stale { age, reason }));
+}
+
+/// What the database said of one caller's arguments had the types forgotten for all callers, just
+/// before it could not be asked for them any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_argument_costs_no_stale_answer() {
+    let kitchen = Kitchen::open().await;
+    const SHARE: &str = "SELECT 6 / $1::int";
+    let ask = async |guests: i32| {
+        let read = kitchen.pool.cached(&MENU);
+        let served = read.query_one_served(SHARE, &[&guests]).await?;
+        Ok::<_, ReadError>((served.value.get::<_, i32>(0), served.source))
+    };
+    assert_eq!(ask(2).await.unwrap(), (3, Source::Live));
+    let error = ask(0).await.unwrap_err();
+    let answer = error.as_db_error().unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!(*answer.code(), SqlState::DIVISION_BY_ZERO);
+
+    let age = Duration::from_secs(10);
+    kitchen.clock.advance(age);
+    let _open = kitchen.pool.gate().breaker().force_open();
+    let reason = StaleReason::Unanswered(Unanswered::Open);
+    assert_eq!(ask(2).await.unwrap(), (3, Source::Stale { age, reason }));
+}
+
 /// Parameters by their types: what is equal to the database is equal to the cache, and nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parameters_tell_answers_apart() {

@@ -7,18 +7,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
 
 use super::client::Client;
+use super::error;
 use super::manager::Manager;
 use super::parameters::{Parameter, encode};
 use super::pool::Pool;
 use super::read_error::ReadError;
 use super::statements::Within;
 use crate::breaker::LONGEST;
-use crate::cache::{CachePolicy, Key, KeyHasher, LONGEST_AGE, Loaded, Name};
+use crate::cache::{CachePolicy, Freshness, Key, KeyHasher, LONGEST_AGE, Loaded, Name};
 use crate::cached::Cache;
 use crate::config::check_duration;
 use crate::deadpool::managed::Managed;
@@ -28,6 +29,7 @@ use crate::reading::Reading;
 use crate::reads::{self, Dialect};
 use crate::served::Served;
 use crate::shape::Shape;
+use crate::verdict::Class;
 
 type Shared = crate::shared::Shared<Managed<Manager>>;
 type Load<S> = Pin<Box<dyn Future<Output = Result<Loaded<S>, ReadError>> + Send>>;
@@ -328,9 +330,11 @@ impl Statement {
 }
 
 /// Under which the types of a statement's parameters are kept, in the cache like any answer: the first
-/// who reads it asks for them.
+/// who reads it asks for them. Those that are in doubt still find the answers they were asked with,
+/// while the database cannot tell newer ones.
 const TYPES: CachePolicy = CachePolicy::named("parameter types")
     .fresh_for(LONGEST_AGE)
+    .stale_for(LONGEST_AGE)
     .jitter(0.0);
 
 async fn types(
@@ -351,7 +355,7 @@ async fn types(
         patience: patience(shared, limit),
     };
     // Who looks up types on the way to an answer is no second reader.
-    if let Some((types, ..)) = shared.cache().kept(&shared.gate, &question) {
+    if let Some((types, _, Freshness::Fresh)) = shared.cache().kept(&shared.gate, &question) {
         return Ok(types);
     }
     let load = || {
@@ -373,7 +377,10 @@ async fn types(
     };
     match ask(shared, Some(&question), false, load).await {
         Ok(served) => Ok(served.value),
-        Err(failed) => Err(ReadError::clone(&failed.error)),
+        Err(failed) => match failed.stale {
+            Some(stale) => Ok(stale.value),
+            None => Err(ReadError::clone(&failed.error)),
+        },
     }
 }
 
@@ -390,11 +397,10 @@ fn load<S: Shape<Row>>(
             ..client.guarded()
         };
         let rows = match rows(&client, &statement).await {
-            // It was prepared before its table changed, and the types may have changed with that.
-            Err(ReadError::Statement(error)) if error.as_db_error().is_some() => {
+            // It may have been prepared before its table changed, and the types with that.
+            Err(ReadError::Statement(error)) if is_about_statement(&error) => {
                 client.cache.remove(&statement.sql, &statement.types);
-                let types = Name::key(statement.types_key);
-                shared.cache().invalidate(&shared.gate, types);
+                shared.cache().doubt(Name::key(statement.types_key));
                 match error.code() {
                     Some(&SqlState::FEATURE_NOT_SUPPORTED) => rows(&client, &statement).await?,
                     _ => return Err(ReadError::Statement(error)),
@@ -412,6 +418,12 @@ fn load<S: Shape<Row>>(
             value,
         })
     })
+}
+
+/// The server said no to this statement. Whatever a pool's own classification makes of that, and
+/// unlike a server that broke off or was shut down.
+fn is_about_statement(error: &Error) -> bool {
+    error.as_db_error().is_some() && error::classify(error) == Class::Answered
 }
 
 async fn rows(client: &Within<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {
