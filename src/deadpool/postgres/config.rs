@@ -22,7 +22,7 @@ use crate::deadpool::error::CreatePoolError;
 pub struct Config {
     /// A URL, which the other fields override; hosts are added to its.
     pub url: Option<String>,
-    /// The user. Default: that of the process.
+    /// The user. Default: what the environment variable `USER` names, or else that of the process.
     pub user: Option<String>,
     /// The password.
     pub password: Option<String>,
@@ -117,7 +117,18 @@ impl Config {
     ///
     /// A [`ConfigError`] for a URL that cannot be parsed, or for want of a database.
     pub fn get_pg_config(&self) -> Result<tokio_postgres::Config, ConfigError> {
-        self.clone().into_raw().get_pg_config()
+        let mut config = self.clone().into_raw().get_pg_config()?;
+        // deadpool-postgres has these fields, too, and makes nothing of them.
+        if let Some(attrs) = self.target_session_attrs {
+            config.target_session_attrs(attrs.into());
+        }
+        if let Some(binding) = self.channel_binding {
+            config.channel_binding(binding.into());
+        }
+        if let Some(hosts) = self.load_balance_hosts {
+            config.load_balance_hosts(hosts.into());
+        }
+        Ok(config)
     }
 
     /// How connections are recycled.
@@ -197,5 +208,39 @@ impl fmt::Debug for Config {
             ..self.clone()
         };
         raw.into_raw().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::config;
+
+    use super::*;
+
+    /// These fields were documented, and handed to deadpool-postgres, which makes nothing of them: a
+    /// standby was taken for a server that takes writes.
+    #[test]
+    fn what_deadpool_postgres_leaves_out_is_applied() {
+        let mut ours = Config {
+            url: Some("postgres://localhost/shop?channel_binding=require".to_owned()),
+            target_session_attrs: Some(TargetSessionAttrs::ReadWrite),
+            load_balance_hosts: Some(LoadBalanceHosts::Random),
+            ..Config::default()
+        };
+        let made = ours.get_pg_config().unwrap();
+        assert_eq!(
+            made.get_target_session_attrs(),
+            config::TargetSessionAttrs::ReadWrite
+        );
+        assert_eq!(
+            made.get_load_balance_hosts(),
+            config::LoadBalanceHosts::Random
+        );
+        let binding = made.get_channel_binding();
+        assert_eq!(binding, config::ChannelBinding::Require, "the URL's");
+
+        ours.channel_binding = Some(ChannelBinding::Disable);
+        let binding = ours.get_pg_config().unwrap().get_channel_binding();
+        assert_eq!(binding, config::ChannelBinding::Disable);
     }
 }

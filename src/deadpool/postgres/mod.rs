@@ -70,6 +70,9 @@
 //!   deadpool-postgres' own. So a `deadpool_postgres::Pool` that exists cannot become a [`Pool`]: it can
 //!   become a [`fusepool::deadpool::Pool`](super::Pool), whose statements are guarded by hand.
 //! - [`Config`] is our own with the same fields, is made from theirs, and hides its secrets from `Debug`.
+//!   `target_session_attrs`, `channel_binding` and `load_balance_hosts` take effect, which they do not
+//!   in deadpool-postgres 0.14.
+//! - Who reads it with deadpool-postgres' feature `serde` has to enable fusepool's, too.
 //! - Streams of rows (`query_raw` and its like) and `COPY` are guarded until the server has taken the
 //!   statement. What comes after that has no deadline, and is not seen.
 //! - [`GenericClient`] is open to all, and can be `dyn`.
