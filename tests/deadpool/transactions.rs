@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fusepool::deadpool::postgres::{Client, GenericClient, delivery};
 use fusepool::{Delivery, Rejected, rejection};
+use futures_util::TryStreamExt;
 use tokio::time::timeout;
 use tokio_postgres::Error;
 
@@ -42,6 +43,7 @@ async fn only_what_frees_something_passes() {
     assert_refused(plain.query_raw("SELECT 1", [0_i32; 0]).await);
     assert_refused(plain.copy_out("COPY t TO STDOUT").await);
     assert_refused(plain.simple_query("SELECT 1").await);
+    assert_refused(plain.simple_query_raw("SELECT 1").await);
     assert_refused(plain.check_connection().await);
     let generic: &dyn GenericClient = &plain;
     assert_refused(generic.dyn_execute(INSERT.into(), &[]).await);
@@ -99,6 +101,25 @@ async fn a_transaction_that_is_cut_short_leaves_nothing_behind() {
         client.batch_execute(INSERT).await.unwrap();
     }
     assert_eq!(rows(&client).await, 300);
+}
+
+/// `query_portal_raw` counted as an answer, though it does not wait for one. `simple_query_raw` was
+/// the driver's own, and passed an open breaker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_wait_for_the_server_is_no_answer() {
+    let server = Postgres::start().await;
+    let pool = direct(&server);
+    let mut client = pool.get().await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind("SELECT 1", &[]).await.unwrap();
+    let answered = || pool.gate().snapshot().breaker.answered;
+    let before = answered();
+    let rows = transaction.query_portal_raw(&portal, 0).await.unwrap();
+    assert_eq!(rows.try_collect::<Vec<_>>().await.unwrap().len(), 1);
+    let sent = transaction.simple_query_raw("SELECT 1").await.unwrap();
+    // The columns, the row, and the end.
+    assert_eq!(sent.try_collect::<Vec<_>>().await.unwrap().len(), 3);
+    assert_eq!(answered(), before);
 }
 
 /// What the client itself, or the database, has to object to is no fault.

@@ -113,6 +113,8 @@ async fn rows_are_asked_for_in_every_way(pool: &Pool) -> Checked {
     assert_eq!(rows.try_collect::<Vec<_>>().await?.len(), 1);
 
     assert_eq!(client.simple_query("SELECT 1; SELECT 2").await?.len(), 6);
+    let sent = client.simple_query_raw("SELECT 1; SELECT 2").await?;
+    assert_eq!(sent.try_collect::<Vec<_>>().await?.len(), 6);
     client.check_connection().await?;
     assert!(!client.is_closed());
     Ok(())

@@ -10,7 +10,8 @@ use deadpool::managed::{Metrics, ObjectId};
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
 use tokio_postgres::{
-    CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, Statement, ToStatement,
+    CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, SimpleQueryStream,
+    Statement, ToStatement,
 };
 
 use super::dialect::Postgres;

@@ -73,11 +73,13 @@
 //!   `target_session_attrs`, `channel_binding` and `load_balance_hosts` take effect, which they do not
 //!   in deadpool-postgres 0.14.
 //! - Who reads it with deadpool-postgres' feature `serde` has to enable fusepool's, too.
-//! - Streams of rows (`query_raw` and its like) and `COPY` are guarded until the server has taken the
-//!   statement. What comes after that has no deadline, and is not seen.
+//! - Streams of rows (`query_raw` and `query_typed_raw`) and `COPY` are guarded until the server has
+//!   taken the statement. What comes after that has no deadline, and is not seen. `simple_query_raw`
+//!   and `query_portal_raw` do not wait for the server at all: the most they can be is refused.
 //! - [`GenericClient`] is open to all, and can be `dyn`.
 //! - What is called on [`ClientWrapper`] or [`tokio_postgres::Client`], to which a [`Client`]
-//!   dereferences, is not guarded: a function that takes one of those, for example.
+//!   dereferences, or on [`tokio_postgres::Transaction`], to which a [`Transaction`] does, is not
+//!   guarded: a function that takes one of those, for example.
 
 mod client;
 mod config;

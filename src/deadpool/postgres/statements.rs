@@ -11,7 +11,8 @@ use bytes::Buf;
 use deadpool_postgres::StatementCache;
 use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
 use tokio_postgres::{
-    CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, Statement, ToStatement,
+    CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, SimpleQueryStream,
+    Statement, ToStatement,
 };
 
 use super::error;
@@ -312,6 +313,17 @@ macro_rules! statements {
             on.run_sql(sql, on.client.simple_query(sql)).await
         }
 
+        /// See [`tokio_postgres::Client::simple_query_raw`]. It does not wait for the server: it may be
+        /// refused, but what becomes of it has no deadline, and is not seen.
+        ///
+        /// # Errors
+        ///
+        /// The driver's; refusals are among them.
+        pub async fn simple_query_raw(&self, sql: &str) -> Result<SimpleQueryStream, Error> {
+            let on = self.guarded();
+            on.run_cached(on.client.simple_query_raw(sql)).await
+        }
+
         /// See [`tokio_postgres::Client::batch_execute`]. One that begins with `COMMIT` or `ROLLBACK`
         /// passes while the breaker is open, and after one with `BEGIN` so does all up to there.
         ///
@@ -407,8 +419,8 @@ impl<'c> Watch<'c> {
         result
     }
 
-    /// [`run`](Self::run) for what the server need not be asked for, if it was before: that is no
-    /// answer of the server's, and would hide that its answers are slow.
+    /// [`run`](Self::run) for what the server need not be asked for, if it was before, or what does
+    /// not wait for it: that is no answer of the server's, and would hide that its answers are slow.
     async fn run_cached<T>(
         self,
         limit: Option<Duration>,

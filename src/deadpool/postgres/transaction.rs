@@ -9,8 +9,8 @@ use bytes::Buf;
 use deadpool_postgres::StatementCache;
 use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
 use tokio_postgres::{
-    CopyInSink, CopyOutStream, Error, Portal, Row, RowStream, SimpleQueryMessage, Statement,
-    ToStatement,
+    CopyInSink, CopyOutStream, Error, Portal, Row, RowStream, SimpleQueryMessage,
+    SimpleQueryStream, Statement, ToStatement,
 };
 
 use super::statements::{Watch, Within, statements};
@@ -89,19 +89,19 @@ impl<'a> Transaction<'a> {
         self.guarded().run(query).await
     }
 
-    /// See [`tokio_postgres::Transaction::query_portal_raw`]. Guarded until the server has taken the
-    /// statement; the rows are not.
+    /// See [`tokio_postgres::Transaction::query_portal_raw`]. It does not wait for the server: what
+    /// becomes of it has no deadline, and is not seen.
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's.
     pub async fn query_portal_raw(
         &self,
         portal: &Portal,
         max_rows: i32,
     ) -> Result<RowStream, Error> {
         let query = self.raw.query_portal_raw(portal, max_rows);
-        self.guarded().run(query).await
+        self.guarded().run_cached(query).await
     }
 
     /// Commits.
