@@ -16,7 +16,9 @@ use crate::error::{DeadlineExceeded, GateError, Rejected, rejection};
 use crate::sqlstate;
 use crate::verdict::Class;
 
-/// Whether the statement that failed with `error` may have reached the database.
+/// Whether the statement that failed with `error` may have reached the database; in doubt,
+/// [`Delivery::Unknown`]. Not for the error in a [`PoolError`](super::PoolError): without a client,
+/// nothing was sent.
 ///
 /// ```
 /// use fusepool::Delivery;
@@ -52,8 +54,29 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
-/// What an error means, by the table in the [module's documentation](super).
-pub(super) fn classify(error: &Error) -> Class {
+/// What an error means, by the table in the [module's documentation](super#what-errors-mean): what
+/// a pool goes by, unless [`PoolBuilder::classify`](super::PoolBuilder::classify) says otherwise.
+///
+/// ```
+/// use fusepool::Class;
+/// use fusepool::deadpool::postgres::{Config, classify};
+/// use tokio_postgres::{NoTls, error::SqlState};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let config = Config { dbname: Some("shop".to_owned()), ..Config::new() };
+/// // Here, a lock that is not to be had in time means that the database is overloaded.
+/// let pool = config
+///     .builder(NoTls)?
+///     .classify(|error: &tokio_postgres::Error| match error.code() {
+///         Some(&SqlState::LOCK_NOT_AVAILABLE) => Class::Fault,
+///         _ => classify(error),
+///     })
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn classify(error: &Error) -> Class {
     if let Some(answer) = error.as_db_error() {
         return sqlstate::classify(answer.code().code(), answer.message());
     }

@@ -29,7 +29,7 @@
 //! # Statements
 //!
 //! Those on a [`Client`] are refused while the breaker is open, except for a `COMMIT` or `ROLLBACK` by
-//! hand; those in a [`Transaction`] pass. Each has the pool's `query_timeout`, or what
+//! hand, in `batch_execute` or `simple_query`; those in a [`Transaction`] pass. Each has the pool's `query_timeout`, or what
 //! [`within`](Client::within) says.
 //!
 //! One that is given up, at its deadline or by dropping its future, spoils its connection: when the
@@ -42,17 +42,21 @@
 //!
 //! Those of statements are `tokio_postgres::Error`, that of [`get`](Pool::get) is [`PoolError`].
 //! [`rejection`](crate::rejection) finds refusals in both, and [`delivery`] tells whether a statement
-//! may have reached the database.
+//! that failed may have reached the database.
 //!
 //! | what happened | error | [`delivery`] |
 //! |---|---|---|
-//! | no client: refused | [`PoolError::Rejected`] with [`Rejected`](crate::Rejected) | not sent |
-//! | no client in time | [`PoolError::Timeout`] | not sent |
-//! | could not connect | [`PoolError::Backend`] | not sent |
+//! | no client: refused | [`PoolError::Rejected`] with [`Rejected`](crate::Rejected) | nothing was sent |
+//! | no client in time | [`PoolError::Timeout`] | nothing was sent |
+//! | could not connect | [`PoolError::Backend`] | nothing was sent |
 //! | statement refused | "error communicating with the server", because of [`Rejected`](crate::Rejected) | not sent |
 //! | deadline of the statement | the same, because of [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
 //! | the connection broke | the driver's | unknown |
 //! | the database said no | the driver's, with a `DbError` | answered |
+//!
+//! "error communicating with the server" is all that prints of a statement's refusal or deadline, since
+//! the driver's errors print without their sources: ask [`rejection`](crate::rejection) and
+//! [`deadline_exceeded`](crate::deadline_exceeded) first, or log the sources, too.
 //!
 //! # What errors mean
 //!
@@ -61,7 +65,8 @@
 //! The driver's other errors: what went wrong with the connection, or with what came over it, is a
 //! `Fault`; what never left the client, such as a parameter of the wrong type, is `Neutral`; an answer
 //! other than expected, such as two rows for `query_one`, is `Answered`. They are told apart by their
-//! texts, since the driver offers nothing else.
+//! texts, since the driver offers nothing else. [`classify`] is all of this as a function, for a
+//! classification of your own that differs in a few.
 //!
 //! # What differs from deadpool-postgres
 //!
@@ -105,7 +110,7 @@ pub use deadpool_postgres::{
     tokio_postgres,
 };
 pub use dialect::DEFAULT_ALIVE_BYPASS;
-pub use error::delivery;
+pub use error::{classify, delivery};
 pub use generic_client::GenericClient;
 pub use manager::Manager;
 pub use pool::{Pool, PoolBuilder, WeakPool};

@@ -88,7 +88,8 @@ impl pool::Pool<Manager, Client> {
     }
 
     /// The cache of this pool. A write through this pool does not know of it: invalidate when the
-    /// write has succeeded, or its transaction was committed.
+    /// write has succeeded, or its transaction was committed; and where either failed and
+    /// [`delivery`](super::delivery) is [`Unknown`](crate::Delivery::Unknown), since it may have.
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
         let shared = &self.shared;
