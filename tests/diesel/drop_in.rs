@@ -31,7 +31,9 @@ mod postgres_on_diesel {
         pub use diesel_async::AsyncPgConnection;
         pub use diesel_async::pg::TransactionBuilder;
         pub use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
-        pub use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+        pub use diesel_async::pooled_connection::{
+            AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+        };
         pub type Transactions<'c> = TransactionBuilder<'c, AsyncPgConnection>;
     }
     include!("postgres.rs");
@@ -41,7 +43,7 @@ mod postgres_on_fusepool {
     mod imports {
         pub use fusepool::deadpool::diesel::{
             AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Object, Pool,
-            PoolError, TransactionBuilder as Transactions,
+            PoolError, RecyclingMethod, TransactionBuilder as Transactions,
         };
     }
     include!("postgres.rs");

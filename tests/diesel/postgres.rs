@@ -10,10 +10,10 @@ use diesel_async::{
     AnsiTransactionManager, AsyncConnection, RunQueryDsl, SaveChangesDsl, SimpleAsyncConnection,
     TransactionManager,
 };
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use imports::{
     AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Object, Pool, PoolError,
-    Transactions,
+    RecyclingMethod, Transactions,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -696,7 +696,27 @@ async fn pools_are_made_in_many_ways(url: &str) -> Checked {
     let pool = Pool::builder(config).build()?;
     assert_eq!(generic_count(&mut pool.get().await?).await?, 4);
 
-    let config = ManagerConfig::<AsyncPgConnection>::default();
+    // What its manager is of follows from the pool,
+    let config = AsyncDieselConnectionManager::new(url);
+    let pool: Pool<AsyncPgConnection> = Pool::builder(config).build()?;
+    assert_eq!(generic_count(&mut pool.get().await?).await?, 4);
+
+    // and what a configuration is of from the manager.
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(|url| diesel_async::AsyncPgConnection::establish(url).boxed());
+    let config = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
+    let pool = Pool::builder(config).build()?;
+    assert_eq!(generic_count(&mut pool.get().await?).await?, 4);
+
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::CustomQuery("SELECT 2".into());
+    let config = AsyncDieselConnectionManager::new_with_config(url, config);
+    let pool = Pool::<AsyncPgConnection>::builder(config).build()?;
+    assert_eq!(generic_count(&mut pool.get().await?).await?, 4);
+
+    let mut config = ManagerConfig::<AsyncPgConnection>::default();
+    config.recycling_method = RecyclingMethod::<AsyncPgConnection>::Verified;
     let config = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
     let pool: Pool<AsyncPgConnection> = Pool::builder(config)
         .max_size(1)

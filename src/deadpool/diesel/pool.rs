@@ -7,24 +7,26 @@ use super::driver::Driver;
 use super::object::Object;
 use crate::deadpool::{builder, error, pool};
 
-/// A guarded connection, which stands for the driver's in the names of diesel-async: a
+/// What is behind a guarded connection, which stands for the driver's in the names of diesel-async: a
 /// `Pool<AsyncPgConnection>` is a pool of the driver's connections that hands out guarded ones.
 pub trait Leased {
     /// The driver's connection.
     type Raw: Driver;
 }
 
-impl<R: Driver> Leased for Connection<R> {
+// For `Object<C>`, of which rustc knows the only implementation there is before it knows `C`. So `C` is
+// inferred through the aliases below, from either side; for a bare `C` it would have to be given.
+impl<R: Driver> Leased for Object<Connection<R>> {
     type Raw = R;
 }
 
 /// diesel-async's manager of the driver's connections.
 pub type AsyncDieselConnectionManager<C> =
-    pooled_connection::AsyncDieselConnectionManager<<C as Leased>::Raw>;
+    pooled_connection::AsyncDieselConnectionManager<<Object<C> as Leased>::Raw>;
 /// What a manager can be given: how connections are opened and recycled.
-pub type ManagerConfig<C> = pooled_connection::ManagerConfig<<C as Leased>::Raw>;
+pub type ManagerConfig<C> = pooled_connection::ManagerConfig<<Object<C> as Leased>::Raw>;
 /// How connections are recycled.
-pub type RecyclingMethod<C> = pooled_connection::RecyclingMethod<<C as Leased>::Raw>;
+pub type RecyclingMethod<C> = pooled_connection::RecyclingMethod<<Object<C> as Leased>::Raw>;
 /// A guarded pool.
 pub type Pool<C> = pool::Pool<AsyncDieselConnectionManager<C>, Object<C>>;
 /// A reference to a [`Pool`] that does not keep it alive.
