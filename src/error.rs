@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::Rejection;
+use crate::config::ConfigError;
 
 /// A call that was refused. It was never sent to the backend: it is safe to retry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,6 +171,18 @@ pub enum GateError<E> {
     Failed(#[source] E),
 }
 
+/// Why a call with a deadline of its own gave no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WithinError<E> {
+    /// The deadline breaks a rule. The call was not made.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// What [`GateError`] says.
+    #[error("{0}")]
+    Gate(#[from] GateError<E>),
+}
+
 /// The [`Rejected`] in `error` or in one of its sources, however deep: for deciding on a
 /// `503 Service Unavailable`, wherever in an application errors end up.
 ///
@@ -227,5 +240,7 @@ mod tests {
         let error: GateError<io::Error> = deadline.clone().into();
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
         assert_eq!(rejection(&error), None);
+        let error = WithinError::from(error);
+        assert_eq!(deadline_exceeded(&error), Some(&deadline));
     }
 }

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use crate::adapter::{Adapter, diagnose};
 use crate::breaker::Permit;
-use crate::error::GateError;
+use crate::config::{LONGEST, check_duration};
+use crate::error::{GateError, WithinError};
 use crate::gate::turned_away;
 use crate::health::{Diagnosis, Health};
 use crate::shared::Shared;
@@ -52,12 +53,44 @@ impl<A: Adapter> Lease<A> {
         &mut self,
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
     ) -> Result<T, GateError<A::Error>> {
-        self.guard_by(diagnose, statement).await
+        self.guard_by(None, diagnose, statement).await
     }
 
-    /// [`guard`](Self::guard) for statements with errors of their own.
+    /// [`guard`](Self::guard) with another deadline than the pool's: longer than zero, and at most
+    /// [`LONGEST`](crate::breaker::LONGEST). With a deadline of its own a statement is never taken for
+    /// [lost in an outage](crate#what-an-outage-leaves-behind).
+    ///
+    /// ```
+    /// # use fusepool::{Adapter, Lease, WithinError};
+    /// # trait Db { type Error; async fn vacuum(&mut self) -> Result<(), Self::Error>; }
+    /// # async fn run<A>(lease: &mut Lease<A>) -> Result<(), WithinError<A::Error>>
+    /// # where A: Adapter<Connection: Db<Error = A::Error>>
+    /// # {
+    /// use std::time::Duration;
+    ///
+    /// let limit = Duration::from_secs(300);
+    /// lease.guard_within(limit, async |db| db.vacuum().await).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WithinError::Config`]: `limit` is no deadline; the statement was not sent.
+    /// [`WithinError::Gate`]: as [`guard`](Self::guard).
+    pub async fn guard_within<T>(
+        &mut self,
+        limit: Duration,
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
+    ) -> Result<T, WithinError<A::Error>> {
+        check_duration("within", limit, LONGEST)?;
+        Ok(self.guard_by(Some(limit), diagnose, statement).await?)
+    }
+
+    /// [`guard`](Self::guard) for statements with errors of their own. Without a limit they have the
+    /// pool's.
     pub(crate) async fn guard_by<T, E>(
         &mut self,
+        limit: Option<Duration>,
         diagnose: impl FnOnce(&A, &E) -> Diagnosis,
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, E>,
     ) -> Result<T, GateError<E>> {
@@ -68,7 +101,7 @@ impl<A: Adapter> Lease<A> {
         };
         let diagnose = |error: &E| diagnose(&shared.adapter, error);
         health
-            .run(&shared.gate, permit, None, diagnose, pin!(statement(raw)))
+            .run(&shared.gate, permit, limit, diagnose, pin!(statement(raw)))
             .await
     }
 

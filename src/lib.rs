@@ -223,7 +223,9 @@ pub use cached::Cache;
 pub use config::ConfigError;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 pub use delivery::Delivery;
-pub use error::{Awaited, DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
+pub use error::{
+    Awaited, DeadlineExceeded, GateError, Rejected, WithinError, deadline_exceeded, rejection,
+};
 pub use gate::{Gate, GateSnapshot};
 pub use gate_builder::GateBuilder;
 pub use guarded::{Guarded, GuardedBuilder};

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use deadpool::managed::{self, Manager, Metrics, ObjectId};
 
 use super::managed::Managed;
 use super::pool::Pool;
-use crate::error::GateError;
+use crate::config::{LONGEST, check_duration};
+use crate::error::{GateError, WithinError};
 use crate::health::Diagnosis;
 use crate::lease::Lease;
 use crate::verdict::Classify;
@@ -45,7 +47,41 @@ impl<M: Manager + 'static> Object<M> {
         &mut self,
         statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
     ) -> Result<T, GateError<M::Error>> {
-        self.lease.guard_by(Managed::diagnose, statement).await
+        (self.lease.guard_by(None, Managed::diagnose, statement)).await
+    }
+
+    /// [`guard`](Self::guard) with another deadline than the pool's: longer than zero, and at most
+    /// [`LONGEST`](crate::breaker::LONGEST). With a deadline of its own a statement is never taken for
+    /// [lost in an outage](crate#what-an-outage-leaves-behind).
+    ///
+    /// ```
+    /// # use fusepool::deadpool::{Manager, Object};
+    /// # use fusepool::WithinError;
+    /// # use std::io;
+    /// # struct Store;
+    /// # impl Store { async fn compact(&mut self) -> io::Result<()> { Ok(()) } }
+    /// # async fn run<M>(object: &mut Object<M>) -> Result<(), WithinError<io::Error>>
+    /// # where M: Manager<Type = Store, Error = io::Error> + 'static
+    /// # {
+    /// use std::time::Duration;
+    ///
+    /// let limit = Duration::from_secs(300);
+    /// object.guard_within(limit, async |store| store.compact().await).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WithinError::Config`]: `limit` is no deadline; the statement was not sent.
+    /// [`WithinError::Gate`]: as [`guard`](Self::guard).
+    pub async fn guard_within<T>(
+        &mut self,
+        limit: Duration,
+        statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
+    ) -> Result<T, WithinError<M::Error>> {
+        check_duration("within", limit, LONGEST)?;
+        let guarded = (self.lease).guard_by(Some(limit), Managed::diagnose, statement);
+        Ok(guarded.await?)
     }
 
     /// [`guard`](Self::guard) for statements with errors of another kind. After a
@@ -63,7 +99,7 @@ impl<M: Manager + 'static> Object<M> {
             class: classify.classify(error),
             answered: false,
         };
-        self.lease.guard_by(diagnose, statement).await
+        self.lease.guard_by(None, diagnose, statement).await
     }
 
     /// Takes the object out of the pool for good, which may create another.

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fusepool::breaker::State;
+use fusepool::breaker::{LONGEST, State};
 use fusepool::deadpool::{
     Hook, Manager, Metrics, Object, Pool, PoolBuilder, PoolError, RecycleError, RecycleResult,
     TimeoutType, Timeouts,
 };
-use fusepool::{Breaker, Class, GateError, Rejected, rejection};
+use fusepool::{Breaker, Class, GateError, Rejected, WithinError, deadline_exceeded, rejection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -129,6 +129,34 @@ async fn an_object_whose_statement_is_given_up_is_taken_out_of_the_pool() {
         eventually("it is gone", async || pool.status().size == 0).await;
     }
     assert_eq!(pool.snapshot().gate.closed_connections, 6);
+}
+
+/// The pool's deadline is 300 ms.
+#[tokio::test]
+async fn a_statement_may_have_a_deadline_of_its_own() {
+    let pool = builder(server().await).build().unwrap();
+    let mut object = pool.get().await.unwrap();
+    let long = async |_: &mut Echo| {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        Ok(42)
+    };
+    let answer = object.guard_within(Duration::from_secs(10), long).await;
+    assert_eq!(answer.unwrap(), 42);
+
+    for wrong in [Duration::ZERO, LONGEST + Duration::from_nanos(1)] {
+        let error = object.guard_within(wrong, long).await.unwrap_err();
+        match error {
+            WithinError::Config(config) => assert_eq!(config.field(), "within"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    let limit = Duration::from_millis(50);
+    let silent = async |echo: &mut Echo| echo.read_u8().await;
+    let error = object.guard_within(limit, silent).await.unwrap_err();
+    assert_eq!(deadline_exceeded(&error).unwrap().limit(), limit);
+    drop(object);
+    assert_eq!(pool.snapshot().gate.closed_connections, 1);
 }
 
 #[tokio::test]

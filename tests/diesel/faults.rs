@@ -8,6 +8,7 @@ mod postgres {
 
     const THROUGH_THE_PROXY: &str = "";
     const SLEEP: &str = "SELECT pg_sleep(60)";
+    const NAP: &str = "SELECT pg_sleep(0.5)";
     const MANY: &str = "SELECT generate_series(1, 1000000)::bigint";
     const SLEEPING: &str = "SELECT count(*) FROM pg_stat_activity \
                             WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'";
@@ -42,6 +43,7 @@ mod mariadb {
     /// To a server on this machine mysql_async otherwise goes on by its Unix socket.
     const THROUGH_THE_PROXY: &str = "?prefer_socket=false";
     const SLEEP: &str = "SELECT SLEEP(60)";
+    const NAP: &str = "SELECT SLEEP(0.5)";
     const MANY: &str = "SELECT CAST(seq AS SIGNED) FROM seq_1_to_1000000";
     const SLEEPING: &str = "SELECT count(*) FROM information_schema.processlist \
                             WHERE info = 'SELECT SLEEP(60)'";

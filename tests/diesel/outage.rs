@@ -6,10 +6,11 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
-use fusepool::breaker::{Breaker, State, Window};
+use fusepool::breaker::{Breaker, LONGEST, State, Window};
 use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, Pool, PoolBuilder, delivery};
-use fusepool::{Delivery, deadline_exceeded, rejection};
+use fusepool::{ConfigError, Delivery, deadline_exceeded, rejection};
 use futures_util::StreamExt;
+use std::error::Error as _;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -142,6 +143,49 @@ async fn a_statement_that_misses_its_deadline_ends_its_connection() {
     assert_eq!(pool.snapshot().gate.closed_connections, 1);
     is_stopped(&pool, &server.url()).await;
     ask(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_statement_may_have_a_deadline_of_its_own() {
+    let server = Server::start().await;
+    let pool = builder(&server.url())
+        .query_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    let nap = async |conn: &mut Conn| diesel::sql_query(NAP).execute(conn).await;
+    let long = Duration::from_secs(10);
+    let mut conn = pool.get().await.unwrap();
+    nap(&mut conn.within(long)).await.unwrap();
+    conn.within(long).batch_execute(NAP).await.unwrap();
+    conn.within(long)
+        .transaction(async |conn| nap(conn).await)
+        .await
+        .unwrap();
+
+    for wrong in [Duration::ZERO, LONGEST + Duration::from_nanos(1)] {
+        let mut conn = conn.within(wrong);
+        let loaded = diesel::dsl::sql::<BigInt>(MANY).load::<i64>(&mut conn);
+        let loaded = loaded.await.map(drop);
+        let executed = nap(&mut conn).await.map(drop);
+        let batch = conn.batch_execute(NAP).await;
+        let begun = conn.transaction(async |_| QueryResult::Ok(())).await;
+        for refused in [loaded, executed, batch, begun] {
+            let error = refused.unwrap_err();
+            let config = error.source().and_then(|held| held.downcast_ref());
+            assert_eq!(config.map(ConfigError::field), Some("within"), "{error:?}");
+            assert_eq!(delivery(&error), Delivery::NotSent);
+        }
+    }
+
+    // The inner one counts, and that of the pool when both are gone.
+    let short = Duration::from_millis(20);
+    let missed = nap(&mut conn.within(long).within(short)).await.unwrap_err();
+    assert_eq!(deadline_exceeded(&missed).unwrap().limit(), short);
+    let mut conn = pool.get().await.unwrap();
+    drop(conn.within(long));
+    let missed = nap(&mut conn).await.unwrap_err();
+    let limit = deadline_exceeded(&missed).unwrap().limit();
+    assert_eq!(limit, Duration::from_millis(200));
 }
 
 /// And not another after it, for the rollback.

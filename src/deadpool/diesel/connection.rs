@@ -1,6 +1,7 @@
 //! A connection out of a pool, guarded.
 
 use std::fmt;
+use std::time::Duration;
 
 use diesel::associations::{HasTable, Identifiable};
 use diesel::connection::{CacheSize, Instrumentation};
@@ -17,6 +18,8 @@ use super::driver::Driver;
 use super::error;
 use super::rows::Rows;
 use super::statement::Statement;
+use super::within::Within;
+use crate::config::{LONGEST, check_duration};
 use crate::deadpool::object;
 use crate::gate::turned_away;
 use crate::sql::ends_transaction;
@@ -31,6 +34,8 @@ use crate::sql::ends_transaction;
 /// with the error that broke it. The connection is then closed instead of given back.
 pub struct Connection<R: Driver> {
     pub(super) object: object::Object<R::Manager>,
+    /// The deadline of its statements. `None`: the pool's.
+    pub(super) limit: Option<Duration>,
 }
 
 impl<R: Driver> Connection<R> {
@@ -39,8 +44,54 @@ impl<R: Driver> Connection<R> {
         &mut self.object
     }
 
+    /// This connection, with another deadline for each statement that is run on it; for a statement
+    /// that takes long, or must not. `limit` is longer than zero, and at most
+    /// [`LONGEST`](crate::breaker::LONGEST).
+    ///
+    /// With a deadline of its own a statement is never taken for
+    /// [lost in an outage](crate#what-an-outage-leaves-behind).
+    ///
+    #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
+    #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
+    /// use diesel::prelude::*;
+    /// use diesel_async::{AsyncConnection, RunQueryDsl};
+    /// use fusepool::deadpool::diesel::AsyncPgConnection;
+    /// use std::time::Duration;
+    ///
+    /// async fn refresh(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
+    ///     diesel::sql_query("REFRESH MATERIALIZED VIEW sales").execute(conn).await
+    /// }
+    ///
+    /// # async fn run(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    /// let limit = Duration::from_secs(300);
+    /// let analyze = diesel::sql_query("ANALYZE sales");
+    /// analyze.execute(&mut conn.within(limit)).await?; // one statement,
+    /// refresh(&mut conn.within(limit)).await?; // whatever a function runs,
+    /// conn.within(limit).transaction(async |conn| refresh(conn).await).await?; // or a transaction
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// With another `limit`, every statement fails with
+    /// [`QueryBuilderError`](Error::QueryBuilderError), whose source is a
+    /// [`ConfigError`](crate::ConfigError), and is not sent.
+    pub fn within(&mut self, limit: Duration) -> Within<'_, R> {
+        Within::new(self, limit)
+    }
+
+    /// The deadline of a statement. `None`: the pool's.
+    pub(super) fn limit(&self) -> QueryResult<Option<Duration>> {
+        if let Some(limit) = self.limit {
+            check_duration("within", limit, LONGEST).map_err(error::misconfigured)?;
+        }
+        Ok(self.limit)
+    }
+
     /// Admits a statement, of this text if that is known.
     fn statement(&mut self, sql: Option<&str>) -> QueryResult<(&mut R, Statement<'_, R>)> {
+        let limit = self.limit()?;
         let (raw, health, shared) = self.object.lease.parts();
         if health.is_in_flight() {
             return Err(Error::BrokenTransactionManager);
@@ -52,7 +103,7 @@ impl<R: Driver> Connection<R> {
         };
         let statement = Statement {
             permit,
-            limit: None,
+            limit,
             health,
             shared,
         };
@@ -72,7 +123,8 @@ impl<R: Driver> SimpleAsyncConnection for Connection<R> {
             Err(error) => return turned_away(Err(error)).await,
         };
         if ends_transaction(query) {
-            statement.limit = statement.shared.gate.unshortened();
+            let gate = &statement.shared.gate;
+            statement.limit = statement.limit.or(gate.unshortened());
         }
         let health = statement.health;
         let result = statement.run(raw.batch_execute(query)).await;

@@ -7,6 +7,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::pooled_connection::PoolError;
 
 use super::driver::Driver;
+use crate::config::ConfigError;
 use crate::delivery::Delivery;
 use crate::error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 use crate::verdict::Class;
@@ -22,6 +23,10 @@ pub(super) fn refused(rejected: Rejected) -> Error {
 
 pub(super) fn missed(deadline: DeadlineExceeded) -> Error {
     Error::DeserializationError(Box::new(Held(deadline)))
+}
+
+pub(super) fn misconfigured(config: ConfigError) -> Error {
+    Error::QueryBuilderError(Box::new(Held(config)))
 }
 
 /// The error of a caller whose statement failed.

@@ -123,6 +123,7 @@ mod rows;
 mod statement;
 #[cfg(feature = "diesel-postgres")]
 mod transaction_builder;
+mod within;
 
 pub use super::error::BuildError;
 pub use connection::Connection;
@@ -140,3 +141,4 @@ pub use postgres::AsyncPgConnection;
 pub use rows::Rows;
 #[cfg(feature = "diesel-postgres")]
 pub use transaction_builder::TransactionBuilder;
+pub use within::Within;

@@ -20,7 +20,10 @@ pub struct Object<C>(C);
 
 impl<R: Driver> From<object::Object<R::Manager>> for Object<Connection<R>> {
     fn from(object: object::Object<R::Manager>) -> Self {
-        Self(Connection { object })
+        Self(Connection {
+            object,
+            limit: None,
+        })
     }
 }
 

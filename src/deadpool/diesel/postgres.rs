@@ -1,5 +1,6 @@
 //! PostgreSQL.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use diesel::QueryResult;
@@ -82,21 +83,21 @@ where
 /// Pipelining: statements side by side on one connection, each by a shared reference to it. They
 /// are not refused, since a shared reference does not tell whether they are in a transaction.
 impl Connection<Raw> {
-    fn pipelined(&self) -> (&Raw, Statement<'_, Raw>) {
+    fn pipelined(&self) -> QueryResult<(&Raw, Statement<'_, Raw>)> {
         let lease = &self.object.lease;
         let statement = Statement {
             permit: lease.shared.gate.breaker().observe(),
-            limit: None,
+            limit: self.limit()?,
             health: &lease.health,
             shared: &lease.shared,
         };
-        (lease, statement)
+        Ok((lease, statement))
     }
 }
 
 impl SimpleAsyncConnection for &Connection<Raw> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        let (mut raw, statement) = self.pipelined();
+        let (mut raw, statement) = self.pipelined()?;
         statement.run(raw.batch_execute(query)).await
     }
 }
@@ -113,8 +114,12 @@ impl<'a> AsyncConnectionCore for &'a Connection<Raw> {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
-        let (mut raw, statement) = self.pipelined();
-        Box::pin(statement.load(raw.load(source).map_ok(StreamExt::boxed)))
+        match self.pipelined() {
+            Ok((mut raw, statement)) => {
+                Box::pin(statement.load(raw.load(source).map_ok(StreamExt::boxed)))
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
     fn execute_returning_count<'conn, 'query, T>(
@@ -124,8 +129,12 @@ impl<'a> AsyncConnectionCore for &'a Connection<Raw> {
     where
         T: QueryFragment<Pg> + QueryId + 'query,
     {
-        let (mut raw, statement) = self.pipelined();
-        Box::pin(statement.run(raw.execute_returning_count(source)))
+        match self.pipelined() {
+            Ok((mut raw, statement)) => {
+                Box::pin(statement.run(raw.execute_returning_count(source)))
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::pending;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::result::Error;
@@ -32,6 +33,8 @@ pub struct Rows<'c, R: Driver> {
     rest: Option<BoxStream<'c, QueryResult<R::OwnedRow>>>,
     /// Ends when the wait has to be given up.
     waiting: Option<BoxFuture<'c, Result<Infallible, GivenUp>>>,
+    /// The deadline of a wait. `None`: the pool's.
+    limit: Option<Duration>,
     health: &'c Health,
     shared: &'c Shared<Managed<R::Manager>>,
 }
@@ -41,6 +44,7 @@ impl<'c, R: Driver> Rows<'c, R> {
     pub(super) fn new(
         first: Option<R::OwnedRow>,
         rest: BoxStream<'c, QueryResult<R::OwnedRow>>,
+        limit: Option<Duration>,
         health: &'c Health,
         shared: &'c Shared<Managed<R::Manager>>,
     ) -> Self {
@@ -48,6 +52,7 @@ impl<'c, R: Driver> Rows<'c, R> {
             rest: first.is_some().then_some(rest),
             first,
             waiting: None,
+            limit,
             health,
             shared,
         }
@@ -106,8 +111,8 @@ impl<R: Driver> Stream for Rows<'_, R> {
         }
         let waiting = this.waiting.get_or_insert_with(|| {
             this.health.start();
-            let gate = &this.shared.gate;
-            Box::pin(async { gate.bounded(None, None, pin!(pending())).await })
+            let (gate, limit) = (&this.shared.gate, this.limit);
+            Box::pin(async move { gate.bounded(None, limit, pin!(pending())).await })
         });
         let Err(given_up) = ready!(waiting.as_mut().poll(context));
         Poll::Ready(Some(Err(this.give_up(given_up))))

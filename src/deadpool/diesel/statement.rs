@@ -50,13 +50,13 @@ impl<'c, R: Driver> Statement<'c, R> {
         self,
         call: impl Future<Output = QueryResult<BoxStream<'c, QueryResult<R::OwnedRow>>>>,
     ) -> QueryResult<Rows<'c, R>> {
-        let (health, shared) = (self.health, self.shared);
+        let (limit, health, shared) = (self.limit, self.health, self.shared);
         let first = async {
             let mut rows = call.await?;
             let first = rows.next().await.transpose()?;
             Ok((first, rows))
         };
         let (first, rest) = self.run(first).await?;
-        Ok(Rows::new(first, rest, health, shared))
+        Ok(Rows::new(first, rest, limit, health, shared))
     }
 }
