@@ -69,7 +69,7 @@
 //! # }
 //! ```
 //!
-//! [`ReadExt`](sqlx::ReadExt) has the table of what is served when.
+//! [`cache`] has the table of what is served when.
 //!
 //! # What happens to a call
 //!
@@ -92,7 +92,7 @@
 //! has found the database well again, a caller has waited a third of its time at a full pool, and
 //! nobody got a connection since, then the statements from before are given up as at their deadline,
 //! with an error that [says so](Awaited::LostAnswer).
-//! Left alone are a transaction's `commit`, statements with a deadline of their own (`within`),
+//! Left alone are a transaction's `commit`, statements with a deadline of their own (`within`, `guard_within`),
 //! statements that have not yet run twice as long as the longest before them, SQLite, and everything
 //! in other modes than [`Enforce`](breaker::Mode::Enforce).
 //!

@@ -1,13 +1,27 @@
 //! Answers that are kept for when the database cannot give them, or need not be asked.
 //!
-//! What may be served is said by a [`CachePolicy`], query by query: [`ReadExt::cached`] has the table
-//! of who is served what. All answers of a pool are in one store, bounded by bytes, in memory; what
-//! is lost with it is loaded again through the gate, one load a key at a time.
+//! What may be served is said by a [`CachePolicy`], query by query, and asked for by `cached`: of a query
+//! on sqlx's pools, of the pool with deadpool-postgres. All answers of a pool are in one store, bounded
+//! by bytes, in memory; what is lost with it is loaded again through the gate, one load a key at a time.
+//!
+//! # What is served when
+//!
+//! | the database ... | fresh | in `revalidate_for` | in `stale_for` | absent, or older |
+//! |---|---|---|---|---|
+//! | answers | cache | cache, and a load behind | live | live |
+//! | is not asked: the breaker is open | cache | cache | cache | fallback, or the refusal |
+//! | is not asked: too many wait | cache | cache | cache | fallback, or the refusal |
+//! | faults | cache | cache | cache | fallback, or the error |
+//! | misses the deadline | cache | cache | cache | fallback, or the error |
+//! | answers with an error | cache | cache | **the error** | **the error** |
+//! | is asked on a lease or in a transaction | live | live | live | live |
+//!
+//! With [`fallback_only`](CachePolicy::fallback_only), nothing is fresh. On a lease and in a transaction nothing is
+//! read from the cache, kept in it, or served instead: such a session may see what nobody else does.
 //!
 //! # What not to cache
 //!
-//! - What nobody may see but its owner, unless its owner is an argument or in the
-//!   [`scope`](crate::sqlx::Read::scope): the cache is shared by all who use the pool.
+//! - What nobody may see but its owner, unless its owner is an argument or in the `scope`: the cache is shared by all who use the pool.
 //! - What decides about money or access. Staleness is bounded, not absent: a policy says how old an
 //!   answer may get, and an answer of that age has to be right enough.
 //! - What must be read after it was written, on another instance: a write invalidates the cache of its own
@@ -23,8 +37,6 @@
 //!   but it should have been tried. `invalidate_all` makes one.
 //! - A default value looks like an answer to whoever gets it. Look at [`Source`](crate::Source) where
 //!   the difference matters, and show the age.
-//!
-//! [`ReadExt::cached`]: crate::sqlx::ReadExt::cached
 
 mod entry;
 mod flights;

@@ -49,7 +49,7 @@
 //! | [`breaker`](PoolBuilder::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back; give it a name |
 //! | [`acquire_timeout`](PoolBuilder::acquire_timeout) | 2 s (deadpool: none) | how long to wait for an object; with a [`wait_timeout`](PoolBuilder::wait_timeout), after that |
 //! | [`recycle_timeout`](PoolBuilder::recycle_timeout) | half of the least of `acquire_timeout` and `probe_timeout` (deadpool: none) | how long recycling one may take |
-//! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take |
+//! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take, unless [`guard_within`](Object::guard_within) says otherwise |
 //! | [`max_waiting`](PoolBuilder::max_waiting) | 8 × `max_size` | how many callers may wait |
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe in the background while open |
 //! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |

@@ -75,24 +75,15 @@ pub trait ReadExt: Readable {
     ///
     /// # What is served when
     ///
-    /// | the database ... | fresh | in `revalidate_for` | in `stale_for` | absent, or older |
-    /// |---|---|---|---|---|
-    /// | answers | cache | cache, and a load behind | live | live |
-    /// | is not asked: the breaker is open | cache | cache | cache | fallback, or the refusal |
-    /// | is not asked: too many wait | cache | cache | cache | fallback, or the refusal |
-    /// | faults | cache | cache | cache | fallback, or the error |
-    /// | misses the deadline | cache | cache | cache | fallback, or the error |
-    /// | answers with an error | cache | cache | **the error** | **the error** |
-    /// | is asked on a lease or in a transaction | live | live | live | live |
-    ///
-    /// With [`fallback_only`](CachePolicy::fallback_only), nothing is fresh. On a lease and in a transaction nothing is read
-    /// from the cache, kept in it, or served instead: such a session may see what nobody else does.
+    /// There is [a table](crate::cache#what-is-served-when). On a lease and in a transaction nothing is read
+    /// from the cache, kept in it, or served instead.
     ///
     /// # Errors
     ///
-    /// Besides those of the query, [`Error::Configuration`] with a [`ConfigError`](crate::ConfigError) for a policy that
-    /// makes no sense, and with a [`NotARead`](crate::NotARead) for a statement that writes, locks, or is more than one.
-    /// Both before anything is sent. All who wait for one load that fails get its error.
+    /// Besides those of the query, [`Error::Configuration`] with a [`ConfigError`](crate::ConfigError) for a
+    /// policy that makes no sense, and with a [`NotARead`](crate::NotARead) for a statement that writes,
+    /// locks, or is more than one. Both before anything is sent. All who wait for one load that fails get
+    /// its error.
     fn cached<'f, T>(self, policy: &CachePolicy) -> Read<'f, Self::Database, Self::Output, T> {
         Read::new(self).cached(policy)
     }

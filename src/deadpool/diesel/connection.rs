@@ -171,7 +171,9 @@ impl<R: Driver> AsyncConnection for Connection<R> {
 
     async fn establish(_: &str) -> ConnectionResult<Self> {
         Err(ConnectionError::BadConnection(
-            "a guarded connection comes out of a pool".to_owned(),
+            "fusepool's connections cannot be opened directly: call `Pool::get`, or for an \
+             unguarded one `establish` of diesel_async's"
+                .to_owned(),
         ))
     }
 

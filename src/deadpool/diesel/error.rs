@@ -121,8 +121,37 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
-/// What an error of the pool's or of a statement's means.
-pub(super) fn classify<R: Driver>(error: &PoolError) -> Class {
+/// What an error of a pool's or of a statement's means, by the tables in the
+/// [module's documentation](super#what-it-means): what a pool goes by, unless
+/// [`PoolBuilder::classify`](super::PoolBuilder::classify) says otherwise. `R` is the driver's connection.
+///
+#[cfg_attr(feature = "diesel-postgres", doc = "```")]
+#[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
+/// use diesel::result::{DatabaseErrorKind, Error};
+/// use diesel_async::pooled_connection::PoolError;
+/// use fusepool::Class;
+/// use fusepool::deadpool::diesel::{
+///     AsyncDieselConnectionManager, AsyncPgConnection, Pool, classify,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let config = AsyncDieselConnectionManager::new("postgres://localhost/shop");
+/// // Here, a row that somebody else has locked means that the database is overloaded.
+/// let pool: Pool<AsyncPgConnection> = Pool::builder(config)
+///     .classify(|error: &PoolError| match error {
+///         PoolError::QueryError(Error::DatabaseError(_, said))
+///             if said.message().starts_with("could not obtain lock") =>
+///         {
+///             Class::Fault
+///         }
+///         _ => classify::<diesel_async::AsyncPgConnection>(error),
+///     })
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn classify<R: Driver>(error: &PoolError) -> Class {
     match error {
         PoolError::QueryError(error)
         | PoolError::ConnectionError(ConnectionError::CouldntSetupConfiguration(error)) => {

@@ -19,14 +19,13 @@ use crate::verdict::Class;
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
 
 pub(super) struct Postgres {
-    /// `None`: connections are never tested.
-    pub(super) alive_bypass: Option<Duration>,
+    pub(super) alive_bypass: Duration,
 }
 
 impl Default for Postgres {
     fn default() -> Self {
         Self {
-            alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
+            alive_bypass: DEFAULT_ALIVE_BYPASS,
         }
     }
 }
@@ -39,9 +38,7 @@ impl Dialect<Manager> for Postgres {
     /// Connections that were used lately are not tested. What deadpool knows is when a connection
     /// was last leased.
     fn prepare(&self, builder: PoolBuilder<Manager>, limit: Duration) -> PoolBuilder<Manager> {
-        let Some(bypass) = self.alive_bypass else {
-            return builder;
-        };
+        let bypass = self.alive_bypass;
         builder.pre_recycle(Hook::async_fn(
             move |client: &mut ClientWrapper, metrics| {
                 if metrics.last_used() < bypass {

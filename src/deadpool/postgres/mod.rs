@@ -24,13 +24,14 @@
 //!
 //! Those of [`fusepool::deadpool`](super#settings), which [`Config::builder`] and [`Pool::builder`]
 //! lead to, and [`alive_bypass`](PoolBuilder::alive_bypass): connections that were leased in the last
-//! 500 ms are not tested, older ones are, within the time that recycling has.
+//! 500 ms are not tested, older ones are, within the time that recycling has. The memory for cached reads
+//! is a setting of the manager, [`Manager::cache_bytes`].
 //!
 //! # Statements
 //!
-//! Those on a [`Client`] are refused while the breaker is open, except for a `COMMIT` or `ROLLBACK` by
-//! hand, in `batch_execute` or `simple_query`; those in a [`Transaction`] pass. Each has the pool's `query_timeout`, or what
-//! [`within`](Client::within) says.
+//! Those on a [`Client`] are refused while the breaker is open; those in a [`Transaction`] pass, and so do
+//! those in a transaction by hand, if its `BEGIN` and its `COMMIT` or `ROLLBACK` go by `batch_execute` or
+//! `simple_query`. Each has the pool's `query_timeout`, or what [`within`](Client::within) says.
 //!
 //! One that is given up, at its deadline or by dropping its future, spoils its connection: when the
 //! client is dropped, the server is told to cancel what it still does, over the same TLS and for at

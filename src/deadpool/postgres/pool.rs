@@ -19,9 +19,7 @@ impl builder::PoolBuilder<Manager, Client> {
     /// A connection that was last leased less than this long ago is not tested before it is leased
     /// again. Default: [`DEFAULT_ALIVE_BYPASS`](super::DEFAULT_ALIVE_BYPASS).
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
-        self.dialect = Arc::new(Postgres {
-            alive_bypass: Some(idle),
-        });
+        self.dialect = Arc::new(Postgres { alive_bypass: idle });
         self
     }
 }

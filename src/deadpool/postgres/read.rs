@@ -37,9 +37,9 @@ type Load<S> = Pin<Box<dyn Future<Output = Result<Loaded<S>, ReadError>> + Send>
 impl pool::Pool<Manager, Client> {
     /// Reads through the pool's cache. A hit needs no connection.
     ///
-    /// What is served when is told by the table of [`ReadExt::cached`](crate::sqlx::ReadExt::cached)
-    /// on sqlx: it is the same here. **What decides the rows besides the statement and its parameters,
-    /// such as a tenant that was set on the session, has to be given with [`scope`](Read::scope).**
+    /// What is served when is told by [a table](crate::cache#what-is-served-when). **What decides the
+    /// rows besides the statement and its parameters, such as a tenant that was set on the session, has
+    /// to be given with [`scope`](Read::scope).**
     ///
     /// ```
     /// use fusepool::cache::CachePolicy;
