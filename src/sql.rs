@@ -2,28 +2,31 @@
 
 /// `COMMIT` and `ROLLBACK` by hand: they pass, because they free what is locked.
 pub(crate) fn ends_transaction(sql: &str) -> bool {
-    is_one_of(first_words(sql)[0], &["commit", "rollback", "end", "abort"])
+    let [first, _] = first_words(sql);
+    let ends = ["commit", "rollback", "end", "abort"];
+    ends.iter().any(|end| first.eq_ignore_ascii_case(end))
 }
 
 /// Whether a connection is in a transaction that was begun by hand, after these statements, if it
 /// was or was not before.
 pub(crate) fn in_transaction_after(sql: &str, before: bool) -> bool {
     sql.split(';').fold(before, |before, statement| {
-        let [first, second] = first_words(statement);
-        match ends_transaction(statement) {
-            true => is_one_of(second, &["to"]) && before, // a savepoint
-            false => before || is_one_of(first, &["begin", "start"]),
+        let [first, second] = first_words(statement).map(str::to_ascii_lowercase);
+        if ends_transaction(statement) {
+            return before && second == "to"; // a savepoint
         }
+        before || first == "begin" || (first == "start" && second == "transaction")
     })
 }
 
 fn first_words(sql: &str) -> [&str; 2] {
-    let mut words = past_comments(sql).split(|c: char| !c.is_ascii_alphabetic());
-    [(); 2].map(|()| words.next().unwrap_or_default())
+    let (first, rest) = first_word(past_comments(sql));
+    [first, first_word(rest.trim_start()).0]
 }
 
-fn is_one_of(word: &str, words: &[&str]) -> bool {
-    words.iter().any(|other| word.eq_ignore_ascii_case(other))
+fn first_word(sql: &str) -> (&str, &str) {
+    let end = sql.find(|c: char| !c.is_ascii_alphabetic());
+    sql.split_at(end.unwrap_or(sql.len()))
 }
 
 fn past_comments(mut sql: &str) -> &str {
@@ -65,13 +68,18 @@ mod tests {
     fn a_transaction_by_hand_lasts_from_its_beginning_to_its_end() {
         for sql in [
             "BEGIN",
-            "start transaction read only",
+            "start  transaction read only",
             "/* trace=1 */ BEGIN; INSERT INTO dish VALUES (1)",
             "COMMIT; BEGIN",
         ] {
             assert!(in_transaction_after(sql, false), "{sql}");
         }
-        for sql in ["INSERT INTO dish VALUES (1)", "ROLLBACK TO a", ""] {
+        for sql in [
+            "INSERT INTO dish VALUES (1)",
+            "ROLLBACK TO a",
+            "START SLAVE",
+            "",
+        ] {
             assert!(in_transaction_after(sql, true), "{sql}");
             assert!(!in_transaction_after(sql, false), "{sql}");
         }
