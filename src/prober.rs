@@ -99,10 +99,11 @@ fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
     places
 }
 
-/// The last is next; each of the others has the time of those before it, too.
+/// The last is next. The others, who take turns anew after it, begin after the most that it can take.
 fn take_turns(places: &mut [Permit<'_>]) {
-    for (others, place) in (0..).zip(places.iter_mut().rev()) {
-        place.restart_after(others);
+    if let Some((next, others)) = places.split_last_mut() {
+        next.restart();
+        others.iter_mut().for_each(Permit::restart_after_another);
     }
 }
 

@@ -14,7 +14,8 @@ pub trait Listener: Send + Sync + 'static {
         let _ = transition;
     }
 
-    /// The operator changed the mode, or began or ceased to hold the breaker open.
+    /// The operator changed the mode, or began or ceased to hold the breaker open. Of two operators at
+    /// once either may be told of last: what holds is what [`Breaker::mode`](super::Breaker::mode) says.
     fn mode(&self, mode: Mode, forced_open: bool) {
         let _ = (mode, forced_open);
     }

@@ -47,20 +47,24 @@ impl<'breaker> Permit<'breaker> {
 
     /// A probe that was given its place ahead of time starts only now.
     pub(crate) fn restart(&mut self) {
-        self.restart_after(0);
+        self.restart_in(Duration::ZERO);
     }
 
-    /// A probe starts after so many others, which are made one by one.
-    pub(crate) fn restart_after(&mut self, others: u32) {
+    /// A probe starts after another one, which takes `probe_timeout` at most.
+    pub(crate) fn restart_after_another(&mut self) {
+        self.restart_in(self.breaker.epoch.load().settings.probe_timeout);
+    }
+
+    fn restart_in(&mut self, delay: Duration) {
         if self.is_probe() {
-            self.started = self.breaker.restart(self.kind, others);
+            self.started = self.breaker.restart(self.kind, delay);
         }
     }
 
     /// The call is not made after all: it counts as none, and a probe's place goes to another.
     pub fn withdraw(mut self) {
         self.settled = true;
-        self.breaker.withdraw(self.kind, self.started);
+        self.breaker.withdraw(self.kind);
     }
 
     /// The call ended now.

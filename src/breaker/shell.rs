@@ -190,7 +190,7 @@ impl Inner {
     }
 
     /// The call is not made after all, and counts as none.
-    pub(super) fn withdraw(&self, kind: Kind, started: u64) {
+    pub(super) fn withdraw(&self, kind: Kind) {
         match kind {
             Kind::Counted { generation, slot } => {
                 let epoch = self.epoch.load();
@@ -200,7 +200,7 @@ impl Inner {
                     epoch.ledger.running.finish(slot);
                 }
             }
-            Kind::Probe { .. } => self.end(kind, started, Verdict::Neutral, None),
+            Kind::Probe { generation, id } => self.end_probe(generation, id, self.now(), 0, None),
             Kind::Uncounted | Kind::Unrecorded => {}
         }
     }
@@ -231,7 +231,9 @@ impl Inner {
                 self.record(&epoch, now, elapsed, verdict, counted);
                 self.sweep(&epoch, now);
             }
-            Kind::Probe { generation, id } => self.end_probe(generation, id, now, elapsed, verdict),
+            Kind::Probe { generation, id } => {
+                self.end_probe(generation, id, now, elapsed, Some(verdict));
+            }
         }
     }
 
@@ -303,7 +305,15 @@ impl Inner {
         self.tell([change]);
     }
 
-    fn end_probe(&self, generation: u64, id: u64, now: u64, elapsed: u64, verdict: Verdict) {
+    /// Without a verdict the probe was not made.
+    fn end_probe(
+        &self,
+        generation: u64,
+        id: u64,
+        now: u64,
+        elapsed: u64,
+        verdict: Option<Verdict>,
+    ) {
         let mut core = self.core();
         let mut changes = self.expire(&mut core, now);
         let mut awaited = false;
@@ -311,7 +321,7 @@ impl Inner {
             let settings = Arc::clone(&core.settings);
             let outcome = match core.mode {
                 Mode::Disabled => None,
-                _ => settings.outcome(verdict, elapsed),
+                _ => verdict.and_then(|verdict| settings.outcome(verdict, elapsed)),
             };
             let random = core.random.f64();
             let (known, change) = core.machine.settle(id, now, outcome, &settings, random);
@@ -327,19 +337,16 @@ impl Inner {
         self.note_full(&core);
         drop(core);
         self.tell(changes);
-        if !awaited {
+        if !awaited && let Some(verdict) = verdict {
             self.discard(verdict);
         }
     }
 
-    /// A probe starts only now, or after so many others, one by one. Returns what time that is, at
-    /// the latest.
-    pub(super) fn restart(&self, kind: Kind, others: u32) -> u64 {
-        let mut at = self.now();
+    /// A probe starts only after this delay. Returns what time that is.
+    pub(super) fn restart(&self, kind: Kind, delay: Duration) -> u64 {
+        let at = self.now().saturating_add(nanos(delay));
         if let Kind::Probe { generation, id } = kind {
             let mut core = self.core();
-            let each = nanos(core.settings.probe_timeout);
-            at = at.saturating_add(each.saturating_mul(others.into()));
             if core.generation == generation {
                 core.machine.restart(id, at);
             }

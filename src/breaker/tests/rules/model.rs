@@ -248,7 +248,9 @@ impl Model {
     pub(super) fn withdraw(&mut self, index: usize) {
         let call = self.running.remove(index);
         if matches!(call.kind, Kind::Probe { .. }) {
-            self.end(call, Neutral, None);
+            self.running.push(call);
+            self.take_back();
+            self.running.pop();
         }
     }
 

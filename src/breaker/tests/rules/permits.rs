@@ -80,6 +80,19 @@ fn a_permit_that_is_withdrawn_counts_as_no_call() {
     assert_eq!(rig.memory.take(), []);
 }
 
+/// It was told of as a result that came too late.
+#[test]
+fn a_probe_that_is_withdrawn_after_its_batch_has_failed_is_none() {
+    let rig = Rig::due(rules());
+    let [one, two] = [(); 2].map(|()| rig.breaker.try_acquire().unwrap());
+    one.settle(Fault);
+    assert!(rig.is_open());
+    rig.memory.take();
+    two.withdraw();
+    assert_eq!(rig.memory.take(), []);
+    assert_eq!(rig.snapshot().discarded, 0);
+}
+
 #[test]
 fn a_probe_that_is_withdrawn_gives_its_place_back() {
     let rig = Rig::due(rules().probes(1));
