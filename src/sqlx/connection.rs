@@ -16,7 +16,7 @@ use super::shared::{Shared, in_transaction};
 use crate::breaker::Permit;
 use crate::cache::Name;
 use crate::error::Rejected;
-use crate::gate::Gate;
+use crate::gate::{Gate, turned_away};
 use crate::lease::lent;
 
 /// The time a connection has to prove itself when it is given back, or else to close.
@@ -60,7 +60,10 @@ impl<DB: Database> GuardedConnection<DB> {
     /// As a statement's.
     pub async fn ping(&mut self) -> Result<(), Error> {
         let (raw, health, shared) = self.parts();
-        let permit = admit::<DB>(shared, raw).map_err(error::refused)?;
+        let permit = match admit::<DB>(shared, raw) {
+            Ok(permit) => permit,
+            Err(rejected) => return Err(error::refused(turned_away(rejected).await)),
+        };
         shared.run(health, permit, None, raw.ping()).await
     }
 

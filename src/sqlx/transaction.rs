@@ -9,6 +9,7 @@ use sqlx_core::transaction::TransactionManager;
 use super::connection::{GuardedConnection, PoolConnection, admit};
 use super::error;
 use crate::breaker::Permit;
+use crate::gate::turned_away;
 
 /// A transaction in progress, or a savepoint in one. Dropped without
 /// [`commit`](Self::commit), it is rolled back.
@@ -55,7 +56,10 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
         let (raw, health, shared) = connection.parts();
-        let permit = admit::<DB>(shared, raw).map_err(error::refused)?;
+        let permit = match admit::<DB>(shared, raw) {
+            Ok(permit) => permit,
+            Err(rejected) => return Err(error::refused(turned_away(rejected).await)),
+        };
         let begin = Manager::<DB>::begin(raw, statement);
         shared.begin(health, permit, begin).await?;
         Ok(Self {

@@ -121,21 +121,27 @@ async fn refused_again_and_again_on_a_lease<S: System>() {
     let world = World::<S>::start().await;
     let mut lease = S::lease(&world.pool).await.unwrap();
     let open = world.gate().breaker().force_open();
-    let mut refused = Box::pin(async {
-        for _ in 0..1000 {
-            let error = S::run_on(&mut lease, "SELECT 1").await.unwrap_err();
-            assert!(fusepool::rejection(&error).is_some(), "{error:?}");
-        }
-    });
-    let mut made_way = 0;
-    poll_fn(|context| {
-        let refused = refused.as_mut().poll(context);
-        made_way += u32::from(refused.is_pending());
-        refused
-    })
-    .await;
-    assert!(made_way > 0);
-    drop((refused, open));
+    for pings in [false, true] {
+        let mut refused = Box::pin(async {
+            for _ in 0..500 {
+                let refused = match pings {
+                    true => S::ping(&mut lease).await,
+                    false => S::run_on(&mut lease, "SELECT 1").await,
+                };
+                let error = refused.unwrap_err();
+                assert!(fusepool::rejection(&error).is_some(), "{error:?}");
+            }
+        });
+        let mut made_way = 0;
+        poll_fn(|context| {
+            let refused = refused.as_mut().poll(context);
+            made_way += u32::from(refused.is_pending());
+            refused
+        })
+        .await;
+        assert!(made_way > 0, "pings: {pings}");
+    }
+    drop(open);
     let breaker = world.gate().snapshot().breaker;
     assert_eq!((breaker.rejected, breaker.neutral), (1000, 0));
     S::run_on(&mut lease, "SELECT 1").await.unwrap();
