@@ -2,13 +2,12 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::breaker::Permit;
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::sql::in_transaction_after;
 use crate::verdict::Class;
 
 /// What has become of a connection since it was leased.
@@ -21,8 +20,6 @@ pub(crate) struct Health {
     in_flight: AtomicU32,
     /// It must not be used again, for this reason.
     close: OnceLock<&'static str>,
-    /// It is in a transaction that was begun by a statement's text, which its pool knows nothing of.
-    in_transaction: AtomicBool,
 }
 
 /// What a statement's error says.
@@ -68,18 +65,6 @@ impl Health {
     /// It must not be used again. The first reason counts.
     pub(crate) fn close(&self, reason: &'static str) {
         let _ = self.close.set(reason);
-    }
-
-    /// Statements with this text were run, whatever came of them.
-    pub(crate) fn follow(&self, sql: &str) {
-        let before = self.is_in_transaction();
-        let after = in_transaction_after(sql, before);
-        self.in_transaction.store(after, Ordering::Release);
-    }
-
-    /// It is in a transaction that was begun by hand.
-    pub(crate) fn is_in_transaction(&self) -> bool {
-        self.in_transaction.load(Ordering::Acquire)
     }
 
     /// A statement starts.

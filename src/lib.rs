@@ -99,7 +99,8 @@
 //! Statements that are merely slow look the same from here. Where all connections of a pool are busy
 //! for seconds, on long statements or one lock, while others wait, the breaker opens for want of
 //! connections, closes since the database is well, and such statements are given up, unless some
-//! that took as long have ended before. Give them `within`, or set `give_up_lost(false)` on the pool.
+//! that took as long have ended before. Give them a deadline of their own, or set `give_up_lost(false)` on
+//! the pool.
 //!
 //! # Floors
 //!

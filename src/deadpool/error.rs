@@ -19,7 +19,8 @@ pub enum PoolError<E> {
     /// Refused at once: the breaker is open, or too many callers wait.
     Rejected(Rejected),
     /// There was no object in time. [`TimeoutType::Wait`] is also what the pool's `acquire_timeout`
-    /// ends with, whatever it interrupts.
+    /// ends with, whatever it interrupts; but with a time to wait of deadpool's it is the time to create
+    /// an object, and ends with [`TimeoutType::Create`].
     Timeout(TimeoutType),
     /// The manager failed to create an object, or to have it answer for a probe.
     Backend(E),

@@ -87,6 +87,8 @@
 //! - With `use deadpool::managed`, change over by `use fusepool::deadpool as managed`.
 
 mod builder;
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+mod by_hand;
 mod dialect;
 #[cfg(any(feature = "diesel-postgres", feature = "diesel-mysql"))]
 pub mod diesel;

@@ -9,7 +9,7 @@ use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use fusepool::breaker::{Breaker, LONGEST, State, Window};
 use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, Pool, PoolBuilder, delivery};
 use fusepool::{ConfigError, Delivery, deadline_exceeded, rejection};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -122,6 +122,28 @@ async fn a_transaction_by_hand_is_one_too() {
     conn.transaction(async |_| QueryResult::Ok(())).await.unwrap();
     let _open = pool.gate().breaker().force_open();
     conn.batch_execute("SELECT 1").await.unwrap_err();
+}
+
+/// To make way in the middle of a `BEGIN` that is refused is to let it be dropped there, and diesel
+/// takes such a connection for broken.
+#[tokio::test]
+async fn a_refused_transaction_leaves_its_connection_whole() {
+    let server = Server::start().await;
+    let pool = builder(&server.url()).build().unwrap();
+    let mut conn = pool.get().await.unwrap();
+    let open = pool.gate().breaker().force_open();
+    let refused = async {
+        for _ in 0..1000 {
+            let begun = conn.transaction(async |_| QueryResult::Ok(())).await;
+            assert!(rejection(&begun.unwrap_err()).is_some());
+        }
+    };
+    assert!(refused.now_or_never().is_some());
+    drop(open);
+    conn.transaction(async |_| QueryResult::Ok(())).await.unwrap();
+    drop(conn);
+    assert_eq!(pool.snapshot().gate.closed_connections, 0);
+    assert_eq!(pool.status().size, 1);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use super::rows::Rows;
 use super::statement::Statement;
 use super::within::Within;
 use crate::config::{LONGEST, check_duration};
+use crate::deadpool::by_hand::{ByHand, begins_transaction};
 use crate::deadpool::object;
 use crate::gate::turned_away;
 use crate::sql::ends_transaction;
@@ -36,6 +37,7 @@ pub struct Connection<R: Driver> {
     pub(super) object: object::Object<R::Manager>,
     /// The deadline of its statements. `None`: the pool's.
     pub(super) limit: Option<Duration>,
+    pub(super) by_hand: ByHand,
 }
 
 impl<R: Driver> Connection<R> {
@@ -96,7 +98,7 @@ impl<R: Driver> Connection<R> {
         if health.is_in_flight() {
             return Err(Error::BrokenTransactionManager);
         }
-        let passes = in_transaction(raw) || health.is_in_transaction();
+        let passes = in_transaction(raw) || self.by_hand.is_in_transaction();
         let permit = match passes || sql.is_some_and(ends_transaction) {
             true => shared.gate.breaker().observe(),
             false => shared.gate.admit_on_lease().map_err(error::refused)?,
@@ -120,16 +122,17 @@ impl<R: Driver> SimpleAsyncConnection for Connection<R> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let (raw, mut statement) = match self.statement(Some(query)) {
             Ok(admitted) => admitted,
+            // diesel takes a connection for broken whose `BEGIN` is dropped, if only while it makes way.
+            Err(error) if begins_transaction(query) => return Err(error),
             Err(error) => return turned_away(Err(error)).await,
         };
         if ends_transaction(query) {
             let gate = &statement.shared.gate;
             statement.limit = statement.limit.or(gate.unshortened());
         }
-        let health = statement.health;
         let result = statement.run(raw.batch_execute(query)).await;
         // diesel's own transactions come this way, too, and their beginning and end with them.
-        health.follow(query);
+        self.by_hand.follow(query, result.is_ok());
         result
     }
 }

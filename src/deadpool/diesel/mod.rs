@@ -48,7 +48,7 @@
 //! | PostgreSQL: pipelined statements, by `&conn` | no | `query_timeout` | yes |
 //! | [`unguarded`](Connection::unguarded), `notifications_stream` | no | no | no |
 //!
-//! A transaction may be diesel's own, or begun by `batch_execute`.
+//! A transaction is diesel's own, or one that is begun and ended by `batch_execute`.
 //!
 //! A connection whose statement was given up, by a deadline or because its future was dropped, is never
 //! used again: the server is told to stop, for at most a second, and the connection is closed. Until then

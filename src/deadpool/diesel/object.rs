@@ -9,6 +9,7 @@ use deadpool::managed::{Metrics, ObjectId};
 use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::Driver;
+use crate::deadpool::by_hand::ByHand;
 use crate::deadpool::object;
 use crate::deadpool::pool;
 use crate::deadpool::wrapper::{Known, Wrapper};
@@ -23,6 +24,7 @@ impl<R: Driver> From<object::Object<R::Manager>> for Object<Connection<R>> {
         Self(Connection {
             object,
             limit: None,
+            by_hand: ByHand::default(),
         })
     }
 }

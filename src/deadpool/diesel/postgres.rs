@@ -85,9 +85,10 @@ where
 impl Connection<Raw> {
     fn pipelined(&self) -> QueryResult<(&Raw, Statement<'_, Raw>)> {
         let lease = &self.object.lease;
+        let limit = self.limit()?;
         let statement = Statement {
             permit: lease.shared.gate.breaker().observe(),
-            limit: self.limit()?,
+            limit,
             health: &lease.health,
             shared: &lease.shared,
         };
@@ -98,7 +99,9 @@ impl Connection<Raw> {
 impl SimpleAsyncConnection for &Connection<Raw> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let (mut raw, statement) = self.pipelined()?;
-        statement.run(raw.batch_execute(query)).await
+        let result = statement.run(raw.batch_execute(query)).await;
+        self.by_hand.follow(query, result.is_ok());
+        result
     }
 }
 

@@ -19,6 +19,7 @@ use super::manager::Manager;
 use super::statements::{Watch, Within, statements};
 use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
+use crate::deadpool::by_hand::ByHand;
 use crate::deadpool::object::Object;
 use crate::deadpool::pool::Pool;
 use crate::deadpool::wrapper::{Known, Wrapper};
@@ -34,6 +35,7 @@ use crate::deadpool::wrapper::{Known, Wrapper};
 /// what is done with those is not seen.
 pub struct Client {
     object: Object<Manager>,
+    by_hand: ByHand,
 }
 
 impl Client {
@@ -78,6 +80,7 @@ impl Client {
         let watch = Watch {
             health,
             shared,
+            by_hand: &self.by_hand,
             in_transaction: false,
         };
         TransactionBuilder::new(client.build_transaction(), watch)
@@ -113,6 +116,7 @@ impl Client {
             watch: Watch {
                 health: &lease.health,
                 shared: &lease.shared,
+                by_hand: &self.by_hand,
                 in_transaction: false,
             },
             limit: None,
@@ -122,7 +126,10 @@ impl Client {
 
 impl From<Object<Manager>> for Client {
     fn from(object: Object<Manager>) -> Self {
-        Self { object }
+        Self {
+            object,
+            by_hand: ByHand::default(),
+        }
     }
 }
 

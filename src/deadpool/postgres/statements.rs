@@ -20,6 +20,7 @@ use super::manager::Manager;
 use crate::at_once::at_once;
 use crate::breaker::Permit;
 use crate::config::{LONGEST, check_duration};
+use crate::deadpool::by_hand::ByHand;
 use crate::deadpool::managed::Managed;
 use crate::gate::turned_away;
 use crate::health::Health;
@@ -391,6 +392,7 @@ pub struct Within<'c> {
 pub(super) struct Watch<'c> {
     pub(super) health: &'c Health,
     pub(super) shared: &'c Shared<Managed<Manager>>,
+    pub(super) by_hand: &'c ByHand,
     /// Its lock on the server's resources is held already, so its statements always pass.
     pub(super) in_transaction: bool,
 }
@@ -415,7 +417,7 @@ impl<'c> Watch<'c> {
             false => limit,
         };
         let result = self.run_admitted(permit, limit, call).await;
-        self.health.follow(sql);
+        self.by_hand.follow(sql, result.is_ok());
         result
     }
 
@@ -444,7 +446,7 @@ impl<'c> Watch<'c> {
             return Err(error::misconfigured(config).await);
         }
         let gate = &self.shared.gate;
-        let in_transaction = self.in_transaction || self.health.is_in_transaction();
+        let in_transaction = self.in_transaction || self.by_hand.is_in_transaction();
         if in_transaction || sql.is_some_and(ends_transaction) {
             return Ok(gate.breaker().observe());
         }
