@@ -59,8 +59,8 @@ impl pool::Pool<Manager, Client> {
     /// }
     /// ```
     ///
-    /// Parameters are encoded by the types that the statement has, which are asked for once; both are
-    /// what an answer is kept under.
+    /// Parameters are encoded by the types that the statement has, which are asked for once, and again
+    /// after the server has said no to the statement; both are what an answer is kept under.
     pub fn cached<'f, T>(&self, policy: &CachePolicy) -> Read<'f, T> {
         self.read().cached(policy)
     }
