@@ -21,13 +21,11 @@ impl ByHand {
     }
 }
 
-pub(super) fn begins_transaction(sql: &str) -> bool {
-    in_transaction_after(sql, false)
-}
-
-/// Of several statements the first and the last decide, and only if the first is about transactions:
-/// what lies in between is not parsed, and may quote anything.
-fn in_transaction_after(sql: &str, before: bool) -> bool {
+/// Whether a connection is in a transaction after these statements, if it was or was not before.
+///
+/// Of several the first and the last decide, and only if the first is about transactions: what lies
+/// in between is not parsed, and may quote anything.
+pub(super) fn in_transaction_after(sql: &str, before: bool) -> bool {
     let mut statements = past_comments(sql)
         .split(';')
         .filter(|statement| !past_comments(statement).is_empty());

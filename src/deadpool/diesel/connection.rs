@@ -20,7 +20,7 @@ use super::rows::Rows;
 use super::statement::Statement;
 use super::within::Within;
 use crate::config::{LONGEST, check_duration};
-use crate::deadpool::by_hand::{ByHand, begins_transaction};
+use crate::deadpool::by_hand::{ByHand, in_transaction_after};
 use crate::deadpool::object;
 use crate::gate::turned_away;
 use crate::sql::ends_transaction;
@@ -123,7 +123,7 @@ impl<R: Driver> SimpleAsyncConnection for Connection<R> {
         let (raw, mut statement) = match self.statement(Some(query)) {
             Ok(admitted) => admitted,
             // diesel takes a connection for broken whose `BEGIN` is dropped, if only while it makes way.
-            Err(error) if begins_transaction(query) => return Err(error),
+            Err(error) if in_transaction_after(query, false) => return Err(error),
             Err(error) => return turned_away(Err(error)).await,
         };
         if ends_transaction(query) {
