@@ -87,7 +87,11 @@
 //! - With `use deadpool::managed`, change over by `use fusepool::deadpool as managed`.
 
 mod builder;
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+#[cfg(any(
+    feature = "deadpool-postgres",
+    feature = "diesel-postgres",
+    feature = "diesel-mysql"
+))]
 mod by_hand;
 mod dialect;
 #[cfg(any(feature = "diesel-postgres", feature = "diesel-mysql"))]
