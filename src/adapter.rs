@@ -48,6 +48,12 @@ pub trait Adapter: Send + Sync + 'static {
     /// The pool's.
     fn lease(&self) -> impl Future<Output = Result<Self::Lease, Self::Error>> + Send;
 
+    /// Leases a connection that is idle, if there is one, for a probe that could not
+    /// [`connect`](Self::connect). Default: [`lease`](Self::lease). Bounded by the caller.
+    fn lease_idle(&self) -> impl Future<Output = Option<Self::Lease>> + Send {
+        async { self.lease().await.ok() }
+    }
+
     /// Takes a connection out of the pool for good, and closes it: its statement was given up, or
     /// its backend is of no use any more. It must not go back to the pool.
     fn discard(&self, lease: Self::Lease);

@@ -32,6 +32,17 @@ pub enum Rejected {
         /// How many callers may wait.
         waiting: u32,
     },
+    /// A statement was given up on this connection, at its deadline or by dropping its future. Its
+    /// answer may still come, and would be taken for the next statement's. Drop the connection, and
+    /// lease another: it does not go back to the pool.
+    #[error(
+        "a statement was given up on this connection of pool `{pool}`, so the call was not sent: \
+         drop the connection and lease another"
+    )]
+    Abandoned {
+        /// The name of the pool.
+        pool: Arc<str>,
+    },
 }
 
 impl Rejected {
@@ -39,7 +50,9 @@ impl Rejected {
     #[must_use]
     pub fn pool(&self) -> &str {
         match self {
-            Self::Circuit { pool, .. } | Self::Saturated { pool, .. } => pool,
+            Self::Circuit { pool, .. }
+            | Self::Saturated { pool, .. }
+            | Self::Abandoned { pool } => pool,
         }
     }
 
@@ -48,7 +61,7 @@ impl Rejected {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Circuit { rejection, .. } => rejection.retry_after(),
-            Self::Saturated { .. } => None,
+            Self::Saturated { .. } | Self::Abandoned { .. } => None,
         }
     }
 
@@ -57,6 +70,7 @@ impl Rejected {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Saturated { .. } => "saturated",
+            Self::Abandoned { .. } => "abandoned",
             Self::Circuit { rejection, .. } => match rejection {
                 Rejection::Open { .. } => "open",
                 Rejection::HalfOpen { .. } => "half_open",

@@ -19,7 +19,14 @@
 //! What is recorded: that no connection could be had is a fault; that one could is not yet an
 //! answer, only a statement's or a ping's end is. While the breaker is closed, the time spent waiting
 //! for a connection never makes a call slow, so a pool that is too small does not trip its breaker.
-//! A probe's place is timed from its admission on.
+//! A call that is a probe has the deadline of any other.
+//!
+//! A database that hangs answers nobody, and ends nothing that could be recorded. So a call that runs,
+//! or waits, looks now and then whether anybody is answered, and so does the caller who leaves before
+//! that.
+//!
+//! Where the breaker only observes, or is disabled, nothing is refused for the queue's sake, and no
+//! deadline but a call's own ends it.
 //!
 //! Nor does anybody wait for what was lost in an outage: connections may fall silent for ever in the
 //! middle of calls, and their places in the pool would come free only at the calls' deadlines. When
@@ -32,7 +39,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -59,9 +66,9 @@ mod tests;
 /// A storm of rejections is summed up in one event in this time.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A call that has run for so long listens for being taken for lost: a quick one, which most are,
-/// pays nothing for that.
-const LISTENS_AFTER: Duration = Duration::from_millis(100);
+/// A call that has run for so long counts as one that waits for its answer, and listens for being taken
+/// for lost: a quick one, which most are, pays nothing for that.
+const LONG_AFTER: Duration = Duration::from_millis(100);
 
 /// A breaker in front of asynchronous calls, with a deadline for each and events about them.
 ///
@@ -83,7 +90,6 @@ pub struct Gate {
     breaker: Breaker,
     limits: Limits,
     sink: Arc<dyn Sink>,
-    waiting: AtomicU32,
     /// Wakes those who wait for a connection when the breaker opens.
     opened: Arc<Notify>,
     progress: Progress,
@@ -135,7 +141,6 @@ impl Gate {
             breaker: Breaker::from_checked(breaker.listener(reporter)),
             limits,
             sink,
-            waiting: AtomicU32::new(0),
             opened,
             progress: Progress::default(),
             counters: Counters::new(),
@@ -203,13 +208,14 @@ impl Gate {
     pub(crate) async fn acquire<T, E>(
         &self,
         limit: Duration,
-        is_full: impl Fn() -> bool,
+        is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
         // Most connections can be had without waiting, and then no place in the queue, no timer and
         // no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
-        let may_wait = self.waiting.load(Ordering::Acquire) < self.limits.max_waiting;
+        let waiting = self.breaker.waiting().load(Ordering::Acquire);
+        let may_wait = waiting < self.limits.max_waiting;
         let connected = match may_wait && self.breaker.passes() {
             true => at_once(connect.as_mut()).await,
             false => None,
@@ -231,7 +237,7 @@ impl Gate {
     async fn acquire_in_turn<T, E>(
         &self,
         limit: Duration,
-        is_full: impl Fn() -> bool,
+        is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
@@ -239,19 +245,35 @@ impl Gate {
             Ok(probe) => probe,
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
-        let limit = self.limit(probe.as_ref(), limit);
-        let wait = async {
-            let start = Instant::now();
-            if let Ok(connected) = timeout_at(start + limit / 3, connect.as_mut()).await {
-                return Ok(connected);
+        let start = Instant::now();
+        let waited = match self.wait(probe.is_some(), &is_full) {
+            Ok(mut place) => {
+                let look = || self.breaker.still_waits(place.began, false, is_full());
+                // Those who come first after an outage are the first who may meet what it left behind.
+                let patience = match &probe {
+                    Some(_) => limit.min(self.breaker.probe_timeout()),
+                    None => limit,
+                };
+                let wait = async {
+                    let early = Deadline::of_call(start + patience / 3);
+                    if let Some(connected) = self.until(early, start, look, connect.as_mut()).await
+                    {
+                        return Some(connected);
+                    }
+                    if is_full() {
+                        self.give_up_lost_calls();
+                    }
+                    let deadline = Deadline::of_gate(start + limit);
+                    self.until(deadline, start, look, connect).await
+                };
+                let waited = self.unless_opened(wait).await;
+                place.is_settled = true;
+                waited
             }
-            if is_full() {
-                self.give_up_lost_calls();
-            }
-            timeout_at(start + limit, connect).await
+            Err(rejected) => Err(rejected),
         };
-        match self.in_turn(wait).await {
-            Ok(Ok(Ok(connection))) => {
+        match waited {
+            Ok(Some(Ok(connection))) => {
                 self.acquired();
                 // The time to connect is not the statement's.
                 if let Some(probe) = &mut probe {
@@ -259,7 +281,7 @@ impl Gate {
                 }
                 Ok((connection, probe))
             }
-            Ok(Ok(Err(error))) => {
+            Ok(Some(Err(error))) => {
                 let class = classify(&error);
                 // The pool has less patience than the gate.
                 if class == Class::Starved && is_full() {
@@ -268,12 +290,12 @@ impl Gate {
                 self.could_not_connect(probe, limit, class);
                 Err(GateError::Failed(error))
             }
-            Ok(Err(_)) => {
+            Ok(None) => {
                 self.could_not_connect(probe, limit, Class::Starved);
                 Err(self.missed(limit, Awaited::Connection).into())
             }
             Err(rejected) => {
-                // Who never got to a connection leaves a probe's place to another.
+                // No connection was obtained: the place in the batch is free.
                 if let Some(probe) = probe {
                     probe.withdraw();
                 }
@@ -299,12 +321,6 @@ impl Gate {
         }
         let rejection = self.breaker.turn_away()?;
         Some(self.refused(rejection))
-    }
-
-    /// Waits, as one of so many, unless the breaker opens and rejects.
-    async fn in_turn<T>(&self, wait: impl Future<Output = T>) -> Result<T, Rejected> {
-        let _place = self.wait()?;
-        self.unless_opened(wait).await
     }
 
     /// Waits, unless the breaker opens and rejects. A probe does not meet an open breaker, except
@@ -348,11 +364,14 @@ impl Gate {
     /// Makes a call on a connection, under a deadline: its own, or the gate's.
     pub(crate) async fn run<T, E>(
         &self,
-        permit: Permit<'_>,
+        mut permit: Permit<'_>,
         limit: Option<Duration>,
         classify: impl FnOnce(&E) -> Class,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
+        if limit.is_some() {
+            permit.set_patient();
+        }
         match self.bounded(Some(&permit), limit, pin!(call)).await {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Answered);
@@ -377,41 +396,85 @@ impl Gate {
         own: Option<Duration>,
         mut call: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, GivenUp> {
-        let limit = self.limit(permit, own.unwrap_or(self.limits.query_timeout));
+        let limit = own.unwrap_or(self.limits.query_timeout);
         let start = Instant::now();
-        let deadline = start + limit;
-        // No probe is from before an outage.
-        let may_be_lost = own.is_none() && !permit.is_some_and(Permit::is_probe);
-        let alone_until = match may_be_lost {
-            true => deadline.min(start + LISTENS_AFTER),
-            false => deadline,
+        let deadline = match own {
+            Some(_) => Deadline::of_call(start + limit),
+            None => Deadline::of_gate(start + limit),
         };
-        if let Ok(ended) = timeout_at(alone_until, call.as_mut()).await {
+        let quick_until = deadline.at.min(start + LONG_AFTER);
+        if let Ok(ended) = timeout_at(quick_until, call.as_mut()).await {
             return Ok(ended);
         }
+        let _running = permit.and_then(Permit::running);
         let began = permit.map_or_else(
-            || self.now().saturating_sub(nanos(LISTENS_AFTER)),
+            || self.now().saturating_sub(nanos(LONG_AFTER)),
             Permit::started,
         );
+        // No probe is from before an outage.
+        let may_be_lost = own.is_none() && !permit.is_some_and(Permit::is_probe);
         let mut lost = pin!(self.progress.lost(began, start));
-        let ended = poll_fn(|context| match call.as_mut().poll(context) {
+        let ended = pin!(poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => lost.as_mut().poll(context).map(|()| None),
-        });
-        match timeout_at(deadline, ended).await {
-            Ok(Some(ended)) => {
+            Poll::Pending if may_be_lost => lost.as_mut().poll(context).map(|()| None),
+            Poll::Pending => Poll::Pending,
+        }));
+        let look = || permit.into_iter().for_each(Permit::is_unanswered);
+        match self.until(deadline, start, look, ended).await {
+            Some(Some(ended)) => {
                 self.progress.ended(start.elapsed());
                 Ok(ended)
             }
-            Ok(None) => Err(GivenUp {
+            Some(None) => Err(GivenUp {
                 error: self.missed(start.elapsed(), Awaited::LostAnswer),
                 verdict: Verdict::Neutral,
             }),
-            Err(_) => Err(GivenUp {
+            None => Err(GivenUp {
                 error: self.missed(limit, Awaited::Answer),
                 verdict: Verdict::Fault,
             }),
         }
+    }
+
+    /// What `wait` comes to before its deadline. It began at `start`, and looks at intervals whether
+    /// anybody is answered meanwhile. A breaker that does not enforce lets the gate's deadlines pass.
+    async fn until<T>(
+        &self,
+        deadline: Deadline,
+        start: Instant,
+        look: impl Fn(),
+        mut wait: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        let mut next_look = start + self.breaker.look_interval();
+        loop {
+            let now = Instant::now();
+            let is_missed = deadline.at <= now;
+            if is_missed && (deadline.is_own || self.enforces()) {
+                return None;
+            }
+            let wake = match is_missed {
+                true => next_look,
+                false => next_look.min(deadline.at),
+            };
+            if let Ok(ended) = timeout_at(wake, wait.as_mut()).await {
+                return Some(ended);
+            }
+            if wake == next_look {
+                look();
+                next_look = Instant::now() + self.breaker.look_interval();
+            }
+        }
+    }
+
+    /// A lease with this permit is handed out after a ping: what its holder does may take its time.
+    /// Where nothing is enforced, nobody waits for that.
+    pub(crate) fn is_proving(&self, permit: &Permit<'_>) -> bool {
+        permit.is_probe() && self.enforces()
+    }
+
+    /// Whether the breaker does what its state says.
+    fn enforces(&self) -> bool {
+        self.breaker.mode() == Mode::Enforce
     }
 
     /// The backend answers again, but a caller has waited for long at a full pool and got no
@@ -419,7 +482,7 @@ impl Gate {
     /// answers were lost with it. Those are given up, except for what has a deadline of its own, and
     /// for what may yet end, as calls before it that took as long.
     fn give_up_lost_calls(&self) {
-        let is_closing = self.breaker.mode() == Mode::Enforce && !self.breaker.rejects();
+        let is_closing = self.enforces() && !self.breaker.rejects();
         if self.limits.give_up_lost && is_closing && self.progress.is_stuck() {
             self.progress.give_up_lost();
         }
@@ -428,18 +491,6 @@ impl Gate {
     /// The backend has answered for the first time since the breaker opened.
     pub(crate) fn well_again(&self) {
         self.progress.well_again(self.now());
-    }
-
-    /// The time a call has: a probe has less, and gives up before its place is taken back.
-    pub(crate) fn limit(&self, permit: Option<&Permit<'_>>, limit: Duration) -> Duration {
-        match permit {
-            Some(permit) if permit.is_probe() => limit.min(self.probe_limit()),
-            _ => limit,
-        }
-    }
-
-    pub(crate) fn probe_limit(&self) -> Duration {
-        self.breaker.probe_timeout() * 9 / 10
     }
 
     /// The gate's deadline as one of a call's own, which is then not taken for lost before it.
@@ -478,7 +529,7 @@ impl Gate {
         let count = |what: Count| self.counters.get(what as usize);
         GateSnapshot {
             breaker: self.breaker.snapshot(),
-            waiting: self.waiting.load(Ordering::Acquire),
+            waiting: self.breaker.waiting().load(Ordering::Acquire),
             saturated: count(Count::Saturated),
             deadlines: count(Count::Deadlines),
             lost_answers: count(Count::LostAnswers),
@@ -487,12 +538,23 @@ impl Gate {
         }
     }
 
-    fn wait(&self) -> Result<Place<'_>, Rejected> {
-        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let place = Place(&self.waiting);
-        if before < self.limits.max_waiting {
+    /// A place among those who wait. `has_permit`: the caller's permit counts if it leaves.
+    fn wait<'g, F: Fn() -> bool>(
+        &'g self,
+        has_permit: bool,
+        is_full: &'g F,
+    ) -> Result<Place<'g, F>, Rejected> {
+        let before = self.breaker.waiting().fetch_add(1, Ordering::AcqRel);
+        let mut place = Place {
+            breaker: &self.breaker,
+            began: self.now(),
+            is_full,
+            is_settled: has_permit,
+        };
+        if before < self.limits.max_waiting || !self.enforces() {
             return Ok(place);
         }
+        place.is_settled = true;
         drop(place);
         self.counters.add(Count::Saturated as usize, 1);
         Err(self.rejected(Rejected::Saturated {
@@ -508,6 +570,15 @@ impl Gate {
         }
         self.tell(&Event::Deadline { limit, awaited });
         DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit, awaited)
+    }
+
+    /// The refusal of a statement on a connection on which one was given up.
+    pub(crate) fn abandoned(&self) -> Rejected {
+        let rejected = Rejected::Abandoned {
+            pool: Arc::clone(self.breaker.name()),
+        };
+        self.tell(&Event::Rejected(&rejected));
+        rejected
     }
 
     fn refused(&self, rejection: Rejection) -> Rejected {
@@ -593,12 +664,38 @@ pub(crate) struct GivenUp {
     pub(crate) verdict: Verdict,
 }
 
-/// A place among those who wait.
-struct Place<'gate>(&'gate AtomicU32);
+/// When a wait ends.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// It holds whatever the breaker's mode.
+    is_own: bool,
+}
 
-impl Drop for Place<'_> {
+impl Deadline {
+    fn of_call(at: Instant) -> Self {
+        Self { at, is_own: true }
+    }
+
+    fn of_gate(at: Instant) -> Self {
+        Self { at, is_own: false }
+    }
+}
+
+/// A place among those who wait. Dropped before anything came of the wait, its caller gave up.
+struct Place<'gate, F: Fn() -> bool> {
+    breaker: &'gate Breaker,
+    began: u64,
+    is_full: &'gate F,
+    is_settled: bool,
+}
+
+impl<F: Fn() -> bool> Drop for Place<'_, F> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.breaker.waiting().fetch_sub(1, Ordering::AcqRel);
+        if !self.is_settled {
+            (self.breaker).still_waits(self.began, true, (self.is_full)());
+        }
     }
 }
 

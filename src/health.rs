@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::breaker::Permit;
-use crate::error::GateError;
+use crate::error::{GateError, Rejected};
 use crate::gate::Gate;
 use crate::verdict::Class;
 
@@ -15,9 +15,10 @@ use crate::verdict::Class;
 /// Shared, because some drivers run several statements on one connection side by side.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// Statements that were started and have not ended. One that is given up never does, so what is
-    /// given up stays given up, even if its holder goes on with the connection.
+    /// Statements that were started and have not ended.
     in_flight: AtomicU32,
+    /// A statement was given up: its answer may still come, and be taken for another's.
+    abandoned: AtomicBool,
     /// It must not be used again, for this reason.
     close: OnceLock<&'static str>,
 }
@@ -42,12 +43,12 @@ impl Health {
         diagnose: impl FnOnce(&E) -> Diagnosis,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
-        self.start();
+        let in_flight = self.start();
         let result = gate
             .run(permit, limit, |error| self.note(diagnose(error)), call)
             .await;
         if !matches!(result, Err(GateError::Deadline(_))) {
-            self.end();
+            in_flight.end();
         }
         result
     }
@@ -68,13 +69,23 @@ impl Health {
     }
 
     /// A statement starts.
-    pub(crate) fn start(&self) {
+    pub(crate) fn start(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(Some(self))
     }
 
-    /// A statement that was started has ended.
-    pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    /// Refuses every statement after one that was given up, in every mode of the breaker: the answer
+    /// to the one may still come, and would be taken for the answer to the next.
+    pub(crate) fn admit(&self, gate: &Gate) -> Result<(), Rejected> {
+        match self.is_abandoned() {
+            false => Ok(()),
+            true => Err(gate.abandoned()),
+        }
+    }
+
+    /// A statement was given up.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// A statement was started and not ended.
@@ -87,6 +98,29 @@ impl Health {
         match self.is_in_flight() {
             true => Some("abandoned"),
             false => self.close.get().copied(),
+        }
+    }
+}
+
+/// A statement under way. Dropped before its [`end`](Self::end), it was given up, and so is the
+/// connection.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct InFlight<'h>(Option<&'h Health>);
+
+impl InFlight<'_> {
+    /// The statement has ended.
+    pub(crate) fn end(mut self) {
+        if let Some(health) = self.0.take() {
+            health.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(health) = self.0.take() {
+            health.abandoned.store(true, Ordering::Release);
         }
     }
 }

@@ -48,7 +48,8 @@ impl<A: Adapter> Lease<A> {
     /// # Errors
     ///
     /// [`GateError::Rejected`]: the statement was not sent. [`GateError::Deadline`]: it was given
-    /// up, and so is the connection. [`GateError::Failed`]: its own error.
+    /// up, and so is the connection: every later statement on it is refused as
+    /// [`Rejected::Abandoned`](crate::Rejected::Abandoned). [`GateError::Failed`]: its own error.
     pub async fn guard<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
@@ -95,7 +96,10 @@ impl<A: Adapter> Lease<A> {
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, E>,
     ) -> Result<T, GateError<E>> {
         let (raw, health, shared) = self.parts();
-        let permit = match shared.gate.admit_on_lease() {
+        let admitted = health
+            .admit(&shared.gate)
+            .and_then(|()| shared.gate.admit_on_lease());
+        let permit = match admitted {
             Ok(permit) => permit,
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
@@ -105,12 +109,18 @@ impl<A: Adapter> Lease<A> {
             .await
     }
 
-    /// Has the backend answer for a probe.
-    pub(crate) async fn prove(&mut self, probe: Permit<'_>) -> Result<(), GateError<A::Error>> {
+    /// Has the backend answer for a probe, in the time that there is to get a connection.
+    pub(crate) async fn prove(
+        &mut self,
+        probe: Permit<'_>,
+        limit: Duration,
+    ) -> Result<(), GateError<A::Error>> {
         let (raw, health, shared) = self.parts();
         let diagnose = |error: &A::Error| diagnose(&*shared.adapter, error);
         let ping = shared.adapter.ping(raw);
-        health.run(&shared.gate, probe, None, diagnose, ping).await
+        health
+            .run(&shared.gate, probe, Some(limit), diagnose, ping)
+            .await
     }
 
     /// The connection, its health and its pool, borrowed side by side.

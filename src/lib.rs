@@ -76,14 +76,17 @@
 //! 1. The [breaker] admits or refuses it. Refusing takes a fraction of a microsecond.
 //! 2. It waits for a connection: as one of at most `max_waiting` callers (the next is refused at
 //!    once), and no longer than `acquire_timeout`.
-//! 3. It runs, no longer than `query_timeout`. A connection whose statement was given up is closed
-//!    when it is given back, and never leased again.
+//! 3. It runs, no longer than `query_timeout`. A connection whose statement was given up refuses every
+//!    other statement ([`Rejected::Abandoned`]), is closed when it is given back, and never leased again.
 //! 4. What came of it is [classified](Class) and moves the breaker: a unique violation is an answer
 //!    like any other, a broken connection is a fault, and a call that merely hangs counts as slow
-//!    while it still hangs.
+//!    while it still hangs. Callers with timeouts of their own, who leave earlier than that, count as
+//!    [demand](breaker::Builder::stall_after): where nobody is answered, the breaker opens.
 //!
 //! While the breaker is open, a background task probes the database with a connection of its own,
-//! so recovery needs no traffic, and no user's call is the first to try.
+//! so recovery needs no traffic, and no user's call is the first to try. Connecting has the time that
+//! callers have for it, `acquire_timeout`; each answer has `probe_timeout`. Where no connection can be
+//! had beside the pool's, it borrows an idle one. A user's call has its own deadline in every state.
 //!
 //! # What an outage leaves behind
 //!
@@ -136,6 +139,9 @@
 //!   leases ask the database nothing, and would hide a backend that connects but cannot answer.
 //! - **A call is counted once**, at its end or when it turns slow. A fault that comes after the slow
 //!   bound still counts towards consecutive failures.
+//! - **A mode that does not enforce is inert**: in [`Observe`](breaker::Mode::Observe) and
+//!   [`Disabled`](breaker::Mode::Disabled) nothing is refused, and neither `acquire_timeout` nor
+//!   `query_timeout` ends anything; a deadline of a statement's own does.
 //! - **A probe on a lease** is settled by a ping before the lease is handed out, since a caller may
 //!   hold it idle for long.
 //! - **A stream** is judged by its first row; later waits count only if they go wrong. Dropped after

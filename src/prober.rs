@@ -4,11 +4,17 @@
 //! and a busy one should not try out the backend on its users. So while the breaker is open, one
 //! task waits out the delay, opens a fresh connection, takes all places of the first batch at once,
 //! and pings for each. The batches that follow are left to users' calls; where none come, the task fills
-//! the free places after another delay.
+//! the free places after another delay. No error ends it before the breaker is closed.
+//!
+//! A connection beside the pool's may not be had: an account has no slot left, or a database file is
+//! locked by the pool's own connection. So if a fresh one brings no answer, and no clear fault, an idle
+//! connection of the pool's is borrowed.
 
 use std::error::Error;
 use std::future::Future;
+use std::mem::replace;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
@@ -25,9 +31,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     type Connection: Send;
     type Error: Send + 'static;
 
-    /// Opens a connection of its own, outside any pool; or, where there is no room for one more,
-    /// takes an idle one.
+    /// Opens a connection of its own, outside any pool.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
+
+    /// Takes an idle connection out of the pool, if there is one.
+    fn borrow(&self) -> impl Future<Output = Option<Self::Connection>> + Send;
 
     /// Asks for an answer.
     fn ping(
@@ -44,7 +52,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static);
 }
 
-/// Runs until the breaker is closed, or until only users' calls can tell how the backend is.
+/// Runs until the breaker is closed.
 ///
 /// Cancellation: may be dropped at any await; probes under way then give their places back.
 pub(crate) async fn recover(gate: Arc<Gate>, backend: impl Backend) {
@@ -66,17 +74,14 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
             State::Open => {
                 if let Some(delay) = breaker.until_probe() {
                     sleep(delay).await;
-                } else if !probe(gate, backend).await {
-                    return;
+                } else {
+                    probe(gate, backend).await;
                 }
             }
             State::HalfOpen => {
                 sleep(breaker.open_delay()).await;
-                if breaker.state() == State::HalfOpen
-                    && breaker.until_probe().is_none()
-                    && !probe(gate, backend).await
-                {
-                    return;
+                if breaker.state() == State::HalfOpen && breaker.until_probe().is_none() {
+                    probe(gate, backend).await;
                 }
             }
         }
@@ -107,34 +112,46 @@ fn take_turns(places: &mut [Permit<'_>]) {
     }
 }
 
-/// Answers for each free place with a ping. False if the backend could be reached but would not let
-/// us in, so that a ping tells nothing.
-async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
-    let limit = gate.probe_limit();
-    let was_open = gate.breaker().state() == State::Open;
-    let connected = timed(gate, Awaited::Connection, backend.connect()).await;
+/// Answers for each free place with a ping.
+async fn probe(gate: &Gate, backend: &impl Backend) {
+    let breaker = gate.breaker();
+    let was_open = breaker.state() == State::Open;
+    let to_connect = gate.limits().acquire_timeout;
+    let connected = timed(gate, to_connect, Awaited::Connection, backend.connect()).await;
     // Only now, and each starts with its ping: neither the time to connect nor the pings before
     // make a probe slow, or a backend that is slow to connect to could never be let back in.
-    let mut places = take_places(gate.breaker());
+    let mut places = take_places(breaker);
     if places.is_empty() {
         if let Ok(connection) = connected {
-            let _ = timeout(limit, backend.close(connection)).await;
+            close(gate, backend, connection).await;
         }
         // Others have them all, or the mode has changed.
-        sleep(gate.breaker().open_delay()).await;
-        return true;
+        sleep(breaker.open_delay()).await;
+        return;
     }
+    let mut is_borrowed = connected.is_err();
     let mut connection = match connected {
         Ok(connection) => connection,
         Err(error) => {
             gate.probed(Some(source(backend, &error)));
-            return conclude(class(backend, &error), places);
+            let (class, clear) = (class(backend, &error), is_clear(backend, &error));
+            match borrow(gate, backend, !clear).await {
+                Some(connection) => connection,
+                None => return conclude(class, places),
+            }
         }
     };
     take_turns(&mut places);
-    while let Some(place) = places.pop() {
-        let pong = timed(gate, Awaited::Answer, backend.ping(&mut connection)).await;
-        gate.probed(pong.as_ref().err().map(|error| source(backend, error)));
+    while let Some(mut place) = places.pop() {
+        let mut pong = ping(gate, backend, &mut connection).await;
+        let unclear = (pong.as_ref()).is_err_and(|error| !is_clear(backend, error));
+        if let Some(borrowed) = borrow(gate, backend, unclear && !is_borrowed).await {
+            is_borrowed = true;
+            close(gate, backend, replace(&mut connection, borrowed)).await;
+            place.restart();
+            take_turns(&mut places);
+            pong = ping(gate, backend, &mut connection).await;
+        }
         let class = pong.map_or_else(|error| class(backend, &error), |()| Class::Answered);
         // Before the first call is let through.
         if was_open && places.is_empty() && matches!(class, Class::Answered | Class::Slow) {
@@ -148,30 +165,61 @@ async fn probe(gate: &Gate, backend: &impl Backend) -> bool {
             return conclude(class, places);
         }
     }
-    // Nobody waits for this: a connection that cannot be closed politely is dropped.
-    let _ = timeout(limit, backend.close(connection)).await;
-    true
+    close(gate, backend, connection).await;
 }
 
-/// Settles the places for which there is no asking any more. False if only users' calls can tell.
-fn conclude(class: Class, places: Vec<Permit<'_>>) -> bool {
-    let (rest, told) = match class {
-        Class::Fault | Class::FaultAndClose | Class::Starved => (Class::Fault, true),
-        Class::Slow => (Class::Slow, true),
-        Class::Answered | Class::Neutral => (Class::Neutral, false),
+/// The backend itself is to blame that a fresh connection brought no answer: one of the pool's would
+/// tell no more.
+fn is_clear<B: Backend>(backend: &B, error: &GateError<B::Error>) -> bool {
+    matches!(error, GateError::Failed(_))
+        && matches!(class(backend, error), Class::Fault | Class::FaultAndClose)
+}
+
+/// An idle connection of the pool's, if it is wanted.
+async fn borrow<B: Backend>(gate: &Gate, backend: &B, wanted: bool) -> Option<B::Connection> {
+    if !wanted {
+        return None;
+    }
+    let limit = gate.breaker().probe_timeout();
+    timeout(limit, backend.borrow()).await.ok()?
+}
+
+async fn ping<B: Backend>(
+    gate: &Gate,
+    backend: &B,
+    connection: &mut B::Connection,
+) -> Result<(), GateError<B::Error>> {
+    let limit = gate.breaker().probe_timeout();
+    let pong = timed(gate, limit, Awaited::Answer, backend.ping(connection)).await;
+    gate.probed(pong.as_ref().err().map(|error| source(backend, error)));
+    pong
+}
+
+/// Nobody waits for this: a connection that cannot be closed politely is dropped.
+async fn close<B: Backend>(gate: &Gate, backend: &B, connection: B::Connection) {
+    let limit = gate.breaker().probe_timeout();
+    let _ = timeout(limit, backend.close(connection)).await;
+}
+
+/// Settles the places for which there is no asking any more. What tells nothing of the backend gives
+/// them back, to users' calls and to the next attempt.
+fn conclude(class: Class, places: Vec<Permit<'_>>) {
+    let rest = match class {
+        Class::Fault | Class::FaultAndClose | Class::Starved => Class::Fault,
+        Class::Slow => Class::Slow,
+        Class::Answered | Class::Neutral => Class::Neutral,
     };
     for place in places {
         place.settle_class(rest);
     }
-    told
 }
 
 async fn timed<T, E>(
     gate: &Gate,
+    limit: Duration,
     awaited: Awaited,
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, GateError<E>> {
-    let limit = gate.probe_limit();
     match timeout(limit, step).await {
         Ok(result) => result.map_err(GateError::Failed),
         Err(_) => Err(gate.missed(limit, awaited).into()),

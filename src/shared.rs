@@ -52,10 +52,9 @@ impl<A: Adapter> Shared<A> {
         let is_full = || self.adapter.is_full();
         match self.gate.acquire(limit, is_full, classify, fill).await? {
             ((), None) => Ok(()),
-            ((), Some(probe)) if probe.is_probe() => lease.prove(probe).await,
-            ((), Some(uncounted)) => {
-                // Admitted without being counted, in the mode `Observe` or `Disabled`.
-                uncounted.withdraw();
+            ((), Some(probe)) if self.gate.is_proving(&probe) => lease.prove(probe, limit).await,
+            ((), Some(permit)) => {
+                permit.withdraw();
                 Ok(())
             }
         }
@@ -88,7 +87,7 @@ struct Server<A: Adapter> {
 /// What is pinged.
 enum Probed<A: Adapter> {
     Fresh(Fresh<A>),
-    /// The backend has no slot left, perhaps because this very pool has them all.
+    /// No other can be had, perhaps because this very pool has all slots of the backend.
     Leased(Lease<A>),
 }
 
@@ -111,24 +110,17 @@ impl<A: Adapter> Backend for Server<A> {
     type Error = A::Error;
 
     async fn connect(&self) -> Result<Probed<A>, A::Error> {
-        let error = match self.adapter.connect().await {
-            Ok(connection) => {
-                return Ok(Probed::Fresh(Fresh {
-                    raw: Some(connection),
-                    adapter: Arc::clone(&self.adapter),
-                }));
-            }
-            Err(error) => error,
-        };
-        match self.shared.upgrade() {
-            Some(shared) if self.classify(&error) == Class::Starved => {
-                let raw = self.adapter.lease().await?;
-                let mut lease = Lease::empty(shared);
-                lease.put(raw);
-                Ok(Probed::Leased(lease))
-            }
-            _ => Err(error),
-        }
+        let connection = self.adapter.connect().await?;
+        Ok(Probed::Fresh(Fresh {
+            raw: Some(connection),
+            adapter: Arc::clone(&self.adapter),
+        }))
+    }
+
+    async fn borrow(&self) -> Option<Probed<A>> {
+        let mut lease = Lease::empty(self.shared.upgrade()?);
+        lease.put(self.adapter.lease_idle().await?);
+        Some(Probed::Leased(lease))
     }
 
     async fn ping(&self, connection: &mut Probed<A>) -> Result<(), A::Error> {
@@ -136,11 +128,12 @@ impl<A: Adapter> Backend for Server<A> {
             Probed::Fresh(fresh) => self.adapter.ping(lent(fresh.raw.as_mut())).await,
             Probed::Leased(lease) => {
                 // Dropped at the deadline, the connection is discarded.
-                lease.health.start();
-                let pong = self.adapter.ping(lease).await;
-                lease.health.end();
+                let (raw, health, shared) = lease.parts();
+                let in_flight = health.start();
+                let pong = shared.adapter.ping(raw).await;
+                in_flight.end();
                 if pong.is_err() {
-                    lease.health.close("broken");
+                    health.close("broken");
                 }
                 pong
             }

@@ -1,9 +1,10 @@
 //! What becomes of a connection whose statement was given up, when its holder goes on with it.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
-use fusepool::sqlx::{SqlitePool, SqlitePoolOptions};
+use fusepool::Rejected;
+use fusepool::sqlx::{Delivery, SqlitePool, SqlitePoolOptions, delivery};
+use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Error, Executor};
 use tempfile::TempDir;
@@ -27,6 +28,16 @@ async fn pool(dir: &TempDir) -> SqlitePool {
     pool
 }
 
+/// Nothing more is run on the connection.
+fn assert_refused(error: &Error) {
+    let refused = fusepool::rejection(error);
+    assert!(
+        matches!(refused, Some(Rejected::Abandoned { .. })),
+        "{error:?}"
+    );
+    assert_eq!(delivery(error), Delivery::NotSent);
+}
+
 /// The transaction may be open, and sqlx would not know: what comes later would be lost with it.
 #[tokio::test]
 async fn nothing_more_is_run_once_a_begin_was_given_up() {
@@ -39,21 +50,41 @@ async fn nothing_more_is_run_once_a_begin_was_given_up() {
     blocker.commit().await.unwrap();
 
     let insert = (&mut *lease).execute("INSERT INTO t VALUES (1)").await;
-    assert!(matches!(&insert, Err(Error::Io(io)) if io.kind() == ErrorKind::BrokenPipe));
-    assert!(lease.begin().await.is_err());
+    assert_refused(&insert.unwrap_err());
+    assert_refused(&lease.begin().await.unwrap_err());
     drop(lease);
     (&pool).execute("INSERT INTO t VALUES (2)").await.unwrap();
     assert_eq!(pool.snapshot().gate.closed_connections, 1);
 }
 
+/// The answer may still come, and would be taken for another statement's. Even the end of a
+/// transaction is refused: closing the connection rolls it back.
 #[tokio::test]
-async fn an_answer_to_a_later_statement_does_not_make_a_connection_good_again() {
+async fn nothing_more_is_run_once_a_statement_was_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let pool = pool(&dir).await;
     let mut lease = pool.acquire().await.unwrap();
     let long = (&mut *lease).execute(LONG);
     assert!(timeout(Duration::from_millis(1), long).await.is_err());
-    (&mut *lease).execute("SELECT 1").await.unwrap();
+    for sql in ["SELECT 1", "COMMIT", "ROLLBACK"] {
+        assert_refused(&(&mut *lease).execute(sql).await.unwrap_err());
+        let streamed = (&mut *lease).fetch_many(sql).try_next().await;
+        assert_refused(&streamed.err().unwrap());
+    }
+    assert_refused(&lease.ping().await.unwrap_err());
     drop(lease);
     assert_eq!(pool.snapshot().gate.closed_connections, 1);
+
+    let mut transaction = pool.begin().await.unwrap();
+    (&mut *transaction)
+        .execute("INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    let long = (&mut *transaction).execute(LONG);
+    assert!(timeout(Duration::from_millis(1), long).await.is_err());
+    assert_refused(&transaction.begin().await.err().unwrap());
+    assert_refused(&transaction.commit().await.unwrap_err());
+    let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM t");
+    assert_eq!(count.fetch_one(&pool).await.unwrap(), 0);
+    assert_eq!(pool.snapshot().gate.closed_connections, 2);
 }

@@ -67,6 +67,8 @@ async fn a_bb8_pool_trips_and_recovers() {
     let slow =
         connection.guard(async |client| Ok(client.batch_execute("SELECT pg_sleep(9)").await?));
     assert!(matches!(slow.await.unwrap_err(), GateError::Deadline(_)));
+    let next = connection.guard(async |client| Ok(client.batch_execute("SELECT 1").await?));
+    assert!(matches!(next.await.unwrap_err(), GateError::Rejected(_)));
     drop(connection);
     eventually("its connection is closed", async || {
         pool.adapter().pool.state().connections == 0

@@ -87,6 +87,8 @@ mod network;
 mod options;
 #[path = "faults/server.rs"]
 mod server;
+#[path = "faults/situations.rs"]
+mod situations;
 #[path = "faults/sqlx.rs"]
 mod sqlx;
 #[path = "faults/system.rs"]

@@ -12,7 +12,7 @@ use super::config::{
 };
 use super::listener::Listener;
 use super::mode::Mode;
-use super::settings::Settings;
+use super::settings::{Settings, StallAfter};
 use crate::config::ConfigError;
 use crate::time::{Clock, CoarseClock};
 
@@ -49,6 +49,7 @@ impl Default for Builder {
                 slow_call: DEFAULT_SLOW_CALL,
                 slow_rate: Some(DEFAULT_SLOW_RATE),
                 consecutive_failures: Some(DEFAULT_CONSECUTIVE_FAILURES),
+                stall_after: StallAfter::SlowCall,
                 lump: None,
                 open_delay: DEFAULT_OPEN_DELAY,
                 open_delay_multiplier: DEFAULT_OPEN_DELAY_MULTIPLIER,
@@ -136,6 +137,20 @@ impl Builder {
         self
     }
 
+    /// Trips when nobody was answered for this long, while at least
+    /// [`consecutive_failures`](Self::consecutive_failures) calls were wanted: were running, waiting for
+    /// a connection, or given up by their callers. Calls with deadlines of their own do not count. At
+    /// least two calls are needed, and 5 without `consecutive_failures`. `None` to do without.
+    /// Default: as long as [`slow_call`](Self::slow_call).
+    #[must_use]
+    pub fn stall_after(mut self, duration: impl Into<Option<Duration>>) -> Self {
+        self.settings.stall_after = match duration.into() {
+            Some(duration) => StallAfter::Duration(duration),
+            None => StallAfter::Off,
+        };
+        self
+    }
+
     /// Faults within this time of the first of them count as one: a reset of ten pooled
     /// connections is one event. Default: `None`, every fault counts.
     #[must_use]
@@ -182,8 +197,9 @@ impl Builder {
         self
     }
 
-    /// A probe that is not settled by then counts as a fault, and its place goes to another. One
-    /// that reaches a shorter [`slow_call`](Self::slow_call) counts as slow then. Default: [`DEFAULT_PROBE_TIMEOUT`].
+    /// How long a pool's background probe waits for the answer to each ping. A call of a user's is not
+    /// cut short for being a probe: after this time its place in the batch goes to another, and it goes
+    /// on. Default: [`DEFAULT_PROBE_TIMEOUT`].
     #[must_use]
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.settings.probe_timeout = timeout;

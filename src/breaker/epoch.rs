@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::demand::Demand;
 use super::mode::Mode;
 use super::running::{Running, Started};
 use super::settings::Settings;
@@ -31,6 +32,11 @@ impl Epoch {
     /// Calls pass, counted or not.
     pub(super) fn passes(&self) -> bool {
         !self.forced_open && (self.state == State::Closed || self.mode == Mode::Disabled)
+    }
+
+    /// Whether it matters that nobody is answered.
+    pub(super) fn may_stall(&self) -> bool {
+        self.state != State::Open && self.mode != Mode::Disabled
     }
 
     /// Running calls are watched.
@@ -76,10 +82,21 @@ pub(super) enum Kind {
     Unrecorded,
 }
 
+impl Kind {
+    /// The generation that the call counts in.
+    pub(super) fn generation(self) -> Option<u64> {
+        match self {
+            Self::Counted { generation, .. } | Self::Probe { generation, .. } => Some(generation),
+            Self::Uncounted | Self::Unrecorded => None,
+        }
+    }
+}
+
 /// The counts of one generation.
 pub(super) struct Ledger {
     pub(super) recent: Arc<Recent>,
     pub(super) running: Running,
+    pub(super) demand: Arc<Demand>,
     /// Faults with no answer in between.
     streak: AtomicU32,
     /// Faults before this time belong to one that was counted.
@@ -91,6 +108,7 @@ impl Ledger {
         Self {
             recent: Arc::new(Recent::new(settings.window, now)),
             running: Running::new(settings.slow_call, now),
+            demand: Arc::new(Demand::new(now)),
             streak: AtomicU32::new(0),
             lump_until: AtomicU64::new(0),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::Builder;
@@ -60,7 +60,7 @@ impl Breaker {
             epoch.start(now)
         } else {
             drop(epoch);
-            inner.admit(now)?
+            inner.admit(now, true)?
         };
         Ok(Permit::new(inner, kind, now))
     }
@@ -89,7 +89,7 @@ impl Breaker {
             });
         }
         drop(epoch);
-        let permit = Permit::new(inner, inner.admit(now)?, now);
+        let permit = Permit::new(inner, inner.admit(now, false)?, now);
         if permit.is_counted() {
             permit.withdraw(); // it closed meanwhile
             return Ok(None);
@@ -117,6 +117,26 @@ impl Breaker {
 
     pub(crate) fn probe_timeout(&self) -> Duration {
         self.inner.epoch.load().settings.probe_timeout
+    }
+
+    /// How often who waits for an answer looks whether anybody gets one.
+    pub(crate) fn look_interval(&self) -> Duration {
+        let settings = &self.inner.epoch.load().settings;
+        settings.stall_after().unwrap_or(settings.slow_call)
+    }
+
+    /// How many calls wait for what they need before they start; for whoever makes them wait to count.
+    pub(crate) fn waiting(&self) -> &AtomicU32 {
+        &self.inner.waiting
+    }
+
+    /// A call that began to wait at `began`, and has no permit, still waits, or was given up.
+    pub(crate) fn still_waits(&self, began: u64, given_up: bool, pool_is_full: bool) {
+        let is_behind_patient_calls =
+            pool_is_full && self.inner.epoch.load().ledger.demand.is_patient();
+        if !is_behind_patient_calls {
+            self.inner.unanswered(None, began, given_up);
+        }
     }
 
     pub(crate) fn open_delay(&self) -> Duration {

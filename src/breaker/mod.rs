@@ -21,17 +21,24 @@
 //! **Closed.** Every call is counted once: when it ends, or when it has run for `slow_call`,
 //! whichever is first. The breaker trips as soon as one configured rule holds: the failure rate or
 //! the slow-call rate is at least its threshold, from `minimum_calls` on; or there were
-//! `consecutive_failures` faults with no answer in between.
+//! `consecutive_failures` faults with no answer in between; or nobody was answered for `stall_after`,
+//! while at least `consecutive_failures` calls were wanted.
+//!
+//! *Wanted* is a call that runs, waits for a connection, or was given up by its caller: a database that
+//! hangs ends nothing, and a caller with a timeout of its own leaves before anything else is counted.
+//! So that a single long statement is no outage, at least two calls have to be wanted; and calls with
+//! a deadline of their own do not count.
 //!
 //! **Open.** Calls are rejected, and told when to retry. The delay grows with each failed attempt
 //! to recover, up to a maximum, and is spread by jitter. The first call at or after its end is
 //! admitted; the time is read when a call comes, so there is no timer to lose.
 //!
 //! **Half-open.** A batch of probes is admitted. A probe without a verdict gives its place to
-//! another; one that outlives `probe_timeout` is a fault and loses its place, as does one that
-//! reaches `slow_call` before that, which is slow. As soon as the batch can no longer stay below
-//! the thresholds, the breaker opens again; when a batch went well, one of twice the size follows,
-//! and after the largest it closes with an empty window.
+//! another, and so does one that outlives `probe_timeout`: it goes on, and counts when it ends, if its
+//! batch is still undecided. A probe that reaches `slow_call` is slow, as any call. As soon as the
+//! batch can no longer stay below the thresholds, or nobody is answered for `stall_after`, the breaker
+//! opens again; when a batch went well, one of twice the size follows, and after the largest it closes
+//! with an empty window.
 //!
 //! **Generations.** A permit remembers the generation it was issued in. Every change of state, a
 //! reset and a new configuration begin another one, with counts of its own, so a late result can
@@ -47,6 +54,7 @@
 //! | [`slow_call`](Builder::slow_call) | 1 s | [`DEFAULT_SLOW_CALL`] |
 //! | [`slow_rate`](Builder::slow_rate) | 0.8 | [`DEFAULT_SLOW_RATE`] |
 //! | [`consecutive_failures`](Builder::consecutive_failures) | 5 | [`DEFAULT_CONSECUTIVE_FAILURES`] |
+//! | [`stall_after`](Builder::stall_after) | as `slow_call` | |
 //! | [`lump`](Builder::lump) | off | |
 //! | [`open_delay`](Builder::open_delay) | 500 ms | [`DEFAULT_OPEN_DELAY`] |
 //! | [`open_delay_multiplier`](Builder::open_delay_multiplier) | 2 | [`DEFAULT_OPEN_DELAY_MULTIPLIER`] |
@@ -60,6 +68,7 @@
 
 mod builder;
 mod config;
+mod demand;
 mod epoch;
 mod error;
 mod handle;

@@ -11,9 +11,11 @@ pub enum Mode {
     #[default]
     Enforce,
     /// Records, changes state and reports, but never rejects: for trying a configuration on
-    /// real traffic.
+    /// real traffic. A pool's deadlines and its `max_waiting` end and refuse nothing either; a deadline
+    /// of a statement's own holds.
     Observe,
-    /// Admits every call and records nothing; the state stays as it is.
+    /// Admits every call and records nothing; the state stays as it is. As in
+    /// [`Observe`](Self::Observe), nothing is ended or refused.
     Disabled,
 }
 

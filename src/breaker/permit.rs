@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::demand::LongRunning;
 use super::epoch::Kind;
 use super::shell::Inner;
 use crate::verdict::{Class, Verdict};
@@ -17,6 +18,8 @@ pub struct Permit<'breaker> {
     kind: Kind,
     started: u64,
     settled: bool,
+    /// The call has a deadline of its own.
+    is_patient: bool,
 }
 
 impl<'breaker> Permit<'breaker> {
@@ -26,10 +29,11 @@ impl<'breaker> Permit<'breaker> {
             kind,
             started,
             settled: false,
+            is_patient: false,
         }
     }
 
-    /// The call is a probe of a half-open breaker: keep it short.
+    /// The call is a probe of a half-open breaker.
     #[must_use]
     pub fn is_probe(&self) -> bool {
         matches!(self.kind, Kind::Probe { .. })
@@ -43,6 +47,27 @@ impl<'breaker> Permit<'breaker> {
     /// When it started, on the breaker's clock.
     pub(crate) fn started(&self) -> u64 {
         self.started
+    }
+
+    /// The call has a deadline of its own, and may take long: that it is not answered tells nothing.
+    pub(crate) fn set_patient(&mut self) {
+        self.is_patient = true;
+    }
+
+    /// The call has been running for a while; `None` if that does not count any more.
+    pub(crate) fn running(&self) -> Option<LongRunning> {
+        let generation = self.kind.generation()?;
+        let epoch = self.breaker.epoch.load();
+        (epoch.generation == generation).then(|| epoch.ledger.demand.running(self.is_patient))
+    }
+
+    /// The call has no answer yet.
+    pub(crate) fn is_unanswered(&self) {
+        if !self.is_patient
+            && let Some(generation) = self.kind.generation()
+        {
+            (self.breaker).unanswered(Some(generation), self.started, false);
+        }
     }
 
     /// A probe that was given its place ahead of time starts only now.
@@ -98,7 +123,8 @@ impl Drop for Permit<'_> {
         if std::thread::panicking() {
             (self.breaker).settle(self.kind, self.started, Verdict::Fault, None);
         } else {
-            self.breaker.abandon(self.kind, self.started);
+            self.breaker
+                .abandon(self.kind, self.started, self.is_patient);
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct Settings {
     pub(super) slow_call: Duration,
     pub(super) slow_rate: Option<f64>,
     pub(super) consecutive_failures: Option<u32>,
+    pub(super) stall_after: StallAfter,
     pub(super) lump: Option<Duration>,
     pub(super) open_delay: Duration,
     pub(super) open_delay_multiplier: f64,
@@ -24,6 +25,14 @@ pub(super) struct Settings {
     pub(super) probes: u32,
     pub(super) probe_timeout: Duration,
     pub(super) ramp: Option<Ramp>,
+}
+
+/// How long nobody may be answered while calls are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StallAfter {
+    SlowCall,
+    Duration(Duration),
+    Off,
 }
 
 impl Settings {
@@ -61,11 +70,14 @@ impl Settings {
             return Err(ConfigError::new(
                 "failure_rate",
                 self.failure_rate,
-                "set, or `slow_rate` or `consecutive_failures` must be: without any rule the \
-                 breaker would never trip (to switch it off, use `Mode::Disabled`)",
+                "set, or `slow_rate` or `consecutive_failures` must be: without any of them no \
+                 fault would trip the breaker (to switch it off, use `Mode::Disabled`)",
             ));
         }
         check_duration("slow_call", self.slow_call, LONGEST)?;
+        if let StallAfter::Duration(duration) = self.stall_after {
+            check_duration("stall_after", duration, LONGEST)?;
+        }
         if let Some(span) = self.lump {
             check_duration("lump", span, LONGEST)?;
         }
@@ -99,6 +111,15 @@ impl Settings {
             within("ramp", size, self.probes, LARGEST_BATCH)?;
         }
         Ok(())
+    }
+
+    /// How long nobody may be answered while calls are wanted, if that matters.
+    pub(super) fn stall_after(&self) -> Option<Duration> {
+        match self.stall_after {
+            StallAfter::SlowCall => Some(self.slow_call),
+            StallAfter::Duration(duration) => Some(duration),
+            StallAfter::Off => None,
+        }
     }
 
     /// The size of the largest half-open batch.

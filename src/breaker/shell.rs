@@ -5,7 +5,7 @@
 //! changes the state takes the lock, and publishes a new epoch before it lets go. Those who only
 //! want a connection look at a flag beside it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use super::mode::Mode;
 use super::settings::Settings;
 use super::snapshot::{COUNTS, Count};
 use super::state::{Admission, Change, Machine, Phase};
-use super::tally::Outcome;
-use super::transition::State;
+use super::tally::{Counts, Outcome};
+use super::transition::{Reason, State};
 use crate::counters::Counters;
 use crate::time::{Clock, nanos};
 use crate::verdict::Verdict;
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     pub(super) passes: AtomicBool,
     /// Half-open: no place comes free before this time, unless a probe ends.
     pub(super) full_until: AtomicU64,
+    /// Calls that wait for what they need before they start.
+    pub(super) waiting: AtomicU32,
     pub(super) core: Mutex<Core>,
     pub(super) counters: Counters<COUNTS>,
 }
@@ -75,6 +77,7 @@ impl Inner {
             passes: AtomicBool::new(epoch.passes()),
             epoch: ArcSwap::from_pointee(epoch),
             full_until: AtomicU64::new(0),
+            waiting: AtomicU32::new(0),
             core: Mutex::new(core),
             counters: Counters::new(),
         }
@@ -93,8 +96,8 @@ impl Inner {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admission when the breaker is not simply closed.
-    pub(super) fn admit(&self, now: u64) -> Result<Kind, Rejection> {
+    /// Admission when the breaker is not simply closed, of a call that starts now or later.
+    pub(super) fn admit(&self, now: u64, starts: bool) -> Result<Kind, Rejection> {
         let epoch = self.epoch.load();
         if epoch.forced_open {
             self.count(Count::Rejected, 1);
@@ -108,7 +111,7 @@ impl Inner {
         }
         let rejection = match self.not_yet(&epoch, now) {
             Some(rejection) => rejection,
-            None => match self.start_probe(now) {
+            None => match self.start_probe(now, starts) {
                 Ok(kind) => return Ok(kind),
                 Err(rejection) => rejection,
             },
@@ -137,7 +140,7 @@ impl Inner {
         }
     }
 
-    fn start_probe(&self, now: u64) -> Result<Kind, Rejection> {
+    fn start_probe(&self, now: u64, starts: bool) -> Result<Kind, Rejection> {
         let mut core = self.core();
         let mut changes = self.expire(&mut core, now);
         let settings = Arc::clone(&core.settings);
@@ -145,7 +148,7 @@ impl Inner {
             // It closed while we came for the lock.
             Ok(self.epoch.load().start(now))
         } else {
-            let (admission, change) = core.machine.admit(now, &settings);
+            let (admission, change) = core.machine.admit(now, starts, &settings);
             if change.is_some() {
                 self.publish(&mut core, now);
             }
@@ -205,7 +208,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn abandon(&self, kind: Kind, started: u64) {
+    pub(super) fn abandon(&self, kind: Kind, started: u64, is_patient: bool) {
         if matches!(kind, Kind::Unrecorded) {
             return;
         }
@@ -213,6 +216,32 @@ impl Inner {
         let held = self.now().saturating_sub(started);
         self.listener.abandoned(Duration::from_nanos(held));
         self.end(kind, started, Verdict::Neutral, None);
+        if !is_patient && let Some(generation) = kind.generation() {
+            self.unanswered(Some(generation), started, true);
+        }
+    }
+
+    /// A call that began at `started` has no answer yet, or was given up without one: opens the
+    /// breaker if nobody was answered for too long. A generation that is over does not count.
+    pub(super) fn unanswered(&self, generation: Option<u64>, started: u64, given_up: bool) {
+        let now = self.now();
+        let counts = |epoch: &Epoch| {
+            epoch.may_stall() && generation.is_none_or(|own| own == epoch.generation)
+        };
+        let mut epoch = self.epoch.load();
+        if counts(&epoch) && self.sweep(&epoch, now) {
+            epoch = self.epoch.load();
+        }
+        if !counts(&epoch) {
+            return;
+        }
+        let stall = epoch.ledger.demand.unanswered(started, given_up);
+        let waiting = self.waiting.load(Ordering::Acquire);
+        let elapsed = now.saturating_sub(stall.since);
+        if (epoch.settings).is_stall(elapsed, stall.calls.saturating_add(waiting)) {
+            let counts = epoch.ledger.recent.counts(now);
+            self.trip(&epoch, now, Reason::Stalled, counts);
+        }
     }
 
     fn end(&self, kind: Kind, started: u64, verdict: Verdict, took: Option<Duration>) {
@@ -242,6 +271,9 @@ impl Inner {
             return;
         }
         let (ledger, settings) = (&epoch.ledger, &epoch.settings);
+        if verdict == Verdict::Answered {
+            ledger.demand.answered(now);
+        }
         let lumped = verdict == Verdict::Fault && ledger.lumps(settings, now);
         let streak = if lumped {
             ledger.streak()
@@ -259,9 +291,7 @@ impl Inner {
             None => ledger.recent.counts(now),
         };
         if let Some(reason) = settings.tripped(counts, streak) {
-            self.trip(epoch, now, |machine, random| {
-                machine.trip(now, reason, counts, settings, random)
-            });
+            self.trip(epoch, now, reason, counts);
         }
     }
 
@@ -286,20 +316,18 @@ impl Inner {
             counts = ledger.recent.record(now, slow);
         }
         if let Some(reason) = epoch.settings.tripped(counts, ledger.streak()) {
-            self.trip(epoch, now, |machine, random| {
-                machine.trip(now, reason, counts, &epoch.settings, random)
-            });
+            self.trip(epoch, now, reason, counts);
         }
         true
     }
 
-    fn trip(&self, epoch: &Epoch, now: u64, trip: impl FnOnce(&mut Machine, f64) -> Change) {
+    fn trip(&self, epoch: &Epoch, now: u64, reason: Reason, counts: Counts) {
         let mut core = self.core();
-        if core.generation != epoch.generation || core.machine.state() != State::Closed {
+        if core.generation != epoch.generation {
             return; // another call was first
         }
         let random = core.random.f64();
-        let change = trip(&mut core.machine, random);
+        let change = (core.machine).trip(now, reason, counts, &epoch.settings, random);
         self.publish(&mut core, now);
         drop(core);
         self.tell([change]);
@@ -318,6 +346,9 @@ impl Inner {
         let mut changes = self.expire(&mut core, now);
         let mut awaited = false;
         if core.generation == generation {
+            if verdict == Some(Verdict::Answered) && core.mode != Mode::Disabled {
+                self.epoch.load().ledger.demand.answered(now);
+            }
             let settings = Arc::clone(&core.settings);
             let outcome = match core.mode {
                 Mode::Disabled => None,
@@ -355,18 +386,16 @@ impl Inner {
         at
     }
 
-    /// Takes back the probes whose time is up.
+    /// Sees to the probes whose time is up.
     fn expire(&self, core: &mut Core, now: u64) -> Vec<Change> {
         let settings = Arc::clone(&core.settings);
         let mut changes = Vec::new();
         while core.mode != Mode::Disabled {
             let random = core.random.f64();
-            let Some((outcome, change)) = core.machine.expire(now, &settings, random) else {
+            let Some(change) = core.machine.expire(now, &settings, random) else {
                 break;
             };
-            if outcome.slow {
-                changes.push(Change::Slow);
-            }
+            changes.push(Change::Slow);
             if matches!(change, Some(Change::State(_))) {
                 self.publish(core, now);
             }

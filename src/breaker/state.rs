@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::config::DEFAULT_CONSECUTIVE_FAILURES;
 use super::settings::Settings;
 use super::tally::{Counts, Outcome};
 use super::transition::{Reason, State, Transition};
@@ -29,7 +30,11 @@ pub(super) struct Batch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Probe {
     id: u64,
-    started: u64,
+    since: u64,
+    /// It runs; if not, it waits for its connection.
+    is_running: bool,
+    /// No other call is admitted for it.
+    holds_place: bool,
 }
 
 /// What became of a request to start a probe.
@@ -76,7 +81,7 @@ impl Machine {
         }
     }
 
-    /// Closed to open, because a rule held over `counts`.
+    /// To open, because a rule held: over the `counts` of a closed breaker, or in a batch.
     pub(super) fn trip(
         &mut self,
         now: u64,
@@ -85,12 +90,21 @@ impl Machine {
         settings: &Settings,
         random: f64,
     ) -> Change {
+        let counts = match &self.phase {
+            Phase::HalfOpen(batch) => batch.settled,
+            _ => counts,
+        };
         self.open(now, reason, counts, settings, random)
     }
 
     /// Asks to start a probe. At exactly the end of the delay the open machine turns half-open and
-    /// gives out the first place, in one step.
-    pub(super) fn admit(&mut self, now: u64, settings: &Settings) -> (Admission, Option<Change>) {
+    /// gives out the first place, in one step. What `starts` runs at once.
+    pub(super) fn admit(
+        &mut self,
+        now: u64,
+        starts: bool,
+        settings: &Settings,
+    ) -> (Admission, Option<Change>) {
         let mut change = None;
         if let Phase::Open { until } = self.phase {
             if now < until {
@@ -111,7 +125,12 @@ impl Machine {
         }
         let id = self.next_probe;
         self.next_probe += 1;
-        batch.running.push(Probe { id, started: now });
+        batch.running.push(Probe {
+            id,
+            since: now,
+            is_running: starts,
+            holds_place: true,
+        });
         (Admission::Probe(id), change)
     }
 
@@ -139,35 +158,39 @@ impl Machine {
         (true, self.evaluate(now, settings, random))
     }
 
-    /// A probe that was given its place ahead of time starts only then.
+    /// A probe that was given its place ahead of time starts only then, and has a place again.
     pub(super) fn restart(&mut self, id: u64, at: u64) {
         if let Phase::HalfOpen(batch) = &mut self.phase
             && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
         {
-            probe.started = at;
+            (probe.since, probe.is_running, probe.holds_place) = (at, true, true);
         }
     }
 
-    /// Takes back the probes whose time is up, one at a time: call it until it returns `None`.
+    /// Gives the places to others of probes that have had them for `probe_timeout`, and takes out the
+    /// probes that are slow, one at a time: call it until it returns `None`.
     pub(super) fn expire(
         &mut self,
         now: u64,
         settings: &Settings,
         random: f64,
-    ) -> Option<(Outcome, Option<Change>)> {
+    ) -> Option<Option<Change>> {
         let Phase::HalfOpen(batch) = &mut self.phase else {
             return None;
         };
-        let bound = settings.probe_bound();
-        let due = |probe: &Probe| now.saturating_sub(probe.started) >= bound;
-        let index = batch.running.iter().position(due)?;
+        let timeout = nanos(settings.probe_timeout);
+        for probe in &mut batch.running {
+            probe.holds_place &= now.saturating_sub(probe.since) < timeout;
+        }
+        let bound = settings.slow_bound()?;
+        let is_slow = |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= bound;
+        let index = batch.running.iter().position(is_slow)?;
         batch.running.swap_remove(index);
-        let slow = settings
-            .slow_bound()
-            .is_some_and(|slow| slow < nanos(settings.probe_timeout));
-        let outcome = Outcome { fault: !slow, slow };
-        batch.settled.add(outcome);
-        Some((outcome, self.evaluate(now, settings, random)))
+        batch.settled.add(Outcome {
+            fault: false,
+            slow: true,
+        });
+        Some(self.evaluate(now, settings, random))
     }
 
     /// Back to closed with an empty window.
@@ -254,13 +277,22 @@ impl Batch {
 
     /// No place is left: every one is taken by a probe under way or by a result.
     pub(super) fn is_full(&self) -> bool {
-        self.running.len() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
+        self.holders().count() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
     }
 
-    /// When the oldest probe is taken back, if none ends before.
+    /// When the first of the probes that hold a place loses it, or is slow, if none ends before.
     pub(super) fn full_until(&self, settings: &Settings) -> u64 {
-        let oldest = self.running.iter().map(|probe| probe.started).min();
-        oldest.unwrap_or(0).saturating_add(settings.probe_bound())
+        let timeout = nanos(settings.probe_timeout);
+        let until = |probe: &Probe| {
+            let slow = settings.slow_bound().filter(|_| probe.is_running);
+            let bound = slow.map_or(timeout, |slow| slow.min(timeout));
+            probe.since.saturating_add(bound)
+        };
+        self.holders().map(until).min().unwrap_or(0)
+    }
+
+    fn holders(&self) -> impl Iterator<Item = &Probe> {
+        self.running.iter().filter(|probe| probe.holds_place)
     }
 }
 
@@ -309,10 +341,12 @@ impl Settings {
         self.slow_rate.map(|_| nanos(self.slow_call))
     }
 
-    /// When a running probe's outcome is fixed, whatever becomes of it.
-    fn probe_bound(&self) -> u64 {
-        let timeout = nanos(self.probe_timeout);
-        self.slow_bound().map_or(timeout, |slow| slow.min(timeout))
+    /// Whether it is a stall that `calls` were wanted for so long, and none was answered. One call is
+    /// a long statement.
+    pub(super) fn is_stall(&self, elapsed: u64, calls: u32) -> bool {
+        let least = (self.consecutive_failures).unwrap_or(DEFAULT_CONSECUTIVE_FAILURES);
+        let is_long = |bound| elapsed >= nanos(bound);
+        calls >= least.max(2) && self.stall_after().is_some_and(is_long)
     }
 
     /// What a call adds to the window when it ends, or `None` if it adds nothing. A call that

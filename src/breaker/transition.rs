@@ -35,6 +35,8 @@ pub enum Reason {
     SlowRate,
     /// So many faults in a row.
     ConsecutiveFailures,
+    /// Nobody was answered for [`stall_after`](super::Builder::stall_after), while calls were wanted.
+    Stalled,
     /// The open delay is over: the next call is the first probe.
     DelayElapsed,
     /// A batch of probes failed.
@@ -53,6 +55,7 @@ impl Reason {
             Self::FailureRate => "failure_rate",
             Self::SlowRate => "slow_rate",
             Self::ConsecutiveFailures => "consecutive_failures",
+            Self::Stalled => "stalled",
             Self::DelayElapsed => "delay_elapsed",
             Self::ProbesFailed => "probes_failed",
             Self::ProbesSucceeded => "probes_succeeded",

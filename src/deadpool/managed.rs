@@ -65,6 +65,13 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
         self.raw.timeout_get(&self.timeouts).await
     }
 
+    async fn lease_idle(&self) -> Option<Object<M>> {
+        match self.raw.status().available {
+            0 => None,
+            _ => self.lease().await.ok(),
+        }
+    }
+
     fn discard(&self, lease: Object<M>) {
         drop(Object::take(lease));
     }

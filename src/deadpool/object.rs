@@ -42,7 +42,8 @@ impl<M: Manager + 'static> Object<M> {
     /// # Errors
     ///
     /// [`GateError::Rejected`]: the statement was not sent. [`GateError::Deadline`]: it was given
-    /// up; its outcome is unknown. [`GateError::Failed`]: its own error.
+    /// up; its outcome is unknown, and every later statement on this object is refused as
+    /// [`Rejected::Abandoned`](crate::Rejected::Abandoned). [`GateError::Failed`]: its own error.
     pub async fn guard<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,

@@ -2,11 +2,12 @@
 
 use std::future::{pending, ready};
 use std::pin::pin;
+use std::sync::atomic::AtomicU32;
 
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::breaker::DEFAULT_OPEN_DELAY;
+use crate::breaker::{DEFAULT_OPEN_DELAY, State};
 use crate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
 use crate::time::{Clock, ManualClock};
 
@@ -257,10 +258,6 @@ async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
         longest: Duration::from_secs(1),
         ..LOST
     };
-    let observed = Outage {
-        mode: Mode::Observe,
-        ..LOST
-    };
     let since = Outage { begins, ..LOST };
     let patient = Outage {
         own: Some(own),
@@ -271,13 +268,118 @@ async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
         (default, among_others),
         (default, with_room),
         (default, as_usual),
-        (default, observed),
         (begins + default, since),
         (own, patient),
     ];
     for (n, (expected, outage)) in cases.into_iter().enumerate() {
         assert_eq!(given_up(outage).await, expected, "case {n}");
     }
+}
+
+/// The gate cut real statements off, where it should have observed them.
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
+    for mode in [Mode::Observe, Mode::Disabled] {
+        let limits = Limits {
+            max_waiting: 1,
+            ..Limits::default()
+        };
+        let builder = Breaker::builder()
+            .clock(RuntimeClock(Instant::now()))
+            .mode(mode);
+        let gate = Gate::new(builder, limits, Arc::new(TracingSink)).unwrap();
+        for state in ["closed", "half-open"] {
+            let late = || async {
+                tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 10).await;
+                Ok(())
+            };
+            let callers = (0..3).map(|_| acquire(&gate, late()));
+            for acquired in futures_util::future::join_all(callers).await {
+                assert!(acquired.is_ok(), "{mode:?}, {state}: {acquired:?}");
+            }
+            assert_eq!(gate.call(&|_: &&str| Class::Fault, late()).await, Ok(()));
+            for _ in 0..5 {
+                fault(&gate).await;
+            }
+            tokio::time::sleep(DEFAULT_OPEN_DELAY * 2).await;
+        }
+        let snapshot = gate.snapshot();
+        assert_eq!((snapshot.deadlines, snapshot.saturated), (0, 0), "{mode:?}");
+        let own = Duration::from_secs(1);
+        let permit = gate.breaker().observe();
+        let never = pending::<Result<(), &str>>();
+        let missed = gate.run(permit, Some(own), |_| Class::Fault, never).await;
+        assert!(matches!(missed, Err(GateError::Deadline(_))), "{missed:?}");
+    }
+}
+
+/// Each call was a probe, was cut off as one, and failed: a backend that is well stayed shut out.
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_well_is_let_back_in_however_long_its_calls_take() {
+    for (slow_call, takes) in [(1_000, 950), (10_000, 1_200), (10_000, 9_000)] {
+        let [slow_call, takes] = [slow_call, takes].map(Duration::from_millis);
+        let breaker = Breaker::builder().clock(RuntimeClock(Instant::now()));
+        let gate = gate(breaker.slow_call(slow_call));
+        fault(&gate).await;
+        let opened = Instant::now();
+        let callers = (0..4).map(|_| async {
+            while gate.breaker().state() != State::Closed {
+                let call = async {
+                    tokio::time::sleep(takes).await;
+                    Ok::<_, &str>(())
+                };
+                match gate.call(&|_: &&str| Class::Fault, call).await {
+                    Err(GateError::Rejected(_)) => {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                    called => called.unwrap(),
+                }
+            }
+        });
+        futures_util::future::join_all(callers).await;
+        // A batch of three, of six and of ten, by four callers.
+        let bound = Duration::from_secs(1) + takes * 8;
+        assert!(
+            opened.elapsed() < bound,
+            "{takes:?}: {:?}",
+            opened.elapsed()
+        );
+        assert_eq!(gate.snapshot().breaker.trips, 1);
+    }
+}
+
+/// Nobody else comes, so that it is for those who wait to find out.
+#[tokio::test(start_paused = true)]
+async fn calls_that_hang_open_the_breaker_by_themselves() {
+    let clock = RuntimeClock(Instant::now());
+    let gate = Gate::builder(Breaker::builder().clock(clock).minimum_calls(100));
+    let gate = gate.build().unwrap();
+    let hung = (0..5).map(|n| {
+        let gate = &gate;
+        async move {
+            tokio::time::sleep(Duration::from_millis(50 * n)).await;
+            let never = pending::<Result<(), &str>>();
+            gate.call(&|_: &&str| Class::Fault, never).await
+        }
+    });
+    let opened = async {
+        while gate.breaker().state() == State::Closed {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        gate.now()
+    };
+    let opened = Box::pin(opened);
+    let hung = Box::pin(futures_util::future::join_all(hung));
+    let futures_util::future::Either::Left((opened, _)) =
+        futures_util::future::select(opened, hung).await
+    else {
+        panic!("they hang");
+    };
+    // From when the first of them began to when the first of them looks.
+    assert!(
+        (1_000_000_000..1_250_000_000).contains(&opened),
+        "{opened} ns"
+    );
 }
 
 /// A consumer of many calls may leave one alone for long.

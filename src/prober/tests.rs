@@ -37,6 +37,10 @@ impl Backend for Well {
         Ok(())
     }
 
+    async fn borrow(&self) -> Option<()> {
+        None
+    }
+
     async fn ping(&self, (): &mut ()) -> Result<(), Infallible> {
         if self.pings.fetch_add(1, Ordering::Relaxed) == 0 {
             sleep(self.late_at_first).await;
@@ -80,6 +84,121 @@ async fn it_waits_out_the_delay_in_observe_mode_too() {
     assert_eq!(pings.load(Ordering::Relaxed), 3);
     let snapshot = gate.snapshot().breaker;
     assert_eq!((snapshot.rejected, snapshot.neutral), (0, 0));
+}
+
+/// It was given less time than users have, and so the breaker never closed.
+#[tokio::test(start_paused = true)]
+async fn a_probe_has_as_long_to_connect_as_users_have_and_its_whole_timeout_to_be_answered() {
+    let gate = open(Breaker::builder().slow_call(Duration::from_secs(10)));
+    let backend = Well {
+        connecting: Duration::from_millis(1_900),
+        answering: Duration::from_millis(990),
+        ..Well::default()
+    };
+    let recovered = timeout(Duration::from_secs(60), recover(Arc::clone(&gate), backend));
+    recovered.await.unwrap();
+    assert_eq!(gate.snapshot().breaker.trips, 1);
+}
+
+/// A backend that turns us away for a while.
+struct Hostile {
+    class: Class,
+    attempts: Arc<AtomicU32>,
+    /// It says so once a connection is there.
+    to_pings: bool,
+    /// The pool has an idle connection, on which it says nothing of the kind.
+    may_borrow: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("not you")]
+struct NotYou;
+
+impl Hostile {
+    fn attempt(&self) -> Result<(), NotYou> {
+        match self.attempts.fetch_add(1, Ordering::Relaxed) {
+            0..3 => Err(NotYou),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Backend for Hostile {
+    /// Whether it is borrowed.
+    type Connection = bool;
+    type Error = NotYou;
+
+    async fn connect(&self) -> Result<bool, NotYou> {
+        match self.to_pings {
+            true => Ok(false),
+            false => self.attempt().map(|()| false),
+        }
+    }
+
+    async fn borrow(&self) -> Option<bool> {
+        self.may_borrow.then_some(true)
+    }
+
+    async fn ping(&self, is_borrowed: &mut bool) -> Result<(), NotYou> {
+        match self.to_pings && !*is_borrowed {
+            true => self.attempt(),
+            false => Ok(()),
+        }
+    }
+
+    async fn close(&self, _: bool) {}
+
+    fn classify(&self, _: &NotYou) -> Class {
+        self.class
+    }
+
+    fn explain<'e>(&self, error: &'e NotYou) -> &'e (dyn Error + 'static) {
+        error
+    }
+}
+
+/// An account whose password changes, or that has no slot left: the first such answer was the end of
+/// probing, for ever.
+#[tokio::test(start_paused = true)]
+async fn no_error_ends_it_before_the_breaker_is_closed() {
+    for class in [
+        Class::Neutral,
+        Class::Answered,
+        Class::Starved,
+        Class::Fault,
+    ] {
+        for to_pings in [false, true] {
+            let gate = open(Breaker::builder());
+            let backend = Hostile {
+                class,
+                attempts: Arc::default(),
+                to_pings,
+                may_borrow: false,
+            };
+            recover(Arc::clone(&gate), backend).await;
+            assert_eq!(gate.breaker().state(), State::Closed, "{class:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_connection_can_be_had_one_of_the_pools_is_borrowed() {
+    let classes = [Class::Neutral, Class::Answered, Class::Starved, Class::Slow];
+    for class in classes {
+        for to_pings in [false, true] {
+            let gate = open(Breaker::builder());
+            let attempts = Arc::new(AtomicU32::new(0));
+            let backend = Hostile {
+                class,
+                attempts: Arc::clone(&attempts),
+                to_pings,
+                may_borrow: true,
+            };
+            recover(Arc::clone(&gate), backend).await;
+            assert_eq!(attempts.load(Ordering::Relaxed), 1, "{class:?} {to_pings}");
+            assert_eq!(gate.snapshot().breaker.trips, 1);
+        }
+    }
 }
 
 /// Each ping is well below the bound; connecting, and the three pings together, are not.
@@ -148,6 +267,10 @@ async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
 
         async fn connect(&self) -> Result<(), Busy> {
             Ok(())
+        }
+
+        async fn borrow(&self) -> Option<()> {
+            None
         }
 
         async fn ping(&self, (): &mut ()) -> Result<(), Busy> {

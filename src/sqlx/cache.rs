@@ -78,7 +78,7 @@ impl<DB: Database> Origin for Shared<DB> {
         match rejection(error) {
             Some(Rejected::Saturated { .. }) => return Some(Unanswered::Saturated),
             Some(Rejected::Circuit { .. }) => return Some(Unanswered::Open),
-            None => {}
+            Some(Rejected::Abandoned { .. }) | None => {}
         }
         if error::is_lost(error) {
             return None;

@@ -10,13 +10,13 @@ use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
 use super::error;
-use super::health::Health;
 use super::publication::Publication;
 use super::shared::{Shared, in_transaction};
 use crate::breaker::Permit;
 use crate::cache::Name;
 use crate::error::Rejected;
 use crate::gate::{Gate, turned_away};
+use crate::health::Health;
 use crate::lease::lent;
 
 /// The time a connection has to prove itself when it is given back, or else to close.
@@ -60,7 +60,7 @@ impl<DB: Database> GuardedConnection<DB> {
     /// As a statement's.
     pub async fn ping(&mut self) -> Result<(), Error> {
         let (raw, health, shared) = self.parts();
-        let permit = match admit::<DB>(shared, raw) {
+        let permit = match admit::<DB>(shared, health, raw) {
             Ok(permit) => permit,
             Err(rejected) => return Err(error::refused(turned_away(rejected).await)),
         };
@@ -152,12 +152,14 @@ pub(super) fn admit_on<'g>(gate: &'g Gate, probe: Option<Permit<'g>>) -> Result<
     probe.map_or_else(|| gate.admit_on_lease().map_err(error::refused), Ok)
 }
 
-/// Admits a statement on a leased connection: always inside a transaction, whose lock is held
-/// already; otherwise by the breaker.
+/// Admits a statement on a leased connection, unless one was given up on it: always inside a
+/// transaction, whose lock is held already; otherwise by the breaker.
 pub(super) fn admit<'s, DB: Database>(
     shared: &'s Shared<DB>,
+    health: &Health,
     raw: &DB::Connection,
 ) -> Result<Permit<'s>, Rejected> {
+    health.admit(&shared.gate)?;
     if in_transaction::<DB>(raw) {
         return Ok(shared.gate.breaker().observe());
     }
@@ -175,7 +177,7 @@ impl<DB: Database> Drop for GuardedConnection<DB> {
             return;
         };
         let _inside = runtime.enter();
-        if let Some(reason) = self.health.lease.must_close() {
+        if let Some(reason) = self.health.must_close() {
             self.shared.gate.closed_connection(reason);
             runtime.spawn(async move {
                 let _ = timeout(RELEASE_TIMEOUT, raw.close()).await;
@@ -251,7 +253,7 @@ impl<DB: Database> PoolConnection<DB> {
 
     /// Closes the connection when it is dropped, instead of giving it back.
     pub fn close_on_drop(&mut self) {
-        self.guarded.health.lease.close("close_on_drop");
+        self.guarded.health.close("close_on_drop");
     }
 
     /// Takes the connection out of the pool; the pool may open another.

@@ -126,13 +126,6 @@ pub(super) fn refused(rejected: Rejected) -> Error {
     Error::Io(io::Error::new(ErrorKind::ConnectionRefused, rejected))
 }
 
-/// The error of a statement on a connection whose `BEGIN` or `SAVEPOINT` was given up.
-pub(super) fn adrift() -> Error {
-    let said = "a transaction was being begun on this connection when its statement was given up; \
-                nothing more is run on it";
-    Error::Io(io::Error::new(ErrorKind::BrokenPipe, said))
-}
-
 /// The load that was waited for was stopped, or panicked. It says nothing about the database.
 #[derive(Debug, thiserror::Error)]
 #[error("the load for the cache was stopped, or panicked, before it brought an answer")]

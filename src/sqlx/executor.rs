@@ -20,6 +20,7 @@ use super::publication::Publication;
 use super::shared::Shared;
 use crate::cache::Name;
 use crate::config::{LONGEST, check_duration};
+use crate::error::Rejected;
 use crate::gate::turned_away;
 use crate::sql::ends_transaction;
 
@@ -151,7 +152,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
             }
             Target::Lease(lease) => {
                 let (raw, health, shared) = lease.parts();
-                let rejected = match admit::<DB>(shared, raw) {
+                let rejected = match admit::<DB>(shared, health, raw) {
                     Ok(permit) => {
                         return shared
                             .run(health, permit, limit, operation.start(raw))
@@ -160,7 +161,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
                     Err(rejected) => rejected,
                 };
                 let (sql, operation) = operation.into_plain();
-                if !ends_transaction(sql.as_str()) {
+                if !passes(&rejected, &sql) {
                     return Err(error::refused(turned_away(rejected).await));
                 }
                 let permit = shared.gate.breaker().observe();
@@ -200,11 +201,11 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
             Target::Lease(lease) => Box::pin(try_stream! {
                 let limit = limit?;
                 let (raw, health, shared) = lease.parts();
-                let (permit, mut rows) = match admit::<DB>(shared, raw) {
+                let (permit, mut rows) = match admit::<DB>(shared, health, raw) {
                     Ok(permit) => (permit, raw.raw_fetch_many(query)),
                     Err(rejected) => {
                         let sql = query.sql();
-                        if !ends_transaction(sql.as_str()) {
+                        if !passes(&rejected, &sql) {
                             Err(error::refused(turned_away(rejected).await))?;
                         }
                         (shared.gate.breaker().observe(), raw.raw_fetch_many(sql))
@@ -221,6 +222,11 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
             }),
         }
     }
+}
+
+/// What the breaker refuses passes if it ends a transaction.
+fn passes(rejected: &Rejected, sql: &SqlStr) -> bool {
+    !matches!(rejected, Rejected::Abandoned { .. }) && ends_transaction(sql.as_str())
 }
 
 impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Within<'c, DB> {

@@ -62,8 +62,9 @@
 //!   `sqlx::Any`, which hides the driver's errors that a verdict needs.
 //! - `sqlx::Connection` cannot be implemented by a wrapper; its methods are there through the driver's
 //!   connection, and [`ping`](GuardedConnection::ping) guarded.
-//! - A transaction or savepoint whose beginning was given up, at a deadline or by dropping it, may be
-//!   open: its connection refuses further statements (`Io`, `BrokenPipe`) and is closed.
+//! - After a statement was given up, at its deadline or by dropping its future, its connection refuses
+//!   every other, `COMMIT` and `ROLLBACK` too ([`Rejected::Abandoned`](crate::Rejected::Abandoned)), and
+//!   is closed when it is dropped; the server then rolls back.
 //! - Closing a connection does not stop its statement on the server. One that waits there for a lock
 //!   keeps its backend until the server notices: set a `statement_timeout` (PostgreSQL) or
 //!   `max_statement_time` (MariaDB) a little shorter than [`query_timeout`](PoolOptions::query_timeout).
@@ -77,7 +78,6 @@ mod connection;
 mod driver;
 mod error;
 mod executor;
-mod health;
 mod mapper;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;

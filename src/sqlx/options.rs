@@ -224,6 +224,7 @@ impl<DB: Database> PoolOptions<DB> {
     #[must_use]
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout;
+        self.raw = self.raw.acquire_timeout(timeout.saturating_add(MARGIN));
         self
     }
 
@@ -331,14 +332,11 @@ impl<DB: Database> PoolOptions<DB> {
         Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
     }
 
-    /// The inner pool's options: its deadline behind ours, and its test before each use replaced
-    /// by one that spares connections that were just in use.
+    /// The inner pool's options: its test before each use is replaced by one that spares connections
+    /// that were just in use. Its deadline is behind ours, and sqlx's own where the user set none: that
+    /// is what ends a wait where the breaker does not enforce.
     pub(super) fn raw_options(&self) -> sqlx::pool::PoolOptions<DB> {
-        let raw = self
-            .raw
-            .clone()
-            .acquire_timeout(self.acquire_timeout.saturating_add(MARGIN))
-            .test_before_acquire(false);
+        let raw = self.raw.clone().test_before_acquire(false);
         let (bypass, hook) = (self.alive_bypass, self.before_acquire.clone());
         if bypass.is_none() && hook.is_none() {
             return raw;

@@ -189,12 +189,12 @@ impl<DB: Database> Pool<DB> {
     pub(super) async fn lease_ready(&self) -> Result<GuardedConnection<DB>, Error> {
         let (mut lease, probe) = self.lease().await?;
         match probe {
-            Some(probe) if probe.is_probe() => {
+            Some(probe) if self.gate().is_proving(&probe) => {
                 let (raw, health, shared) = lease.parts();
                 let ask = shared.options.traits().ask;
-                shared.run(health, probe, None, ask(raw)).await?;
+                let limit = Some(shared.gate.limits().acquire_timeout);
+                shared.run(health, probe, limit, ask(raw)).await?;
             }
-            // Admitted without being counted, in the mode `Observe` or `Disabled`.
             Some(permit) => permit.withdraw(),
             None => {}
         }

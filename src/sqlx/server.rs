@@ -49,7 +49,7 @@ struct Server<DB: Database> {
 /// What is pinged.
 enum Probed<DB: Database> {
     Fresh(DB::Connection),
-    /// The server has no slot left, perhaps because this very pool has them all.
+    /// No other can be had, perhaps because this very pool has all slots of the server.
     Leased(GuardedConnection<DB>),
 }
 
@@ -65,16 +65,13 @@ impl<DB: Database> Backend for Server<DB> {
 
     async fn connect(&self) -> Result<Probed<DB>, Error> {
         let options = self.shared()?.raw.connect_options();
-        let error = match options.connect().await {
-            Ok(connection) => return Ok(Probed::Fresh(connection)),
-            Err(error) => error,
-        };
-        if self.classify(&error) != Class::Starved {
-            return Err(error);
-        }
-        let shared = self.shared()?;
-        let idle = shared.raw.try_acquire().ok_or(error)?;
-        Ok(Probed::Leased(GuardedConnection::new(idle, shared)))
+        options.connect().await.map(Probed::Fresh)
+    }
+
+    async fn borrow(&self) -> Option<Probed<DB>> {
+        let shared = self.shared.upgrade()?;
+        let idle = shared.raw.try_acquire()?;
+        Some(Probed::Leased(GuardedConnection::new(idle, shared)))
     }
 
     async fn ping(&self, connection: &mut Probed<DB>) -> Result<(), Error> {
@@ -83,11 +80,11 @@ impl<DB: Database> Backend for Server<DB> {
             Probed::Leased(lease) => {
                 let (raw, health, shared) = lease.parts();
                 // Dropped at the deadline, the connection is closed.
-                health.lease.start();
+                let in_flight = health.start();
                 let pong = (self.traits.ask)(raw).await;
-                health.lease.end();
+                in_flight.end();
                 if let Err(error) = &pong {
-                    health.lease.note(shared.diagnose(error));
+                    health.note(shared.diagnose(error));
                 }
                 pong
             }

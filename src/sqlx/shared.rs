@@ -9,13 +9,12 @@ use sqlx::{Database, Error};
 use sqlx_core::transaction::TransactionManager;
 
 use super::error;
-use super::health::Health;
 use super::options::PoolOptions;
 use crate::background::Background;
 use crate::breaker::Permit;
 use crate::config::ConfigError;
-use crate::gate::Gate;
-use crate::health::Diagnosis;
+use crate::gate::{Gate, turned_away};
+use crate::health::{Diagnosis, Health};
 use crate::read_through::ReadThrough;
 use crate::verdict::Classify;
 
@@ -50,8 +49,9 @@ impl<DB: Database> Shared<DB> {
 
     /// Makes a statement's call on a connection, and notes what that did to the connection.
     ///
-    /// Cancellation: dropped while the call runs, the connection stays marked as in flight, and
-    /// is closed when it is given back.
+    /// Cancellation: dropped while the call runs, nothing more is run on the connection, and it is
+    /// closed when it is given back. After a `BEGIN` or `SAVEPOINT`, for one, the transaction may be
+    /// open on the server, and sqlx would not know.
     pub(super) async fn run<T>(
         &self,
         health: &Health,
@@ -59,45 +59,25 @@ impl<DB: Database> Shared<DB> {
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        if health.beginning {
-            permit.withdraw();
-            return Err(error::adrift());
-        }
-        self.run_any(health, permit, limit, call).await
-    }
-
-    /// [`run`](Self::run) for what begins a transaction or savepoint.
-    ///
-    /// Cancellation: dropped in flight, nothing more is run on the connection. The transaction may
-    /// be open on the server, but sqlx would not know: later statements would be rolled back with
-    /// it, or, after a savepoint, be committed one by one.
-    pub(super) async fn begin(
-        &self,
-        health: &mut Health,
-        permit: Permit<'_>,
-        begin: impl Future<Output = Result<(), Error>>,
-    ) -> Result<(), Error> {
-        if std::mem::replace(&mut health.beginning, true) {
-            permit.withdraw();
-            return Err(error::adrift());
-        }
-        let result = self.run_any(health, permit, None, begin).await;
-        health.beginning = health.lease.is_in_flight();
-        result
-    }
-
-    async fn run_any<T>(
-        &self,
-        health: &Health,
-        permit: Permit<'_>,
-        limit: Option<Duration>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
         let diagnose = |error: &Error| self.diagnose(error);
-        (health.lease)
+        health
             .run(&self.gate, permit, limit, diagnose, call)
             .await
             .map_err(error::of_statement)
+    }
+
+    /// Makes the call that ends a transaction, which the breaker never refuses.
+    pub(super) async fn finish(
+        &self,
+        health: &Health,
+        limit: Option<Duration>,
+        end: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
+        if let Err(rejected) = health.admit(&self.gate) {
+            return Err(error::refused(turned_away(rejected).await));
+        }
+        let permit = self.gate.breaker().observe();
+        self.run(health, permit, limit, end).await
     }
 
     /// Waits for the next row of a stream whose statement has been answered already: only what
@@ -111,12 +91,12 @@ impl<DB: Database> Shared<DB> {
         match self.gate.bounded(None, limit, pin!(next)).await {
             Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) => {
-                let class = health.lease.note(self.diagnose(&error));
+                let class = health.note(self.diagnose(&error));
                 self.gate.breaker().observe().settle_class(class);
                 Err(error)
             }
             Err(given_up) => {
-                health.lease.start();
+                drop(health.start());
                 self.gate.breaker().observe().settle(given_up.verdict);
                 Err(error::missed(given_up.error))
             }

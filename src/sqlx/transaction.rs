@@ -41,7 +41,7 @@ impl<DB: Database> Transaction<'static, DB> {
         // Dropped in flight, the connection is closed: sqlx would hand it out again with the
         // transaction open on it.
         let begin = Manager::<DB>::begin(raw, statement);
-        shared.begin(health, permit, begin).await?;
+        shared.run(health, permit, None, begin).await?;
         Ok(Self {
             unpublished: connection.enter(),
             connection: Held::Owned(connection),
@@ -56,12 +56,12 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
         let (raw, health, shared) = connection.parts();
-        let permit = match admit::<DB>(shared, raw) {
+        let permit = match admit::<DB>(shared, health, raw) {
             Ok(permit) => permit,
             Err(rejected) => return Err(error::refused(turned_away(rejected).await)),
         };
         let begin = Manager::<DB>::begin(raw, statement);
-        shared.begin(health, permit, begin).await?;
+        shared.run(health, permit, None, begin).await?;
         Ok(Self {
             unpublished: connection.enter(),
             connection: Held::Borrowed(connection),
@@ -90,7 +90,8 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         Transaction::on(self, Some(statement.into_sql_str())).await
     }
 
-    /// Commits. Never refused by the breaker.
+    /// Commits. Never refused by the breaker; refused after a statement that was given up, and then
+    /// rolled back with its connection.
     ///
     /// # Errors
     ///
@@ -102,10 +103,9 @@ impl<'c, DB: Database> Transaction<'c, DB> {
             false => None,
         };
         let (raw, health, shared) = self.connection.parts();
-        let permit = shared.gate.breaker().observe();
-        let commit = Manager::<DB>::commit(raw);
         let limit = shared.gate.unshortened();
-        let result = shared.run(health, permit, limit, commit).await;
+        let commit = Manager::<DB>::commit(raw);
+        let result = shared.finish(health, limit, commit).await;
         if let Some(publication) = publication {
             publication.settle(&result);
         }
@@ -114,16 +114,16 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         Ok(())
     }
 
-    /// Rolls back. Never refused by the breaker.
+    /// Rolls back. Never refused by the breaker; refused after a statement that was given up, since
+    /// closing the connection rolls back.
     ///
     /// # Errors
     ///
     /// As a statement's.
     pub async fn rollback(mut self) -> Result<(), Error> {
         let (raw, health, shared) = self.connection.parts();
-        let permit = shared.gate.breaker().observe();
         let rollback = Manager::<DB>::rollback(raw);
-        shared.run(health, permit, None, rollback).await?;
+        shared.finish(health, None, rollback).await?;
         self.open = false;
         self.connection.forget_unpublished(self.unpublished);
         Ok(())

@@ -11,8 +11,9 @@ use fusepool::deadpool::{
     TimeoutType, Timeouts,
 };
 use fusepool::{Breaker, Class, GateError, Rejected, WithinError, deadline_exceeded, rejection};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::support::eventually;
 use crate::support::proxy::{Fault, Proxy};
@@ -376,4 +377,83 @@ async fn who_would_not_wait_does_not_trip_the_breaker() {
         assert!(matches!(error, PoolError::Timeout(TimeoutType::Wait)));
     }
     assert_eq!(pool.gate().breaker().state(), State::Closed);
+}
+
+/// A protocol without request numbers, whose manager finds nothing wrong with a connection that owes an
+/// answer. The holder of one went on after a deadline, and everybody got the answer before: bob that of
+/// alice, carol that of bob.
+#[tokio::test]
+async fn nobody_gets_the_answer_to_a_statement_that_was_given_up() {
+    struct Secrets(SocketAddr);
+    type Secret = BufReader<TcpStream>;
+
+    async fn ask(secret: &mut Secret, of: &str) -> io::Result<String> {
+        secret.write_all(format!("{of}\n").as_bytes()).await?;
+        let mut line = String::new();
+        secret.read_line(&mut line).await?;
+        Ok(line.trim().to_owned())
+    }
+
+    impl Manager for Secrets {
+        type Type = Secret;
+        type Error = io::Error;
+
+        async fn create(&self) -> io::Result<Secret> {
+            Ok(BufReader::new(TcpStream::connect(self.0).await?))
+        }
+
+        async fn recycle(&self, _: &mut Secret, _: &Metrics) -> RecycleResult<io::Error> {
+            Ok(())
+        }
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secrets = Secrets(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            tokio::spawn(async move {
+                let mut of = String::new();
+                while stream.read_line(&mut of).await.unwrap_or(0) > 0 {
+                    if of.starts_with("alice") {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                    }
+                    let secret = format!("secret of {of}");
+                    let _ = stream.write_all(secret.as_bytes()).await;
+                    of.clear();
+                }
+            });
+        }
+    });
+    let pool = Pool::<Secrets>::builder(secrets)
+        .max_size(1)
+        .query_timeout(Duration::from_millis(100))
+        .breaker(Breaker::builder().slow_call(Duration::from_millis(50)))
+        .build()
+        .unwrap();
+
+    for leaves_early in [false, true] {
+        let mut secret = pool.get().await.unwrap();
+        let alice = secret.guard(async |secret| ask(secret, "alice").await);
+        match leaves_early {
+            false => assert!(matches!(alice.await, Err(GateError::Deadline(_)))),
+            true => drop(timeout(Duration::from_millis(20), alice).await),
+        }
+        for _ in 0..2 {
+            let bob = secret.guard(async |secret| ask(secret, "bob").await).await;
+            let refused = matches!(bob, Err(GateError::Rejected(Rejected::Abandoned { .. })));
+            assert!(refused, "{bob:?}");
+        }
+        let limit = Duration::from_secs(9);
+        let bob = secret.guard_within(limit, async |secret| ask(secret, "bob").await);
+        assert!(matches!(
+            bob.await,
+            Err(WithinError::Gate(GateError::Rejected(_)))
+        ));
+        drop(secret);
+        let mut secret = pool.get().await.unwrap();
+        assert_eq!(Object::metrics(&secret).recycle_count, 0, "a new one");
+        let carol = secret.guard(async |secret| ask(secret, "carol").await);
+        assert_eq!(carol.await.unwrap(), "secret of carol");
+    }
 }

@@ -34,6 +34,10 @@ pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     const DATABASE: &'static str;
     /// A statement that takes ten seconds.
     const SLEEP: &'static str;
+    /// A statement that takes 1.3 seconds.
+    const NAP: &'static str;
+    /// Allows the user `app` no more than one connection; as superuser.
+    const ONE_CONNECTION: &'static str;
     /// The server's number of the connection.
     const SESSION: &'static str;
     /// Many rows, far more than any buffer on the way holds.
@@ -72,6 +76,8 @@ impl Dialect for Postgres {
     const NAME: &'static str = "PostgreSQL";
     const DATABASE: &'static str = "postgres";
     const SLEEP: &'static str = "SELECT pg_sleep(10)";
+    const NAP: &'static str = "SELECT pg_sleep(1.3)";
+    const ONE_CONNECTION: &'static str = "ALTER ROLE app CONNECTION LIMIT 1";
     const SESSION: &'static str = "SELECT CAST(pg_backend_pid() AS bigint)";
     const BULK: &'static str = "SELECT repeat('x', 10000) FROM generate_series(1, 3000)";
     const LOCK: [&'static str; 2] = ["BEGIN", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"];
@@ -136,6 +142,8 @@ impl Dialect for MariaDb {
     const NAME: &'static str = "MariaDB";
     const DATABASE: &'static str = "test";
     const SLEEP: &'static str = "SELECT SLEEP(10)";
+    const NAP: &'static str = "SELECT SLEEP(1.3)";
+    const ONE_CONNECTION: &'static str = "ALTER USER app WITH MAX_USER_CONNECTIONS 1";
     const SESSION: &'static str = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
     const BULK: &'static str = "SELECT REPEAT('x', 10000) FROM seq_1_to_3000";
     const LOCK: [&'static str; 2] = ["SET lock_wait_timeout = 60", "LOCK TABLES t WRITE"];

@@ -35,6 +35,8 @@ pub fn quick() -> Builder {
     Breaker::builder()
         .window(Window::calls(20))
         .slow_call(Duration::from_millis(150))
+        // Each rule by itself: what is slow on a busy machine is no stall yet.
+        .stall_after(Duration::from_secs(1))
         .open_delay(OPEN_DELAY)
         .max_open_delay(MAX_OPEN_DELAY)
         .probe_timeout(Duration::from_millis(200))

@@ -17,6 +17,7 @@ mod rules {
     mod rig;
     mod settings;
     mod snapshot;
+    mod stall;
     mod threads;
     mod window;
 }

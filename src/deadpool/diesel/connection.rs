@@ -95,7 +95,7 @@ impl<R: Driver> Connection<R> {
     fn statement(&mut self, sql: Option<&str>) -> QueryResult<(&mut R, Statement<'_, R>)> {
         let limit = self.limit()?;
         let (raw, health, shared) = self.object.lease.parts();
-        if health.is_in_flight() {
+        if health.is_abandoned() {
             return Err(Error::BrokenTransactionManager);
         }
         let passes = in_transaction(raw) || self.by_hand.is_in_transaction();

@@ -80,12 +80,16 @@ where
     })
 }
 
-/// Pipelining: statements side by side on one connection, each by a shared reference to it. They
-/// are not refused, since a shared reference does not tell whether they are in a transaction.
+/// Pipelining: statements side by side on one connection, each by a shared reference to it. The
+/// breaker does not refuse them, since a shared reference does not tell whether they are in a
+/// transaction.
 impl Connection<Raw> {
     fn pipelined(&self) -> QueryResult<(&Raw, Statement<'_, Raw>)> {
         let lease = &self.object.lease;
         let limit = self.limit()?;
+        if lease.health.is_abandoned() {
+            return Err(Error::BrokenTransactionManager);
+        }
         let statement = Statement {
             permit: lease.shared.gate.breaker().observe(),
             limit,

@@ -19,7 +19,7 @@ use super::error;
 use crate::deadpool::managed::Managed;
 use crate::error::GateError;
 use crate::gate::GivenUp;
-use crate::health::Health;
+use crate::health::{Health, InFlight};
 use crate::shared::Shared;
 
 /// The rows of a query that has answered. Each wait for more of them has the deadline of a
@@ -31,8 +31,8 @@ pub struct Rows<'c, R: Driver> {
     first: Option<R::OwnedRow>,
     /// `None` after the end.
     rest: Option<BoxStream<'c, QueryResult<R::OwnedRow>>>,
-    /// Ends when the wait has to be given up.
-    waiting: Option<BoxFuture<'c, Result<Infallible, GivenUp>>>,
+    /// The wait for the next row, and what ends when it has to be given up.
+    waiting: Option<(InFlight<'c>, BoxFuture<'c, Result<Infallible, GivenUp>>)>,
     /// The deadline of a wait. `None`: the pool's.
     limit: Option<Duration>,
     health: &'c Health,
@@ -63,8 +63,8 @@ impl<'c, R: Driver> Rows<'c, R> {
         &mut self,
         next: Option<QueryResult<R::OwnedRow>>,
     ) -> Option<QueryResult<R::OwnedRow>> {
-        if self.waiting.take().is_some() {
-            self.health.end();
+        if let Some((in_flight, _)) = self.waiting.take() {
+            in_flight.end();
         }
         match next {
             Some(Err(error)) => {
@@ -110,11 +110,11 @@ impl<R: Driver> Stream for Rows<'_, R> {
             return Poll::Ready(this.arrived(next));
         }
         let waiting = this.waiting.get_or_insert_with(|| {
-            this.health.start();
             let (gate, limit) = (&this.shared.gate, this.limit);
-            Box::pin(async move { gate.bounded(None, limit, pin!(pending())).await })
+            let missed = async move { gate.bounded(None, limit, pin!(pending())).await };
+            (this.health.start(), Box::pin(missed))
         });
-        let Err(given_up) = ready!(waiting.as_mut().poll(context));
+        let Err(given_up) = ready!(waiting.1.as_mut().poll(context));
         Poll::Ready(Some(Err(this.give_up(given_up))))
     }
 }

@@ -446,6 +446,9 @@ impl<'c> Watch<'c> {
             return Err(error::misconfigured(config).await);
         }
         let gate = &self.shared.gate;
+        if let Err(rejected) = self.health.admit(gate) {
+            return Err(error::refused(turned_away(rejected).await).await);
+        }
         let in_transaction = self.in_transaction || self.by_hand.is_in_transaction();
         if in_transaction || sql.is_some_and(ends_transaction) {
             return Ok(gate.breaker().observe());

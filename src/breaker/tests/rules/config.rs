@@ -174,7 +174,7 @@ fn jitter_is_less_than_the_whole_delay() {
 fn a_breaker_without_any_rule_is_refused() {
     let error = rules().failure_rate(None).build().unwrap_err();
     assert_eq!((error.field(), error.value()), ("failure_rate", "None"));
-    assert!(error.rule().contains("would never trip"));
+    assert!(error.rule().contains("no fault would trip the breaker"));
 }
 
 #[test]

@@ -150,17 +150,22 @@ fn gives_its_place_back(end: impl FnOnce(Permit<'_>)) {
     assert_eq!(rig.state(), State::Closed);
 }
 
+/// It counted as a fault: a healthy backend whose calls took longer than `probe_timeout` was never let
+/// back in.
 #[test]
-fn a_probe_over_its_timeout_is_a_fault_and_its_place_goes_to_another() {
+fn a_probe_over_its_timeout_loses_its_place_and_counts_when_it_ends() {
     let rig = Rig::due(batch_of(3));
-    let [hung, _two, _three] = probing(&rig);
+    let [one, two, three] = probing(&rig);
     rig.pass(999);
     assert_eq!(rig.retry_after(), Some(ms(1)));
-    // All three at once: the second fault decides.
     rig.pass(1);
-    assert_eq!(rig.retry_after(), Some(ms(200)));
-    assert_eq!(rig.transitions(), [REOPENED]);
-    late(&rig, hung, Answered);
+    let [_others, _took, _their_places]: [_; 3] = probing(&rig);
+    assert!(rig.breaker.try_acquire().is_err());
+    one.settle(Answered);
+    two.settle(Fault);
+    assert_eq!(rig.state(), State::HalfOpen);
+    three.settle(Answered);
+    assert_eq!(rig.transitions(), [CLOSED]);
 }
 
 #[test]
@@ -168,10 +173,27 @@ fn one_hung_probe_does_not_hold_up_the_batch() {
     let rig = Rig::due(batch_of(3));
     let [hung] = probing(&rig);
     rig.pass(1_000);
-    rig.calls([Answered; 2]); // with the fault of the hung one that makes three
+    rig.calls([Answered; 3]);
     assert_eq!(rig.transitions(), [CLOSED]);
     late(&rig, hung, Fault);
     assert_eq!(rig.state(), State::Closed);
+}
+
+/// A user's call waits for its connection first: that is not the time of a statement.
+#[test]
+fn a_probe_that_waits_for_its_connection_is_not_slow() {
+    let rig = Rig::due(rules().slow_rate(0.5).probes(1));
+    let mut probe = rig.breaker.ticket(true).unwrap().unwrap();
+    rig.pass(900);
+    assert_eq!(
+        rig.breaker.rejection().unwrap().retry_after(),
+        Some(ms(100))
+    );
+    probe.restart();
+    rig.pass(63);
+    probe.settle(Answered);
+    assert_eq!(rig.state(), State::Closed);
+    assert_eq!(rig.snapshot().slow, 0);
 }
 
 fn late(rig: &Rig, probe: Permit<'_>, verdict: Verdict) {

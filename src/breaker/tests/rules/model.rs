@@ -20,9 +20,10 @@ enum Kind {
         watched: bool,
         swept: bool,
     },
-    /// `awaited` until it ends or is taken back.
+    /// `awaited` until it ends or is slow, and has a place until its time is up.
     Probe {
         awaited: bool,
+        placed: bool,
     },
     Uncounted,
     Unrecorded,
@@ -63,6 +64,9 @@ pub(super) struct Model {
     results: Vec<(u64, Outcome)>,
     lump_until: u64,
     running: Vec<Call>,
+    /// When a call was last answered, and when those began that were given up since.
+    answered: u64,
+    given_up: Vec<u64>,
 }
 
 impl Model {
@@ -81,6 +85,8 @@ impl Model {
             results: Vec::new(),
             lump_until: 0,
             running: Vec::new(),
+            answered: 0,
+            given_up: Vec::new(),
         }
     }
 
@@ -217,17 +223,26 @@ impl Model {
         let Now::HalfOpen { size, results } = &self.phase else {
             return Ok(self.counted());
         };
-        let under_way: Vec<u64> = self.awaited().map(|call| call.started).collect();
+        let under_way: Vec<u64> = self.placed().map(|call| call.started).collect();
         if under_way.len() + results.len() >= *size as usize {
             let oldest = under_way.iter().min().unwrap();
-            let retry_after = ms(oldest + self.rules.probe_bound().0 - self.now);
+            let retry_after = ms(oldest + self.rules.probe_bound() - self.now);
             return Err(Rejection::HalfOpen { retry_after });
         }
-        Ok(Kind::Probe { awaited: true })
+        Ok(Kind::Probe {
+            awaited: true,
+            placed: true,
+        })
     }
 
-    fn awaited(&self) -> impl Iterator<Item = &Call> {
-        (self.running.iter()).filter(|call| call.kind == Kind::Probe { awaited: true })
+    fn placed(&self) -> impl Iterator<Item = &Call> {
+        let is_placed = |call: &&Call| {
+            let Kind::Probe { awaited, placed } = call.kind else {
+                return false;
+            };
+            awaited && placed
+        };
+        self.running.iter().filter(is_placed)
     }
 
     // The end of calls
@@ -262,6 +277,35 @@ impl Model {
         self.totals.abandoned += 1;
         self.told.push(Told::Abandoned(ms(self.now - call.started)));
         self.end(call, Neutral, None);
+        if call.kind != Kind::Uncounted {
+            self.stall(call);
+        }
+    }
+
+    /// The call was given up: nobody may have been answered for too long.
+    fn stall(&mut self, call: Call) {
+        let is_open = matches!(self.phase, Now::Open { .. });
+        if is_open || self.mode == Mode::Disabled || call.generation != self.generation {
+            return;
+        }
+        self.given_up.push(call.started.max(self.answered));
+        let since = *self.given_up.iter().min().unwrap();
+        let enough = self.given_up.len() >= self.rules.wanted() as usize;
+        if enough && (self.rules.stall).is_some_and(|bound| self.now - since >= bound) {
+            let over = match &self.phase {
+                Now::HalfOpen { results, .. } => results.clone(),
+                _ => self.recent(),
+            };
+            self.open(Reason::Stalled, &over);
+        }
+    }
+
+    /// Somebody was answered. An answer in the same moment as one before is the same.
+    fn answer(&mut self) {
+        if self.now > self.answered {
+            self.answered = self.now;
+            self.given_up.clear();
+        }
     }
 
     fn end(&mut self, call: Call, verdict: Verdict, took: Option<u64>) {
@@ -286,7 +330,10 @@ impl Model {
                 self.in_a_row += 1;
                 self.lump_until = self.rules.lump.map_or(0, |span| self.now + span);
             }
-            Answered => self.in_a_row = 0,
+            Answered => {
+                self.in_a_row = 0;
+                self.answer();
+            }
             _ => {}
         }
         match self.rules.outcome(verdict, took) {
@@ -350,19 +397,27 @@ impl Model {
 
     // Probes
 
-    /// Takes back the probes whose time is up.
+    /// Probes lose their places in time, and are slow in time.
     fn take_back(&mut self) {
-        let (bound, outcome) = self.rules.probe_bound();
         while self.mode != Mode::Disabled {
-            let now = self.now;
-            let due = |call: &&mut Call| {
-                call.kind == Kind::Probe { awaited: true } && now - call.started >= bound
-            };
-            let Some(call) = self.running.iter_mut().find(due) else {
+            let (now, rules) = (self.now, &self.rules);
+            let mut slow = None;
+            for call in &mut self.running {
+                let ran = now - call.started;
+                if let Kind::Probe { awaited, placed } = &mut call.kind
+                    && *awaited
+                {
+                    *placed &= ran < rules.probe_timeout;
+                    if rules.slow_rate.is_some() && ran >= SLOW && slow.is_none() {
+                        slow = Some(awaited);
+                    }
+                }
+            }
+            let Some(awaited) = slow else {
                 return;
             };
-            call.kind = Kind::Probe { awaited: false };
-            self.add_to_batch(outcome);
+            *awaited = false;
+            self.add_to_batch(Outcome::Slow);
         }
     }
 
@@ -371,7 +426,11 @@ impl Model {
         self.running.push(call);
         self.take_back();
         let call = self.running.pop().unwrap();
-        if call.kind != (Kind::Probe { awaited: true }) {
+        if verdict == Answered && call.generation == self.generation && self.mode != Mode::Disabled
+        {
+            self.answer();
+        }
+        if !matches!(call.kind, Kind::Probe { awaited: true, .. }) {
             return self.discard(verdict);
         }
         if let Some(outcome) = self.rules.outcome(verdict, took)
@@ -416,6 +475,7 @@ impl Model {
     // Changes of state
 
     fn batch(&mut self, size: u32) {
+        self.forget_probes();
         self.phase = Now::HalfOpen {
             size,
             results: Vec::new(),
@@ -466,8 +526,14 @@ impl Model {
     fn late(&mut self) {
         self.generation += 1;
         self.lump_until = 0;
+        self.answered = self.now;
+        self.given_up.clear();
+        self.forget_probes();
+    }
+
+    fn forget_probes(&mut self) {
         for call in &mut self.running {
-            if let Kind::Probe { awaited } = &mut call.kind {
+            if let Kind::Probe { awaited, .. } = &mut call.kind {
                 *awaited = false;
             }
         }

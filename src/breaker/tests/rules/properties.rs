@@ -47,26 +47,38 @@ fn rules() -> impl Strategy<Value = Rules> {
     let rate = || select(vec![None, Some(0.3), Some(0.5), Some(1.0)]);
     let in_a_row = select(vec![None, Some(1), Some(3)]);
     let lump = select(vec![None, None, Some(15)]);
+    let stall = select(vec![None, Some(20), Some(64), Some(200)]);
     let probes = (1..4_u32, select(vec![30, 64, 150]), 0..5_u32);
-    (recent, 1..6_u32, rate(), rate(), in_a_row, lump, probes).prop_map(
-        |(recent, minimum, failure_rate, slow_rate, in_a_row, lump, probes)| {
-            let no_rule = failure_rate.is_none() && slow_rate.is_none() && in_a_row.is_none();
-            Rules {
-                recent,
-                minimum: match recent {
-                    Recent::Calls(n) => minimum.min(n),
-                    Recent::Buckets { .. } => minimum,
-                },
-                failure_rate: if no_rule { Some(0.5) } else { failure_rate },
-                slow_rate,
-                in_a_row,
-                lump,
-                probes: probes.0,
-                probe_timeout: probes.1,
-                largest: probes.0 + probes.2,
-            }
-        },
+    (
+        recent,
+        1..6_u32,
+        rate(),
+        rate(),
+        in_a_row,
+        stall,
+        lump,
+        probes,
     )
+        .prop_map(
+            |(recent, minimum, failure_rate, slow_rate, in_a_row, stall, lump, probes)| {
+                let no_rule = failure_rate.is_none() && slow_rate.is_none() && in_a_row.is_none();
+                Rules {
+                    recent,
+                    minimum: match recent {
+                        Recent::Calls(n) => minimum.min(n),
+                        Recent::Buckets { .. } => minimum,
+                    },
+                    failure_rate: if no_rule { Some(0.5) } else { failure_rate },
+                    slow_rate,
+                    in_a_row,
+                    stall,
+                    lump,
+                    probes: probes.0,
+                    probe_timeout: probes.1,
+                    largest: probes.0 + probes.2,
+                }
+            },
+        )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -85,7 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (call(), verdict(), 0..130_u64)
             .prop_map(|(call, verdict, took)| Step::SettleAfter(call, verdict, took)),
         3 => call().prop_map(Step::Withdraw),
-        3 => call().prop_map(Step::Drop),
+        6 => call().prop_map(Step::Drop),
         10 => (1..40_u64).prop_map(Step::Pass),
         10 => (0..20_usize).prop_map(Step::PassToBoundary),
         1 => idle.prop_map(Step::Pass),

@@ -17,6 +17,7 @@ pub(super) struct Rules {
     pub(super) failure_rate: Option<f64>,
     pub(super) slow_rate: Option<f64>,
     pub(super) in_a_row: Option<u32>,
+    pub(super) stall: Option<u64>,
     pub(super) lump: Option<u64>,
     pub(super) probes: u32,
     pub(super) probe_timeout: u64,
@@ -39,18 +40,24 @@ impl Rules {
             .slow_rate(self.slow_rate)
             .slow_call(ms(SLOW))
             .consecutive_failures(self.in_a_row)
+            .stall_after(self.stall.map(ms))
             .lump(self.lump.map(ms))
             .probes(self.probes)
             .probe_timeout(ms(self.probe_timeout))
             .ramp(Ramp::UpTo(self.largest))
     }
 
-    /// When a probe is taken back, and as what.
-    pub(super) fn probe_bound(&self) -> (u64, Outcome) {
+    /// How soon a running probe loses its place, or is slow.
+    pub(super) fn probe_bound(&self) -> u64 {
         match self.slow_rate {
-            Some(_) if SLOW < self.probe_timeout => (SLOW, Outcome::Slow),
-            _ => (self.probe_timeout, Outcome::Fault),
+            Some(_) => SLOW.min(self.probe_timeout),
+            None => self.probe_timeout,
         }
+    }
+
+    /// How many calls have to be wanted for a stall.
+    pub(super) fn wanted(&self) -> u32 {
+        self.in_a_row.unwrap_or(5).max(2)
     }
 
     pub(super) fn outcome(&self, verdict: Verdict, took: u64) -> Option<Outcome> {

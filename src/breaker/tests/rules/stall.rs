@@ -1,0 +1,184 @@
+//! Demand without progress opens the breaker.
+
+use super::rig::{Answered, Fault, Neutral, Rig, ms, rules};
+use crate::breaker::{Builder, Mode, Permit, Reason, State};
+
+const STALLED: [(State, State, Reason); 1] = [(State::Closed, State::Open, Reason::Stalled)];
+
+/// Three calls and 64 ms make a stall.
+fn stalling() -> Builder {
+    rules().consecutive_failures(3)
+}
+
+/// Callers who come one after another, and leave after so many milliseconds.
+fn give_up<const N: usize>(rig: &Rig, after: [u64; N]) {
+    for millis in after {
+        let permit = rig.breaker.try_acquire().unwrap();
+        rig.pass(millis);
+        drop(permit);
+    }
+}
+
+#[test]
+fn callers_who_leave_early_do_not_hide_that_nobody_is_answered() {
+    let rig = Rig::new(stalling());
+    give_up(&rig, [20, 20, 20]);
+    assert_eq!(rig.state(), State::Closed, "60 ms are not 64");
+    give_up(&rig, [4]);
+    assert_eq!(rig.transitions(), STALLED);
+}
+
+#[test]
+fn too_few_callers_are_no_demand() {
+    let rig = Rig::new(stalling());
+    give_up(&rig, [40, 400]);
+    assert_eq!(rig.state(), State::Closed);
+    give_up(&rig, [1]);
+    assert!(rig.is_open());
+}
+
+#[test]
+fn an_answer_ends_a_stall() {
+    let rig = Rig::new(stalling());
+    give_up(&rig, [20, 20, 20]);
+    rig.calls([Answered]);
+    give_up(&rig, [30, 30]);
+    assert_eq!(rig.state(), State::Closed);
+    give_up(&rig, [4]);
+    assert!(rig.is_open());
+}
+
+#[test]
+fn what_says_nothing_of_the_backend_ends_no_stall() {
+    let rig = Rig::new(stalling());
+    give_up(&rig, [20, 20]);
+    rig.calls([Neutral, Fault]);
+    give_up(&rig, [24]);
+    assert_eq!(rig.transitions(), STALLED);
+}
+
+#[test]
+fn time_without_calls_is_no_stall() {
+    let rig = Rig::new(stalling());
+    rig.calls([Answered]);
+    rig.pass(3_600_000);
+    give_up(&rig, [20, 20, 20]);
+    assert_eq!(rig.state(), State::Closed);
+}
+
+#[test]
+fn one_lonely_long_statement_is_none_either() {
+    let rig = Rig::new(rules().consecutive_failures(1));
+    give_up(&rig, [10_000]);
+    assert_eq!(rig.state(), State::Closed);
+}
+
+#[test]
+fn calls_that_run_count_while_they_run() {
+    let rig = Rig::new(stalling());
+    let calls = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
+    let running = calls.each_ref().map(|call| call.running().unwrap());
+    rig.pass(63);
+    calls[0].is_unanswered();
+    assert_eq!(rig.state(), State::Closed);
+    rig.pass(1);
+    drop(running);
+    calls[0].is_unanswered();
+    assert_eq!(rig.state(), State::Closed, "they have ended");
+    let _running = calls.each_ref().map(|call| call.running().unwrap());
+    calls[0].is_unanswered();
+    assert_eq!(rig.transitions(), STALLED);
+}
+
+#[test]
+fn calls_with_deadlines_of_their_own_do_not_count() {
+    let rig = Rig::new(stalling());
+    let mut calls = [(); 6].map(|()| rig.breaker.try_acquire().unwrap());
+    calls.iter_mut().for_each(Permit::set_patient);
+    let running = calls.each_ref().map(|call| call.running().unwrap());
+    rig.pass(10_000);
+    calls.iter().for_each(Permit::is_unanswered);
+    drop((running, calls));
+    assert_eq!(rig.state(), State::Closed);
+}
+
+#[test]
+fn those_who_wait_for_a_connection_count() {
+    let rig = Rig::new(stalling());
+    let waiting = rig.breaker.waiting();
+    waiting.fetch_add(3, std::sync::atomic::Ordering::AcqRel);
+    rig.pass(64);
+    rig.breaker.still_waits(0, false, true);
+    assert_eq!(rig.transitions(), STALLED);
+}
+
+/// All connections are with long statements that may take long: the pool is too small.
+#[test]
+fn those_who_wait_behind_patient_calls_do_not_count() {
+    let rig = Rig::new(stalling());
+    let mut long = rig.breaker.observe();
+    long.set_patient();
+    let running = long.running().unwrap();
+    rig.breaker
+        .waiting()
+        .fetch_add(3, std::sync::atomic::Ordering::AcqRel);
+    rig.pass(64);
+    rig.breaker.still_waits(0, true, true);
+    assert_eq!(rig.state(), State::Closed);
+    rig.breaker.still_waits(0, false, false);
+    assert_eq!(
+        rig.state(),
+        State::Open,
+        "there was room for more connections"
+    );
+    drop(running);
+}
+
+#[test]
+fn calls_from_before_do_not_count() {
+    let rig = Rig::new(stalling());
+    let calls = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
+    rig.breaker.reset();
+    rig.pass(64);
+    assert!(calls[0].running().is_none());
+    drop(calls);
+    assert_eq!(rig.state(), State::Closed);
+}
+
+#[test]
+fn a_half_open_breaker_opens_again() {
+    let rig = Rig::due(rules().consecutive_failures(4));
+    rig.memory.take();
+    give_up(&rig, [32, 30, 1, 1]);
+    assert_eq!(
+        rig.transitions(),
+        [
+            (State::Open, State::HalfOpen, Reason::DelayElapsed),
+            (State::HalfOpen, State::Open, Reason::Stalled)
+        ]
+    );
+    assert_eq!(rig.snapshot().attempt, 2);
+}
+
+#[test]
+fn it_can_be_had_later_or_not_at_all() {
+    let rig = Rig::new(stalling().stall_after(ms(1_000)));
+    give_up(&rig, [300, 300, 300]);
+    assert_eq!(rig.state(), State::Closed);
+    give_up(&rig, [100]);
+    assert!(rig.is_open());
+    let rig = Rig::new(stalling().stall_after(None));
+    give_up(&rig, [10_000; 9]);
+    assert_eq!(rig.state(), State::Closed);
+}
+
+#[test]
+fn an_observer_sees_it_and_who_is_disabled_does_not() {
+    let rig = Rig::new(stalling().mode(Mode::Observe));
+    give_up(&rig, [30; 3]);
+    assert_eq!(rig.transitions(), STALLED);
+    assert!(rig.breaker.try_acquire().is_ok());
+    let rig = Rig::new(stalling().mode(Mode::Disabled));
+    give_up(&rig, [30; 9]);
+    assert_eq!(rig.state(), State::Closed);
+}

@@ -1,0 +1,276 @@
+//! What applications do in production, on pools with their default settings.
+
+use std::time::{Duration, Instant};
+
+use fusepool::breaker::{Breaker, Mode, Reason, State};
+use fusepool::{Delivery, Verdict};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::dialect::Dialect;
+use crate::events::Events;
+use crate::load::Load;
+use crate::options::Options;
+use crate::support::eventually;
+use crate::support::proxy::Fault;
+use crate::system::System;
+use crate::world::{AT_ONCE, World, options};
+
+on_all! {
+    callers_with_timeouts_of_their_own_and_a_database_that_hangs
+    callers_with_timeouts_of_their_own_and_a_closed_port
+    long_statements_while_half_open
+    statements_that_take_longer_than_a_probe_may
+    statements_that_are_always_slow
+    observed
+    slow_to_connect_to
+    one_connection_is_all_there_is
+    statement_on_a_lease_after_one_that_was_given_up
+}
+
+/// As a service has it that sets nothing.
+fn by_default(options: Options) -> Options {
+    Options {
+        acquire_timeout: fusepool::DEFAULT_ACQUIRE_TIMEOUT,
+        query_timeout: fusepool::DEFAULT_QUERY_TIMEOUT,
+        ..options.breaker(Breaker::builder())
+    }
+}
+
+/// The backend reports so many faults in a row that the breaker opens.
+fn trip<S: System>(world: &World<S>) {
+    for _ in 0..5 {
+        let call = world.gate().breaker().observe();
+        call.settle(Verdict::Fault);
+    }
+    assert_eq!(world.state(), State::Open);
+}
+
+/// Callers who come every 40 ms, and leave when their patience ends.
+fn callers<S: System>(pool: S::Pool, patience: Option<Duration>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut calls = JoinSet::new();
+        loop {
+            let pool = pool.clone();
+            calls.spawn(async move {
+                let call = S::ask(&pool);
+                match patience {
+                    Some(patience) => drop(timeout(patience, call).await),
+                    None => drop(call.await),
+                }
+            });
+            while calls.try_join_next().is_some() {}
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+    })
+}
+
+/// A web framework's timeout, or a client that hangs up: nobody's early departure hides an outage.
+async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
+    let world = World::<S>::start().await;
+    let url = world.server.url_via(world.proxy.addr().port());
+    let patience = [50, 300, 900, 1_500, 1_900].map(Duration::from_millis);
+    let patience = patience.map(Some).into_iter().chain([None]);
+    let mut services = Vec::new();
+    for (patience, is_warm) in patience.flat_map(|patience| [(patience, true), (patience, false)]) {
+        let events = Events::default();
+        let pool = S::build(&by_default(options(&events)), &url);
+        let load = is_warm.then(|| callers::<S>(pool.clone(), patience));
+        if is_warm {
+            eventually("a warm pool", async || {
+                S::gate(&pool).snapshot().breaker.answered >= 5
+            })
+            .await;
+        }
+        services.push((patience, is_warm, pool, events, load));
+    }
+    strike(&world);
+    let broken = Instant::now();
+    for (patience, _, pool, _, load) in &mut services {
+        load.get_or_insert_with(|| callers::<S>(pool.clone(), *patience));
+    }
+    for (patience, is_warm, pool, events, load) in services {
+        let (opened, transition) = events.opened(broken).await;
+        let reason = transition.reason.as_str();
+        let name = S::NAME;
+        println!("{name}: patience {patience:?}, warm {is_warm}: {reason} after {opened:?}");
+        assert!(
+            opened < Duration::from_millis(1_500),
+            "patience {patience:?}, warm {is_warm}: {reason} after {opened:?}"
+        );
+        eventually("callers are refused", async || {
+            S::gate(&pool).snapshot().breaker.rejected > 0
+        })
+        .await;
+        load.unwrap().abort();
+    }
+}
+
+async fn callers_with_timeouts_of_their_own_and_a_database_that_hangs<S: System>() {
+    callers_with_timeouts_of_their_own::<S>(|world| world.set(Fault::Stall)).await;
+}
+
+async fn callers_with_timeouts_of_their_own_and_a_closed_port<S: System>() {
+    callers_with_timeouts_of_their_own::<S>(|world| {
+        world.set(Fault::Cut);
+        world.set(Fault::Refuse);
+    })
+    .await;
+}
+
+/// They were taken for probes, and cut off after 0.9 s, whatever deadline they had.
+async fn long_statements_while_half_open<S: System>() {
+    let world = World::<S>::start_with(by_default).await;
+    world.fill().await;
+    trip(&world);
+    eventually("the breaker is half-open", async || {
+        world.state() == State::HalfOpen
+    })
+    .await;
+    // The background probes have been answered: who comes next is a probe.
+    let start = Instant::now();
+    let mut calls = JoinSet::new();
+    for own in [true, false] {
+        let pool = world.pool.clone();
+        calls.spawn(async move {
+            if own {
+                return S::run(&pool, Duration::from_secs(60), S::Server::NAP).await;
+            }
+            let mut lease = S::lease(&pool).await?;
+            S::run_on(&mut lease, S::Server::NAP).await
+        });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.unwrap().unwrap();
+    }
+    assert!(start.elapsed() >= Duration::from_millis(1_300));
+    world.assert_unharmed().await;
+}
+
+/// Four workers, as a reporting service has them, who do nothing else.
+fn reports<S: System>(world: &World<S>) -> Load {
+    Load::of::<S>(&world.pool, 4, |pool| {
+        S::run(pool, Duration::from_secs(30), S::Server::NAP)
+    })
+}
+
+/// Not slow, as the service has it, but longer than `probe_timeout`: the breaker never closed again.
+async fn statements_that_take_longer_than_a_probe_may<S: System>() {
+    let world = World::<S>::start_with(|options| {
+        let options = by_default(options);
+        options.breaker(Breaker::builder().slow_call(Duration::from_secs(10)))
+    })
+    .await;
+    let load = reports(&world);
+    load.answers(4).await;
+    trip(&world);
+    let tripped = Instant::now();
+    let (closed, _) = world.events.closed(tripped).await;
+    assert!(closed < Duration::from_secs(6), "{closed:?}");
+    load.answers(8).await;
+    let tally = load.stop().await;
+    println!("{}: closed after {closed:?}, {tally}", S::NAME);
+    assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
+    assert_eq!(world.gate().snapshot().breaker.trips, 1);
+}
+
+/// Slow by default, and so refused now and then; but nothing is cut off, and it is not for good.
+async fn statements_that_are_always_slow<S: System>() {
+    let world = World::<S>::start_with(by_default).await;
+    let start = Instant::now();
+    let load = reports(&world);
+    let (_, transition) = world.events.opened(start).await;
+    assert_eq!(transition.reason, Reason::SlowRate);
+    for _ in 0..3 {
+        load.answers(4).await;
+    }
+    let tally = load.stop().await;
+    println!("{}: always slow: {tally}", S::NAME);
+    assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
+}
+
+/// A breaker that is tried out on real traffic does nothing to it, whatever it thinks of it.
+async fn observed<S: System>() {
+    let world = World::<S>::start_with(|options| Options {
+        acquire_timeout: Duration::from_secs(30),
+        query_timeout: Duration::from_millis(1_200),
+        ..by_default(options)
+            .max_connections(2)
+            .max_waiting(1)
+            .breaker(Breaker::builder().mode(Mode::Observe))
+    })
+    .await;
+    let load = Load::of::<S>(&world.pool, 6, |pool| {
+        Box::pin(async {
+            let mut lease = S::lease(pool).await?;
+            S::run_on(&mut lease, S::Server::NAP).await
+        })
+    });
+    trip(&world);
+    for state in [State::HalfOpen, State::Open] {
+        eventually(state.as_str(), async || world.state() == state).await;
+        load.answers(3).await;
+    }
+    let tally = load.stop().await;
+    println!("{}: observed: {tally}", S::NAME);
+    assert_eq!((tally.saturated, tally.rejected.len()), (0, 0), "{tally}");
+    assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
+}
+
+/// TLS, a proxy, a far region: a new connection takes its time, and the database is well.
+async fn slow_to_connect_to<S: System>() {
+    let world = World::<S>::start_with(|options| {
+        by_default(options).acquire_timeout(Duration::from_secs(10))
+    })
+    .await;
+    world.fill().await;
+    world.set(Fault::Cut);
+    world.set(Fault::Delay(Duration::from_millis(250)));
+    trip(&world);
+    let tripped = Instant::now();
+    let (closed, _) = world.events.closed(tripped).await;
+    println!("{}: slow to connect to: closed after {closed:?}", S::NAME);
+    assert!(closed < Duration::from_secs(20), "{closed:?}");
+}
+
+/// The pool has the one connection that its account may have, and none can be had beside it.
+async fn one_connection_is_all_there_is<S: System>() {
+    let server = S::Server::start(&[]).await;
+    let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
+    let world = World::<S>::on(server, url, |options| {
+        by_default(options).max_connections(1)
+    })
+    .await;
+    world.admin(&[S::Server::ONE_CONNECTION]).await;
+    world.run("SELECT 1").await.unwrap();
+    world.rest().await;
+    trip(&world);
+    let tripped = Instant::now();
+    let (closed, _) = world.events.closed(tripped).await;
+    println!("{}: one connection: closed after {closed:?}", S::NAME);
+    assert!(closed < Duration::from_secs(6), "{closed:?}");
+    world.run("SELECT 1").await.unwrap();
+}
+
+/// Its answer would be taken for the answer to the next one.
+async fn statement_on_a_lease_after_one_that_was_given_up<S: System>() {
+    let world = World::<S>::start_with(|options| by_default(options).max_connections(2)).await;
+    let mut lease = S::lease(&world.pool).await.unwrap();
+    let given_up = timeout(
+        Duration::from_millis(50),
+        S::run_on(&mut lease, S::Server::NAP),
+    );
+    assert!(given_up.await.is_err());
+    for sql in ["SELECT 1", "ROLLBACK"] {
+        let start = Instant::now();
+        let error = S::run_on(&mut lease, sql).await.unwrap_err();
+        assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+        assert_eq!(S::delivery(&error), Delivery::NotSent, "{error:?}");
+    }
+    drop(lease);
+    eventually("it is closed", async || {
+        world.gate().snapshot().closed_connections == 1
+    })
+    .await;
+    world.assert_unharmed().await;
+}
