@@ -280,15 +280,16 @@ impl Batch {
         self.holders().count() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
     }
 
-    /// When the first of the probes that hold a place loses it, or is slow, if none ends before.
+    /// When the first of the probes loses its place, or is slow, if none ends before.
     pub(super) fn full_until(&self, settings: &Settings) -> u64 {
         let timeout = nanos(settings.probe_timeout);
-        let until = |probe: &Probe| {
-            let slow = settings.slow_bound().filter(|_| probe.is_running);
-            let bound = slow.map_or(timeout, |slow| slow.min(timeout));
-            probe.since.saturating_add(bound)
+        let bound = |probe: &Probe| {
+            let loses_place = probe.holds_place.then_some(timeout);
+            let is_slow = settings.slow_bound().filter(|_| probe.is_running);
+            let bound = loses_place.into_iter().chain(is_slow).min()?;
+            Some(probe.since.saturating_add(bound))
         };
-        self.holders().map(until).min().unwrap_or(0)
+        self.running.iter().filter_map(bound).min().unwrap_or(0)
     }
 
     fn holders(&self) -> impl Iterator<Item = &Probe> {

@@ -124,6 +124,8 @@ async fn small_server<S: System>(connections: u32, query_timeout: Duration) -> W
             .breaker(
                 quick()
                     .slow_call(Duration::from_millis(800))
+                    // Whoever waits for a slot is starved: that is to be seen by itself.
+                    .stall_after(None)
                     .probe_timeout(Duration::from_millis(800)),
             )
     })

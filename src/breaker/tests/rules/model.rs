@@ -223,26 +223,25 @@ impl Model {
         let Now::HalfOpen { size, results } = &self.phase else {
             return Ok(self.counted());
         };
-        let under_way: Vec<u64> = self.placed().map(|call| call.started).collect();
-        if under_way.len() + results.len() >= *size as usize {
-            let oldest = under_way.iter().min().unwrap();
-            let retry_after = ms(oldest + self.rules.probe_bound() - self.now);
+        let under_way = |call: &Call| match call.kind {
+            Kind::Probe { awaited, placed } if awaited => Some((call.started, placed)),
+            _ => None,
+        };
+        let under_way: Vec<_> = self.running.iter().filter_map(under_way).collect();
+        let places = under_way.iter().filter(|(_, placed)| *placed).count();
+        if places + results.len() >= *size as usize {
+            let slow = self.rules.slow_rate.map(|_| SLOW);
+            let until = under_way.iter().filter_map(|(started, placed)| {
+                let loses_place = placed.then_some(self.rules.probe_timeout);
+                Some(started + loses_place.into_iter().chain(slow).min()?)
+            });
+            let retry_after = ms(until.min().unwrap() - self.now);
             return Err(Rejection::HalfOpen { retry_after });
         }
         Ok(Kind::Probe {
             awaited: true,
             placed: true,
         })
-    }
-
-    fn placed(&self) -> impl Iterator<Item = &Call> {
-        let is_placed = |call: &&Call| {
-            let Kind::Probe { awaited, placed } = call.kind else {
-                return false;
-            };
-            awaited && placed
-        };
-        self.running.iter().filter(is_placed)
     }
 
     // The end of calls

@@ -47,14 +47,6 @@ impl Rules {
             .ramp(Ramp::UpTo(self.largest))
     }
 
-    /// How soon a running probe loses its place, or is slow.
-    pub(super) fn probe_bound(&self) -> u64 {
-        match self.slow_rate {
-            Some(_) => SLOW.min(self.probe_timeout),
-            None => self.probe_timeout,
-        }
-    }
-
     /// How many calls have to be wanted for a stall.
     pub(super) fn wanted(&self) -> u32 {
         self.in_a_row.unwrap_or(5).max(2)
