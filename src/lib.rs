@@ -105,26 +105,18 @@
 //! that took as long have ended before. Give them a deadline of their own, or set `give_up_lost(false)` on
 //! the pool.
 //!
-//! # Floors
+//! # The source
 //!
-//! No row imports from one above it:
+//! Eight rooms. Imports go from one floor to a lower one, and never in a circle.
 //!
 //! ```text
-//! lib.rs
-//! sqlx/  deadpool/              adapters: they never see each other; one file or folder a driver
-//! guarded.rs shared.rs lease.rs any pool, through an adapter
-//! adapter.rs settings.rs        what has to be known of a pool, and what can be set on it
-//! prober.rs gate_builder.rs     finds out when the backend is well again; configuration
-//! reading.rs fallback.rs cached.rs  a read as it is worded, and what is served instead
-//! read_through.rs               fresh, load, stale: who may be served what
-//! health.rs                     whether a connection may be used again
-//! gate.rs                       admit, run, classify, settle, report: start reading here
-//! reporter.rs limits.rs progress.rs  events of a breaker; deadlines; whether connections are had
-//! telemetry/  error.rs          events; refusals
-//! breaker/                      the state machine, and the shell around it
-//! cache/                        what is kept, for how long, and one load a key
-//! served.rs shape.rs verdict.rs reads.rs sql.rs sqlstate.rs errno.rs delivery.rs config.rs time.rs
-//! counters.rs background.rs at_once.rs
+//! sqlx/  deadpool/   6  adapters, one file or folder a driver; they never see each other
+//! cache/             5  what is kept, for how long, one load a key, and what is served instead
+//! pool/              5  any pool, through an adapter: leases, their state, background probes
+//! gate/              4  admit, run, classify, settle, report: start reading here
+//! telemetry/         3  events, and tracing
+//! outcome/           2  what a caller gets: errors, the source of a value, tables of codes
+//! breaker/           1  the state machine, its rules, and the shell around it
 //! ```
 //!
 //! # Where this differs from what one might expect
@@ -170,76 +162,38 @@
 // Without sqlx, parts of the gate and of the cache have no caller.
 #![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
 
-mod adapter;
-mod at_once;
-mod background;
 pub mod breaker;
 #[cfg(feature = "cache")]
 pub mod cache;
-#[cfg(feature = "cache")]
-mod cached;
-mod config;
-mod counters;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
-mod delivery;
-#[cfg(any(feature = "sqlx-mysql", feature = "diesel-mysql"))]
-mod errno;
-mod error;
-#[cfg(feature = "cache")]
-mod fallback;
 mod gate;
-mod gate_builder;
-mod guarded;
-mod health;
-mod lease;
-mod limits;
-mod prober;
-mod progress;
-#[cfg(feature = "cache")]
-mod read_through;
-#[cfg(feature = "cache")]
-mod reading;
-#[cfg(feature = "cache")]
-mod reads;
-mod reporter;
-mod served;
-mod settings;
-#[cfg(feature = "cache")]
-mod shape;
-mod shared;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
-mod sql;
-#[cfg(any(
-    feature = "sqlx-postgres",
-    feature = "deadpool-postgres",
-    feature = "diesel-postgres"
-))]
-mod sqlstate;
+mod outcome;
+mod pool;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
 pub mod telemetry;
-mod time;
-mod verdict;
 
-pub use adapter::Adapter;
-pub use breaker::Breaker;
+pub use breaker::clock::{Clock, CoarseClock, ManualClock, PreciseClock};
+pub use breaker::config::ConfigError;
+pub use breaker::handle::Breaker;
+pub use breaker::verdict::{Class, Classify, Verdict};
 #[cfg(feature = "cache")]
-pub use cached::Cache;
-pub use config::ConfigError;
+pub use cache::handle::Cache;
+#[cfg(feature = "cache")]
+pub use cache::read_only::NotARead;
+pub use gate::Gate;
+pub use gate::builder::GateBuilder;
+pub use gate::limits::{
+    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION,
+};
+pub use gate::snapshot::GateSnapshot;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
-pub use delivery::Delivery;
-pub use error::{
+pub use outcome::delivery::Delivery;
+pub use outcome::error::{
     Awaited, DeadlineExceeded, GateError, Rejected, WithinError, deadline_exceeded, rejection,
 };
-pub use gate::{Gate, GateSnapshot};
-pub use gate_builder::GateBuilder;
-pub use guarded::{Guarded, GuardedBuilder};
-pub use lease::Lease;
-pub use limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION};
-#[cfg(feature = "cache")]
-pub use reads::NotARead;
-pub use served::{Served, Source, StaleReason, Unanswered};
-pub use time::{Clock, CoarseClock, ManualClock, PreciseClock};
-pub use verdict::{Class, Classify, Verdict};
+pub use outcome::served::{Served, Source, StaleReason, Unanswered};
+pub use pool::adapter::Adapter;
+pub use pool::guarded::{Guarded, GuardedBuilder};
+pub use pool::lease::Lease;

@@ -4,17 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{
+use super::clock::{Clock, CoarseClock};
+use super::config::ConfigError;
+use super::listener::Listener;
+use super::settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER, DEFAULT_MAX_OPEN_DELAY,
     DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY, DEFAULT_OPEN_DELAY_MULTIPLIER,
     DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE, DEFAULT_WINDOW,
-    LARGEST_BATCH, Ramp, Window,
+    LARGEST_BATCH, Ramp, Settings, StallAfter, Window,
 };
-use super::listener::Listener;
-use super::mode::Mode;
-use super::settings::{Settings, StallAfter};
-use crate::config::ConfigError;
-use crate::time::{Clock, CoarseClock};
+use super::state::Mode;
 
 /// Configures a [`Breaker`](super::Breaker). Nothing is checked before [`build`](Self::build).
 ///

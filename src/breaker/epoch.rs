@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::clock::nanos;
 use super::demand::Demand;
-use super::mode::Mode;
 use super::running::{Running, Started};
 use super::settings::Settings;
-use super::transition::State;
+use super::state::{Mode, State};
+use super::verdict::Verdict;
 use super::window::Recent;
-use crate::time::nanos;
-use crate::verdict::Verdict;
 
 /// A generation of the breaker, as the hot path sees it. Never changed, only replaced.
 pub(super) struct Epoch {

@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::Builder;
+use super::clock::{Clock, nanos};
+use super::config::ConfigError;
 use super::error::{CallError, Rejection};
-use super::mode::Mode;
+use super::machine::Phase;
 use super::permit::Permit;
 use super::shell::Inner;
 use super::snapshot::{Count, Snapshot};
-use super::state::Phase;
-use super::transition::State;
-use crate::config::ConfigError;
-use crate::time::{Clock, nanos};
-use crate::verdict::{Class, Verdict};
+use super::state::{Mode, State};
+use super::verdict::{Class, Verdict};
 
 /// How many times `probe_timeout` a background task has after the delay to begin its probes.
 const PATIENCE: u64 = 3;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::mode::Mode;
-use super::transition::Transition;
-use crate::verdict::Verdict;
+use super::state::{Mode, Transition};
+use super::verdict::Verdict;
 
 /// Is told what a breaker does. Called after every lock is released, on the task whose call made
 /// it happen: be quick, and do not panic.

@@ -66,40 +66,43 @@
 //! | [`mode`](Builder::mode) | [`Mode::Enforce`] | |
 //! | [`clock`](Builder::clock) | [`CoarseClock`](crate::CoarseClock) | |
 
-mod builder;
-mod config;
-mod demand;
+pub(crate) mod builder;
+pub(crate) mod clock;
+pub(crate) mod config;
+pub(crate) mod counters;
+pub(crate) mod demand;
 mod epoch;
-mod error;
-mod handle;
-mod listener;
-mod mode;
-mod permit;
+pub(crate) mod error;
+pub(crate) mod handle;
+pub(crate) mod listener;
+mod machine;
+pub(crate) mod permit;
+mod probe;
+mod record;
+mod rules;
 mod running;
-mod settings;
+pub(crate) mod settings;
 mod shell;
-mod snapshot;
-mod state;
+pub(crate) mod snapshot;
+pub(crate) mod state;
 mod sync;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod transition;
+pub(crate) mod verdict;
 mod window;
 
 pub use builder::Builder;
-pub use config::{
+pub use config::{ConfigError, LONGEST};
+pub use error::{CallError, Rejection};
+pub use handle::{Breaker, ForcedOpen};
+pub use listener::Listener;
+pub use permit::Permit;
+pub use settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER, DEFAULT_MAX_OPEN_DELAY,
     DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY, DEFAULT_OPEN_DELAY_MULTIPLIER,
     DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_RAMP, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE,
     DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
 };
-pub use error::{CallError, Rejection};
-pub use handle::{Breaker, ForcedOpen};
-pub use listener::Listener;
-pub use mode::Mode;
-pub use permit::Permit;
 pub use snapshot::Snapshot;
-pub use transition::{Reason, State, Transition};
-
-pub use crate::config::{ConfigError, LONGEST};
+pub use state::{Mode, Reason, State, Transition};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::demand::LongRunning;
 use super::epoch::Kind;
 use super::shell::Inner;
-use crate::verdict::{Class, Verdict};
+use super::verdict::{Class, Verdict};
 
 /// Leave to make one call, to be settled once with what came of it.
 ///

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use super::clock::nanos;
 use super::sync::{AtomicU64, Ordering};
-use crate::time::nanos;
 
 /// Slots that make up the slow-call bound; loom can follow only a few.
 pub(super) const STEPS: u64 = if cfg!(all(test, fusepool_loom)) {

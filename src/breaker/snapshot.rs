@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mode::Mode;
-use super::transition::State;
+use super::state::{Mode, State};
 
 /// What a breaker counts from the beginning.
 #[derive(Clone, Copy, Debug)]

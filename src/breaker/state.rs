@@ -1,381 +1,118 @@
-//! The state machine, pure: it is told the time and a random number, and returns what changed.
-//! No clock, no lock, no listener; the shell around it has those.
+//! The states, a change between them, and the mode, which is the operator's.
 
 use std::time::Duration;
 
-use super::config::DEFAULT_CONSECUTIVE_FAILURES;
-use super::settings::Settings;
-use super::tally::{Counts, Outcome};
-use super::transition::{Reason, State, Transition};
-use crate::time::nanos;
-use crate::verdict::Verdict;
-
-/// The machine's state with what belongs to it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Phase {
+/// The state a breaker is in; it changes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Calls pass, and are counted.
     Closed,
-    Open { until: u64 },
-    HalfOpen(Batch),
+    /// Calls are rejected until the open delay is over.
+    Open,
+    /// A few calls pass as probes; how they fare decides.
+    HalfOpen,
 }
 
-/// A batch of probes: `size` of them are admitted, and their results decide.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Batch {
-    pub(super) size: u32,
-    pub(super) settled: Counts,
-    pub(super) running: Vec<Probe>,
+impl State {
+    /// The state in `snake_case`, as events spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
 }
 
-/// A probe under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Probe {
-    id: u64,
-    since: u64,
-    /// It runs; if not, it waits for its connection.
-    is_running: bool,
-    /// No other call is admitted for it.
-    holds_place: bool,
+/// Why a breaker changed its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The failure rate reached its threshold.
+    FailureRate,
+    /// The slow-call rate reached its threshold.
+    SlowRate,
+    /// So many faults in a row.
+    ConsecutiveFailures,
+    /// Nobody was answered for [`stall_after`](super::Builder::stall_after), while calls were wanted.
+    Stalled,
+    /// The open delay is over: the next call is the first probe.
+    DelayElapsed,
+    /// A batch of probes failed.
+    ProbesFailed,
+    /// The last batch of probes went well.
+    ProbesSucceeded,
+    /// [`Breaker::reset`](super::Breaker::reset) was called.
+    Reset,
 }
 
-/// What became of a request to start a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    /// The probe of this id may run.
-    Probe(u64),
-    /// Not before this time.
-    NotBefore(u64),
+impl Reason {
+    /// The reason in `snake_case`, as events spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FailureRate => "failure_rate",
+            Self::SlowRate => "slow_rate",
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::Stalled => "stalled",
+            Self::DelayElapsed => "delay_elapsed",
+            Self::ProbesFailed => "probes_failed",
+            Self::ProbesSucceeded => "probes_succeeded",
+            Self::Reset => "reset",
+        }
+    }
 }
 
-/// What the machine reports to its shell.
+/// A change of state, and what led to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Change {
-    State(Transition),
-    /// The next batch has this many places.
-    Ramp(u32),
-    /// A probe was slow.
-    Slow,
+#[non_exhaustive]
+pub struct Transition {
+    /// The state before.
+    pub from: State,
+    /// The state now.
+    pub to: State,
+    /// What caused it.
+    pub reason: Reason,
+    /// Calls that were counted: of the window, or of the batch of probes.
+    pub calls: u32,
+    /// The part of `calls` that were faults; 0 without calls.
+    pub failure_rate: f64,
+    /// The part of `calls` that were slow; 0 without calls.
+    pub slow_rate: f64,
+    /// How often it has opened since it was last closed; 0 when closed.
+    pub attempt: u32,
+    /// When open: how long until the first probe.
+    pub retry_after: Option<Duration>,
 }
 
-#[derive(Debug)]
-pub(super) struct Machine {
-    pub(super) phase: Phase,
-    /// How often it opened since it was last closed.
-    pub(super) attempt: u32,
-    next_probe: u64,
+/// Whether the breaker does what its state says. Set by the operator, never by the breaker.
+///
+/// A breaker can also be held open by handles: see
+/// [`Breaker::force_open`](super::Breaker::force_open).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Rejects calls as its state demands.
+    #[default]
+    Enforce,
+    /// Records, changes state and reports, but never rejects: for trying a configuration on
+    /// real traffic. A pool's deadlines and its `max_waiting` end and refuse nothing either; a deadline
+    /// of a statement's own holds.
+    Observe,
+    /// Admits every call and records nothing; the state stays as it is. As in
+    /// [`Observe`](Self::Observe), nothing is ended or refused.
+    Disabled,
 }
 
-impl Machine {
-    pub(super) fn new() -> Self {
-        Self {
-            phase: Phase::Closed,
-            attempt: 0,
-            next_probe: 0,
+impl Mode {
+    /// The mode in `snake_case`, as events spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+            Self::Disabled => "disabled",
         }
-    }
-
-    pub(super) fn state(&self) -> State {
-        match self.phase {
-            Phase::Closed => State::Closed,
-            Phase::Open { .. } => State::Open,
-            Phase::HalfOpen(_) => State::HalfOpen,
-        }
-    }
-
-    /// To open, because a rule held: over the `counts` of a closed breaker, or in a batch.
-    pub(super) fn trip(
-        &mut self,
-        now: u64,
-        reason: Reason,
-        counts: Counts,
-        settings: &Settings,
-        random: f64,
-    ) -> Change {
-        let counts = match &self.phase {
-            Phase::HalfOpen(batch) => batch.settled,
-            _ => counts,
-        };
-        self.open(now, reason, counts, settings, random)
-    }
-
-    /// Asks to start a probe. At exactly the end of the delay the open machine turns half-open and
-    /// gives out the first place, in one step. What `starts` runs at once.
-    pub(super) fn admit(
-        &mut self,
-        now: u64,
-        starts: bool,
-        settings: &Settings,
-    ) -> (Admission, Option<Change>) {
-        let mut change = None;
-        if let Phase::Open { until } = self.phase {
-            if now < until {
-                return (Admission::NotBefore(until), None);
-            }
-            change = Some(self.turn(
-                Phase::HalfOpen(Batch::of(settings.probes)),
-                Reason::DelayElapsed,
-                Counts::default(),
-                None,
-            ));
-        }
-        let Phase::HalfOpen(batch) = &mut self.phase else {
-            return (Admission::NotBefore(now), None);
-        };
-        if batch.is_full() {
-            return (Admission::NotBefore(batch.full_until(settings)), change);
-        }
-        let id = self.next_probe;
-        self.next_probe += 1;
-        batch.running.push(Probe {
-            id,
-            since: now,
-            is_running: starts,
-            holds_place: true,
-        });
-        (Admission::Probe(id), change)
-    }
-
-    /// A probe ended: `Some` verdict and slowness, or `None` if it gives its place back. Returns
-    /// whether it was still awaited.
-    pub(super) fn settle(
-        &mut self,
-        id: u64,
-        now: u64,
-        outcome: Option<Outcome>,
-        settings: &Settings,
-        random: f64,
-    ) -> (bool, Option<Change>) {
-        let Phase::HalfOpen(batch) = &mut self.phase else {
-            return (false, None);
-        };
-        let Some(index) = batch.running.iter().position(|probe| probe.id == id) else {
-            return (false, None);
-        };
-        batch.running.swap_remove(index);
-        let Some(outcome) = outcome else {
-            return (true, None);
-        };
-        batch.settled.add(outcome);
-        (true, self.evaluate(now, settings, random))
-    }
-
-    /// A probe that was given its place ahead of time starts only then, and has a place again.
-    pub(super) fn restart(&mut self, id: u64, at: u64) {
-        if let Phase::HalfOpen(batch) = &mut self.phase
-            && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
-        {
-            (probe.since, probe.is_running, probe.holds_place) = (at, true, true);
-        }
-    }
-
-    /// Gives the places to others of probes that have had them for `probe_timeout`, and takes out the
-    /// probes that are slow, one at a time: call it until it returns `None`.
-    pub(super) fn expire(
-        &mut self,
-        now: u64,
-        settings: &Settings,
-        random: f64,
-    ) -> Option<Option<Change>> {
-        let Phase::HalfOpen(batch) = &mut self.phase else {
-            return None;
-        };
-        let timeout = nanos(settings.probe_timeout);
-        for probe in &mut batch.running {
-            probe.holds_place &= now.saturating_sub(probe.since) < timeout;
-        }
-        let bound = settings.slow_bound()?;
-        let is_slow = |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= bound;
-        let index = batch.running.iter().position(is_slow)?;
-        batch.running.swap_remove(index);
-        batch.settled.add(Outcome {
-            fault: false,
-            slow: true,
-        });
-        Some(self.evaluate(now, settings, random))
-    }
-
-    /// Back to closed with an empty window.
-    pub(super) fn reset(&mut self) -> Option<Change> {
-        self.attempt = 0;
-        match self.phase {
-            Phase::Closed => None,
-            _ => Some(self.turn(Phase::Closed, Reason::Reset, Counts::default(), None)),
-        }
-    }
-
-    /// The batch starts anew, under new settings.
-    pub(super) fn restart_batch(&mut self, settings: &Settings) {
-        if let Phase::HalfOpen(batch) = &mut self.phase {
-            *batch = Batch::of(settings.probes);
-        }
-    }
-
-    fn evaluate(&mut self, now: u64, settings: &Settings, random: f64) -> Option<Change> {
-        let Phase::HalfOpen(batch) = &self.phase else {
-            return None;
-        };
-        let (counts, size) = (batch.settled, batch.size);
-        // As soon as the outcome is certain: the rest of the batch could not lower these parts.
-        if settings.batch_failed(counts, size) {
-            return Some(self.open(now, Reason::ProbesFailed, counts, settings, random));
-        }
-        if counts.calls < size {
-            return None;
-        }
-        let last = settings.last_batch();
-        if size >= last {
-            self.attempt = 0;
-            return Some(self.turn(Phase::Closed, Reason::ProbesSucceeded, counts, None));
-        }
-        let next = size.saturating_mul(2).min(last);
-        self.phase = Phase::HalfOpen(Batch::of(next));
-        Some(Change::Ramp(next))
-    }
-
-    fn open(
-        &mut self,
-        now: u64,
-        reason: Reason,
-        counts: Counts,
-        settings: &Settings,
-        random: f64,
-    ) -> Change {
-        let delay = settings.delay(self.attempt, random);
-        self.attempt = self.attempt.saturating_add(1);
-        let until = now.saturating_add(nanos(delay));
-        self.turn(Phase::Open { until }, reason, counts, Some(delay))
-    }
-
-    fn turn(
-        &mut self,
-        phase: Phase,
-        reason: Reason,
-        counts: Counts,
-        retry_after: Option<Duration>,
-    ) -> Change {
-        let from = self.state();
-        self.phase = phase;
-        Change::State(Transition {
-            from,
-            to: self.state(),
-            reason,
-            calls: counts.calls,
-            failure_rate: counts.failure_rate(),
-            slow_rate: counts.slow_rate(),
-            attempt: self.attempt,
-            retry_after,
-        })
-    }
-}
-
-impl Batch {
-    fn of(size: u32) -> Self {
-        Self {
-            size,
-            ..Self::default()
-        }
-    }
-
-    /// No place is left: every one is taken by a probe under way or by a result.
-    pub(super) fn is_full(&self) -> bool {
-        self.holders().count() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
-    }
-
-    /// When the first of the probes loses its place, or is slow, if none ends before.
-    pub(super) fn full_until(&self, settings: &Settings) -> u64 {
-        let timeout = nanos(settings.probe_timeout);
-        let bound = |probe: &Probe| {
-            let loses_place = probe.holds_place.then_some(timeout);
-            let is_slow = settings.slow_bound().filter(|_| probe.is_running);
-            let bound = loses_place.into_iter().chain(is_slow).min()?;
-            Some(probe.since.saturating_add(bound))
-        };
-        self.running.iter().filter_map(bound).min().unwrap_or(0)
-    }
-
-    fn holders(&self) -> impl Iterator<Item = &Probe> {
-        self.running.iter().filter(|probe| probe.holds_place)
-    }
-}
-
-impl Settings {
-    /// The rule that holds over the closed window, if any.
-    pub(super) fn tripped(&self, counts: Counts, streak: u32) -> Option<Reason> {
-        if self
-            .consecutive_failures
-            .is_some_and(|limit| streak >= limit)
-        {
-            return Some(Reason::ConsecutiveFailures);
-        }
-        if counts.calls < self.minimum_calls {
-            return None;
-        }
-        if self
-            .failure_rate
-            .is_some_and(|limit| counts.failure_rate() >= limit)
-        {
-            return Some(Reason::FailureRate);
-        }
-        if self
-            .slow_rate
-            .is_some_and(|limit| counts.slow_rate() >= limit)
-        {
-            return Some(Reason::SlowRate);
-        }
-        None
-    }
-
-    /// Whether a batch of `size` can no longer succeed. A breaker that has no failure rate, and so
-    /// no measure for a small batch, lets no fault pass.
-    fn batch_failed(&self, counts: Counts, size: u32) -> bool {
-        let at_end = |some: u32| f64::from(some) / f64::from(size);
-        match self.failure_rate {
-            Some(limit) if at_end(counts.faults) >= limit => return true,
-            None if counts.faults > 0 => return true,
-            _ => {}
-        }
-        self.slow_rate
-            .is_some_and(|limit| at_end(counts.slow) >= limit)
-    }
-
-    /// From when on a running call counts as slow, if slow calls count at all.
-    pub(super) fn slow_bound(&self) -> Option<u64> {
-        self.slow_rate.map(|_| nanos(self.slow_call))
-    }
-
-    /// Whether it is a stall that `calls` were wanted for so long, and none was answered. One call is
-    /// a long statement.
-    pub(super) fn is_stall(&self, elapsed: u64, calls: u32) -> bool {
-        let least = (self.consecutive_failures).unwrap_or(DEFAULT_CONSECUTIVE_FAILURES);
-        let is_long = |bound| elapsed >= nanos(bound);
-        calls >= least.max(2) && self.stall_after().is_some_and(is_long)
-    }
-
-    /// What a call adds to the window when it ends, or `None` if it adds nothing. A call that
-    /// reached the slow bound is slow and nothing else, as it would have been counted while
-    /// still running.
-    pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
-        let slow = self.slow_bound().is_some_and(|bound| elapsed >= bound);
-        match verdict {
-            _ if slow => Some(Outcome {
-                fault: false,
-                slow: true,
-            }),
-            Verdict::Fault => Some(Outcome {
-                fault: true,
-                slow: false,
-            }),
-            Verdict::Answered => Some(Outcome::default()),
-            Verdict::Neutral => None,
-        }
-    }
-
-    fn delay(&self, attempt: u32, random: f64) -> Duration {
-        let growth = self
-            .open_delay_multiplier
-            .powi(attempt.min(1_000).cast_signed());
-        let seconds =
-            (self.open_delay.as_secs_f64() * growth).min(self.max_open_delay.as_secs_f64());
-        let jittered = seconds * (1.0 + self.jitter * (2.0 * random - 1.0));
-        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_open_delay)
     }
 }

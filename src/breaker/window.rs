@@ -1,9 +1,9 @@
 //! The calls that the rates are computed over: the last N, or those of the last while.
 
-use super::config::{Shape, Window};
+use super::clock::nanos;
+use super::settings::{Shape, Window};
 use super::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
 use super::tally::{Counts, Outcome, Tally};
-use crate::time::nanos;
 
 /// A sliding window that any number of threads record into, without a lock on the common path.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::size_of;
 use std::time::Duration;
 
-use super::generations::{Generation, Name};
+use super::invalidation::{Generation, Name};
 
 /// What keeping an answer takes besides the answer: this struct, its names, its place in the store,
 /// and what an allocator adds. `tests/cache_bounds.rs` measures it: a full cache of single numbers

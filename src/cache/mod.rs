@@ -38,38 +38,22 @@
 //! - A default value looks like an answer to whoever gets it. Look at [`Source`](crate::Source) where
 //!   the difference matters, and show the age.
 
-mod entry;
-mod flights;
-mod generations;
-mod key;
-mod policy;
-mod snapshot;
-mod store;
+pub(crate) mod entry;
+pub(crate) mod fallback;
+pub(crate) mod handle;
+pub(crate) mod invalidation;
+pub(crate) mod key;
+pub(crate) mod policy;
+pub(crate) mod read_only;
+pub(crate) mod read_through;
+pub(crate) mod reading;
+pub(crate) mod rows;
+pub(crate) mod single_flight;
+pub(crate) mod snapshot;
+pub(crate) mod store;
 
-pub(crate) use entry::{Entry, Loaded};
-pub(crate) use flights::{Flights, Lost, Outcome, Passenger, Pilot};
-pub(crate) use generations::{Generations, Name};
-pub(crate) use key::{Key, KeyHasher};
-pub(crate) use policy::Freshness;
 pub use policy::{
     CachePolicy, DEFAULT_JITTER, DEFAULT_MAX_ENTRY_BYTES, LONGEST_AGE, MAX_POLICY_TAGS,
 };
 pub use snapshot::CacheSnapshot;
-pub(crate) use store::Store;
-
-use crate::config::ConfigError;
-
-/// Default of how much memory the answers of a pool may take: 64 MiB.
-pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
-/// The least that can be set: 64 KiB.
-pub const SMALLEST_CACHE_BYTES: u64 = 64 << 10;
-/// The most that can be set: 1 TiB. What is more is a slip.
-pub const LARGEST_CACHE_BYTES: u64 = 1 << 40;
-
-pub(crate) fn check_bytes(bytes: u64) -> Result<(), ConfigError> {
-    if !(SMALLEST_CACHE_BYTES..=LARGEST_CACHE_BYTES).contains(&bytes) {
-        let rule = format!("from {SMALLEST_CACHE_BYTES} to {LARGEST_CACHE_BYTES}");
-        return Err(ConfigError::new("cache_bytes", bytes, rule));
-    }
-    Ok(())
-}
+pub use store::{DEFAULT_CACHE_BYTES, LARGEST_CACHE_BYTES, SMALLEST_CACHE_BYTES};

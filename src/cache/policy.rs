@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{ConfigError, check_duration};
+use crate::breaker::config::{ConfigError, check_duration};
 
 /// The tags a policy can have; a query can be given more.
 pub const MAX_POLICY_TAGS: usize = 4;

@@ -13,6 +13,22 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 use super::entry::Entry;
 use super::key::Key;
+use crate::breaker::config::ConfigError;
+
+/// Default of how much memory the answers of a pool may take: 64 MiB.
+pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+/// The least that can be set: 64 KiB.
+pub const SMALLEST_CACHE_BYTES: u64 = 64 << 10;
+/// The most that can be set: 1 TiB. What is more is a slip.
+pub const LARGEST_CACHE_BYTES: u64 = 1 << 40;
+
+pub(crate) fn check_bytes(bytes: u64) -> Result<(), ConfigError> {
+    if !(SMALLEST_CACHE_BYTES..=LARGEST_CACHE_BYTES).contains(&bytes) {
+        let rule = format!("from {SMALLEST_CACHE_BYTES} to {LARGEST_CACHE_BYTES}");
+        return Err(ConfigError::new("cache_bytes", bytes, rule));
+    }
+    Ok(())
+}
 
 /// What the number of entries is reckoned by, and with it the store's own bookkeeping.
 const TYPICAL_ENTRY: u64 = 1024;

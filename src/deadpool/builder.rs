@@ -9,17 +9,18 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{self, Hook, Manager, PoolConfig, QueueMode, Timeouts};
 
+use super::adapter::Managed;
 use super::dialect::{Dialect, Explained};
 use super::error::BuildError;
-use super::managed::Managed;
 use super::object::Object;
 use super::pool::Pool;
-use crate::config::ConfigError;
+use super::wrapper::Wrapper;
+use crate::breaker::config::ConfigError;
+use crate::breaker::verdict::Classify;
 use crate::gate::Gate;
-use crate::limits::DEFAULT_ACQUIRE_TIMEOUT;
-use crate::settings::{Settings, setters};
-use crate::shared::Shared;
-use crate::verdict::Classify;
+use crate::gate::limits::DEFAULT_ACQUIRE_TIMEOUT;
+use crate::pool::settings::{Settings, setters};
+use crate::pool::shared::Shared;
 
 /// Configures a [`Pool`]: deadpool's settings under the same names, and the guard's. `S` is what it
 /// guards: a pool that is yet to be built, or, from [`Pool::guard`], one that exists.
@@ -36,6 +37,27 @@ where
     /// The user's own, which deadpool's builder does not tell.
     recycle_timeout: Option<Duration>,
     _wrapper: PhantomData<fn() -> W>,
+}
+
+impl<M: Manager + 'static, W: Wrapper<M>> Pool<M, W> {
+    /// Starts to configure a pool.
+    pub fn builder(manager: M) -> PoolBuilder<M, W> {
+        let raw = managed::Pool::builder(manager).runtime(Runtime::Tokio1);
+        PoolBuilder::new(raw, W::known().0)
+    }
+
+    /// Starts to configure a guard for an existing pool, whose own settings stay what they are.
+    pub fn guard(raw: managed::Pool<M>) -> PoolBuilder<M, W, managed::Pool<M>> {
+        PoolBuilder::new(raw, W::known().0)
+    }
+}
+
+impl<M: Manager + 'static, W: Wrapper<M>> From<managed::Pool<M>> for Pool<M, W> {
+    /// Guards an existing pool with default settings; its own timeouts count on. Its other handles
+    /// stay unguarded. [`Pool::guard`] takes settings.
+    fn from(raw: managed::Pool<M>) -> Self {
+        Self::guard(raw).build_with_defaults()
+    }
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {

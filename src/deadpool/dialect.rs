@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use deadpool::managed::{Manager, PoolBuilder, PoolError};
 
-use super::managed::recycle;
-use crate::verdict::Class;
+use super::recycle::recycle;
+use crate::breaker::verdict::Class;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -5,8 +5,8 @@ use std::fmt;
 
 use deadpool::managed::{self, HookError, TimeoutType};
 
-use crate::config::ConfigError;
-use crate::error::{GateError, Rejected};
+use crate::breaker::config::ConfigError;
+use crate::outcome::error::{GateError, Rejected};
 
 /// Why there is no object: deadpool's `PoolError` under the same name and with the same variants, and
 /// [`Rejected`](Self::Rejected).

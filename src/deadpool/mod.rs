@@ -86,22 +86,17 @@
 //!   its manager, whose objects come without the wrapper.
 //! - With `use deadpool::managed`, change over by `use fusepool::deadpool as managed`.
 
+mod adapter;
 mod builder;
-#[cfg(any(
-    feature = "deadpool-postgres",
-    feature = "diesel-postgres",
-    feature = "diesel-mysql"
-))]
-mod by_hand;
 mod dialect;
 #[cfg(any(feature = "diesel-postgres", feature = "diesel-mysql"))]
 pub mod diesel;
 mod error;
-mod managed;
 mod object;
 mod pool;
 #[cfg(feature = "deadpool-postgres")]
 pub mod postgres;
+mod recycle;
 mod snapshot;
 mod wrapper;
 

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Manager, Metrics, ObjectId};
 
-use super::managed::Managed;
-use super::pool::Pool;
-use crate::config::{LONGEST, check_duration};
-use crate::error::{GateError, WithinError};
-use crate::health::Diagnosis;
-use crate::lease::Lease;
-use crate::verdict::Classify;
+use super::adapter::Managed;
+use crate::breaker::config::{LONGEST, check_duration};
+use crate::breaker::verdict::Classify;
+use crate::outcome::error::{GateError, WithinError};
+use crate::pool::connection_state::Diagnosis;
+use crate::pool::lease::Lease;
 
-/// An object leased from a [`Pool`], used like deadpool's `Object`. Dropping it gives it back, unless
+/// An object leased from a [`Pool`](super::Pool), used like deadpool's `Object`. Dropping it gives it back, unless
 /// a [guarded](Self::guard) statement was given up on it, or broke it: then it is taken out of the
 /// pool and dropped.
 #[must_use]
@@ -117,13 +116,6 @@ impl<M: Manager + 'static> Object<M> {
     /// How old the object is and how often it was recycled.
     pub fn metrics(this: &Self) -> &Metrics {
         managed::Object::metrics(this.lease.raw())
-    }
-
-    /// The pool it came from; always `Some`, unlike with deadpool, since what an object is watched
-    /// by belongs to its pool.
-    #[must_use]
-    pub fn pool(this: &Self) -> Option<Pool<M>> {
-        Some(Pool::from_shared(this.lease.shared.clone()))
     }
 }
 

@@ -6,21 +6,18 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use deadpool::Runtime;
 use deadpool::managed::{self, Manager, Metrics, RetainResult, Status, Timeouts};
 
-use super::builder::PoolBuilder;
+use super::adapter::Managed;
 use super::error::PoolError;
-use super::managed::Managed;
 use super::object::Object;
 use super::snapshot::PoolSnapshot;
-use super::wrapper::Wrapper;
-use crate::adapter::Adapter;
-use crate::background::Users;
+use crate::breaker::verdict::Class;
 use crate::gate::Gate;
-use crate::lease::Lease;
-use crate::shared::Shared;
-use crate::verdict::Class;
+use crate::pool::adapter::Adapter;
+use crate::pool::lease::Lease;
+use crate::pool::shared::Shared;
+use crate::pool::tasks::Users;
 
 /// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
 ///
@@ -33,24 +30,12 @@ pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
     _wrapper: PhantomData<fn() -> W>,
 }
 
-impl<M: Manager + 'static, W: Wrapper<M>> Pool<M, W> {
-    /// Starts to configure a pool.
-    pub fn builder(manager: M) -> PoolBuilder<M, W> {
-        let raw = managed::Pool::builder(manager).runtime(Runtime::Tokio1);
-        PoolBuilder::new(raw, W::known().0)
-    }
-
-    /// Starts to configure a guard for an existing pool, whose own settings stay what they are.
-    pub fn guard(raw: managed::Pool<M>) -> PoolBuilder<M, W, managed::Pool<M>> {
-        PoolBuilder::new(raw, W::known().0)
-    }
-}
-
-impl<M: Manager + 'static, W: Wrapper<M>> From<managed::Pool<M>> for Pool<M, W> {
-    /// Guards an existing pool with default settings; its own timeouts count on. Its other handles
-    /// stay unguarded. [`Pool::guard`] takes settings.
-    fn from(raw: managed::Pool<M>) -> Self {
-        Self::guard(raw).build_with_defaults()
+impl<M: Manager + 'static> Object<M> {
+    /// The pool it came from; always `Some`, unlike with deadpool, since what an object is watched
+    /// by belongs to its pool.
+    #[must_use]
+    pub fn pool(this: &Self) -> Option<Pool<M>> {
+        Some(Pool::from_shared(this.lease.shared.clone()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use deadpool::managed::Status;
 
-use crate::gate::GateSnapshot;
+use crate::gate::snapshot::GateSnapshot;
 
 /// A pool at one moment.
 #[derive(Clone, Debug)]

@@ -2,14 +2,20 @@
 
 use std::future::{pending, ready};
 use std::pin::pin;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::at_once::at_once;
 use super::*;
-use crate::breaker::{DEFAULT_OPEN_DELAY, State};
-use crate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
-use crate::time::{Clock, ManualClock};
+use crate::breaker::clock::{Clock, ManualClock};
+use crate::breaker::settings::DEFAULT_OPEN_DELAY;
+use crate::breaker::state::State;
+use crate::breaker::verdict::{Class, Verdict};
+use crate::gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
+use crate::outcome::error::{Awaited, GateError, Rejected};
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
@@ -138,7 +144,7 @@ async fn who_waits_is_refused_as_soon_as_an_operator_says_so() {
 /// call takes no time at all.
 #[test]
 fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
-    let clock = crate::time::ManualClock::new();
+    let clock = crate::breaker::clock::ManualClock::new();
     let breaker = Breaker::builder()
         .clock(clock.clone())
         .open_delay(Duration::from_millis(100))

@@ -7,12 +7,12 @@ use sqlx::{Database, Error};
 use super::error;
 use super::pool::Pool;
 use super::shared::Shared;
-use crate::cache::CacheSnapshot;
-use crate::cached::Cache;
-use crate::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
+use crate::cache::handle::Cache;
+use crate::cache::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
+use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::Gate;
-use crate::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
-use crate::served::Unanswered;
+use crate::outcome::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
+use crate::outcome::served::Unanswered;
 
 impl<DB: Database> Pool<DB> {
     /// The cache of this pool: what [`cached`](super::ReadExt::cached) queries keep there. For a

@@ -5,12 +5,11 @@ use std::time::Duration;
 use sqlx::{Connection, Database, Error};
 
 use super::driver::Driver;
-use super::error;
 use super::options::PoolOptions;
 use super::pool::Pool;
-use super::server;
 use super::shared::Shared;
-use crate::config::ConfigError;
+use super::{error, server};
+use crate::breaker::config::ConfigError;
 use crate::gate::Gate;
 
 /// sqlx's own default, by which one tells that a user has not set it.

@@ -12,12 +12,13 @@ use tokio::time::timeout;
 use super::error;
 use super::publication::Publication;
 use super::shared::{Shared, in_transaction};
-use crate::breaker::Permit;
-use crate::cache::Name;
-use crate::error::Rejected;
-use crate::gate::{Gate, turned_away};
-use crate::health::Health;
-use crate::lease::lent;
+use crate::breaker::permit::Permit;
+use crate::cache::invalidation::Name;
+use crate::gate::Gate;
+use crate::gate::admission::turned_away;
+use crate::outcome::error::Rejected;
+use crate::pool::connection_state::Health;
+use crate::pool::lease::lent;
 
 /// The time a connection has to prove itself when it is given back, or else to close.
 ///

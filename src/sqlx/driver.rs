@@ -7,8 +7,8 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, SqlStr};
 
-use crate::reads::NotARead;
-use crate::verdict::Class;
+use crate::breaker::verdict::Class;
+use crate::cache::read_only::NotARead;
 
 /// Keeps [`Driver`] to this crate, so that it may grow.
 pub trait Sealed {}

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use sqlx::Error;
 use sqlx::error::DatabaseError;
 
-use crate::config::ConfigError;
-use crate::delivery::{Delivery, refuses_connection};
-use crate::error::{DeadlineExceeded, GateError, Rejected};
-use crate::reads::NotARead;
-use crate::verdict::Class;
+use crate::breaker::config::ConfigError;
+use crate::breaker::verdict::Class;
+use crate::cache::read_only::NotARead;
+use crate::outcome::delivery::{Delivery, refuses_connection};
+use crate::outcome::error::{DeadlineExceeded, GateError, Rejected};
 
 /// No connection could be made; nothing was sent. The source is what the operating system said.
 #[derive(Clone, Debug)]

@@ -18,11 +18,11 @@ use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operati
 use super::pool::Pool;
 use super::publication::Publication;
 use super::shared::Shared;
-use crate::cache::Name;
-use crate::config::{LONGEST, check_duration};
-use crate::error::Rejected;
-use crate::gate::turned_away;
-use crate::sql::ends_transaction;
+use crate::breaker::config::{LONGEST, check_duration};
+use crate::cache::invalidation::Name;
+use crate::gate::admission::turned_away;
+use crate::outcome::error::Rejected;
+use crate::pool::transaction::ends_transaction;
 
 /// A pool or a connection whose statements have a deadline of their own; see
 /// [`Pool::within`] and [`GuardedConnection::within`].

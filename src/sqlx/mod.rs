@@ -99,8 +99,8 @@ mod statement;
 mod transaction;
 mod write;
 
-pub use crate::cached::Cache;
-pub use crate::delivery::Delivery;
+pub use crate::cache::handle::Cache;
+pub use crate::outcome::delivery::Delivery;
 pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
 pub use error::{CouldNotConnect, delivery};

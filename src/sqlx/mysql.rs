@@ -1,6 +1,6 @@
 //! MySQL and MariaDB.
 //!
-#![doc = include_str!("../errno.md")]
+#![doc = include_str!("../outcome/errno.md")]
 //!
 //! An `Error::Protocol` that the driver found by itself, for a wrong number of arguments, is `Neutral`: a mistake of the
 //! application is no fault of the database.
@@ -10,9 +10,9 @@ use sqlx::{Connection, Decode, Error, Row};
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
-use crate::errno;
-use crate::reads::{self, Dialect, NotARead};
-use crate::verdict::Class;
+use crate::breaker::verdict::Class;
+use crate::cache::read_only::{self, Dialect, NotARead};
+use crate::outcome::errno;
 
 /// A guarded MySQL or MariaDB pool.
 pub type MySqlPool = super::Pool<MySql>;
@@ -47,7 +47,7 @@ impl Driver for MySql {
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {
-        reads::check(sql, Dialect::MySql)
+        read_only::check(sql, Dialect::MySql)
     }
 
     fn row_bytes(row: &MySqlRow) -> usize {

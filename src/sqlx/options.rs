@@ -11,15 +11,17 @@ use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
 use super::driver::{Driver, Traits};
-use crate::breaker::{Breaker, Builder};
-use crate::cache::{DEFAULT_CACHE_BYTES, check_bytes};
-use crate::config::ConfigError;
+use crate::breaker::builder::Builder;
+use crate::breaker::config::ConfigError;
+use crate::breaker::handle::Breaker;
+use crate::breaker::verdict::Classify;
+use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::gate::Gate;
-use crate::limits::{
+use crate::gate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION, Limits,
 };
-use crate::telemetry::{Sink, TracingSink};
-use crate::verdict::Classify;
+use crate::telemetry::event::Sink;
+use crate::telemetry::trace::TracingSink;
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);

@@ -16,9 +16,9 @@ use super::options::PoolOptions;
 use super::shared::Shared;
 use super::snapshot::PoolSnapshot;
 use super::transaction::Transaction;
-use crate::background::Users;
-use crate::breaker::Permit;
+use crate::breaker::permit::Permit;
 use crate::gate::Gate;
+use crate::pool::tasks::Users;
 
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 

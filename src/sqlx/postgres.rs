@@ -1,6 +1,6 @@
 //! PostgreSQL.
 //!
-#![doc = include_str!("../sqlstate.md")]
+#![doc = include_str!("../outcome/sqlstate.md")]
 //!
 //! An `Error::Protocol` that the driver found by itself, for more arguments than a statement can
 //! have, is `Neutral`: a mistake of the application is no fault of the database.
@@ -10,9 +10,9 @@ use sqlx::{Connection, Error, Row};
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
-use crate::reads::{self, Dialect, NotARead};
-use crate::sqlstate;
-use crate::verdict::Class;
+use crate::breaker::verdict::Class;
+use crate::cache::read_only::{self, Dialect, NotARead};
+use crate::outcome::sqlstate;
 
 /// A guarded PostgreSQL pool.
 pub type PgPool = super::Pool<Postgres>;
@@ -45,7 +45,7 @@ impl Driver for Postgres {
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {
-        reads::check(sql, Dialect::Postgres)
+        read_only::check(sql, Dialect::Postgres)
     }
 
     fn row_bytes(row: &PgRow) -> usize {

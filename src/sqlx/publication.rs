@@ -6,9 +6,9 @@ use sqlx::{Database, Error};
 
 use super::error::delivery;
 use super::shared::Shared;
-use crate::cache::Name;
-use crate::delivery::Delivery;
-use crate::read_through::Origin;
+use crate::cache::invalidation::Name;
+use crate::cache::read_through::Origin;
+use crate::outcome::delivery::Delivery;
 
 /// The names that a write invalidates, while nobody knows yet whether it succeeds.
 ///

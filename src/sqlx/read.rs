@@ -12,8 +12,9 @@ use super::executor::Within;
 use super::mapper::{Parts, Readable};
 use super::pool::Pool;
 use super::serve::{Reading, serve, with_statement};
-use crate::cache::{CachePolicy, Name};
-use crate::served::Served;
+use crate::cache::invalidation::Name;
+use crate::cache::policy::CachePolicy;
+use crate::outcome::served::Served;
 
 /// Queries that can be answered by others than the database.
 ///

@@ -8,19 +8,19 @@ use futures_core::future::BoxFuture;
 use sqlx::{Error, Executor};
 
 use super::driver::Driver;
-use super::error;
 use super::executor::{Target, Within};
 use super::mapper::{Mapper, Parts};
 use super::pool::Pool;
 use super::shared::Shared;
-use super::shared_error;
 use super::statement::Statement;
-use crate::cache::{KeyHasher, Loaded};
-use crate::served::{Served, Source};
-use crate::shape::Shape;
+use super::{error, shared_error};
+use crate::cache::entry::Loaded;
+use crate::cache::key::KeyHasher;
+use crate::cache::rows::Shape;
+use crate::outcome::served::{Served, Source};
 
 /// What is served of a read, and what instead.
-pub(super) type Reading<'f, DB, T> = crate::reading::Reading<'f, T, Error, Pool<DB>>;
+pub(super) type Reading<'f, DB, T> = crate::cache::reading::Reading<'f, T, Error, Pool<DB>>;
 
 /// Answers a query: from the cache, from the database, or by a fallback.
 pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(

@@ -7,8 +7,8 @@ use sqlx::{ConnectOptions, Connection, Database, Error};
 use super::connection::GuardedConnection;
 use super::driver::Traits;
 use super::shared::Shared;
-use crate::prober::{self, Backend};
-use crate::verdict::{Class, Classify};
+use crate::breaker::verdict::{Class, Classify};
+use crate::pool::prober::{self, Backend};
 
 /// Has a pool's server probed whenever its breaker opens.
 pub(super) fn probe_when_open<DB: Database>(shared: &Arc<Shared<DB>>) {

@@ -10,13 +10,14 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::error;
 use super::options::PoolOptions;
-use crate::background::Background;
-use crate::breaker::Permit;
-use crate::config::ConfigError;
-use crate::gate::{Gate, turned_away};
-use crate::health::{Diagnosis, Health};
-use crate::read_through::ReadThrough;
-use crate::verdict::Classify;
+use crate::breaker::config::ConfigError;
+use crate::breaker::permit::Permit;
+use crate::breaker::verdict::Classify;
+use crate::cache::read_through::ReadThrough;
+use crate::gate::Gate;
+use crate::gate::admission::turned_away;
+use crate::pool::connection_state::{Diagnosis, Health};
+use crate::pool::tasks::Background;
 
 pub(super) struct Shared<DB: Database> {
     pub(super) raw: sqlx::Pool<DB>,

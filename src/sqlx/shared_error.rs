@@ -2,15 +2,14 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt;
-use std::io;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use sqlx::Error;
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind};
 
 use super::error::{CouldNotConnect, refused};
-use crate::error::{deadline_exceeded, rejection};
+use crate::outcome::error::{deadline_exceeded, rejection};
 
 /// An error like `error`, which several callers get: of the same variant, saying the same, with the
 /// same source. Whoever is the only one gets `error` itself.

@@ -1,7 +1,7 @@
 //! A pool at one moment.
 
-use crate::cache::CacheSnapshot;
-use crate::gate::GateSnapshot;
+use crate::cache::snapshot::CacheSnapshot;
+use crate::gate::snapshot::GateSnapshot;
 
 /// A pool at one moment.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,8 +17,8 @@ use sqlx::{Decode, Error, Executor, Row, TypeInfo, ValueRef};
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
-use crate::reads::{self, Dialect, NotARead};
-use crate::verdict::Class;
+use crate::breaker::verdict::Class;
+use crate::cache::read_only::{self, Dialect, NotARead};
 
 /// A guarded SQLite pool.
 pub type SqlitePool = super::Pool<Sqlite>;
@@ -55,7 +55,7 @@ impl Driver for Sqlite {
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {
-        reads::check(sql, Dialect::Sqlite)
+        read_only::check(sql, Dialect::Sqlite)
     }
 
     fn row_bytes(row: &SqliteRow) -> usize {

@@ -8,8 +8,8 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::connection::{GuardedConnection, PoolConnection, admit};
 use super::error;
-use crate::breaker::Permit;
-use crate::gate::turned_away;
+use crate::breaker::permit::Permit;
+use crate::gate::admission::turned_away;
 
 /// A transaction in progress, or a savepoint in one. Dropped without
 /// [`commit`](Self::commit), it is rolled back.

@@ -8,7 +8,7 @@ use super::connection::GuardedConnection;
 use super::driver::Driver;
 use super::executor::Within;
 use super::pool::Pool;
-use crate::cache::Name;
+use crate::cache::invalidation::Name;
 
 /// Statements that make cached answers outdated.
 pub trait WriteExt<DB: Driver>: Sized {

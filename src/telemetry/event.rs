@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::breaker::{Mode, Transition};
-use crate::error::{Awaited, Rejected};
-use crate::served::Source;
-use crate::verdict::Verdict;
+use crate::breaker::state::{Mode, Transition};
+use crate::breaker::verdict::Verdict;
+use crate::outcome::error::{Awaited, Rejected};
+use crate::outcome::served::Source;
 
 /// Something an operator may want to know.
 #[derive(Clone, Copy, Debug)]

@@ -41,8 +41,8 @@
 //!
 //! To send events somewhere else instead, implement [`Sink`].
 
-mod event;
-mod trace;
+pub(crate) mod event;
+pub(crate) mod trace;
 
 pub use event::{Event, NotKept, Sink};
 pub use trace::TracingSink;

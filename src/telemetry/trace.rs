@@ -5,8 +5,8 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::event::{Event, NotKept, Sink};
-use crate::breaker::{Mode, State, Transition};
-use crate::verdict::Verdict;
+use crate::breaker::state::{Mode, State, Transition};
+use crate::breaker::verdict::Verdict;
 
 const BREAKER: &str = "fusepool::breaker";
 const GATE: &str = "fusepool::gate";

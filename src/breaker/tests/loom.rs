@@ -7,8 +7,8 @@ use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::breaker::config::Window;
 use crate::breaker::running::{Running, STEPS, Started};
+use crate::breaker::settings::Window;
 use crate::breaker::tally::{Counts, Outcome, Tally};
 use crate::breaker::window::Recent;
 

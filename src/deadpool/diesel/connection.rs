@@ -18,12 +18,11 @@ use super::driver::Driver;
 use super::error;
 use super::rows::Rows;
 use super::statement::Statement;
-use super::within::Within;
-use crate::config::{LONGEST, check_duration};
-use crate::deadpool::by_hand::{ByHand, in_transaction_after};
+use crate::breaker::config::{LONGEST, check_duration};
 use crate::deadpool::object;
-use crate::gate::turned_away;
-use crate::sql::ends_transaction;
+use crate::gate::admission::turned_away;
+use crate::pool::by_hand::{ByHand, in_transaction_after};
+use crate::pool::transaction::ends_transaction;
 
 /// A connection that is watched by its pool's breaker, and used like diesel-async's: each statement is
 /// refused while the breaker is open, given up after the pool's `query_timeout`, and its end
@@ -44,43 +43,6 @@ impl<R: Driver> Connection<R> {
     /// The driver's connection. What is done with it is neither guarded nor seen.
     pub fn unguarded(&mut self) -> &mut R {
         &mut self.object
-    }
-
-    /// This connection, with another deadline for each statement that is run on it; for a statement
-    /// that takes long, or must not. `limit` is longer than zero, and at most
-    /// [`LONGEST`](crate::breaker::LONGEST).
-    ///
-    /// With a deadline of its own a statement is never taken for
-    /// [lost in an outage](crate#what-an-outage-leaves-behind).
-    ///
-    #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
-    #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
-    /// use diesel::prelude::*;
-    /// use diesel_async::{AsyncConnection, RunQueryDsl};
-    /// use fusepool::deadpool::diesel::AsyncPgConnection;
-    /// use std::time::Duration;
-    ///
-    /// async fn refresh(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    ///     diesel::sql_query("REFRESH MATERIALIZED VIEW sales").execute(conn).await
-    /// }
-    ///
-    /// # async fn run(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    /// let limit = Duration::from_secs(300);
-    /// let analyze = diesel::sql_query("ANALYZE sales");
-    /// analyze.execute(&mut conn.within(limit)).await?; // one statement,
-    /// refresh(&mut conn.within(limit)).await?; // whatever a function runs,
-    /// conn.within(limit).transaction(async |conn| refresh(conn).await).await?; // or a transaction
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// With another `limit`, every statement fails with
-    /// [`QueryBuilderError`](Error::QueryBuilderError), whose source is a
-    /// [`ConfigError`](crate::ConfigError), and is not sent.
-    pub fn within(&mut self, limit: Duration) -> Within<'_, R> {
-        Within::new(self, limit)
     }
 
     /// The deadline of a statement. `None`: the pool's.

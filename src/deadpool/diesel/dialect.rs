@@ -7,8 +7,8 @@ use diesel_async::pooled_connection;
 
 use super::driver::Driver;
 use super::error;
+use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
-use crate::verdict::Class;
 
 type Error = pooled_connection::PoolError;
 

@@ -10,7 +10,7 @@ use diesel_async::{AnsiTransactionManager, AsyncConnection};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 
-use crate::verdict::Class;
+use crate::breaker::verdict::Class;
 
 /// Keeps [`Driver`] to this crate, so that it may grow.
 pub trait Sealed {}

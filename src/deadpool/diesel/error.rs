@@ -7,10 +7,10 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::pooled_connection::PoolError;
 
 use super::driver::Driver;
-use crate::config::ConfigError;
-use crate::delivery::Delivery;
-use crate::error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
-use crate::verdict::Class;
+use crate::breaker::config::ConfigError;
+use crate::breaker::verdict::Class;
+use crate::outcome::delivery::Delivery;
+use crate::outcome::error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
 
 /// A source of its own: of a boxed error, diesel tells the source, and not the error.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ use futures_core::stream::BoxStream;
 use super::connection::Connection;
 use super::driver::{Driver, Sealed};
 use super::error::said;
-use crate::errno;
-use crate::verdict::Class;
+use crate::breaker::verdict::Class;
+use crate::outcome::errno;
 
 /// A guarded connection to MySQL or MariaDB, used like diesel-async's of the same name.
 pub type AsyncMysqlConnection = Connection<Raw>;

@@ -9,10 +9,9 @@ use deadpool::managed::{Metrics, ObjectId};
 use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::Driver;
-use crate::deadpool::by_hand::ByHand;
-use crate::deadpool::object;
-use crate::deadpool::pool;
 use crate::deadpool::wrapper::{Known, Wrapper};
+use crate::deadpool::{object, pool};
+use crate::pool::by_hand::ByHand;
 
 /// What a [`Pool`](super::Pool) hands out: `&mut object` is what diesel's statements run on, guarded. Dropping it
 /// gives the connection back, unless a statement was given up on it, or broke it: then it is closed.

@@ -24,9 +24,9 @@ use super::object::Object;
 use super::rows::Rows;
 use super::statement::Statement;
 use super::transaction_builder::TransactionBuilder;
+use crate::breaker::verdict::Class;
 use crate::deadpool::builder::PoolBuilder;
-use crate::sqlstate;
-use crate::verdict::Class;
+use crate::outcome::sqlstate;
 
 /// A guarded connection to PostgreSQL, used like diesel-async's of the same name.
 pub type AsyncPgConnection = Connection<Raw>;

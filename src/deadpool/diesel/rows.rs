@@ -16,11 +16,11 @@ use futures_core::stream::BoxStream;
 
 use super::driver::Driver;
 use super::error;
-use crate::deadpool::managed::Managed;
-use crate::error::GateError;
-use crate::gate::GivenUp;
-use crate::health::{Health, InFlight};
-use crate::shared::Shared;
+use crate::deadpool::adapter::Managed;
+use crate::gate::run::GivenUp;
+use crate::outcome::error::GateError;
+use crate::pool::connection_state::{Health, InFlight};
+use crate::pool::shared::Shared;
 
 /// The rows of a query that has answered. Each wait for more of them has the deadline of a
 /// statement, and counts only if it goes wrong.

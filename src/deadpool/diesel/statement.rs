@@ -11,10 +11,10 @@ use futures_util::{StreamExt, TryFutureExt};
 use super::driver::Driver;
 use super::error;
 use super::rows::Rows;
-use crate::breaker::Permit;
-use crate::deadpool::managed::Managed;
-use crate::health::Health;
-use crate::shared::Shared;
+use crate::breaker::permit::Permit;
+use crate::deadpool::adapter::Managed;
+use crate::pool::connection_state::Health;
+use crate::pool::shared::Shared;
 
 /// A statement that was admitted.
 pub(super) struct Statement<'c, R: Driver> {

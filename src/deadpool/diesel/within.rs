@@ -16,8 +16,47 @@ pub struct Within<'c, R: Driver> {
     outer: Option<Duration>,
 }
 
+impl<R: Driver> Connection<R> {
+    /// This connection, with another deadline for each statement that is run on it; for a statement
+    /// that takes long, or must not. `limit` is longer than zero, and at most
+    /// [`LONGEST`](crate::breaker::LONGEST).
+    ///
+    /// With a deadline of its own a statement is never taken for
+    /// [lost in an outage](crate#what-an-outage-leaves-behind).
+    ///
+    #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
+    #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
+    /// use diesel::prelude::*;
+    /// use diesel_async::{AsyncConnection, RunQueryDsl};
+    /// use fusepool::deadpool::diesel::AsyncPgConnection;
+    /// use std::time::Duration;
+    ///
+    /// async fn refresh(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
+    ///     diesel::sql_query("REFRESH MATERIALIZED VIEW sales").execute(conn).await
+    /// }
+    ///
+    /// # async fn run(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    /// let limit = Duration::from_secs(300);
+    /// let analyze = diesel::sql_query("ANALYZE sales");
+    /// analyze.execute(&mut conn.within(limit)).await?; // one statement,
+    /// refresh(&mut conn.within(limit)).await?; // whatever a function runs,
+    /// conn.within(limit).transaction(async |conn| refresh(conn).await).await?; // or a transaction
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// With another `limit`, every statement fails with
+    /// [`QueryBuilderError`](diesel::result::Error::QueryBuilderError), whose source is a
+    /// [`ConfigError`](crate::ConfigError), and is not sent.
+    pub fn within(&mut self, limit: Duration) -> Within<'_, R> {
+        Within::new(self, limit)
+    }
+}
+
 impl<'c, R: Driver> Within<'c, R> {
-    pub(super) fn new(connection: &'c mut Connection<R>, limit: Duration) -> Self {
+    fn new(connection: &'c mut Connection<R>, limit: Duration) -> Self {
         let outer = connection.limit.replace(limit);
         Self { connection, outer }
     }

@@ -19,10 +19,10 @@ use super::manager::Manager;
 use super::statements::{Watch, Within, statements};
 use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
-use crate::deadpool::by_hand::ByHand;
 use crate::deadpool::object::Object;
 use crate::deadpool::pool::Pool;
 use crate::deadpool::wrapper::{Known, Wrapper};
+use crate::pool::by_hand::ByHand;
 
 /// A connection leased from a pool, used like deadpool-postgres' `Client`. Dropping it gives it back.
 ///

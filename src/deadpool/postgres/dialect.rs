@@ -12,8 +12,8 @@ use tokio_postgres::Error;
 
 use super::error;
 use super::manager::Manager;
+use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
-use crate::verdict::Class;
 
 /// Default of [`PoolBuilder::alive_bypass`](super::PoolBuilder::alive_bypass): 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);

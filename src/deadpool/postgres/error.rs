@@ -10,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, Error, NoTls};
 
-use crate::config::ConfigError;
-use crate::delivery::{Delivery, refuses_connection};
-use crate::error::{DeadlineExceeded, GateError, Rejected, rejection};
-use crate::sqlstate;
-use crate::verdict::Class;
+use crate::breaker::config::ConfigError;
+use crate::breaker::verdict::Class;
+use crate::outcome::delivery::{Delivery, refuses_connection};
+use crate::outcome::error::{DeadlineExceeded, GateError, Rejected, rejection};
+use crate::outcome::sqlstate;
 
 /// Whether the statement that failed with `error` may have reached the database; in doubt,
 /// [`Delivery::Unknown`]. Not for the error in a [`PoolError`](super::PoolError): without a client,
@@ -208,7 +208,7 @@ impl<E: StdError + Clone + Send + Sync + Unpin + 'static> AsyncWrite for Failing
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::deadline_exceeded;
+    use crate::outcome::error::deadline_exceeded;
     use std::time::Duration;
 
     #[tokio::test]

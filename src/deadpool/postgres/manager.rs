@@ -12,9 +12,9 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Config, Error, Socket};
 
 use super::read_error::ReadError;
-use crate::cache::{DEFAULT_CACHE_BYTES, check_bytes};
-use crate::config::ConfigError;
-use crate::read_through::ReadThrough;
+use crate::breaker::config::ConfigError;
+use crate::cache::read_through::ReadThrough;
+use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 
 /// Opens and recycles connections: deadpool-postgres' `Manager`, which this dereferences to, and what
 /// it takes to cancel a statement over the same TLS.

@@ -61,7 +61,7 @@
 //!
 //! # What errors mean
 //!
-#![doc = include_str!("../../sqlstate.md")]
+#![doc = include_str!("../../outcome/sqlstate.md")]
 //!
 //! The driver's other errors: what went wrong with the connection, or with what came over it, is a
 //! `Fault`; what never left the client, such as a parameter of the wrong type, is `Neutral`; an answer
@@ -123,7 +123,7 @@ pub use transaction::Transaction;
 pub use transaction_builder::TransactionBuilder;
 
 pub use super::error::BuildError;
-pub use crate::cached::Cache;
+pub use crate::cache::handle::Cache;
 pub use deadpool::Runtime;
 pub use deadpool::managed::{
     Metrics, ObjectId, PoolConfig, QueueMode, Status, TimeoutType, Timeouts,

@@ -6,14 +6,14 @@ use deadpool::managed::TimeoutType;
 
 use super::manager::Manager;
 use super::read_error::ReadError;
+use crate::breaker::verdict::Class;
+use crate::cache::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
+use crate::deadpool::adapter::Managed;
 use crate::deadpool::error::PoolError;
-use crate::deadpool::managed::Managed;
-use crate::error::{DeadlineExceeded, Rejected};
 use crate::gate::Gate;
-use crate::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
-use crate::served::Unanswered;
-use crate::shared::Shared;
-use crate::verdict::Class;
+use crate::outcome::error::{DeadlineExceeded, Rejected};
+use crate::outcome::served::Unanswered;
+use crate::pool::shared::Shared;
 
 impl Origin for Shared<Managed<Manager>> {
     type Error = ReadError;

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
 use super::read_error::ReadError;
-use crate::cache::KeyHasher;
+use crate::cache::key::KeyHasher;
 
 /// One parameter, as it is sent.
 #[derive(Clone)]

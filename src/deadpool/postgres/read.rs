@@ -18,20 +18,22 @@ use super::parameters::{Parameter, encode};
 use super::pool::Pool;
 use super::read_error::ReadError;
 use super::statements::Within;
-use crate::breaker::LONGEST;
-use crate::cache::{CachePolicy, Freshness, Key, KeyHasher, LONGEST_AGE, Loaded, Name};
-use crate::cached::Cache;
-use crate::config::check_duration;
-use crate::deadpool::managed::Managed;
+use crate::breaker::config::{LONGEST, check_duration};
+use crate::breaker::verdict::Class;
+use crate::cache::entry::Loaded;
+use crate::cache::handle::Cache;
+use crate::cache::invalidation::Name;
+use crate::cache::key::{Key, KeyHasher};
+use crate::cache::policy::{CachePolicy, Freshness, LONGEST_AGE};
+use crate::cache::read_only::{self, Dialect};
+use crate::cache::read_through::{Origin, Question, ask};
+use crate::cache::reading::Reading;
+use crate::cache::rows::Shape;
+use crate::deadpool::adapter::Managed;
 use crate::deadpool::pool;
-use crate::read_through::{Origin, Question, ask};
-use crate::reading::Reading;
-use crate::reads::{self, Dialect};
-use crate::served::Served;
-use crate::shape::Shape;
-use crate::verdict::Class;
+use crate::outcome::served::Served;
 
-type Shared = crate::shared::Shared<Managed<Manager>>;
+type Shared = crate::pool::shared::Shared<Managed<Manager>>;
 type Load<S> = Pin<Box<dyn Future<Output = Result<Loaded<S>, ReadError>> + Send>>;
 
 impl pool::Pool<Manager, Client> {
@@ -261,7 +263,7 @@ impl<S> Read<'_, S> {
             check_duration("within", limit, LONGEST)?;
         }
         self.pool.manager().check()?;
-        reads::check(sql, Dialect::Postgres)?;
+        read_only::check(sql, Dialect::Postgres)?;
         let sql: Arc<str> = sql.into();
         let (reading, limit) = (self.reading, self.limit);
         reading.wording.check_if_cached()?;

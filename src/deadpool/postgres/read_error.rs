@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio_postgres::Error;
 use tokio_postgres::error::DbError;
 
-use crate::config::ConfigError;
+use crate::breaker::config::ConfigError;
+use crate::cache::read_only::NotARead;
 use crate::deadpool::error::PoolError;
-use crate::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
-use crate::reads::NotARead;
+use crate::outcome::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
 
 /// Why a read through [`Pool::cached`](super::Pool::cached) or [`Pool::read`](super::Pool::read) has
 /// no answer. All who waited for the same load get the same error.

@@ -17,15 +17,15 @@ use tokio_postgres::{
 
 use super::error;
 use super::manager::Manager;
-use crate::at_once::at_once;
-use crate::breaker::Permit;
-use crate::config::{LONGEST, check_duration};
-use crate::deadpool::by_hand::ByHand;
-use crate::deadpool::managed::Managed;
-use crate::gate::turned_away;
-use crate::health::Health;
-use crate::shared::Shared;
-use crate::sql::ends_transaction;
+use crate::breaker::config::{LONGEST, check_duration};
+use crate::breaker::permit::Permit;
+use crate::deadpool::adapter::Managed;
+use crate::gate::admission::turned_away;
+use crate::gate::at_once::at_once;
+use crate::pool::by_hand::ByHand;
+use crate::pool::connection_state::Health;
+use crate::pool::shared::Shared;
+use crate::pool::transaction::ends_transaction;
 
 /// The ways to run a statement, for a type that is `guarded()`. A macro, because users call them as
 /// methods of three types, two of which stand in for the driver's.

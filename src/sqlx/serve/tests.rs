@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use sqlx::{Arguments, AssertSqlSafe, Database, IntoArguments};
 
 use super::{Reading, with_statement};
-use crate::cache::{CachePolicy, Key, KeyHasher};
+use crate::cache::key::{Key, KeyHasher};
+use crate::cache::policy::CachePolicy;
 use crate::sqlx::driver::Driver;
 use crate::sqlx::statement::Statement;
 

@@ -1,6 +1,6 @@
 use super::rig::{Answered, Fault, Neutral, Rig, Told, ms, rules, slow_rules};
-use crate::breaker::{Reason, State};
-use crate::verdict::Class;
+use crate::breaker::state::{Reason, State};
+use crate::breaker::verdict::Class;
 
 const OPENED: (State, State) = (State::Closed, State::Open);
 

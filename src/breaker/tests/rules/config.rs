@@ -1,9 +1,12 @@
 use std::time::Duration;
 
 use super::rig::{ms, rules};
-use crate::breaker::{
-    Breaker, Builder, CallError, LARGEST_BATCH, LARGEST_WINDOW, LONGEST, LONGEST_WINDOW,
-    MOST_BUCKETS, Ramp, Rejection, Window,
+use crate::breaker::builder::Builder;
+use crate::breaker::config::LONGEST;
+use crate::breaker::error::{CallError, Rejection};
+use crate::breaker::handle::Breaker;
+use crate::breaker::settings::{
+    LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
 };
 
 #[track_caller]

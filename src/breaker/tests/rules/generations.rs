@@ -1,5 +1,6 @@
 use super::rig::{Answered, Fault, Rig, Told, ms, rules};
-use crate::breaker::{Ramp, Reason, State, Window};
+use crate::breaker::settings::{Ramp, Window};
+use crate::breaker::state::{Reason, State};
 
 #[test]
 fn a_result_from_an_older_generation_is_counted_reported_and_moves_nothing() {

@@ -1,6 +1,10 @@
 use super::rig::{Answered, Fault, Neutral, Rig, Told, ms, rules, slow_rules};
-use crate::breaker::{Builder, Permit, Ramp, Reason, Rejection, State};
-use crate::verdict::Verdict;
+use crate::breaker::builder::Builder;
+use crate::breaker::error::Rejection;
+use crate::breaker::permit::Permit;
+use crate::breaker::settings::Ramp;
+use crate::breaker::state::{Reason, State};
+use crate::breaker::verdict::Verdict;
 
 const REOPENED: (State, State, Reason) = (State::HalfOpen, State::Open, Reason::ProbesFailed);
 const CLOSED: (State, State, Reason) = (State::HalfOpen, State::Closed, Reason::ProbesSucceeded);

@@ -3,8 +3,9 @@
 
 use super::rig::{Answered, Fault, Neutral, Told, ms};
 use super::settings::{DELAYS, Outcome, Recent, Rules, SLOW, count, part, reaches};
-use crate::breaker::{Mode, Reason, Rejection, State, Transition};
-use crate::verdict::Verdict;
+use crate::breaker::error::Rejection;
+use crate::breaker::state::{Mode, Reason, State, Transition};
+use crate::breaker::verdict::Verdict;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Now {

@@ -1,5 +1,6 @@
 use super::rig::{Answered, Fault, Neutral, Rig, Told, rules, slow_rules};
-use crate::breaker::{Mode, Reason, Rejection, State};
+use crate::breaker::error::Rejection;
+use crate::breaker::state::{Mode, Reason, State};
 
 #[test]
 fn observe_changes_state_and_reports_but_rejects_nothing() {

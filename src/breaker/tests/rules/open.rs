@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::rig::{Answered, Fault, Rig, ms, rules};
-use crate::breaker::{Breaker, Reason, Rejection, State};
+use crate::breaker::error::Rejection;
+use crate::breaker::handle::Breaker;
+use crate::breaker::state::{Reason, State};
 
 /// Fails the next batch of probes.
 fn fail_the_probes(rig: &Rig) {

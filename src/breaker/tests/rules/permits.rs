@@ -2,9 +2,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use super::rig::{Answered, Fault, Rig, Told, ms, rules, slow_rules};
-use crate::breaker::{Breaker, CallError, Listener, Rejection, State, Transition};
-use crate::time::ManualClock;
-use crate::verdict::{Class, Verdict};
+use crate::breaker::clock::ManualClock;
+use crate::breaker::error::{CallError, Rejection};
+use crate::breaker::handle::Breaker;
+use crate::breaker::listener::Listener;
+use crate::breaker::state::{State, Transition};
+use crate::breaker::verdict::{Class, Verdict};
 
 #[test]
 fn a_call_gives_its_value_its_error_or_the_rejection() {

@@ -9,8 +9,10 @@ use proptest::sample::select;
 use super::model::{Model, Totals};
 use super::rig::{Answered, Fault, Neutral, Rig, ms};
 use super::settings::{Recent, Rules};
-use crate::breaker::{ForcedOpen, Mode, Permit};
-use crate::verdict::Verdict;
+use crate::breaker::handle::ForcedOpen;
+use crate::breaker::permit::Permit;
+use crate::breaker::state::Mode;
+use crate::breaker::verdict::Verdict;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::breaker::{
-    Breaker, Builder, Listener, Mode, Ramp, Reason, Snapshot, State, Transition, Window,
-};
-use crate::time::ManualClock;
-use crate::verdict::Verdict;
+use crate::breaker::builder::Builder;
+use crate::breaker::clock::ManualClock;
+use crate::breaker::handle::Breaker;
+use crate::breaker::listener::Listener;
+use crate::breaker::settings::{Ramp, Window};
+use crate::breaker::snapshot::Snapshot;
+use crate::breaker::state::{Mode, Reason, State, Transition};
+use crate::breaker::verdict::Verdict;
 
-pub(super) use crate::verdict::Verdict::{Answered, Fault, Neutral};
+pub(super) use crate::breaker::verdict::Verdict::{Answered, Fault, Neutral};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Told {

@@ -1,8 +1,9 @@
 //! The settings of a [`Model`](super::model::Model), and of the breaker that is compared with it.
 
 use super::rig::{Answered, Fault, Neutral, ms, rules};
-use crate::breaker::{Builder, Ramp, Window};
-use crate::verdict::Verdict;
+use crate::breaker::builder::Builder;
+use crate::breaker::settings::{Ramp, Window};
+use crate::breaker::verdict::Verdict;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Recent {

@@ -1,5 +1,5 @@
 use super::rig::{Answered, Fault, Neutral, Rig, ms, rules, slow_rules};
-use crate::breaker::{Mode, State};
+use crate::breaker::state::{Mode, State};
 
 #[test]
 fn a_new_breaker_has_nothing_to_tell() {

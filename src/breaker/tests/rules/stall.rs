@@ -1,7 +1,9 @@
 //! Demand without progress opens the breaker.
 
 use super::rig::{Answered, Fault, Neutral, Rig, ms, rules};
-use crate::breaker::{Builder, Mode, Permit, Reason, State};
+use crate::breaker::builder::Builder;
+use crate::breaker::permit::Permit;
+use crate::breaker::state::{Mode, Reason, State};
 
 const STALLED: [(State, State, Reason); 1] = [(State::Closed, State::Open, Reason::Stalled)];
 

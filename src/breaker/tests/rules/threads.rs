@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 use super::rig::{Answered, Fault, Neutral, Rig, ms, rules, slow_rules};
-use crate::breaker::{Builder, Ramp, State, Window};
+use crate::breaker::builder::Builder;
+use crate::breaker::settings::{Ramp, Window};
+use crate::breaker::state::State;
 
 const THREADS: u64 = 8;
 const CALLS: u64 = 20_000;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::rig::{Answered, Fault, Rig, rules};
-use crate::breaker::Window;
-use crate::verdict::Verdict;
+use crate::breaker::settings::Window;
+use crate::breaker::verdict::Verdict;
 
 /// A rule that does not trip here.
 fn with(window: Window) -> Rig {

@@ -1,0 +1,296 @@
+//! The state machine, pure: it is told the time and a random number, and returns what changed.
+//! No clock, no lock, no listener; the shell around it has those.
+
+use std::time::Duration;
+
+use super::clock::nanos;
+use super::settings::Settings;
+use super::state::{Reason, State, Transition};
+use super::tally::{Counts, Outcome};
+
+/// The machine's state with what belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Phase {
+    Closed,
+    Open { until: u64 },
+    HalfOpen(Batch),
+}
+
+/// A batch of probes: `size` of them are admitted, and their results decide.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Batch {
+    pub(super) size: u32,
+    pub(super) settled: Counts,
+    pub(super) running: Vec<Probe>,
+}
+
+/// A probe under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    id: u64,
+    since: u64,
+    /// It runs; if not, it waits for its connection.
+    is_running: bool,
+    /// No other call is admitted for it.
+    holds_place: bool,
+}
+
+/// What became of a request to start a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// The probe of this id may run.
+    Probe(u64),
+    /// Not before this time.
+    NotBefore(u64),
+}
+
+/// What the machine reports to its shell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    State(Transition),
+    /// The next batch has this many places.
+    Ramp(u32),
+    /// A probe was slow.
+    Slow,
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) phase: Phase,
+    /// How often it opened since it was last closed.
+    pub(super) attempt: u32,
+    next_probe: u64,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Closed,
+            attempt: 0,
+            next_probe: 0,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.phase {
+            Phase::Closed => State::Closed,
+            Phase::Open { .. } => State::Open,
+            Phase::HalfOpen(_) => State::HalfOpen,
+        }
+    }
+
+    /// To open, because a rule held: over the `counts` of a closed breaker, or in a batch.
+    pub(super) fn trip(
+        &mut self,
+        now: u64,
+        reason: Reason,
+        counts: Counts,
+        settings: &Settings,
+        random: f64,
+    ) -> Change {
+        let counts = match &self.phase {
+            Phase::HalfOpen(batch) => batch.settled,
+            _ => counts,
+        };
+        self.open(now, reason, counts, settings, random)
+    }
+
+    /// Asks to start a probe. At exactly the end of the delay the open machine turns half-open and
+    /// gives out the first place, in one step. What `starts` runs at once.
+    pub(super) fn admit(
+        &mut self,
+        now: u64,
+        starts: bool,
+        settings: &Settings,
+    ) -> (Admission, Option<Change>) {
+        let mut change = None;
+        if let Phase::Open { until } = self.phase {
+            if now < until {
+                return (Admission::NotBefore(until), None);
+            }
+            change = Some(self.turn(
+                Phase::HalfOpen(Batch::of(settings.probes)),
+                Reason::DelayElapsed,
+                Counts::default(),
+                None,
+            ));
+        }
+        let Phase::HalfOpen(batch) = &mut self.phase else {
+            return (Admission::NotBefore(now), None);
+        };
+        if batch.is_full() {
+            return (Admission::NotBefore(batch.full_until(settings)), change);
+        }
+        let id = self.next_probe;
+        self.next_probe += 1;
+        batch.running.push(Probe {
+            id,
+            since: now,
+            is_running: starts,
+            holds_place: true,
+        });
+        (Admission::Probe(id), change)
+    }
+
+    /// A probe ended: `Some` verdict and slowness, or `None` if it gives its place back. Returns
+    /// whether it was still awaited.
+    pub(super) fn settle(
+        &mut self,
+        id: u64,
+        now: u64,
+        outcome: Option<Outcome>,
+        settings: &Settings,
+        random: f64,
+    ) -> (bool, Option<Change>) {
+        let Phase::HalfOpen(batch) = &mut self.phase else {
+            return (false, None);
+        };
+        let Some(index) = batch.running.iter().position(|probe| probe.id == id) else {
+            return (false, None);
+        };
+        batch.running.swap_remove(index);
+        let Some(outcome) = outcome else {
+            return (true, None);
+        };
+        batch.settled.add(outcome);
+        (true, self.evaluate(now, settings, random))
+    }
+
+    /// A probe that was given its place ahead of time starts only then, and has a place again.
+    pub(super) fn restart(&mut self, id: u64, at: u64) {
+        if let Phase::HalfOpen(batch) = &mut self.phase
+            && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
+        {
+            (probe.since, probe.is_running, probe.holds_place) = (at, true, true);
+        }
+    }
+
+    /// Gives the places to others of probes that have had them for `probe_timeout`, and takes out the
+    /// probes that are slow, one at a time: call it until it returns `None`.
+    pub(super) fn expire(
+        &mut self,
+        now: u64,
+        settings: &Settings,
+        random: f64,
+    ) -> Option<Option<Change>> {
+        let Phase::HalfOpen(batch) = &mut self.phase else {
+            return None;
+        };
+        let timeout = nanos(settings.probe_timeout);
+        for probe in &mut batch.running {
+            probe.holds_place &= now.saturating_sub(probe.since) < timeout;
+        }
+        let bound = settings.slow_bound()?;
+        let is_slow = |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= bound;
+        let index = batch.running.iter().position(is_slow)?;
+        batch.running.swap_remove(index);
+        batch.settled.add(Outcome {
+            fault: false,
+            slow: true,
+        });
+        Some(self.evaluate(now, settings, random))
+    }
+
+    /// Back to closed with an empty window.
+    pub(super) fn reset(&mut self) -> Option<Change> {
+        self.attempt = 0;
+        match self.phase {
+            Phase::Closed => None,
+            _ => Some(self.turn(Phase::Closed, Reason::Reset, Counts::default(), None)),
+        }
+    }
+
+    /// The batch starts anew, under new settings.
+    pub(super) fn restart_batch(&mut self, settings: &Settings) {
+        if let Phase::HalfOpen(batch) = &mut self.phase {
+            *batch = Batch::of(settings.probes);
+        }
+    }
+
+    fn evaluate(&mut self, now: u64, settings: &Settings, random: f64) -> Option<Change> {
+        let Phase::HalfOpen(batch) = &self.phase else {
+            return None;
+        };
+        let (counts, size) = (batch.settled, batch.size);
+        // As soon as the outcome is certain: the rest of the batch could not lower these parts.
+        if settings.batch_failed(counts, size) {
+            return Some(self.open(now, Reason::ProbesFailed, counts, settings, random));
+        }
+        if counts.calls < size {
+            return None;
+        }
+        let last = settings.last_batch();
+        if size >= last {
+            self.attempt = 0;
+            return Some(self.turn(Phase::Closed, Reason::ProbesSucceeded, counts, None));
+        }
+        let next = size.saturating_mul(2).min(last);
+        self.phase = Phase::HalfOpen(Batch::of(next));
+        Some(Change::Ramp(next))
+    }
+
+    fn open(
+        &mut self,
+        now: u64,
+        reason: Reason,
+        counts: Counts,
+        settings: &Settings,
+        random: f64,
+    ) -> Change {
+        let delay = settings.delay(self.attempt, random);
+        self.attempt = self.attempt.saturating_add(1);
+        let until = now.saturating_add(nanos(delay));
+        self.turn(Phase::Open { until }, reason, counts, Some(delay))
+    }
+
+    fn turn(
+        &mut self,
+        phase: Phase,
+        reason: Reason,
+        counts: Counts,
+        retry_after: Option<Duration>,
+    ) -> Change {
+        let from = self.state();
+        self.phase = phase;
+        Change::State(Transition {
+            from,
+            to: self.state(),
+            reason,
+            calls: counts.calls,
+            failure_rate: counts.failure_rate(),
+            slow_rate: counts.slow_rate(),
+            attempt: self.attempt,
+            retry_after,
+        })
+    }
+}
+
+impl Batch {
+    fn of(size: u32) -> Self {
+        Self {
+            size,
+            ..Self::default()
+        }
+    }
+
+    /// No place is left: every one is taken by a probe under way or by a result.
+    pub(super) fn is_full(&self) -> bool {
+        self.holders().count() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
+    }
+
+    /// When the first of the probes loses its place, or is slow, if none ends before.
+    pub(super) fn full_until(&self, settings: &Settings) -> u64 {
+        let timeout = nanos(settings.probe_timeout);
+        let bound = |probe: &Probe| {
+            let loses_place = probe.holds_place.then_some(timeout);
+            let is_slow = settings.slow_bound().filter(|_| probe.is_running);
+            let bound = loses_place.into_iter().chain(is_slow).min()?;
+            Some(probe.since.saturating_add(bound))
+        };
+        self.running.iter().filter_map(bound).min().unwrap_or(0)
+    }
+
+    fn holders(&self) -> impl Iterator<Item = &Probe> {
+        self.running.iter().filter(|probe| probe.holds_place)
+    }
+}

@@ -1,0 +1,173 @@
+//! How a breaker that is not closed admits calls, and what becomes of its probes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::clock::nanos;
+use super::epoch::{Epoch, Kind};
+use super::error::Rejection;
+use super::machine::{Admission, Change, Phase};
+use super::snapshot::Count;
+use super::state::{Mode, State};
+use super::verdict::Verdict;
+
+use super::shell::{Core, Inner};
+
+impl Inner {
+    /// Admission when the breaker is not simply closed, of a call that starts now or later.
+    pub(super) fn admit(&self, now: u64, starts: bool) -> Result<Kind, Rejection> {
+        let epoch = self.epoch.load();
+        if epoch.forced_open {
+            self.count(Count::Rejected, 1);
+            return Err(Rejection::ForcedOpen);
+        }
+        if epoch.mode == Mode::Disabled {
+            return Ok(Kind::Unrecorded);
+        }
+        if epoch.admits() {
+            return Ok(epoch.start(now));
+        }
+        let rejection = match self.not_yet(&epoch, now) {
+            Some(rejection) => rejection,
+            None => match self.start_probe(now, starts) {
+                Ok(kind) => return Ok(kind),
+                Err(rejection) => rejection,
+            },
+        };
+        self.count(Count::Rejected, 1);
+        match epoch.mode {
+            Mode::Observe => Ok(Kind::Uncounted),
+            _ => Err(rejection),
+        }
+    }
+
+    /// Why no probe can start at `now`, as far as can be told without the lock.
+    pub(super) fn not_yet(&self, epoch: &Epoch, now: u64) -> Option<Rejection> {
+        let left = |until: u64| Duration::from_nanos(until.saturating_sub(now));
+        match epoch.state {
+            State::Open if now < epoch.open_until => Some(Rejection::Open {
+                retry_after: left(epoch.open_until),
+            }),
+            State::HalfOpen => {
+                let until = self.full_until.load(Ordering::Acquire);
+                (now < until).then(|| Rejection::HalfOpen {
+                    retry_after: left(until),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn start_probe(&self, now: u64, starts: bool) -> Result<Kind, Rejection> {
+        let mut core = self.core();
+        let mut changes = self.expire(&mut core, now);
+        let settings = Arc::clone(&core.settings);
+        let kind = if core.machine.state() == State::Closed {
+            // It closed while we came for the lock.
+            Ok(self.epoch.load().start(now))
+        } else {
+            let (admission, change) = core.machine.admit(now, starts, &settings);
+            if change.is_some() {
+                self.publish(&mut core, now);
+            }
+            changes.extend(change);
+            let retry_after = |until: u64| Duration::from_nanos(until.saturating_sub(now));
+            match (admission, core.machine.state()) {
+                (Admission::Probe(id), _) => Ok(Kind::Probe {
+                    generation: core.generation,
+                    id,
+                }),
+                (Admission::NotBefore(until), State::Open) => Err(Rejection::Open {
+                    retry_after: retry_after(until),
+                }),
+                (Admission::NotBefore(until), _) => Err(Rejection::HalfOpen {
+                    retry_after: retry_after(until),
+                }),
+            }
+        };
+        self.note_full(&core);
+        drop(core);
+        self.tell(changes);
+        kind
+    }
+
+    /// Without a verdict the probe was not made.
+    pub(super) fn end_probe(
+        &self,
+        generation: u64,
+        id: u64,
+        now: u64,
+        elapsed: u64,
+        verdict: Option<Verdict>,
+    ) {
+        let mut core = self.core();
+        let mut changes = self.expire(&mut core, now);
+        let mut awaited = false;
+        if core.generation == generation {
+            if verdict == Some(Verdict::Answered) && core.mode != Mode::Disabled {
+                self.epoch.load().ledger.demand.answered(now);
+            }
+            let settings = Arc::clone(&core.settings);
+            let outcome = match core.mode {
+                Mode::Disabled => None,
+                _ => verdict.and_then(|verdict| settings.outcome(verdict, elapsed)),
+            };
+            let random = core.random.f64();
+            let (known, change) = core.machine.settle(id, now, outcome, &settings, random);
+            awaited = known;
+            if known && outcome.is_some_and(|outcome| outcome.slow) {
+                changes.push(Change::Slow);
+            }
+            if matches!(change, Some(Change::State(_))) {
+                self.publish(&mut core, now);
+            }
+            changes.extend(change);
+        }
+        self.note_full(&core);
+        drop(core);
+        self.tell(changes);
+        if !awaited && let Some(verdict) = verdict {
+            self.discard(verdict);
+        }
+    }
+
+    /// A probe starts only after this delay. Returns what time that is.
+    pub(super) fn restart(&self, kind: Kind, delay: Duration) -> u64 {
+        let at = self.now().saturating_add(nanos(delay));
+        if let Kind::Probe { generation, id } = kind {
+            let mut core = self.core();
+            if core.generation == generation {
+                core.machine.restart(id, at);
+            }
+            self.note_full(&core);
+        }
+        at
+    }
+
+    /// Sees to the probes whose time is up.
+    pub(super) fn expire(&self, core: &mut Core, now: u64) -> Vec<Change> {
+        let settings = Arc::clone(&core.settings);
+        let mut changes = Vec::new();
+        while core.mode != Mode::Disabled {
+            let random = core.random.f64();
+            let Some(change) = core.machine.expire(now, &settings, random) else {
+                break;
+            };
+            changes.push(Change::Slow);
+            if matches!(change, Some(Change::State(_))) {
+                self.publish(core, now);
+            }
+            changes.extend(change);
+        }
+        changes
+    }
+
+    pub(super) fn note_full(&self, core: &Core) {
+        let until = match &core.machine.phase {
+            Phase::HalfOpen(batch) if batch.is_full() => batch.full_until(&core.settings),
+            _ => 0,
+        };
+        self.full_until.store(until, Ordering::Release);
+    }
+}

@@ -1,0 +1,92 @@
+//! The rules by which a breaker opens, and how long it stays open.
+
+use std::time::Duration;
+
+use super::clock::nanos;
+use super::settings::{DEFAULT_CONSECUTIVE_FAILURES, Settings};
+use super::state::Reason;
+use super::tally::{Counts, Outcome};
+use super::verdict::Verdict;
+
+impl Settings {
+    /// The rule that holds over the closed window, if any.
+    pub(super) fn tripped(&self, counts: Counts, streak: u32) -> Option<Reason> {
+        if self
+            .consecutive_failures
+            .is_some_and(|limit| streak >= limit)
+        {
+            return Some(Reason::ConsecutiveFailures);
+        }
+        if counts.calls < self.minimum_calls {
+            return None;
+        }
+        if self
+            .failure_rate
+            .is_some_and(|limit| counts.failure_rate() >= limit)
+        {
+            return Some(Reason::FailureRate);
+        }
+        if self
+            .slow_rate
+            .is_some_and(|limit| counts.slow_rate() >= limit)
+        {
+            return Some(Reason::SlowRate);
+        }
+        None
+    }
+
+    /// Whether a batch of `size` can no longer succeed. A breaker that has no failure rate, and so
+    /// no measure for a small batch, lets no fault pass.
+    pub(super) fn batch_failed(&self, counts: Counts, size: u32) -> bool {
+        let at_end = |some: u32| f64::from(some) / f64::from(size);
+        match self.failure_rate {
+            Some(limit) if at_end(counts.faults) >= limit => return true,
+            None if counts.faults > 0 => return true,
+            _ => {}
+        }
+        self.slow_rate
+            .is_some_and(|limit| at_end(counts.slow) >= limit)
+    }
+
+    /// From when on a running call counts as slow, if slow calls count at all.
+    pub(super) fn slow_bound(&self) -> Option<u64> {
+        self.slow_rate.map(|_| nanos(self.slow_call))
+    }
+
+    /// Whether it is a stall that `calls` were wanted for so long, and none was answered. One call is
+    /// a long statement.
+    pub(super) fn is_stall(&self, elapsed: u64, calls: u32) -> bool {
+        let least = (self.consecutive_failures).unwrap_or(DEFAULT_CONSECUTIVE_FAILURES);
+        let is_long = |bound| elapsed >= nanos(bound);
+        calls >= least.max(2) && self.stall_after().is_some_and(is_long)
+    }
+
+    /// What a call adds to the window when it ends, or `None` if it adds nothing. A call that
+    /// reached the slow bound is slow and nothing else, as it would have been counted while
+    /// still running.
+    pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
+        let slow = self.slow_bound().is_some_and(|bound| elapsed >= bound);
+        match verdict {
+            _ if slow => Some(Outcome {
+                fault: false,
+                slow: true,
+            }),
+            Verdict::Fault => Some(Outcome {
+                fault: true,
+                slow: false,
+            }),
+            Verdict::Answered => Some(Outcome::default()),
+            Verdict::Neutral => None,
+        }
+    }
+
+    pub(super) fn delay(&self, attempt: u32, random: f64) -> Duration {
+        let growth = self
+            .open_delay_multiplier
+            .powi(attempt.min(1_000).cast_signed());
+        let seconds =
+            (self.open_delay.as_secs_f64() * growth).min(self.max_open_delay.as_secs_f64());
+        let jittered = seconds * (1.0 + self.jitter * (2.0 * random - 1.0));
+        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_open_delay)
+    }
+}

@@ -1,0 +1,337 @@
+//! One load a key at a time.
+//!
+//! Whoever finds a load of the same key under way waits for what it brings. There is one exception:
+//! a load that asked the database before the key was invalidated may bring what was true before the
+//! write. Whoever comes after that waits for the next load, which starts when the first one has
+//! ended; so at most one is under way and one is waiting. If that one gives up before it starts, the
+//! first one has its place back.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::entry::Entry;
+use super::invalidation::{Generation, Generations, Name};
+use super::key::Key;
+
+/// What a load brought: an answer, or the error that everybody who waited gets.
+pub(crate) type Outcome<E> = Result<Arc<Entry>, Arc<E>>;
+
+pub(crate) struct Flights<E> {
+    latest: Mutex<HashMap<Key, Flight<E>>>,
+}
+
+struct Flight<E> {
+    outcome: watch::Receiver<Arrival<E>>,
+    /// As of when the database was asked; `None` if it has not been.
+    departed: Option<Generation>,
+}
+
+/// `None` while the load is under way.
+type Arrival<E> = Option<Result<Outcome<E>, Lost>>;
+
+/// Who waits for a load.
+pub(crate) struct Passenger<E> {
+    outcome: watch::Receiver<Arrival<E>>,
+}
+
+/// The duty to make a load. Dropped without [`land`](Self::land), all who wait are told that it was lost.
+pub(crate) struct Pilot<E> {
+    flights: Arc<Flights<E>>,
+    key: Key,
+    outcome: watch::Sender<Arrival<E>>,
+    /// The load that has to end before this one may start.
+    previous: Option<Flight<E>>,
+}
+
+/// A load ended without bringing anything: its task was stopped, or it panicked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lost;
+
+impl<E> Flights<E> {
+    pub(crate) fn new() -> Self {
+        Self {
+            latest: Mutex::default(),
+        }
+    }
+
+    fn latest(&self) -> MutexGuard<'_, HashMap<Key, Flight<E>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Boards the load of `key` that is under way, or else the next one; with the duty to make it, if
+    /// nobody has that yet. One who does not join what has departed gets an answer that was asked for
+    /// from now on.
+    pub(crate) fn board(
+        self: &Arc<Self>,
+        key: Key,
+        names: &[Name],
+        generations: &Generations,
+        joins_departed: bool,
+    ) -> (Passenger<E>, Option<Pilot<E>>) {
+        let mut latest = self.latest();
+        let flight = latest.get(&key);
+        if let Some(flight) = flight {
+            let now = generations.of(names);
+            let is_valid =
+                |departed| now.is_valid_since(departed) && !now.is_doubted_since(departed);
+            if (flight.departed).is_none_or(|departed| joins_departed && is_valid(departed)) {
+                return (flight.passenger(), None);
+            }
+        }
+        let (sender, outcome) = watch::channel(None);
+        let flight = Flight {
+            outcome,
+            departed: None,
+        };
+        let passenger = flight.passenger();
+        let previous = latest.insert(key, flight);
+        let pilot = Pilot {
+            flights: Arc::clone(self),
+            key,
+            outcome: sender,
+            previous,
+        };
+        (passenger, Some(pilot))
+    }
+
+    /// How many loads are under way or waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.latest().len()
+    }
+}
+
+impl<E> Flight<E> {
+    fn passenger(&self) -> Passenger<E> {
+        Passenger {
+            outcome: self.outcome.clone(),
+        }
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.outcome.borrow().is_none()
+    }
+}
+
+impl<E> Passenger<E> {
+    /// Waits until the load has ended.
+    ///
+    /// Cancellation: the load goes on.
+    pub(crate) async fn landed(mut self) -> Result<Outcome<E>, Lost> {
+        let arrived = self.outcome.wait_for(Option::is_some).await;
+        arrived
+            .ok()
+            .and_then(|arrival| arrival.clone())
+            .unwrap_or(Err(Lost))
+    }
+}
+
+impl<E> Pilot<E> {
+    /// Whom to wait for before [`depart`](Self::depart).
+    pub(crate) fn previous(&self) -> Option<Passenger<E>> {
+        self.previous.as_ref().map(Flight::passenger)
+    }
+
+    /// The database will be asked now: what is invalidated from here on makes the answer outdated.
+    pub(crate) fn depart(&self, names: &[Name], generations: &Generations) -> Generation {
+        let mut latest = self.flights.latest();
+        let now = generations.of(names);
+        if let Some(flight) = latest.get_mut(&self.key)
+            && self.flies(flight)
+        {
+            flight.departed = Some(now);
+        }
+        now
+    }
+
+    /// Tells all who wait what the load brought.
+    pub(crate) fn land(mut self, outcome: Outcome<E>) {
+        self.arrive(Ok(outcome));
+    }
+
+    /// In one step, under the lock: whoever comes once the load has ended must neither take its answer
+    /// for a new one, nor wait for one that was lost.
+    fn arrive(&mut self, arrival: Result<Outcome<E>, Lost>) {
+        let mut latest = self.flights.latest();
+        let is_first = self.outcome.send_if_modified(|arrived| {
+            let is_first = arrived.is_none();
+            arrived.get_or_insert(arrival);
+            is_first
+        });
+        let flight = latest.get(&self.key);
+        if !is_first || !flight.is_some_and(|flight| self.flies(flight)) {
+            return;
+        }
+        match self.previous.take() {
+            // It gave up waiting: the next one has to wait, too.
+            Some(previous) if previous.is_under_way() => latest.insert(self.key, previous),
+            _ => latest.remove(&self.key),
+        };
+    }
+
+    fn flies(&self, flight: &Flight<E>) -> bool {
+        flight.outcome.same_channel(&self.outcome.subscribe())
+    }
+}
+
+impl<E> Drop for Pilot<E> {
+    fn drop(&mut self) {
+        self.arrive(Err(Lost));
+    }
+}
+
+impl<E> fmt::Debug for Flights<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights")
+            .field("under_way", &self.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::super::entry::Loaded;
+    use super::super::key::KeyHasher;
+    use super::*;
+
+    struct Rig {
+        flights: Arc<Flights<&'static str>>,
+        generations: Generations,
+        key: Key,
+        names: [Name; 1],
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            Self {
+                flights: Arc::new(Flights::new()),
+                generations: Generations::new(16),
+                key: KeyHasher::new().finish(),
+                names: [Name::tag("dishes")],
+            }
+        }
+
+        fn board(&self) -> (Passenger<&'static str>, Option<Pilot<&'static str>>) {
+            self.flights
+                .board(self.key, &self.names, &self.generations, true)
+        }
+
+        fn depart(&self, pilot: &Pilot<&'static str>) {
+            pilot.depart(&self.names, &self.generations);
+        }
+
+        fn entry(&self, value: u32) -> Arc<Entry> {
+            let loaded = Loaded { value, bytes: 0 };
+            let generation = self.generations.of(&self.names);
+            Arc::new(Entry::new(loaded, 0, Box::new(self.names), generation))
+        }
+    }
+
+    fn brought(passenger: Passenger<&'static str>) -> Option<u32> {
+        passenger.landed().now_or_never()?.unwrap().unwrap().value()
+    }
+
+    #[test]
+    fn whoever_comes_while_a_load_is_under_way_gets_what_it_brings() {
+        let rig = Rig::new();
+        let (first, pilot) = rig.board();
+        let pilot = pilot.unwrap();
+        let (early, none) = rig.board();
+        assert!(none.is_none());
+        rig.depart(&pilot);
+        let (late, none) = rig.board();
+        assert!(none.is_none());
+        assert!(late.outcome.borrow().is_none());
+        pilot.land(Ok(rig.entry(7)));
+        for passenger in [first, early, late] {
+            assert_eq!(brought(passenger), Some(7));
+        }
+        assert_eq!(rig.flights.len(), 0);
+        assert!(rig.board().1.is_some(), "the next one starts anew");
+    }
+
+    #[test]
+    fn whoever_comes_after_an_invalidation_waits_for_the_next_load() {
+        let rig = Rig::new();
+        let (before, first) = rig.board();
+        let first = first.unwrap();
+        rig.depart(&first);
+        rig.generations.invalidate(rig.names[0]);
+
+        let (after, second) = rig.board();
+        let second = second.unwrap();
+        let (another, none) = rig.board();
+        assert!(none.is_none(), "one that has not started serves everybody");
+        let previous = second.previous().expect("it waits for the first one");
+        assert!(previous.landed().now_or_never().is_none());
+
+        first.land(Ok(rig.entry(1)));
+        assert_eq!(brought(before), Some(1));
+        rig.depart(&second);
+        second.land(Ok(rig.entry(2)));
+        assert_eq!(brought(after), Some(2));
+        assert_eq!(brought(another), Some(2));
+        assert_eq!(rig.flights.len(), 0);
+    }
+
+    /// Found by a policy that always asks first, and was served what an earlier caller was told.
+    #[tokio::test]
+    async fn whoever_learns_of_the_landing_boards_the_next_load() {
+        for _ in 0..1_000 {
+            let rig = Rig::new();
+            let (passenger, pilot) = rig.board();
+            let (pilot, entry) = (pilot.unwrap(), rig.entry(1));
+            let landing = std::thread::spawn(move || pilot.land(Ok(entry)));
+            passenger.landed().await.unwrap().unwrap();
+            assert!(rig.board().1.is_some());
+            landing.join().unwrap();
+        }
+    }
+
+    /// A load that hung was forgotten when the one behind it gave up, and a third ran beside it.
+    #[test]
+    fn whoever_gives_up_waiting_leaves_the_load_under_way_in_its_place() {
+        let rig = Rig::new();
+        let (before, first) = rig.board();
+        let first = first.unwrap();
+        rig.depart(&first);
+        rig.generations.invalidate(rig.names[0]);
+        let (_, second) = rig.board();
+        second.unwrap().land(Err(Arc::new("refused")));
+
+        let (_, third) = rig.board();
+        let third = third.unwrap();
+        let previous = third.previous().expect("it waits for the first one");
+        first.land(Ok(rig.entry(1)));
+        assert_eq!(brought(before), Some(1));
+        assert_eq!(brought(previous), Some(1));
+        drop(third);
+        assert_eq!(rig.flights.len(), 0);
+    }
+
+    #[test]
+    fn all_learn_the_same_cause() {
+        let rig = Rig::new();
+        let (first, pilot) = rig.board();
+        let (second, _) = rig.board();
+        pilot.unwrap().land(Err(Arc::new("no")));
+        let cause = |passenger: Passenger<_>| {
+            let outcome = passenger.landed().now_or_never().unwrap().unwrap();
+            outcome.err().unwrap()
+        };
+        assert!(Arc::ptr_eq(&cause(first), &cause(second)));
+    }
+
+    #[test]
+    fn a_load_that_is_lost_is_told_and_makes_room() {
+        let rig = Rig::new();
+        let (passenger, pilot) = rig.board();
+        drop(pilot);
+        assert!(passenger.landed().now_or_never().unwrap().is_err());
+        assert_eq!(rig.flights.len(), 0);
+    }
+}

@@ -1,0 +1,117 @@
+//! deadpool's pool, as the guard sees it.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use deadpool::managed::{HookError, Manager, Object, Pool, PoolError, TimeoutType, Timeouts};
+
+use super::dialect::Dialect;
+use crate::breaker::verdict::{Class, Classify};
+use crate::pool::adapter::Adapter;
+use crate::pool::connection_state::Diagnosis;
+
+/// The adapter behind [`Pool`](super::Pool).
+pub(super) struct Managed<M: Manager> {
+    pub(super) raw: Pool<M>,
+    pub(super) dialect: Arc<dyn Dialect<M>>,
+    /// The user's own, in place of the dialect's.
+    pub(super) classify: Option<Arc<dyn Classify<M::Error>>>,
+    /// The pool's own, with one for recycling, unless that is known not to wait or deadpool cannot
+    /// tell time, for lack of a runtime.
+    pub(super) timeouts: Timeouts,
+}
+
+impl<M: Manager + 'static> Managed<M> {
+    pub(super) fn diagnose(&self, error: &M::Error) -> Diagnosis {
+        Diagnosis {
+            class: self.class(error),
+            answered: self.dialect.answered(error),
+        }
+    }
+
+    fn class(&self, error: &M::Error) -> Class {
+        match &self.classify {
+            Some(classify) => classify.classify(error),
+            None => self.dialect.classify(error),
+        }
+    }
+}
+
+impl<M: Manager + 'static> Adapter for Managed<M> {
+    type Connection = M::Type;
+    type Lease = Object<M>;
+    type Error = PoolError<M::Error>;
+
+    fn name(&self) -> String {
+        self.dialect.name(self.raw.manager())
+    }
+
+    fn size(&self) -> u32 {
+        u32::try_from(self.raw.status().max_size).unwrap_or(u32::MAX)
+    }
+
+    fn is_full(&self) -> bool {
+        let status = self.raw.status();
+        status.size >= status.max_size && status.available == 0
+    }
+
+    fn is_closed(&self) -> bool {
+        self.raw.is_closed()
+    }
+
+    async fn lease(&self) -> Result<Object<M>, PoolError<M::Error>> {
+        self.raw.timeout_get(&self.timeouts).await
+    }
+
+    async fn lease_idle(&self) -> Option<Object<M>> {
+        match self.raw.status().available {
+            0 => None,
+            _ => self.lease().await.ok(),
+        }
+    }
+
+    fn discard(&self, lease: Object<M>) {
+        drop(Object::take(lease));
+    }
+
+    async fn cancel(&self, object: &mut M::Type) {
+        self.dialect.cancel(self.raw.manager(), object).await;
+    }
+
+    async fn connect(&self) -> Result<M::Type, PoolError<M::Error>> {
+        Ok(self.raw.manager().create().await?)
+    }
+
+    async fn ping(&self, object: &mut M::Type) -> Result<(), PoolError<M::Error>> {
+        self.dialect.ping(self.raw.manager(), object).await
+    }
+
+    fn disconnect(&self, mut object: M::Type) {
+        self.raw.manager().detach(&mut object);
+    }
+
+    fn classify(&self, error: &PoolError<M::Error>) -> Class {
+        match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                self.class(error)
+            }
+            PoolError::Timeout(TimeoutType::Wait) => Class::Starved,
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
+            | PoolError::PostCreateHook(HookError::Message(_)) => Class::Fault,
+            PoolError::Closed | PoolError::NoRuntimeSpecified => Class::Neutral,
+        }
+    }
+
+    fn answered(&self, error: &PoolError<M::Error>) -> bool {
+        match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                self.dialect.answered(error)
+            }
+            _ => false,
+        }
+    }
+
+    fn explain<'e>(&self, error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
+        self.dialect.explain(error)
+    }
+}

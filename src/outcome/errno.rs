@@ -1,0 +1,53 @@
+//! What MySQL's and MariaDB's error numbers mean, whatever driver brings them.
+//!
+#![doc = include_str!("errno.md")]
+
+use crate::breaker::verdict::Class;
+
+/// The class of an error that the server reported with this number and message.
+pub(crate) fn classify(number: u16, message: &str) -> Class {
+    match number {
+        1040 => Class::Starved,
+        1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Fault,
+        1836 => Class::FaultAndClose,
+        // The server runs with some option; others, such as --secure-file-priv, are no fault.
+        1290 if message.contains("read-only") => Class::FaultAndClose,
+        1969 | 3024 => Class::Slow,
+        1044 | 1045 | 1205 | 1213 | 1317 => Class::Neutral,
+        _ => Class::Answered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READ_ONLY: &str = "The MariaDB server is running with the --read-only option so it cannot \
+                             execute this statement";
+
+    #[test]
+    fn another_option_of_the_server_is_no_fault() {
+        let message = "The MySQL server is running with the --secure-file-priv option so it cannot \
+                       execute this statement";
+        assert_eq!(classify(1290, message), Class::Answered);
+    }
+
+    #[test]
+    fn the_table_is_complete() {
+        let of = |class: Class| -> Vec<u16> {
+            (0..=u16::MAX)
+                .filter(|&code| classify(code, READ_ONLY) == class)
+                .collect()
+        };
+        assert_eq!(
+            of(Class::Fault),
+            [
+                1047, 1053, 1129, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 4031
+            ]
+        );
+        assert_eq!(of(Class::FaultAndClose), [1290, 1836]);
+        assert_eq!(of(Class::Slow), [1969, 3024]);
+        assert_eq!(of(Class::Neutral), [1044, 1045, 1205, 1213, 1317]);
+        assert_eq!(of(Class::Starved), [1040]);
+    }
+}

@@ -1,0 +1,14 @@
+//! What a caller gets of a guarded call: a value, with its source, or an error.
+
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
+pub(crate) mod delivery;
+#[cfg(any(feature = "sqlx-mysql", feature = "diesel-mysql"))]
+pub(crate) mod errno;
+pub(crate) mod error;
+pub(crate) mod served;
+#[cfg(any(
+    feature = "sqlx-postgres",
+    feature = "deadpool-postgres",
+    feature = "diesel-postgres"
+))]
+pub(crate) mod sqlstate;

@@ -1,0 +1,224 @@
+//! A connection out of a guarded pool, and how it goes back.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::breaker::config::{LONGEST, check_duration};
+use crate::breaker::permit::Permit;
+use crate::gate::admission::turned_away;
+use crate::outcome::error::{GateError, WithinError};
+use crate::pool::adapter::{Adapter, diagnose};
+use crate::pool::connection_state::{Diagnosis, Health};
+use crate::pool::shared::Shared;
+
+/// The time there is to stop what the backend still does for a statement that was given up.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection leased from a [`Guarded`](crate::Guarded) pool. Dropping it gives it back, unless a
+/// statement was given up on it: then it is discarded.
+pub struct Lease<A: Adapter> {
+    /// `None` only before the lease is handed out, and after a method that takes it apart.
+    raw: Option<A::Lease>,
+    pub(crate) health: Health,
+    pub(crate) shared: Arc<Shared<A>>,
+}
+
+impl<A: Adapter> Lease<A> {
+    /// A lease that is still to be given its connection.
+    pub(crate) fn empty(shared: Arc<Shared<A>>) -> Self {
+        Self {
+            raw: None,
+            health: Health::default(),
+            shared,
+        }
+    }
+
+    pub(crate) fn put(&mut self, raw: A::Lease) {
+        self.raw = Some(raw);
+    }
+
+    /// Runs a statement: admitted by the breaker, under the pool's `query_timeout`, and its end
+    /// recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`GateError::Rejected`]: the statement was not sent. [`GateError::Deadline`]: it was given
+    /// up, and so is the connection: every later statement on it is refused as
+    /// [`Rejected::Abandoned`](crate::Rejected::Abandoned). [`GateError::Failed`]: its own error.
+    pub async fn guard<T>(
+        &mut self,
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
+    ) -> Result<T, GateError<A::Error>> {
+        self.guard_by(None, diagnose, statement).await
+    }
+
+    /// [`guard`](Self::guard) with another deadline than the pool's: longer than zero, and at most
+    /// [`LONGEST`](crate::breaker::LONGEST). With a deadline of its own a statement is never taken for
+    /// [lost in an outage](crate#what-an-outage-leaves-behind).
+    ///
+    /// ```
+    /// # use fusepool::{Adapter, Lease, WithinError};
+    /// # trait Db { type Error; async fn vacuum(&mut self) -> Result<(), Self::Error>; }
+    /// # async fn run<A>(lease: &mut Lease<A>) -> Result<(), WithinError<A::Error>>
+    /// # where A: Adapter<Connection: Db<Error = A::Error>>
+    /// # {
+    /// use std::time::Duration;
+    ///
+    /// let limit = Duration::from_secs(300);
+    /// lease.guard_within(limit, async |db| db.vacuum().await).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WithinError::Config`]: `limit` is no deadline; the statement was not sent.
+    /// [`WithinError::Gate`]: as [`guard`](Self::guard).
+    pub async fn guard_within<T>(
+        &mut self,
+        limit: Duration,
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
+    ) -> Result<T, WithinError<A::Error>> {
+        check_duration("within", limit, LONGEST)?;
+        Ok(self.guard_by(Some(limit), diagnose, statement).await?)
+    }
+
+    /// [`guard`](Self::guard) for statements with errors of their own. Without a limit they have the
+    /// pool's.
+    pub(crate) async fn guard_by<T, E>(
+        &mut self,
+        limit: Option<Duration>,
+        diagnose: impl FnOnce(&A, &E) -> Diagnosis,
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, E>,
+    ) -> Result<T, GateError<E>> {
+        let (raw, health, shared) = self.parts();
+        let admitted = health
+            .admit(&shared.gate)
+            .and_then(|()| shared.gate.admit_on_lease());
+        let permit = match admitted {
+            Ok(permit) => permit,
+            Err(rejected) => return Err(turned_away(rejected).await.into()),
+        };
+        let diagnose = |error: &E| diagnose(&shared.adapter, error);
+        health
+            .run(&shared.gate, permit, limit, diagnose, pin!(statement(raw)))
+            .await
+    }
+
+    /// Has the backend answer for a probe, in the time that there is to get a connection.
+    pub(crate) async fn prove(
+        &mut self,
+        probe: Permit<'_>,
+        limit: Duration,
+    ) -> Result<(), GateError<A::Error>> {
+        let (raw, health, shared) = self.parts();
+        let diagnose = |error: &A::Error| diagnose(&*shared.adapter, error);
+        let ping = shared.adapter.ping(raw);
+        health
+            .run(&shared.gate, probe, Some(limit), diagnose, ping)
+            .await
+    }
+
+    /// The connection, its health and its pool, borrowed side by side.
+    pub(crate) fn parts(&mut self) -> (&mut A::Connection, &Health, &Shared<A>) {
+        let Self {
+            raw,
+            health,
+            shared,
+        } = self;
+        let raw: &mut A::Lease = lent(raw.as_mut());
+        (raw, health, shared)
+    }
+
+    /// The pool's own lease; what is done with it is neither guarded nor seen. If a statement was given
+    /// up on it, it must not go back to the pool, and it is up to you now to see to that.
+    #[must_use]
+    pub fn into_inner(mut self) -> A::Lease {
+        lent(self.raw.take())
+    }
+
+    pub(crate) fn raw(&self) -> &A::Lease {
+        lent(self.raw.as_ref())
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "a lease is handed out with one, and only methods that consume it leave none"
+)]
+pub(crate) fn lent<T>(raw: Option<T>) -> T {
+    raw.expect("a lease holds its connection")
+}
+
+impl<A: Adapter> Drop for Lease<A> {
+    fn drop(&mut self) {
+        let Some(reason) = self.health.must_close() else {
+            return;
+        };
+        let Some(raw) = self.raw.take() else {
+            return;
+        };
+        self.shared.gate.closed_connection(reason);
+        let mut doomed = Doomed {
+            raw: Some(raw),
+            adapter: Arc::clone(&self.shared.adapter),
+        };
+        if self.health.is_in_flight()
+            && let Some(runtime) = self.shared.background.runtime()
+        {
+            // It holds its place in the pool until then, so there are no more of these tasks than
+            // connections.
+            runtime.spawn(async move {
+                let _ = timeout(CANCEL_TIMEOUT, doomed.cancel()).await;
+            });
+        }
+    }
+}
+
+/// A lease that is discarded, whenever and wherever it is dropped.
+struct Doomed<A: Adapter> {
+    raw: Option<A::Lease>,
+    adapter: Arc<A>,
+}
+
+impl<A: Adapter> Doomed<A> {
+    async fn cancel(&mut self) {
+        if let Some(raw) = &mut self.raw {
+            self.adapter.cancel(raw).await;
+        }
+    }
+}
+
+impl<A: Adapter> Drop for Doomed<A> {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.adapter.discard(raw);
+        }
+    }
+}
+
+impl<A: Adapter> Deref for Lease<A> {
+    type Target = A::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        self.raw()
+    }
+}
+
+impl<A: Adapter> DerefMut for Lease<A> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.parts().0
+    }
+}
+
+impl<A: Adapter> fmt::Debug for Lease<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("pool", self.shared.gate.breaker().name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! What can be set on any guarded pool.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::breaker::builder::Builder;
+use crate::breaker::config::ConfigError;
+use crate::breaker::handle::Breaker;
+use crate::gate::Gate;
+use crate::gate::limits::{
+    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION, Limits,
+};
+use crate::pool::adapter::Adapter;
+use crate::telemetry::event::Sink;
+use crate::telemetry::trace::TracingSink;
+
+/// Settings that were not checked yet.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) breaker: Builder,
+    pub(crate) acquire_timeout: Option<Duration>,
+    pub(crate) query_timeout: Duration,
+    pub(crate) max_waiting: Option<u32>,
+    pub(crate) active_probing: bool,
+    pub(crate) give_up_lost: bool,
+    pub(crate) sink: Arc<dyn Sink>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            breaker: Breaker::builder(),
+            acquire_timeout: None,
+            query_timeout: DEFAULT_QUERY_TIMEOUT,
+            max_waiting: None,
+            active_probing: true,
+            give_up_lost: true,
+            sink: Arc::new(TracingSink),
+        }
+    }
+}
+
+impl Settings {
+    /// The gate of a pool.
+    pub(crate) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
+        let size = adapter.size().max(1);
+        let limits = Limits {
+            acquire_timeout: self.acquire_timeout.unwrap_or(DEFAULT_ACQUIRE_TIMEOUT),
+            query_timeout: self.query_timeout,
+            max_waiting: self
+                .max_waiting
+                .unwrap_or_else(|| size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+            give_up_lost: self.give_up_lost,
+        };
+        let breaker = self.breaker.clone().name_if_unset(adapter.name());
+        limits.check("query_timeout", &breaker)?;
+        Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("breaker", &self.breaker)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .field("query_timeout", &self.query_timeout)
+            .field("max_waiting", &self.max_waiting)
+            .field("active_probing", &self.active_probing)
+            .field("give_up_lost", &self.give_up_lost)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The setters, for a builder that has its [`Settings`] in a field of that name.
+macro_rules! setters {
+    () => {
+        /// The rules of the breaker. Default: [`Breaker::builder`](crate::Breaker::builder), with a
+        /// ramp up to the size of the pool.
+        pub fn breaker(mut self, breaker: $crate::breaker::Builder) -> Self {
+            self.settings.breaker = breaker;
+            self
+        }
+
+        /// How long a caller waits for a connection.
+        /// Default: [`DEFAULT_ACQUIRE_TIMEOUT`](crate::DEFAULT_ACQUIRE_TIMEOUT).
+        pub fn acquire_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self.settings.acquire_timeout = Some(timeout);
+            self
+        }
+
+        /// How long a statement may take; its connection is then closed.
+        /// Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
+        pub fn query_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self.settings.query_timeout = timeout;
+            self
+        }
+
+        /// How many callers may wait for a connection; the next is refused at once. Default:
+        /// [`DEFAULT_WAITING_PER_CONNECTION`](crate::DEFAULT_WAITING_PER_CONNECTION) × the size of
+        /// the pool.
+        pub fn max_waiting(mut self, callers: u32) -> Self {
+            self.settings.max_waiting = Some(callers);
+            self
+        }
+
+        /// Whether a background task probes the backend while the breaker is open, so that users'
+        /// calls need not. Default: `true`. The task ends with the pool.
+        pub fn active_probing(mut self, on: bool) -> Self {
+            self.settings.active_probing = on;
+            self
+        }
+
+        /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
+        /// Default: `true`. Not needed where `query_timeout` is short, and wrong where all connections
+        /// of the pool may be busy for seconds.
+        pub fn give_up_lost(mut self, on: bool) -> Self {
+            self.settings.give_up_lost = on;
+            self
+        }
+
+        /// Who takes the events. Default: [`TracingSink`](crate::telemetry::TracingSink).
+        pub fn sink(mut self, sink: impl $crate::telemetry::Sink) -> Self {
+            self.settings.sink = ::std::sync::Arc::new(sink);
+            self
+        }
+    };
+}
+
+pub(crate) use setters;
