@@ -10,10 +10,9 @@ pub(super) struct Demand {
     /// When a call was last answered, or else when the generation began.
     last_answer: AtomicU64,
     unanswered: Mutex<Unanswered>,
-    /// Calls that have been running for a while.
+    /// Calls that have been running for a while. Those with a deadline of their own may take long, and
+    /// are no demand.
     running: AtomicU32,
-    /// Such calls with a deadline of their own: they may take long, and are no demand.
-    patient: AtomicU32,
 }
 
 /// What was seen since an answer.
@@ -42,7 +41,6 @@ impl Demand {
                 given_up: 0,
             }),
             running: AtomicU32::new(0),
-            patient: AtomicU32::new(0),
         }
     }
 
@@ -73,41 +71,24 @@ impl Demand {
         }
     }
 
-    /// Only calls with deadlines of their own are under way: who waits for their connections meets a
-    /// pool that is too small.
-    pub(super) fn is_patient(&self) -> bool {
-        self.patient.load(Ordering::Acquire) > 0 && self.running.load(Ordering::Acquire) == 0
+    /// No call has been running for a while.
+    pub(super) fn is_quick(&self) -> bool {
+        self.running.load(Ordering::Acquire) == 0
     }
 
     /// A call has been running for a while, and still is while the guard lives.
-    pub(super) fn running(self: &Arc<Self>, is_patient: bool) -> LongRunning {
-        let running = LongRunning {
-            demand: Arc::clone(self),
-            is_patient,
-        };
-        running.count().fetch_add(1, Ordering::AcqRel);
-        running
+    pub(super) fn running(self: &Arc<Self>) -> LongRunning {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        LongRunning(Arc::clone(self))
     }
 }
 
 /// A call that has been running for a while.
 #[derive(Debug)]
-pub(crate) struct LongRunning {
-    demand: Arc<Demand>,
-    is_patient: bool,
-}
-
-impl LongRunning {
-    fn count(&self) -> &AtomicU32 {
-        match self.is_patient {
-            true => &self.demand.patient,
-            false => &self.demand.running,
-        }
-    }
-}
+pub(crate) struct LongRunning(Arc<Demand>);
 
 impl Drop for LongRunning {
     fn drop(&mut self) {
-        self.count().fetch_sub(1, Ordering::AcqRel);
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -129,11 +129,12 @@ impl Breaker {
         &self.inner.waiting
     }
 
-    /// A call that began to wait at `began`, and has no permit, still waits, or was given up.
-    pub(crate) fn still_waits(&self, began: u64, given_up: bool, pool_is_full: bool) {
-        let is_behind_patient_calls =
-            pool_is_full && self.inner.epoch.load().ledger.demand.is_patient();
-        if !is_behind_patient_calls {
+    /// A call that began to wait at `began`, and has no permit, still waits, or was given up. Where all
+    /// connections are handed out, and no statement on them hangs, it waits for their holders, and not
+    /// for the backend.
+    pub(crate) fn still_waits(&self, began: u64, given_up: bool, all_handed_out: bool) {
+        let waits_for_holders = all_handed_out && self.inner.epoch.load().ledger.demand.is_quick();
+        if !waits_for_holders {
             self.inner.unanswered(None, began, given_up);
         }
     }

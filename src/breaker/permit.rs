@@ -54,11 +54,12 @@ impl<'breaker> Permit<'breaker> {
         self.is_patient = true;
     }
 
-    /// The call has been running for a while; `None` if that does not count any more.
+    /// The call has been running for a while; `None` if that does not count, or not any more.
     pub(crate) fn running(&self) -> Option<LongRunning> {
         let generation = self.kind.generation()?;
         let epoch = self.breaker.epoch.load();
-        (epoch.generation == generation).then(|| epoch.ledger.demand.running(self.is_patient))
+        let counts = !self.is_patient && epoch.generation == generation;
+        counts.then(|| epoch.ledger.demand.running())
     }
 
     /// The call has no answer yet.

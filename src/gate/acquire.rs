@@ -12,7 +12,6 @@ use super::admission::turned_away;
 use super::at_once::at_once;
 use super::run::Deadline;
 use super::{Count, Gate};
-use crate::breaker::handle::Breaker;
 use crate::breaker::permit::Permit;
 use crate::breaker::verdict::{Class, Verdict};
 use crate::outcome::error::{Awaited, GateError, Rejected};
@@ -63,7 +62,7 @@ impl Gate {
         let start = Instant::now();
         let waited = match self.wait(probe.is_some(), &is_full) {
             Ok(mut place) => {
-                let look = || self.breaker.still_waits(place.began, false, is_full());
+                let look = || place.still_waits(false);
                 // Those who come first after an outage are the first who may meet what it left behind.
                 let patience = match &probe {
                     Some(_) => limit.min(self.breaker.probe_timeout()),
@@ -135,6 +134,16 @@ impl Gate {
         self.progress.acquired_within(limit, self.now())
     }
 
+    /// A connection is handed to its holder.
+    pub(crate) fn handed_out(&self) {
+        self.leased.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The holder of a connection is done with it.
+    pub(crate) fn handed_back(&self) {
+        self.leased.fetch_sub(1, Ordering::AcqRel);
+    }
+
     /// Somebody got a connection.
     pub(crate) fn acquired(&self) {
         self.progress.acquired(self.now());
@@ -154,7 +163,7 @@ impl Gate {
     ) -> Result<Place<'g, F>, Rejected> {
         let before = self.breaker.waiting().fetch_add(1, Ordering::AcqRel);
         let mut place = Place {
-            breaker: &self.breaker,
+            gate: self,
             began: self.now(),
             is_full,
             is_settled: has_permit,
@@ -190,17 +199,32 @@ impl Gate {
 
 /// A place among those who wait. Dropped before anything came of the wait, its caller gave up.
 struct Place<'gate, F: Fn() -> bool> {
-    breaker: &'gate Breaker,
+    gate: &'gate Gate,
     began: u64,
     is_full: &'gate F,
     is_settled: bool,
 }
 
+impl<F: Fn() -> bool> Place<'_, F> {
+    fn still_waits(&self, given_up: bool) {
+        let Gate {
+            breaker,
+            limits,
+            leased,
+            ..
+        } = self.gate;
+        let leased = leased.load(Ordering::Acquire);
+        // A pool is full of connections that it is opening, too.
+        let all_handed_out = leased >= limits.connections && (self.is_full)();
+        breaker.still_waits(self.began, given_up, all_handed_out);
+    }
+}
+
 impl<F: Fn() -> bool> Drop for Place<'_, F> {
     fn drop(&mut self) {
-        self.breaker.waiting().fetch_sub(1, Ordering::AcqRel);
+        self.gate.breaker.waiting().fetch_sub(1, Ordering::AcqRel);
         if !self.is_settled {
-            (self.breaker).still_waits(self.began, true, (self.is_full)());
+            self.still_waits(true);
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Limits {
     pub(crate) acquire_timeout: Duration,
     pub(crate) query_timeout: Duration,
     pub(crate) max_waiting: u32,
+    /// How many connections the pool may have.
+    pub(crate) connections: u32,
     /// Calls are given up whose answers were lost in an outage.
     pub(crate) give_up_lost: bool,
 }
@@ -27,6 +29,7 @@ impl Default for Limits {
             acquire_timeout: DEFAULT_ACQUIRE_TIMEOUT,
             query_timeout: DEFAULT_QUERY_TIMEOUT,
             max_waiting: u32::MAX,
+            connections: u32::MAX,
             give_up_lost: true,
         }
     }

@@ -37,7 +37,7 @@
 //! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
@@ -89,6 +89,8 @@ pub struct Gate {
     /// Wakes those who wait for a connection when the breaker opens.
     opened: Arc<Notify>,
     progress: Progress,
+    /// Connections that are with their holders.
+    leased: AtomicU32,
     counters: Counters<COUNTS>,
     next_summary: AtomicU64,
     summed_up: AtomicU64,
@@ -139,6 +141,7 @@ impl Gate {
             sink,
             opened,
             progress: Progress::default(),
+            leased: AtomicU32::new(0),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
             summed_up: AtomicU64::new(0),

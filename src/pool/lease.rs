@@ -24,6 +24,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Lease<A: Adapter> {
     /// `None` only before the lease is handed out, and after a method that takes it apart.
     raw: Option<A::Lease>,
+    was_handed_out: bool,
     pub(crate) health: Health,
     pub(crate) shared: Arc<Shared<A>>,
 }
@@ -33,6 +34,7 @@ impl<A: Adapter> Lease<A> {
     pub(crate) fn empty(shared: Arc<Shared<A>>) -> Self {
         Self {
             raw: None,
+            was_handed_out: false,
             health: Health::default(),
             shared,
         }
@@ -40,6 +42,8 @@ impl<A: Adapter> Lease<A> {
 
     pub(crate) fn put(&mut self, raw: A::Lease) {
         self.raw = Some(raw);
+        self.was_handed_out = true;
+        self.shared.gate.handed_out();
     }
 
     /// Runs a statement: admitted by the breaker, under the pool's `query_timeout`, and its end
@@ -129,6 +133,7 @@ impl<A: Adapter> Lease<A> {
             raw,
             health,
             shared,
+            ..
         } = self;
         let raw: &mut A::Lease = lent(raw.as_mut());
         (raw, health, shared)
@@ -156,6 +161,9 @@ pub(crate) fn lent<T>(raw: Option<T>) -> T {
 
 impl<A: Adapter> Drop for Lease<A> {
     fn drop(&mut self) {
+        if self.was_handed_out {
+            self.shared.gate.handed_back();
+        }
         let Some(reason) = self.health.must_close() else {
             return;
         };

@@ -51,6 +51,7 @@ impl Settings {
             max_waiting: self
                 .max_waiting
                 .unwrap_or_else(|| size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+            connections: size,
             give_up_lost: self.give_up_lost,
         };
         let breaker = self.breaker.clone().name_if_unset(adapter.name());

@@ -45,6 +45,7 @@ pub struct GuardedConnection<DB: Database> {
 
 impl<DB: Database> GuardedConnection<DB> {
     pub(super) fn new(raw: sqlx::pool::PoolConnection<DB>, shared: Arc<Shared<DB>>) -> Self {
+        shared.gate.handed_out();
         Self {
             raw: Some(raw),
             health: Health::default(),
@@ -169,6 +170,7 @@ pub(super) fn admit<'s, DB: Database>(
 
 impl<DB: Database> Drop for GuardedConnection<DB> {
     fn drop(&mut self) {
+        self.shared.gate.handed_back();
         let Some(mut raw) = self.raw.take() else {
             return;
         };

@@ -327,6 +327,7 @@ impl<DB: Database> PoolOptions<DB> {
             max_waiting: self
                 .max_waiting
                 .unwrap_or(size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+            connections: size,
             give_up_lost: self.give_up_lost,
         };
         let breaker = self.breaker.clone().name_if_unset(name);

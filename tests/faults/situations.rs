@@ -19,6 +19,7 @@ use crate::world::{AT_ONCE, World, options};
 on_all! {
     callers_with_timeouts_of_their_own_and_a_database_that_hangs
     callers_with_timeouts_of_their_own_and_a_closed_port
+    connections_that_are_held_while_others_wait
     long_statements_while_half_open
     statements_that_take_longer_than_a_probe_may
     statements_that_are_always_slow
@@ -116,6 +117,28 @@ async fn callers_with_timeouts_of_their_own_and_a_closed_port<S: System>() {
         world.set(Fault::Refuse);
     })
     .await;
+}
+
+/// Each holder of a connection asks another service before it goes on. Those who wait, wait for the
+/// holders: the database is well, and answers them all.
+async fn connections_that_are_held_while_others_wait<S: System>() {
+    let world = World::<S>::start_with(|options| by_default(options).max_connections(2)).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(S::lease(&world.pool).await.unwrap());
+    }
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let pool = world.pool.clone();
+        calls.spawn(async move { S::ask(&pool).await });
+    }
+    // Longer than a stall, and shorter than callers wait.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    drop(held);
+    while let Some(call) = calls.join_next().await {
+        call.unwrap().unwrap();
+    }
+    assert_eq!(world.gate().snapshot().breaker.trips, 0);
 }
 
 /// They were taken for probes, and cut off after 0.9 s, whatever deadline they had.
