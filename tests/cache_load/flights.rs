@@ -134,6 +134,11 @@ async fn revalidation_is_one_a_key<S: System>() {
 async fn revalidation_ends_with_the_pool<S: System>() {
     let world = World::<S>::start().await;
     world.ask(&REVALIDATED).await.unwrap();
+    // Or else it stalls on its way back, and the pool has none.
+    eventually("its connection is back", async || {
+        world.pool.num_idle() == 1
+    })
+    .await;
     world.clock.advance(Duration::from_secs(90));
     world.proxy.set(Fault::Stall);
     let tasks = || Handle::current().metrics().num_alive_tasks();
