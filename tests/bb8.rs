@@ -24,13 +24,12 @@ use support::proxy::{Fault, Proxy};
 
 type Postgreses = Bb8<PostgresConnectionManager<NoTls>>;
 
-async fn ask(
-    pool: &Guarded<Postgreses>,
-) -> Result<i32, GateError<bb8::RunError<tokio_postgres::Error>>> {
+async fn ask(pool: &Guarded<Postgreses>) -> Result<i32, Box<dyn std::error::Error>> {
     let mut connection = pool.lease().await?;
-    connection
-        .guard(async |client| Ok(client.query_one("SELECT 1", &[]).await?.get(0)))
-        .await
+    let row = connection
+        .guard(async |client| client.query_one("SELECT 1", &[]).await)
+        .await?;
+    Ok(row.get(0))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,10 +63,9 @@ async fn a_bb8_pool_trips_and_recovers() {
 
     assert_eq!(ask(&pool).await.unwrap(), 1);
     let mut connection = pool.lease().await.unwrap();
-    let slow =
-        connection.guard(async |client| Ok(client.batch_execute("SELECT pg_sleep(9)").await?));
+    let slow = connection.guard(async |client| client.batch_execute("SELECT pg_sleep(9)").await);
     assert!(matches!(slow.await.unwrap_err(), GateError::Deadline(_)));
-    let next = connection.guard(async |client| Ok(client.batch_execute("SELECT 1").await?));
+    let next = connection.guard(async |client| client.batch_execute("SELECT 1").await);
     assert!(matches!(next.await.unwrap_err(), GateError::Rejected(_)));
     drop(connection);
     eventually("its connection is closed", async || {
@@ -78,7 +76,7 @@ async fn a_bb8_pool_trips_and_recovers() {
     proxy.set(Fault::Stall);
     eventually("the breaker opens", async || {
         let asked = ask(&pool).await;
-        asked.is_err_and(|error| rejection(&error).is_some())
+        asked.is_err_and(|error| rejection(&*error).is_some())
     })
     .await;
     proxy.set(Fault::None);

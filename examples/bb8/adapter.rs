@@ -19,6 +19,7 @@ impl<M: ManageConnection<Error: Error> + Clone> Adapter for Bb8<M> {
     type Connection = Discardable<M::Connection>;
     type Lease = PooledConnection<'static, Discarding<M>>;
     type Error = RunError<M::Error>;
+    type StatementError = M::Error;
 
     fn name(&self) -> String {
         "bb8".to_owned()
@@ -61,6 +62,10 @@ impl<M: ManageConnection<Error: Error> + Clone> Adapter for Bb8<M> {
             RunError::User(error) => (self.classify)(error),
             RunError::TimedOut => Class::Starved,
         }
+    }
+
+    fn classify_statement(&self, error: &M::Error) -> Class {
+        (self.classify)(error)
     }
 
     fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static) {

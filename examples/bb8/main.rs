@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut connection = guarded.lease().await?;
     let answer = connection
-        .guard(async |client| Ok(client.query_one("SELECT 6 * 7", &[]).await?))
+        .guard(async |client| client.query_one("SELECT 6 * 7", &[]).await)
         .await;
     match answer {
         Ok(row) => println!("{}", row.get::<_, i32>(0)),

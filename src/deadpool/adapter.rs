@@ -1,6 +1,7 @@
 //! deadpool's pool, as the guard sees it.
 
 use std::error::Error;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use deadpool::managed::{HookError, Manager, Object, Pool, PoolError, TimeoutType, Timeouts};
@@ -8,7 +9,6 @@ use deadpool::managed::{HookError, Manager, Object, Pool, PoolError, TimeoutType
 use super::dialect::Dialect;
 use crate::breaker::verdict::{Class, Classify};
 use crate::pool::adapter::Adapter;
-use crate::pool::connection_state::Diagnosis;
 
 /// The adapter behind [`Pool`](super::Pool).
 pub(super) struct Managed<M: Manager> {
@@ -22,13 +22,6 @@ pub(super) struct Managed<M: Manager> {
 }
 
 impl<M: Manager + 'static> Managed<M> {
-    pub(super) fn diagnose(&self, error: &M::Error) -> Diagnosis {
-        Diagnosis {
-            class: self.class(error),
-            answered: self.dialect.answered(error),
-        }
-    }
-
     fn class(&self, error: &M::Error) -> Class {
         match &self.classify {
             Some(classify) => classify.classify(error),
@@ -41,6 +34,7 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
     type Connection = M::Type;
     type Lease = Object<M>;
     type Error = PoolError<M::Error>;
+    type StatementError = M::Error;
 
     fn name(&self) -> String {
         self.dialect.name(self.raw.manager())
@@ -86,8 +80,9 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
         self.dialect.ping(self.raw.manager(), object).await
     }
 
-    fn disconnect(&self, mut object: M::Type) {
+    fn disconnect(&self, mut object: M::Type) -> impl Future<Output = ()> + Send + 'static {
         self.raw.manager().detach(&mut object);
+        ready(())
     }
 
     fn classify(&self, error: &PoolError<M::Error>) -> Class {
@@ -102,13 +97,12 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
         }
     }
 
-    fn answered(&self, error: &PoolError<M::Error>) -> bool {
-        match error {
-            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-                self.dialect.answered(error)
-            }
-            _ => false,
-        }
+    fn classify_statement(&self, error: &M::Error) -> Class {
+        self.class(error)
+    }
+
+    fn answered(&self, error: &M::Error) -> bool {
+        self.dialect.answered(error)
     }
 
     fn explain<'e>(&self, error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {

@@ -1,6 +1,5 @@
 //! How a guarded pool is configured: deadpool's settings, and ours.
 
-use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use deadpool::Runtime;
 use deadpool::managed::{self, Hook, Manager, PoolConfig, QueueMode, Timeouts};
 
 use super::adapter::Managed;
-use super::dialect::{Dialect, Explained};
+use super::dialect::Dialect;
 use super::error::BuildError;
 use super::object::Object;
 use super::pool::Pool;
@@ -19,8 +18,8 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Classify;
 use crate::gate::Gate;
 use crate::gate::limits::DEFAULT_ACQUIRE_TIMEOUT;
+use crate::pool::guarded::Guarded;
 use crate::pool::settings::{Settings, setters};
-use crate::pool::shared::Shared;
 
 /// Configures a [`Pool`]: deadpool's settings under the same names, and the guard's. `S` is what it
 /// guards: a pool that is yet to be built, or, from [`Pool::guard`], one that exists.
@@ -78,20 +77,6 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
     /// know, that every error is a [`Fault`](crate::Class::Fault).
     pub fn classify(mut self, classify: impl Classify<M::Error>) -> Self {
         self.classify = Some(Arc::new(classify));
-        self
-    }
-
-    /// Has events about probes tell the errors of a manager that fusepool does not know. It has to
-    /// be said, because deadpool does not demand that they are errors of the standard library's
-    /// kind.
-    pub fn explain_errors(mut self) -> Self
-    where
-        M::Error: Error + 'static,
-    {
-        // A dialect that does so already knows more than errors.
-        if !self.dialect.explains() {
-            self.dialect = Arc::new(Explained);
-        }
         self
     }
 
@@ -221,14 +206,17 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, managed::Pool<M
     pub(super) fn build_with_defaults(self) -> Pool<M, W> {
         let (settings, managed) = self.managed(None);
         let gate = (settings.gate(&managed)).unwrap_or_else(|_| Gate::with_defaults());
-        Pool::from_shared(Shared::start(managed, gate, settings.active_probing))
+        Pool::new(Guarded::new(managed, gate, settings.active_probing))
     }
 
     fn finish(self, recycle: Option<Duration>) -> Result<Pool<M, W>, ConfigError> {
         let (settings, managed) = self.managed(recycle);
         let gate = settings.gate(&managed)?;
-        let shared = Shared::start(managed, gate, settings.active_probing);
-        Ok(Pool::from_shared(shared))
+        Ok(Pool::new(Guarded::new(
+            managed,
+            gate,
+            settings.active_probing,
+        )))
     }
 
     fn managed(self, recycle: Option<Duration>) -> (Settings, Managed<M>) {

@@ -53,11 +53,6 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
         Box::pin(ready(()))
     }
 
-    /// Whether [`explain`](Self::explain) tells the errors themselves.
-    fn explains(&self) -> bool {
-        false
-    }
-
     fn explain<'e>(&self, _error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
         &Unexplained
     }
@@ -68,21 +63,8 @@ pub(super) struct Unknown;
 
 impl<M: Manager> Dialect<M> for Unknown {}
 
-/// A manager we do not know, whose errors can say what they are.
-pub(super) struct Explained;
-
-impl<M: Manager<Error: Error + 'static>> Dialect<M> for Explained {
-    fn explains(&self) -> bool {
-        true
-    }
-
-    fn explain<'e>(&self, error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
-        error
-    }
-}
-
-/// What events say where an error cannot speak for itself: a manager's errors need not be errors of
-/// the standard library's kind.
+/// What events say where an error cannot speak for itself: deadpool does not demand that a manager's
+/// errors are errors of the standard library's kind.
 #[derive(Debug, thiserror::Error)]
-#[error("the manager failed; `PoolBuilder::explain_errors` has events say how")]
+#[error("the manager could not create an object, or recycle it")]
 struct Unexplained;

@@ -54,7 +54,6 @@
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe in the background while open |
 //! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a fault | what the manager's errors mean |
-//! | [`explain_errors`](PoolBuilder::explain_errors) | off; on for managers that fusepool knows | events about probes tell the manager's errors |
 //! | [`sink`](PoolBuilder::sink) | `tracing` | who takes the events |
 //!
 //! `max_waiting` and the recovery ramp are set by the size that the pool has when it is built:

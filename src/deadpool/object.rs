@@ -7,7 +7,6 @@ use std::time::Duration;
 use deadpool::managed::{self, Manager, Metrics, ObjectId};
 
 use super::adapter::Managed;
-use crate::breaker::config::{LONGEST, check_duration};
 use crate::breaker::verdict::Classify;
 use crate::outcome::error::{GateError, WithinError};
 use crate::pool::connection_state::Diagnosis;
@@ -47,7 +46,7 @@ impl<M: Manager + 'static> Object<M> {
         &mut self,
         statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
     ) -> Result<T, GateError<M::Error>> {
-        (self.lease.guard_by(None, Managed::diagnose, statement)).await
+        self.lease.guard(statement).await
     }
 
     /// [`guard`](Self::guard) with another deadline than the pool's: longer than zero, and at most
@@ -79,9 +78,7 @@ impl<M: Manager + 'static> Object<M> {
         limit: Duration,
         statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
     ) -> Result<T, WithinError<M::Error>> {
-        check_duration("within", limit, LONGEST)?;
-        let guarded = (self.lease).guard_by(Some(limit), Managed::diagnose, statement);
-        Ok(guarded.await?)
+        self.lease.guard_within(limit, statement).await
     }
 
     /// [`guard`](Self::guard) for statements with errors of another kind. After a

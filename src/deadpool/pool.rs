@@ -15,18 +15,16 @@ use super::snapshot::PoolSnapshot;
 use crate::breaker::verdict::Class;
 use crate::gate::Gate;
 use crate::pool::adapter::Adapter;
+use crate::pool::guarded::Guarded;
 use crate::pool::lease::Lease;
 use crate::pool::shared::Shared;
-use crate::pool::tasks::Users;
 
 /// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
 ///
 /// While the backend is unwell, [`get`](Self::get) is refused at once with an error in which
 /// [`rejection`](crate::rejection) finds why, and when to retry.
 pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
-    pub(super) shared: Arc<Shared<Managed<M>>>,
-    /// What runs in the background may hold `shared`, but not this.
-    _users: Arc<Users>,
+    guarded: Guarded<Managed<M>>,
     _wrapper: PhantomData<fn() -> W>,
 }
 
@@ -35,17 +33,20 @@ impl<M: Manager + 'static> Object<M> {
     /// by belongs to its pool.
     #[must_use]
     pub fn pool(this: &Self) -> Option<Pool<M>> {
-        Some(Pool::from_shared(this.lease.shared.clone()))
+        Some(Pool::new(this.lease.pool()))
     }
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
-    pub(super) fn from_shared(shared: Arc<Shared<Managed<M>>>) -> Self {
+    pub(super) fn new(guarded: Guarded<Managed<M>>) -> Self {
         Self {
-            _users: shared.background.users(),
-            shared,
+            guarded,
             _wrapper: PhantomData,
         }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<Managed<M>>> {
+        self.guarded.shared()
     }
 
     /// Leases an object: one that is idle, or a new one, or the next that comes free.
@@ -56,7 +57,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// [`PoolError::Backend`] and [`PoolError::PostCreateHook`]: one could not be created.
     /// [`PoolError::Closed`]: the pool is.
     pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
-        lease(&self.shared, &self.shared.adapter.timeouts).await
+        lease(self.shared(), &self.guarded.adapter().timeouts).await
     }
 
     /// [`get`](Self::get) with other timeouts than the pool's. Where there is one for waiting, that
@@ -68,12 +69,12 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     ///
     /// As [`get`](Self::get).
     pub async fn timeout_get(&self, timeouts: &Timeouts) -> Result<W, PoolError<M::Error>> {
-        let recycle = timeouts.recycle.or(self.shared.adapter.timeouts.recycle);
+        let recycle = (timeouts.recycle).or(self.guarded.adapter().timeouts.recycle);
         let timeouts = Timeouts {
             recycle,
             ..*timeouts
         };
-        lease(&self.shared, &timeouts).await
+        lease(self.shared(), &timeouts).await
     }
 
     /// Changes how many objects there may be. Those beyond it are dropped when they come back.
@@ -100,7 +101,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     pub fn close(&self) {
         // In this order, so that whatever begins to probe now is stopped, or sees that it is closed.
         self.inner().close();
-        self.shared.background.stop();
+        self.shared().background.stop();
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -125,7 +126,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     #[must_use]
     pub fn weak(&self) -> WeakPool<M, W> {
         WeakPool {
-            shared: Arc::downgrade(&self.shared),
+            shared: Arc::downgrade(self.shared()),
             _wrapper: PhantomData,
         }
     }
@@ -133,20 +134,20 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// The deadpool pool inside. What is done with it directly is neither guarded nor seen.
     #[must_use]
     pub fn inner(&self) -> &managed::Pool<M> {
-        &self.shared.adapter.raw
+        &self.guarded.adapter().raw
     }
 
     /// The gate of this pool, with its breaker.
     #[must_use]
     pub fn gate(&self) -> &Gate {
-        &self.shared.gate
+        self.guarded.gate()
     }
 
     /// All there is to know about the pool at this moment.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         PoolSnapshot {
-            gate: self.shared.gate.snapshot(),
+            gate: self.guarded.snapshot(),
             status: self.status(),
         }
     }
@@ -175,13 +176,16 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     };
     let acquire = pin!(managed.raw.timeout_get(timeouts));
     let mut lease = Lease::empty(Arc::clone(shared));
-    (shared.fill(&mut lease, limit, classify, acquire).await).map_err(PoolError::from_gate)?;
+    let filled = shared
+        .fill_ready(&mut lease, limit, classify, acquire)
+        .await;
+    filled.map_err(PoolError::from_gate)?;
     Ok(Object { lease }.into())
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> Clone for Pool<M, W> {
     fn clone(&self) -> Self {
-        Self::from_shared(Arc::clone(&self.shared))
+        Self::new(self.guarded.clone())
     }
 }
 
@@ -205,7 +209,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> WeakPool<M, W> {
     /// The pool, if there still is one: an object out of it keeps it, too.
     #[must_use]
     pub fn upgrade(&self) -> Option<Pool<M, W>> {
-        self.shared.upgrade().map(Pool::from_shared)
+        Some(Pool::new(Guarded::of(self.shared.upgrade()?)))
     }
 }
 

@@ -154,11 +154,6 @@ impl Gate {
         self.tell(&Event::Deadline { limit, awaited });
         DeadlineExceeded::new(Arc::clone(self.breaker.name()), limit, awaited)
     }
-
-    /// The gate's deadline as one of a call's own, which is then not taken for lost before it.
-    pub(crate) fn unshortened(&self) -> Option<Duration> {
-        Some(self.limits.query_timeout)
-    }
 }
 
 /// A call that was given up, and what that says of the backend.

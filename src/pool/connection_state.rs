@@ -1,24 +1,22 @@
-//! Whether a connection may be used again, and the statements that decide it.
+//! Whether a connection may be used again, and what decides it.
 
-use std::future::Future;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
-use crate::breaker::permit::Permit;
 use crate::breaker::verdict::Class;
-use crate::gate::Gate;
-use crate::outcome::error::{GateError, Rejected};
+use crate::pool::transaction::{begins_transaction, is_plain_end};
 
 /// What has become of a connection since it was leased.
 ///
 /// Shared, because some drivers run several statements on one connection side by side.
 #[derive(Debug, Default)]
-pub(crate) struct Health {
+pub(crate) struct ConnectionState {
     /// Statements that were started and have not ended.
     in_flight: AtomicU32,
     /// A statement was given up: its answer may still come, and be taken for another's.
     abandoned: AtomicBool,
+    /// A transaction was begun by a statement's text, of which the driver may know nothing.
+    in_transaction: AtomicBool,
     /// It must not be used again, for this reason.
     close: OnceLock<&'static str>,
 }
@@ -30,29 +28,7 @@ pub(crate) struct Diagnosis {
     pub(crate) answered: bool,
 }
 
-impl Health {
-    /// Makes a statement's call on the connection, and notes what that did to it. Without a limit
-    /// of its own the call has the gate's.
-    ///
-    /// Cancellation: dropped while the call runs, the connection is one to be closed.
-    pub(crate) async fn run<T, E>(
-        &self,
-        gate: &Gate,
-        permit: Permit<'_>,
-        limit: Option<Duration>,
-        diagnose: impl FnOnce(&E) -> Diagnosis,
-        call: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, GateError<E>> {
-        let in_flight = self.start();
-        let result = gate
-            .run(permit, limit, |error| self.note(diagnose(error)), call)
-            .await;
-        if !matches!(result, Err(GateError::Deadline(_))) {
-            in_flight.end();
-        }
-        result
-    }
-
+impl ConnectionState {
     /// Whether the connection survives what a statement met. Returns the class.
     pub(crate) fn note(&self, diagnosis: Diagnosis) -> Class {
         match diagnosis.class {
@@ -74,15 +50,6 @@ impl Health {
         InFlight(Some(self))
     }
 
-    /// Refuses every statement after one that was given up, in every mode of the breaker: the answer
-    /// to the one may still come, and would be taken for the answer to the next.
-    pub(crate) fn admit(&self, gate: &Gate) -> Result<(), Rejected> {
-        match self.is_abandoned() {
-            false => Ok(()),
-            true => Err(gate.abandoned()),
-        }
-    }
-
     /// A statement was given up.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
@@ -91,6 +58,23 @@ impl Health {
     /// A statement was started and not ended.
     pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) > 0
+    }
+
+    /// A statement with this text was run, well or not. One that failed to begin a transaction began
+    /// none; one that failed to end it ended it all the same, or broke the connection.
+    pub(crate) fn follow(&self, sql: &str, well: bool) {
+        if well && begins_transaction(sql) {
+            self.in_transaction.store(true, Ordering::Release);
+        } else if is_plain_end(sql) {
+            self.in_transaction.store(false, Ordering::Release);
+        }
+    }
+
+    /// A transaction was begun by a statement's text, and not ended by a plain `COMMIT` or `ROLLBACK`.
+    /// Where it ended otherwise, no more is lost than that this holder of the connection is not
+    /// refused.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.in_transaction.load(Ordering::Acquire)
     }
 
     /// Why the connection has to be closed instead of given back, when nobody uses it any more.
@@ -106,21 +90,51 @@ impl Health {
 /// connection.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct InFlight<'h>(Option<&'h Health>);
+pub(crate) struct InFlight<'c>(Option<&'c ConnectionState>);
 
 impl InFlight<'_> {
     /// The statement has ended.
     pub(crate) fn end(mut self) {
-        if let Some(health) = self.0.take() {
-            health.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if let Some(state) = self.0.take() {
+            state.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if let Some(health) = self.0.take() {
-            health.abandoned.store(true, Ordering::Release);
+        if let Some(state) = self.0.take() {
+            state.abandoned.store(true, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_by_hand_lasts_from_its_beginning_to_its_end() {
+        let state = ConnectionState::default();
+        state.follow("BEGIN ISOLATION LEVEL", false);
+        assert!(
+            !state.is_in_transaction(),
+            "what fails to begin begins nothing"
+        );
+        state.follow("BEGIN", true);
+        for sql in [
+            "SELEKT",
+            "ROLLBACK TO a",
+            "COMMIT AND CHAIN",
+            "INSERT INTO dish VALUES ('; end')",
+        ] {
+            state.follow(sql, false);
+            assert!(state.is_in_transaction(), "{sql}");
+        }
+        state.follow("Commit;", false);
+        assert!(
+            !state.is_in_transaction(),
+            "what fails to end it ends it all the same"
+        );
     }
 }

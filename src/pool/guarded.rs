@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::breaker::config::ConfigError;
 use crate::gate::Gate;
@@ -10,14 +10,20 @@ use crate::gate::snapshot::GateSnapshot;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
+use crate::pool::prober::recover;
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
+use crate::pool::target::Target;
+use crate::pool::tasks::Users;
 
 /// A pool behind a circuit breaker: any pool, through an [`Adapter`]. Clones share one pool.
 ///
-/// What [`fusepool::deadpool`](crate::deadpool) is made of, and what `examples/bb8` uses.
+/// What the pools of [`fusepool::sqlx`](crate::sqlx) and [`fusepool::deadpool`](crate::deadpool) are
+/// made of, and what `examples/bb8` uses.
 pub struct Guarded<A: Adapter> {
-    pub(crate) shared: Arc<Shared<A>>,
+    shared: Arc<Shared<A>>,
+    /// What runs in the background may hold `shared`, but not this.
+    _users: Arc<Users>,
 }
 
 impl<A: Adapter> Guarded<A> {
@@ -27,6 +33,27 @@ impl<A: Adapter> Guarded<A> {
             adapter,
             settings: Settings::default(),
         }
+    }
+
+    pub(crate) fn new(adapter: A, gate: Gate, active_probing: bool) -> Self {
+        let shared = Shared::new(adapter, gate);
+        if active_probing {
+            let weak = Arc::downgrade(&shared);
+            (shared.gate).on_open(Box::new(move || probe_in_background(&weak)));
+        }
+        Self::of(shared)
+    }
+
+    /// A handle of a pool that exists.
+    pub(crate) fn of(shared: Arc<Shared<A>>) -> Self {
+        Self {
+            _users: shared.background.users(),
+            shared,
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<A>> {
+        &self.shared
     }
 
     /// Leases a connection.
@@ -42,7 +69,7 @@ impl<A: Adapter> Guarded<A> {
         let acquire = pin!(adapter.lease());
         let mut lease = Lease::empty(Arc::clone(&self.shared));
         (self.shared)
-            .fill(&mut lease, limit, classify, acquire)
+            .fill_ready(&mut lease, limit, classify, acquire)
             .await?;
         Ok(lease)
     }
@@ -66,10 +93,31 @@ impl<A: Adapter> Guarded<A> {
     }
 }
 
+impl<A: Adapter> Lease<A> {
+    /// The pool it came from.
+    pub(crate) fn pool(&self) -> Guarded<A> {
+        Guarded::of(Arc::clone(&self.shared))
+    }
+}
+
 impl<A: Adapter> Clone for Guarded<A> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            _users: Arc::clone(&self._users),
+        }
+    }
+}
+
+fn probe_in_background<A: Adapter>(shared: &Weak<Shared<A>>) {
+    if let Some(shared) = shared.upgrade()
+        && !shared.adapter.is_closed()
+    {
+        let recovery = recover(Arc::clone(&shared.gate), Target::of(&shared));
+        shared.background.spawn(recovery);
+        // Or else it may have been closed too early to stop this.
+        if shared.adapter.is_closed() {
+            shared.background.stop();
         }
     }
 }
@@ -100,7 +148,10 @@ impl<A: Adapter> GuardedBuilder<A> {
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self) -> Result<Guarded<A>, ConfigError> {
         let gate = self.settings.gate(&self.adapter)?;
-        let shared = Shared::start(self.adapter, gate, self.settings.active_probing);
-        Ok(Guarded { shared })
+        Ok(Guarded::new(
+            self.adapter,
+            gate,
+            self.settings.active_probing,
+        ))
     }
 }

@@ -2,30 +2,30 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::breaker::config::{LONGEST, check_duration};
-use crate::breaker::permit::Permit;
-use crate::gate::admission::turned_away;
 use crate::outcome::error::{GateError, WithinError};
 use crate::pool::adapter::{Adapter, diagnose};
-use crate::pool::connection_state::{Diagnosis, Health};
+use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
+use crate::pool::statement::{Admission, Watch};
 
 /// The time there is to stop what the backend still does for a statement that was given up.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The time a connection has to prove itself when it is given back, or else to close.
+pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A connection leased from a [`Guarded`](crate::Guarded) pool. Dropping it gives it back, unless a
-/// statement was given up on it: then it is discarded.
+/// statement was given up on it: then it is closed.
 pub struct Lease<A: Adapter> {
     /// `None` only before the lease is handed out, and after a method that takes it apart.
     raw: Option<A::Lease>,
-    was_handed_out: bool,
-    pub(crate) health: Health,
+    pub(crate) state: ConnectionState,
     pub(crate) shared: Arc<Shared<A>>,
 }
 
@@ -34,15 +34,13 @@ impl<A: Adapter> Lease<A> {
     pub(crate) fn empty(shared: Arc<Shared<A>>) -> Self {
         Self {
             raw: None,
-            was_handed_out: false,
-            health: Health::default(),
+            state: ConnectionState::default(),
             shared,
         }
     }
 
     pub(crate) fn put(&mut self, raw: A::Lease) {
         self.raw = Some(raw);
-        self.was_handed_out = true;
         self.shared.gate.handed_out();
     }
 
@@ -56,8 +54,8 @@ impl<A: Adapter> Lease<A> {
     /// [`Rejected::Abandoned`](crate::Rejected::Abandoned). [`GateError::Failed`]: its own error.
     pub async fn guard<T>(
         &mut self,
-        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
-    ) -> Result<T, GateError<A::Error>> {
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::StatementError>,
+    ) -> Result<T, GateError<A::StatementError>> {
         self.guard_by(None, diagnose, statement).await
     }
 
@@ -68,8 +66,8 @@ impl<A: Adapter> Lease<A> {
     /// ```
     /// # use fusepool::{Adapter, Lease, WithinError};
     /// # trait Db { type Error; async fn vacuum(&mut self) -> Result<(), Self::Error>; }
-    /// # async fn run<A>(lease: &mut Lease<A>) -> Result<(), WithinError<A::Error>>
-    /// # where A: Adapter<Connection: Db<Error = A::Error>>
+    /// # async fn run<A>(lease: &mut Lease<A>) -> Result<(), WithinError<A::StatementError>>
+    /// # where A: Adapter<Connection: Db<Error = A::StatementError>>
     /// # {
     /// use std::time::Duration;
     ///
@@ -85,8 +83,8 @@ impl<A: Adapter> Lease<A> {
     pub async fn guard_within<T>(
         &mut self,
         limit: Duration,
-        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::Error>,
-    ) -> Result<T, WithinError<A::Error>> {
+        statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::StatementError>,
+    ) -> Result<T, WithinError<A::StatementError>> {
         check_duration("within", limit, LONGEST)?;
         Ok(self.guard_by(Some(limit), diagnose, statement).await?)
     }
@@ -99,50 +97,31 @@ impl<A: Adapter> Lease<A> {
         diagnose: impl FnOnce(&A, &E) -> Diagnosis,
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, E>,
     ) -> Result<T, GateError<E>> {
-        let (raw, health, shared) = self.parts();
-        let admitted = health
-            .admit(&shared.gate)
-            .and_then(|()| shared.gate.admit_on_lease());
-        let permit = match admitted {
-            Ok(permit) => permit,
-            Err(rejected) => return Err(turned_away(rejected).await.into()),
-        };
-        let diagnose = |error: &E| diagnose(&shared.adapter, error);
-        health
-            .run(&shared.gate, permit, limit, diagnose, pin!(statement(raw)))
-            .await
+        let (raw, watch) = self.parts();
+        let admitted = watch.admit(Admission::Breaker, limit).await?;
+        admitted.run(diagnose, statement(raw)).await
     }
 
-    /// Has the backend answer for a probe, in the time that there is to get a connection.
-    pub(crate) async fn prove(
-        &mut self,
-        probe: Permit<'_>,
-        limit: Duration,
-    ) -> Result<(), GateError<A::Error>> {
-        let (raw, health, shared) = self.parts();
-        let diagnose = |error: &A::Error| diagnose(&*shared.adapter, error);
-        let ping = shared.adapter.ping(raw);
-        health
-            .run(&shared.gate, probe, Some(limit), diagnose, ping)
-            .await
+    /// Watches statements that do not need the connection for themselves alone.
+    pub(crate) fn watch(&self) -> Watch<'_, A> {
+        Watch {
+            state: &self.state,
+            shared: &self.shared,
+        }
     }
 
-    /// The connection, its health and its pool, borrowed side by side.
-    pub(crate) fn parts(&mut self) -> (&mut A::Connection, &Health, &Shared<A>) {
-        let Self {
-            raw,
-            health,
-            shared,
-            ..
-        } = self;
+    /// The connection, and what watches its statements, borrowed side by side.
+    pub(crate) fn parts(&mut self) -> (&mut A::Connection, Watch<'_, A>) {
+        let Self { raw, state, shared } = self;
         let raw: &mut A::Lease = lent(raw.as_mut());
-        (raw, health, shared)
+        (raw, Watch { state, shared })
     }
 
     /// The pool's own lease; what is done with it is neither guarded nor seen. If a statement was given
     /// up on it, it must not go back to the pool, and it is up to you now to see to that.
     #[must_use]
     pub fn into_inner(mut self) -> A::Lease {
+        self.shared.gate.handed_back();
         lent(self.raw.take())
     }
 
@@ -161,27 +140,53 @@ pub(crate) fn lent<T>(raw: Option<T>) -> T {
 
 impl<A: Adapter> Drop for Lease<A> {
     fn drop(&mut self) {
-        if self.was_handed_out {
-            self.shared.gate.handed_back();
-        }
-        let Some(reason) = self.health.must_close() else {
-            return;
-        };
         let Some(raw) = self.raw.take() else {
             return;
         };
+        self.shared.gate.handed_back();
+        match self.state.must_close() {
+            Some(reason) => self.close(raw, reason),
+            None if A::RELEASE_WAITS => self.release(raw),
+            None => drop(raw),
+        }
+    }
+}
+
+// The tasks that are spawned here hold their connections' places in the pool until they end, so there
+// are no more of them than connections.
+impl<A: Adapter> Lease<A> {
+    fn release(&self, raw: A::Lease) {
+        let Shared {
+            adapter,
+            background,
+            ..
+        } = &*self.shared;
+        let Some(runtime) = background.runtime() else {
+            // Nothing can be awaited any more.
+            return adapter.discard(raw);
+        };
+        let _inside = runtime.enter();
+        let release = adapter.release(raw);
+        runtime.spawn(async move {
+            let _ = timeout(RELEASE_TIMEOUT, release).await;
+        });
+    }
+
+    fn close(&self, raw: A::Lease, reason: &'static str) {
         self.shared.gate.closed_connection(reason);
         let mut doomed = Doomed {
             raw: Some(raw),
             adapter: Arc::clone(&self.shared.adapter),
         };
-        if self.health.is_in_flight()
+        let is_in_flight = self.state.is_in_flight();
+        if (is_in_flight || A::RELEASE_WAITS)
             && let Some(runtime) = self.shared.background.runtime()
         {
-            // It holds its place in the pool until then, so there are no more of these tasks than
-            // connections.
             runtime.spawn(async move {
-                let _ = timeout(CANCEL_TIMEOUT, doomed.cancel()).await;
+                if is_in_flight {
+                    let _ = timeout(CANCEL_TIMEOUT, doomed.cancel()).await;
+                }
+                let _ = timeout(RELEASE_TIMEOUT, doomed.close()).await;
             });
         }
     }
@@ -197,6 +202,12 @@ impl<A: Adapter> Doomed<A> {
     async fn cancel(&mut self) {
         if let Some(raw) = &mut self.raw {
             self.adapter.cancel(raw).await;
+        }
+    }
+
+    async fn close(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.adapter.close(raw).await;
         }
     }
 }

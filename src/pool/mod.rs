@@ -1,20 +1,17 @@
-//! Any pool, guarded through an adapter.
+//! Any pool, guarded through an adapter: the only implementation of leases, admission, statements, later
+//! rows and probing. `sqlx` and every deadpool pool are adapters of it.
 
-mod acquire;
+pub(crate) mod acquire;
 pub(crate) mod adapter;
-#[cfg(any(
-    feature = "deadpool-postgres",
-    feature = "diesel-postgres",
-    feature = "diesel-mysql"
-))]
-pub(crate) mod by_hand;
 pub(crate) mod connection_state;
 pub(crate) mod guarded;
 pub(crate) mod lease;
-pub(crate) mod prober;
+mod prober;
+#[cfg(any(feature = "sqlx", feature = "diesel"))]
+pub(crate) mod rows;
 pub(crate) mod settings;
 pub(crate) mod shared;
+pub(crate) mod statement;
 mod target;
 pub(crate) mod tasks;
-#[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 pub(crate) mod transaction;

@@ -23,42 +23,18 @@ use crate::breaker::state::State;
 use crate::breaker::verdict::Class;
 use crate::gate::Gate;
 use crate::outcome::error::{Awaited, GateError};
+use crate::pool::adapter::Adapter;
+use crate::pool::target::{Probed, Target};
 
 #[cfg(test)]
 mod tests;
 
-/// What a prober talks to.
-pub(crate) trait Backend: Send + Sync + 'static {
-    type Connection: Send;
-    type Error: Send + 'static;
-
-    /// Opens a connection of its own, outside any pool.
-    fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
-
-    /// Takes an idle connection out of the pool, if there is one.
-    fn borrow(&self) -> impl Future<Output = Option<Self::Connection>> + Send;
-
-    /// Asks for an answer.
-    fn ping(
-        &self,
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
-
-    /// Closes the connection; bounded by the caller.
-    fn close(&self, connection: Self::Connection) -> impl Future<Output = ()> + Send;
-
-    fn classify(&self, error: &Self::Error) -> Class;
-
-    /// The error as events tell it.
-    fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static);
-}
-
 /// Runs until the breaker is closed.
 ///
 /// Cancellation: may be dropped at any await; probes under way then give their places back.
-pub(crate) async fn recover(gate: Arc<Gate>, backend: impl Backend) {
+pub(crate) async fn recover<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
     while let Some(probing) = gate.reserve_probing() {
-        probe_until_closed(&gate, &backend).await;
+        probe_until_closed(&gate, &target).await;
         drop(probing);
         // It may have opened again just before the reservation was given back.
         if gate.breaker().state() != State::Open {
@@ -67,7 +43,7 @@ pub(crate) async fn recover(gate: Arc<Gate>, backend: impl Backend) {
     }
 }
 
-async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
+async fn probe_until_closed<A: Adapter>(gate: &Gate, target: &Target<A>) {
     let breaker = gate.breaker();
     loop {
         match breaker.state() {
@@ -76,13 +52,13 @@ async fn probe_until_closed(gate: &Gate, backend: &impl Backend) {
                 if let Some(delay) = breaker.until_probe() {
                     sleep(delay).await;
                 } else {
-                    probe(gate, backend).await;
+                    probe(gate, target).await;
                 }
             }
             State::HalfOpen => {
                 sleep(breaker.open_delay()).await;
                 if breaker.state() == State::HalfOpen && breaker.until_probe().is_none() {
-                    probe(gate, backend).await;
+                    probe(gate, target).await;
                 }
             }
         }
@@ -114,17 +90,17 @@ fn take_turns(places: &mut [Permit<'_>]) {
 }
 
 /// Answers for each free place with a ping.
-async fn probe(gate: &Gate, backend: &impl Backend) {
-    let breaker = gate.breaker();
+async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
+    let (breaker, adapter) = (gate.breaker(), &*target.adapter);
     let was_open = breaker.state() == State::Open;
     let to_connect = gate.limits().acquire_timeout;
-    let connected = timed(gate, to_connect, Awaited::Connection, backend.connect()).await;
+    let connected = timed(gate, to_connect, Awaited::Connection, target.connect()).await;
     // Only now, and each starts with its ping: neither the time to connect nor the pings before
     // make a probe slow, or a backend that is slow to connect to could never be let back in.
     let mut places = take_places(breaker);
     if places.is_empty() {
         if let Ok(connection) = connected {
-            close(gate, backend, connection).await;
+            close(gate, connection).await;
         }
         // Others have them all, or the mode has changed.
         sleep(breaker.open_delay()).await;
@@ -134,9 +110,9 @@ async fn probe(gate: &Gate, backend: &impl Backend) {
     let mut connection = match connected {
         Ok(connection) => connection,
         Err(error) => {
-            gate.probed(Some(source(backend, &error)));
-            let (class, clear) = (class(backend, &error), is_clear(backend, &error));
-            match borrow(gate, backend, !clear).await {
+            gate.probed(Some(source(adapter, &error)));
+            let (class, clear) = (class(adapter, &error), is_clear(adapter, &error));
+            match borrow(gate, target, !clear).await {
                 Some(connection) => connection,
                 None => return conclude(class, places),
             }
@@ -144,17 +120,17 @@ async fn probe(gate: &Gate, backend: &impl Backend) {
     };
     take_turns(&mut places);
     while let Some(mut place) = places.pop() {
-        let mut pong = ping(gate, backend, &mut connection).await;
-        let unclear = (pong.as_ref()).is_err_and(|error| !is_clear(backend, error));
-        if let Some(borrowed) = borrow(gate, backend, unclear && !is_borrowed).await {
+        let mut pong = ping(gate, adapter, &mut connection).await;
+        let unclear = (pong.as_ref()).is_err_and(|error| !is_clear(adapter, error));
+        if let Some(borrowed) = borrow(gate, target, unclear && !is_borrowed).await {
             is_borrowed = true;
             // The one that owes an answer is dropped: closing it politely would wait for that.
             connection = borrowed;
             place.restart();
             take_turns(&mut places);
-            pong = ping(gate, backend, &mut connection).await;
+            pong = ping(gate, adapter, &mut connection).await;
         }
-        let class = pong.map_or_else(|error| class(backend, &error), |()| Class::Answered);
+        let class = pong.map_or_else(|error| class(adapter, &error), |()| Class::Answered);
         // Before the first call is let through.
         if was_open && places.is_empty() && matches!(class, Class::Answered | Class::Slow) {
             gate.well_again();
@@ -167,40 +143,40 @@ async fn probe(gate: &Gate, backend: &impl Backend) {
             return conclude(class, places);
         }
     }
-    close(gate, backend, connection).await;
+    close(gate, connection).await;
 }
 
 /// The backend itself is to blame that a fresh connection brought no answer: one of the pool's would
 /// tell no more.
-fn is_clear<B: Backend>(backend: &B, error: &GateError<B::Error>) -> bool {
+fn is_clear<A: Adapter>(adapter: &A, error: &GateError<A::Error>) -> bool {
     matches!(error, GateError::Failed(_))
-        && matches!(class(backend, error), Class::Fault | Class::FaultAndClose)
+        && matches!(class(adapter, error), Class::Fault | Class::FaultAndClose)
 }
 
 /// An idle connection of the pool's, if it is wanted.
-async fn borrow<B: Backend>(gate: &Gate, backend: &B, wanted: bool) -> Option<B::Connection> {
+async fn borrow<A: Adapter>(gate: &Gate, target: &Target<A>, wanted: bool) -> Option<Probed<A>> {
     if !wanted {
         return None;
     }
     let limit = gate.breaker().probe_timeout();
-    timeout(limit, backend.borrow()).await.ok()?
+    timeout(limit, target.borrow()).await.ok()?
 }
 
-async fn ping<B: Backend>(
+async fn ping<A: Adapter>(
     gate: &Gate,
-    backend: &B,
-    connection: &mut B::Connection,
-) -> Result<(), GateError<B::Error>> {
+    adapter: &A,
+    connection: &mut Probed<A>,
+) -> Result<(), GateError<A::Error>> {
     let limit = gate.breaker().probe_timeout();
-    let pong = timed(gate, limit, Awaited::Answer, backend.ping(connection)).await;
-    gate.probed(pong.as_ref().err().map(|error| source(backend, error)));
+    let pong = timed(gate, limit, Awaited::Answer, connection.ping()).await;
+    gate.probed(pong.as_ref().err().map(|error| source(adapter, error)));
     pong
 }
 
 /// Nobody waits for this: a connection that cannot be closed politely is dropped.
-async fn close<B: Backend>(gate: &Gate, backend: &B, connection: B::Connection) {
+async fn close<A: Adapter>(gate: &Gate, connection: Probed<A>) {
     let limit = gate.breaker().probe_timeout();
-    let _ = timeout(limit, backend.close(connection)).await;
+    let _ = timeout(limit, connection.close()).await;
 }
 
 /// Settles the places for which there is no asking any more. What tells nothing of the backend gives
@@ -228,19 +204,19 @@ async fn timed<T, E>(
     }
 }
 
-fn class<B: Backend>(backend: &B, error: &GateError<B::Error>) -> Class {
+fn class<A: Adapter>(adapter: &A, error: &GateError<A::Error>) -> Class {
     match error {
-        GateError::Failed(error) => backend.classify(error),
+        GateError::Failed(error) => adapter.classify(error),
         _ => Class::Fault,
     }
 }
 
-fn source<'e, B: Backend>(
-    backend: &B,
-    error: &'e GateError<B::Error>,
+fn source<'e, A: Adapter>(
+    adapter: &A,
+    error: &'e GateError<A::Error>,
 ) -> &'e (dyn Error + 'static) {
     match error {
-        GateError::Failed(error) => backend.explain(error),
+        GateError::Failed(error) => adapter.explain(error),
         GateError::Rejected(rejected) => rejected,
         GateError::Deadline(deadline) => deadline,
     }

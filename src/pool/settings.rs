@@ -42,11 +42,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout.unwrap_or(DEFAULT_ACQUIRE_TIMEOUT)
+    }
+
     /// The gate of a pool.
     pub(crate) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
         let size = adapter.size().max(1);
         let limits = Limits {
-            acquire_timeout: self.acquire_timeout.unwrap_or(DEFAULT_ACQUIRE_TIMEOUT),
+            acquire_timeout: self.acquire_timeout(),
             query_timeout: self.query_timeout,
             max_waiting: self
                 .max_waiting
@@ -78,6 +82,7 @@ macro_rules! setters {
     () => {
         /// The rules of the breaker. Default: [`Breaker::builder`](crate::Breaker::builder), with a
         /// ramp up to the size of the pool.
+        #[must_use]
         pub fn breaker(mut self, breaker: $crate::breaker::Builder) -> Self {
             self.settings.breaker = breaker;
             self
@@ -85,6 +90,7 @@ macro_rules! setters {
 
         /// How long a caller waits for a connection.
         /// Default: [`DEFAULT_ACQUIRE_TIMEOUT`](crate::DEFAULT_ACQUIRE_TIMEOUT).
+        #[must_use]
         pub fn acquire_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.acquire_timeout = Some(timeout);
             self
@@ -92,6 +98,7 @@ macro_rules! setters {
 
         /// How long a statement may take; its connection is then closed.
         /// Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
+        #[must_use]
         pub fn query_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.query_timeout = timeout;
             self
@@ -100,6 +107,7 @@ macro_rules! setters {
         /// How many callers may wait for a connection; the next is refused at once. Default:
         /// [`DEFAULT_WAITING_PER_CONNECTION`](crate::DEFAULT_WAITING_PER_CONNECTION) × the size of
         /// the pool.
+        #[must_use]
         pub fn max_waiting(mut self, callers: u32) -> Self {
             self.settings.max_waiting = Some(callers);
             self
@@ -107,20 +115,23 @@ macro_rules! setters {
 
         /// Whether a background task probes the backend while the breaker is open, so that users'
         /// calls need not. Default: `true`. The task ends with the pool.
+        #[must_use]
         pub fn active_probing(mut self, on: bool) -> Self {
             self.settings.active_probing = on;
             self
         }
 
         /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
-        /// Default: `true`. Not needed where `query_timeout` is short, and wrong where all connections
+        /// Default: `true`, except for SQLite. Not needed where `query_timeout` is short, and wrong where all connections
         /// of the pool may be busy for seconds.
+        #[must_use]
         pub fn give_up_lost(mut self, on: bool) -> Self {
             self.settings.give_up_lost = on;
             self
         }
 
         /// Who takes the events. Default: [`TracingSink`](crate::telemetry::TracingSink).
+        #[must_use]
         pub fn sink(mut self, sink: impl $crate::telemetry::Sink) -> Self {
             self.settings.sink = ::std::sync::Arc::new(sink);
             self

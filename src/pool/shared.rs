@@ -11,3 +11,13 @@ pub(crate) struct Shared<A: Adapter> {
     pub(crate) gate: Arc<Gate>,
     pub(crate) background: Background,
 }
+
+impl<A: Adapter> Shared<A> {
+    pub(crate) fn new(adapter: A, gate: Gate) -> Arc<Self> {
+        Arc::new(Self {
+            adapter: Arc::new(adapter),
+            gate: Arc::new(gate),
+            background: Background::default(),
+        })
+    }
+}

@@ -4,59 +4,23 @@ use std::sync::{Arc, Weak};
 
 use super::adapter::Adapter;
 use super::lease::{Lease, lent};
-use super::prober::{self, Backend};
 use super::shared::Shared;
-use super::tasks::Background;
-use crate::breaker::verdict::Class;
-use crate::gate::Gate;
 
-impl<A: Adapter> Shared<A> {
-    pub(crate) fn start(adapter: A, gate: Gate, active_probing: bool) -> Arc<Self> {
-        let shared = Arc::new(Self {
-            adapter: Arc::new(adapter),
-            gate: Arc::new(gate),
-            background: Background::default(),
-        });
-        if active_probing {
-            let weak = Arc::downgrade(&shared);
-            (shared.gate).on_open(Box::new(move || probe_in_background(&weak)));
-        }
-        shared
-    }
-}
-
-fn probe_in_background<A: Adapter>(shared: &Weak<Shared<A>>) {
-    if let Some(shared) = shared.upgrade()
-        && !shared.adapter.is_closed()
-    {
-        let server = Server {
-            adapter: Arc::clone(&shared.adapter),
-            shared: Arc::downgrade(&shared),
-        };
-        let recovery = prober::recover(Arc::clone(&shared.gate), server);
-        shared.background.spawn(recovery);
-        // Or else it may have been closed too early to stop this.
-        if shared.adapter.is_closed() {
-            shared.background.stop();
-        }
-    }
-}
-
-/// The backend of a pool, as its prober sees it. Does not keep the pool's handles alive.
-struct Server<A: Adapter> {
-    adapter: Arc<A>,
+/// What is probed. Does not keep the pool's handles alive.
+pub(crate) struct Target<A: Adapter> {
+    pub(super) adapter: Arc<A>,
     shared: Weak<Shared<A>>,
 }
 
 /// What is pinged.
-enum Probed<A: Adapter> {
+pub(super) enum Probed<A: Adapter> {
     Fresh(Fresh<A>),
     /// No other can be had, perhaps because this very pool has all slots of the backend.
-    Leased(Lease<A>),
+    Borrowed(Lease<A>),
 }
 
 /// A connection outside of the pool, which is taken leave of whenever and wherever it is dropped.
-struct Fresh<A: Adapter> {
+pub(super) struct Fresh<A: Adapter> {
     raw: Option<A::Connection>,
     adapter: Arc<A>,
 }
@@ -64,16 +28,21 @@ struct Fresh<A: Adapter> {
 impl<A: Adapter> Drop for Fresh<A> {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.adapter.disconnect(raw);
+            drop(self.adapter.disconnect(raw));
         }
     }
 }
 
-impl<A: Adapter> Backend for Server<A> {
-    type Connection = Probed<A>;
-    type Error = A::Error;
+impl<A: Adapter> Target<A> {
+    pub(crate) fn of(shared: &Arc<Shared<A>>) -> Self {
+        Self {
+            adapter: Arc::clone(&shared.adapter),
+            shared: Arc::downgrade(shared),
+        }
+    }
 
-    async fn connect(&self) -> Result<Probed<A>, A::Error> {
+    /// Opens a connection outside of the pool.
+    pub(super) async fn connect(&self) -> Result<Probed<A>, A::Error> {
         let connection = self.adapter.connect().await?;
         Ok(Probed::Fresh(Fresh {
             raw: Some(connection),
@@ -81,38 +50,40 @@ impl<A: Adapter> Backend for Server<A> {
         }))
     }
 
-    async fn borrow(&self) -> Option<Probed<A>> {
+    /// Takes an idle connection out of the pool, if there is one.
+    pub(super) async fn borrow(&self) -> Option<Probed<A>> {
         let mut lease = Lease::empty(self.shared.upgrade()?);
         lease.put(self.adapter.lease_idle().await?);
-        Some(Probed::Leased(lease))
+        Some(Probed::Borrowed(lease))
     }
+}
 
-    async fn ping(&self, connection: &mut Probed<A>) -> Result<(), A::Error> {
-        match connection {
-            Probed::Fresh(fresh) => self.adapter.ping(lent(fresh.raw.as_mut())).await,
-            Probed::Leased(lease) => {
-                // Dropped at the deadline, the connection is discarded.
-                let (raw, health, shared) = lease.parts();
-                let in_flight = health.start();
-                let pong = shared.adapter.ping(raw).await;
+impl<A: Adapter> Probed<A> {
+    /// Asks for an answer.
+    ///
+    /// Cancellation: dropped in flight, a borrowed connection is closed instead of given back.
+    pub(super) async fn ping(&mut self) -> Result<(), A::Error> {
+        match self {
+            Self::Fresh(fresh) => fresh.adapter.ping(lent(fresh.raw.as_mut())).await,
+            Self::Borrowed(lease) => {
+                let (raw, watch) = lease.parts();
+                let in_flight = watch.state.start();
+                let pong = watch.shared.adapter.ping(raw).await;
                 in_flight.end();
                 if pong.is_err() {
-                    health.close("broken");
+                    watch.state.close("broken");
                 }
                 pong
             }
         }
     }
 
-    async fn close(&self, connection: Probed<A>) {
-        drop(connection);
-    }
-
-    fn classify(&self, error: &A::Error) -> Class {
-        self.adapter.classify(error)
-    }
-
-    fn explain<'e>(&self, error: &'e A::Error) -> &'e (dyn std::error::Error + 'static) {
-        self.adapter.explain(error)
+    /// Takes leave of a fresh connection; gives a borrowed one back.
+    pub(super) async fn close(self) {
+        if let Self::Fresh(mut fresh) = self
+            && let Some(raw) = fresh.raw.take()
+        {
+            fresh.adapter.disconnect(raw).await;
+        }
     }
 }

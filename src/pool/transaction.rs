@@ -1,15 +1,35 @@
-//! What is seen of a statement by its text.
+//! Transactions that are begun and ended by a statement's text.
+
+/// The first word of some SQL is one of these.
+fn begins_with(sql: &str, words: &[&str]) -> bool {
+    let first = past_comments(sql)
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next();
+    first.is_some_and(|first| words.iter().any(|word| first.eq_ignore_ascii_case(word)))
+}
 
 /// `COMMIT` and `ROLLBACK` by hand: they pass, because they free what is locked.
 pub(crate) fn ends_transaction(sql: &str) -> bool {
-    let word = past_comments(sql)
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .next();
-    let ends = ["commit", "rollback", "end", "abort"];
-    word.is_some_and(|word| ends.iter().any(|end| word.eq_ignore_ascii_case(end)))
+    begins_with(sql, &["commit", "rollback", "end", "abort"])
 }
 
-pub(crate) fn past_comments(mut sql: &str) -> &str {
+/// `BEGIN` and `START TRANSACTION` by hand, alone or as the first of several statements, or after the
+/// end of another transaction.
+pub(crate) fn begins_transaction(sql: &str) -> bool {
+    begins_with(sql, &["begin", "start"])
+        || ends_transaction(sql)
+            && sql
+                .split(';')
+                .any(|sql| begins_with(sql, &["begin", "start"]))
+}
+
+/// The end of a transaction and nothing else.
+pub(crate) fn is_plain_end(sql: &str) -> bool {
+    let sql = sql.trim().trim_end_matches(';');
+    sql.eq_ignore_ascii_case("commit") || sql.eq_ignore_ascii_case("rollback")
+}
+
+fn past_comments(mut sql: &str) -> &str {
     loop {
         sql = sql.trim_start();
         let rest = match sql.get(..2) {
@@ -41,6 +61,30 @@ mod tests {
         }
         for sql in ["", "SELECT 1", "COMMITTED", "-- COMMIT", "/* COMMIT", "é"] {
             assert!(!ends_transaction(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_transaction_is_known_by_its_first_word() {
+        for sql in [
+            "BEGIN",
+            "start  transaction read only",
+            "/* trace=1; */ BEGIN; INSERT INTO dish VALUES (1)",
+            "COMMIT; BEGIN",
+        ] {
+            assert!(begins_transaction(sql), "{sql}");
+        }
+        for sql in [
+            "",
+            "INSERT INTO dish VALUES (1)",
+            "INSERT INTO dish VALUES ('; begin')",
+            "DO $$ BEGIN PERFORM 1; END $$",
+            "ROLLBACK TO a",
+            "COMMIT AND CHAIN",
+            "COMMIT",
+            "BEGINNING",
+        ] {
+            assert!(!begins_transaction(sql), "{sql}");
         }
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use sqlx::{Database, Error};
 
+use super::adapter::Shared;
 use super::error;
 use super::pool::Pool;
-use super::shared::Shared;
 use crate::cache::handle::Cache;
 use crate::cache::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
 use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::Gate;
 use crate::outcome::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
 use crate::outcome::served::Unanswered;
+use crate::pool::adapter::Adapter;
 
 impl<DB: Database> Pool<DB> {
     /// The cache of this pool: what [`cached`](super::ReadExt::cached) queries keep there. For a
@@ -43,10 +44,10 @@ impl<DB: Database> Pool<DB> {
     }
 
     pub(super) fn cache_snapshot(&self) -> CacheSnapshot {
-        match self.shared().cache.get() {
+        match self.shared().adapter.cache.get() {
             Some(cache) => cache.snapshot(),
             None => CacheSnapshot {
-                max_bytes: self.shared().options.get_cache_bytes(),
+                max_bytes: self.options().get_cache_bytes(),
                 ..CacheSnapshot::default()
             },
         }
@@ -62,8 +63,9 @@ impl<DB: Database> Origin for Shared<DB> {
 
     /// Built when it is first needed: a pool without cached queries pays nothing for it.
     fn cache(&self) -> &Arc<ReadThrough<Error>> {
-        self.cache
-            .get_or_init(|| Arc::new(ReadThrough::new(self.options.get_cache_bytes())))
+        let bytes = self.adapter.options.get_cache_bytes();
+        let new = || Arc::new(ReadThrough::new(bytes));
+        self.adapter.cache.get_or_init(new)
     }
 
     fn refused(rejected: Rejected) -> Error {
@@ -86,11 +88,11 @@ impl<DB: Database> Origin for Shared<DB> {
         if deadline_exceeded(error).is_some() {
             return Some(Unanswered::Deadline);
         }
-        unanswered_by_class(&self.gate, self.classify.classify(error))
+        unanswered_by_class(&self.gate, self.adapter.classify(error))
     }
 
     fn lost(&self) -> Error {
-        if self.raw.is_closed() {
+        if self.adapter.is_closed() {
             return Error::PoolClosed;
         }
         error::lost()

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use sqlx::{Connection, Database, Error};
 
+use super::adapter::Sqlx;
 use super::driver::Driver;
+use super::error;
 use super::options::PoolOptions;
 use super::pool::Pool;
-use super::shared::Shared;
-use super::{error, server};
 use crate::breaker::config::ConfigError;
 use crate::gate::Gate;
+use crate::pool::guarded::Guarded;
 
 /// sqlx's own default, by which one tells that a user has not set it.
 const SQLX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -111,9 +112,8 @@ impl<DB: Database> PoolOptions<DB> {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
-        let gate = self.gate((self.traits().name)(&options))?;
         let raw = self.raw_options().connect_lazy_with(options);
-        Ok(self.start(raw, gate))
+        self.start(raw)
     }
 
     /// Guards an existing pool with these settings. Of sqlx's own options, those of `pool` count,
@@ -124,30 +124,22 @@ impl<DB: Database> PoolOptions<DB> {
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn guard(mut self, pool: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
         self.raw = pool.options().clone();
-        self.acquire_timeout = self
-            .acquire_timeout
-            .min(pool.options().get_acquire_timeout());
-        let gate = self.gate((self.traits().name)(&pool.connect_options()))?;
-        Ok(self.start(pool, gate))
+        let theirs = pool.options().get_acquire_timeout();
+        self.settings.acquire_timeout = Some(self.settings.acquire_timeout().min(theirs));
+        self.start(pool)
     }
 
-    fn start(self, raw: sqlx::Pool<DB>, gate: Gate) -> Pool<DB> {
-        let probes = self.probes_in_background();
-        let shared = Shared::new(raw, gate, self, None);
-        if probes {
-            server::probe_when_open(&shared);
-        }
-        Pool::new(shared)
+    fn start(self, raw: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
+        let active_probing = self.settings.active_probing;
+        let adapter = Sqlx::new(raw, self);
+        let gate = adapter.options.gate(&adapter)?;
+        Ok(Pool::new(Guarded::new(adapter, gate, active_probing)))
     }
 
     /// A pool that answers every call with `config`.
     fn misconfigured(options: Self, raw: sqlx::Pool<DB>, config: ConfigError) -> Pool<DB> {
-        Pool::new(Shared::new(
-            raw,
-            Gate::with_defaults(),
-            options,
-            Some(config),
-        ))
+        let adapter = Sqlx::new(raw, options).misconfigured(config);
+        Pool::new(Guarded::new(adapter, Gate::with_defaults(), false))
     }
 }
 
@@ -157,7 +149,7 @@ impl<DB: Driver> PoolOptions<DB> {
         let mut options = Self::new();
         let acquire_timeout = pool.options().get_acquire_timeout();
         if acquire_timeout != SQLX_ACQUIRE_TIMEOUT {
-            options.acquire_timeout = acquire_timeout;
+            options.settings.acquire_timeout = Some(acquire_timeout);
         }
         match options.clone().guard(pool.clone()) {
             Ok(guarded) => guarded,

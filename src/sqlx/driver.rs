@@ -6,6 +6,7 @@ use std::future::Future;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, SqlStr};
+use sqlx_core::transaction::TransactionManager;
 
 use crate::breaker::verdict::Class;
 use crate::cache::read_only::NotARead;
@@ -179,4 +180,9 @@ where
     fn raw_describe(&mut self, sql: SqlStr) -> BoxFuture<'_, Result<Describe<DB>, Error>> {
         self.describe(sql)
     }
+}
+
+/// Whether a connection is in a transaction that sqlx knows of.
+pub(super) fn in_transaction<DB: Database>(connection: &DB::Connection) -> bool {
+    DB::TransactionManager::get_transaction_depth(connection) > 0
 }

@@ -11,6 +11,7 @@ use sqlx::error::DatabaseError;
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
 use crate::cache::read_only::NotARead;
+use crate::gate::Gate;
 use crate::outcome::delivery::{Delivery, refuses_connection};
 use crate::outcome::error::{DeadlineExceeded, GateError, Rejected};
 
@@ -93,19 +94,24 @@ pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) 
 }
 
 /// The error of a caller who got no connection.
-pub(super) fn of_acquire(pool: &Arc<str>, error: GateError<Error>) -> Error {
+pub(super) fn of_acquire(gate: &Gate, error: GateError<Error>) -> Error {
+    of_statement(not_acquired(gate, error))
+}
+
+/// Why a statement was not sent: there was no connection for it.
+pub(super) fn not_acquired(gate: &Gate, error: GateError<Error>) -> GateError<Error> {
     match error {
-        GateError::Rejected(rejected) => refused(rejected),
         // What sqlx says when a pool has nothing to give in time.
-        GateError::Deadline(_) => Error::PoolTimedOut,
-        GateError::Failed(Error::Io(source)) => Error::Io(io::Error::new(
-            source.kind(),
-            CouldNotConnect {
-                pool: Arc::clone(pool),
+        GateError::Deadline(_) => GateError::Failed(Error::PoolTimedOut),
+        GateError::Failed(Error::Io(source)) => {
+            let kind = source.kind();
+            let could_not = CouldNotConnect {
+                pool: Arc::clone(gate.breaker().name()),
                 source: Arc::new(source),
-            },
-        )),
-        GateError::Failed(error) => error,
+            };
+            GateError::Failed(Error::Io(io::Error::new(kind, could_not)))
+        }
+        error => error,
     }
 }
 
@@ -241,7 +247,8 @@ mod tests {
     #[test]
     fn a_failure_to_connect_keeps_its_kind_and_says_which_pool() {
         let failed = GateError::Failed(io(ErrorKind::HostUnreachable));
-        let error = of_acquire(&"orders".into(), failed);
+        let gate = Gate::builder(crate::Breaker::builder().name("orders"));
+        let error = of_acquire(&gate.build().unwrap(), failed);
         assert_eq!(delivery(&error), Delivery::NotSent);
         assert!(matches!(&error, Error::Io(io) if io.kind() == ErrorKind::HostUnreachable));
         assert!(

@@ -1,8 +1,10 @@
 //! `sqlx::Executor`: how queries reach a guarded pool or connection.
 
 use std::fmt;
+use std::future::ready;
 use std::marker::PhantomData;
 use std::mem::take;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +13,20 @@ use futures_core::future::BoxFuture;
 use futures_util::TryStreamExt;
 use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
 
-use super::connection::{GuardedConnection, admit, admit_on};
+use super::adapter::{Shared, Sqlx};
+use super::connection::{GuardedConnection, Held};
 use super::driver::{Driver, RawExecutor, Rows};
 use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
 use super::publication::Publication;
-use super::shared::Shared;
 use crate::breaker::config::{LONGEST, check_duration};
+use crate::breaker::permit::Permit;
 use crate::cache::invalidation::Name;
-use crate::gate::admission::turned_away;
-use crate::outcome::error::Rejected;
+use crate::outcome::error::{GateError, Rejected};
+use crate::pool::adapter::{Adapter, diagnose};
+use crate::pool::lease::Lease;
+use crate::pool::statement::{Admission, Statement, Watch};
 use crate::pool::transaction::ends_transaction;
 
 /// A pool or a connection whose statements have a deadline of their own; see
@@ -37,6 +42,19 @@ pub struct Within<'c, DB: Database> {
 pub(super) enum Target<'c, DB: Database> {
     Pool(Arc<Shared<DB>>),
     Lease(&'c mut GuardedConnection<DB>),
+}
+
+impl<DB: Database> Target<'_, DB> {
+    /// The connection for the statement, which is then the probe if there is a permit.
+    async fn lease(&mut self) -> Result<(Held<'_, DB>, Option<Permit<'_>>), GateError<Error>> {
+        match self {
+            Self::Pool(shared) => {
+                let (connection, permit) = lease(shared).await?;
+                Ok((Held::Owned(connection), permit))
+            }
+            Self::Lease(connection) => Ok((Held::Borrowed(connection), None)),
+        }
+    }
 }
 
 impl<DB: Database> Pool<DB> {
@@ -130,44 +148,31 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
         }
     }
 
-    pub(super) async fn run<O: Operation<DB>>(mut self, operation: O) -> Result<O::Output, Error> {
+    async fn run<O: Operation<DB>>(mut self, operation: O) -> Result<O::Output, Error> {
+        let limit = self.limit()?;
         let publication = self.publication();
-        let result = self.run_statement(operation).await;
+        let result = self.run_statement(operation, limit).await;
+        let result = result.map_err(error::of_statement);
         if let Some(publication) = publication {
             publication.settle(&result);
         }
         result
     }
 
-    async fn run_statement<O: Operation<DB>>(self, operation: O) -> Result<O::Output, Error> {
-        let limit = self.limit()?;
-        match self.target {
-            Target::Pool(pool) => {
-                let (mut lease, probe) = pool.lease().await?;
-                let permit = admit_on(&pool.gate, probe)?;
-                let (raw, health, shared) = lease.parts();
-                shared
-                    .run(health, permit, limit, operation.start(raw))
-                    .await
-            }
-            Target::Lease(lease) => {
-                let (raw, health, shared) = lease.parts();
-                let rejected = match admit::<DB>(shared, health, raw) {
-                    Ok(permit) => {
-                        return shared
-                            .run(health, permit, limit, operation.start(raw))
-                            .await;
-                    }
-                    Err(rejected) => rejected,
-                };
+    async fn run_statement<O: Operation<DB>>(
+        self,
+        operation: O,
+        limit: Option<Duration>,
+    ) -> Result<O::Output, GateError<Error>> {
+        let mut target = self.target;
+        let (mut held, permit) = target.lease().await?;
+        let (raw, watch, admission) = held.parts();
+        match watch.admit(admission.or(permit), limit).await {
+            Ok(statement) => statement.run(diagnose, operation.start(raw)).await,
+            Err(rejected) => {
                 let (sql, operation) = operation.into_plain();
-                if !passes(&rejected, &sql) {
-                    return Err(error::refused(turned_away(rejected).await));
-                }
-                let permit = shared.gate.breaker().observe();
-                shared
-                    .run(health, permit, limit, operation.start(raw))
-                    .await
+                let statement = pass(watch, rejected, &sql, limit)?;
+                statement.run(diagnose, operation.start(raw)).await
             }
         }
     }
@@ -182,51 +187,56 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
     {
         let limit = self.limit();
         let publication = self.publication();
-        match self.target {
-            Target::Pool(pool) => Box::pin(try_stream! {
-                let limit = limit?;
-                let (mut lease, probe) = pool.lease().await?;
-                let permit = admit_on(&pool.gate, probe)?;
-                let (raw, health, shared) = lease.parts();
-                let mut rows = raw.raw_fetch_many(query);
-                let mut row = shared.run(health, permit, limit, rows.try_next()).await?;
-                while let Some(next) = row {
-                    yield next;
-                    row = shared.follow(health, limit, rows.try_next()).await?;
+        Box::pin(try_stream! {
+            let limit = limit?;
+            let mut target = self.target;
+            let (mut held, permit) = target.lease().await.map_err(error::of_statement)?;
+            let (raw, watch, admission) = held.parts();
+            let (statement, rows) = match watch.admit(admission.or(permit), limit).await {
+                Ok(statement) => (statement, raw.raw_fetch_many(query)),
+                Err(rejected) => {
+                    let sql = query.sql();
+                    let statement = pass(watch, rejected, &sql, limit).map_err(error::refused)?;
+                    (statement, raw.raw_fetch_many(sql))
                 }
-                if let Some(publication) = publication {
-                    publication.settle(&Ok(()));
-                }
-            }),
-            Target::Lease(lease) => Box::pin(try_stream! {
-                let limit = limit?;
-                let (raw, health, shared) = lease.parts();
-                let (permit, mut rows) = match admit::<DB>(shared, health, raw) {
-                    Ok(permit) => (permit, raw.raw_fetch_many(query)),
-                    Err(rejected) => {
-                        let sql = query.sql();
-                        if !passes(&rejected, &sql) {
-                            Err(error::refused(turned_away(rejected).await))?;
-                        }
-                        (shared.gate.breaker().observe(), raw.raw_fetch_many(sql))
-                    }
-                };
-                let mut row = shared.run(health, permit, limit, rows.try_next()).await?;
-                while let Some(next) = row {
-                    yield next;
-                    row = shared.follow(health, limit, rows.try_next()).await?;
-                }
-                if let Some(publication) = publication {
-                    publication.settle(&Ok(()));
-                }
-            }),
-        }
+            };
+            let mut rows = statement.load(ready(Ok(rows))).await.map_err(error::of_statement)?;
+            while let Some(row) = rows.try_next().await.map_err(error::of_statement)? {
+                yield row;
+            }
+            if let Some(publication) = publication {
+                publication.settle(&Ok(()));
+            }
+        })
+    }
+}
+
+/// A connection for one statement, which is then the probe if there is a permit.
+pub(super) async fn lease<DB: Database>(
+    shared: &Arc<Shared<DB>>,
+) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), GateError<Error>> {
+    let (gate, adapter) = (&shared.gate, &*shared.adapter);
+    let limit = gate.limits().acquire_timeout;
+    let classify = |error: &Error| adapter.classify(error);
+    let mut lease = Lease::empty(Arc::clone(shared));
+    let acquire = pin!(adapter.lease());
+    match shared.fill(&mut lease, limit, classify, acquire).await {
+        Ok(permit) => Ok((GuardedConnection::new(lease), permit)),
+        Err(error) => Err(error::not_acquired(gate, error)),
     }
 }
 
 /// What the breaker refuses passes if it ends a transaction.
-fn passes(rejected: &Rejected, sql: &SqlStr) -> bool {
-    !matches!(rejected, Rejected::Abandoned { .. }) && ends_transaction(sql.as_str())
+fn pass<'l, DB: Database>(
+    watch: Watch<'l, Sqlx<DB>>,
+    rejected: Rejected,
+    sql: &SqlStr,
+    limit: Option<Duration>,
+) -> Result<Statement<'l, Sqlx<DB>>, Rejected> {
+    match ends_transaction(sql.as_str()) {
+        true => watch.try_admit(Admission::Transaction, limit),
+        false => Err(rejected),
+    }
 }
 
 impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Within<'c, DB> {

@@ -72,6 +72,7 @@
 //!   closes it.
 
 mod acquire;
+mod adapter;
 mod cache;
 mod connect;
 mod connection;
@@ -89,8 +90,6 @@ pub mod postgres;
 mod publication;
 mod read;
 mod serve;
-mod server;
-mod shared;
 mod shared_error;
 mod snapshot;
 #[cfg(feature = "sqlx-sqlite")]

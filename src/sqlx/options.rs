@@ -11,17 +11,12 @@ use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
 use super::driver::{Driver, Traits};
-use crate::breaker::builder::Builder;
 use crate::breaker::config::ConfigError;
-use crate::breaker::handle::Breaker;
 use crate::breaker::verdict::Classify;
 use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::gate::Gate;
-use crate::gate::limits::{
-    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION, Limits,
-};
-use crate::telemetry::event::Sink;
-use crate::telemetry::trace::TracingSink;
+use crate::pool::adapter::Adapter;
+use crate::pool::settings::{Settings, setters};
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
@@ -38,21 +33,16 @@ type BeforeAcquire<DB> = dyn Fn(
 
 /// Configures a guarded [`Pool`](super::Pool). Setters that sqlx has too mean what they mean there, except
 /// where noted; nothing of ours is checked before the pool is built.
+#[must_use = "options do nothing until a pool is built of them"]
 pub struct PoolOptions<DB: Database> {
     traits: Traits<DB>,
     /// Everything that sqlx itself looks after.
     pub(super) raw: sqlx::pool::PoolOptions<DB>,
     before_acquire: Option<Arc<BeforeAcquire<DB>>>,
-    breaker: Builder,
-    pub(super) acquire_timeout: Duration,
-    query_timeout: Duration,
-    max_waiting: Option<u32>,
+    pub(super) settings: Settings,
     /// `None`: connections are never tested.
     alive_bypass: Option<Duration>,
-    active_probing: bool,
-    give_up_lost: bool,
     classify: Option<Arc<dyn Classify<Error>>>,
-    sink: Arc<dyn Sink>,
     cache_bytes: u64,
 }
 
@@ -64,67 +54,25 @@ impl<DB: Driver> PoolOptions<DB> {
             traits: Traits::of(),
             raw: sqlx::pool::PoolOptions::new(),
             before_acquire: None,
-            breaker: Breaker::builder(),
-            acquire_timeout: DEFAULT_ACQUIRE_TIMEOUT,
-            query_timeout: DEFAULT_QUERY_TIMEOUT,
-            max_waiting: None,
+            settings: Settings {
+                give_up_lost: DB::IS_REMOTE,
+                ..Settings::default()
+            },
             alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
-            active_probing: true,
-            give_up_lost: DB::IS_REMOTE,
             classify: None,
-            sink: Arc::new(TracingSink),
             cache_bytes: DEFAULT_CACHE_BYTES,
         }
     }
 }
 
 impl<DB: Database> PoolOptions<DB> {
-    /// The rules of the breaker. Default: [`Breaker::builder`], with a ramp up to the size of the
-    /// pool, and named after server and database.
-    #[must_use]
-    pub fn breaker(mut self, breaker: Builder) -> Self {
-        self.breaker = breaker;
-        self
-    }
-
-    /// How long a statement may take; its connection is then closed.
-    /// Default: [`DEFAULT_QUERY_TIMEOUT`]. For one statement: [`Pool::within`](super::Pool::within).
-    #[must_use]
-    pub fn query_timeout(mut self, timeout: Duration) -> Self {
-        self.query_timeout = timeout;
-        self
-    }
-
-    /// How many callers may wait for a connection; the next is refused at once.
-    /// Default: [`DEFAULT_WAITING_PER_CONNECTION`] × `max_connections`.
-    #[must_use]
-    pub fn max_waiting(mut self, callers: u32) -> Self {
-        self.max_waiting = Some(callers);
-        self
-    }
+    setters!();
 
     /// A connection that was in use less than this long ago is not tested before it is used.
     /// Default: [`DEFAULT_ALIVE_BYPASS`].
     #[must_use]
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.alive_bypass = Some(idle);
-        self
-    }
-
-    /// Whether a background task probes the database while the breaker is open, so that users'
-    /// calls need not. Default: `true`. The task ends with the pool.
-    #[must_use]
-    pub fn active_probing(mut self, on: bool) -> Self {
-        self.active_probing = on;
-        self
-    }
-
-    /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
-    /// Default: `true`, except for SQLite. Not needed where `query_timeout` is short, and wrong where
-    /// all connections of the pool may be busy for seconds.
-    #[must_use]
-    pub fn give_up_lost(mut self, on: bool) -> Self {
-        self.give_up_lost = on;
         self
     }
 
@@ -145,13 +93,6 @@ impl<DB: Database> PoolOptions<DB> {
     #[must_use]
     pub fn classify(mut self, classify: impl Classify<Error>) -> Self {
         self.classify = Some(Arc::new(classify));
-        self
-    }
-
-    /// Who takes the pool's events. Default: [`TracingSink`].
-    #[must_use]
-    pub fn sink(mut self, sink: impl Sink) -> Self {
-        self.sink = Arc::new(sink);
         self
     }
 
@@ -221,19 +162,10 @@ impl<DB: Database> PoolOptions<DB> {
         self.raw.get_acquire_slow_threshold()
     }
 
-    /// How long a caller waits for a connection. Default: [`DEFAULT_ACQUIRE_TIMEOUT`], where sqlx
-    /// has 30 s.
-    #[must_use]
-    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
-        self.raw = self.raw.acquire_timeout(timeout.saturating_add(MARGIN));
-        self
-    }
-
     /// See [`acquire_timeout`](Self::acquire_timeout).
     #[must_use]
     pub fn get_acquire_timeout(&self) -> Duration {
-        self.acquire_timeout
+        self.settings.acquire_timeout()
     }
 
     /// See sqlx.
@@ -315,37 +247,34 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    pub(super) fn gate(&self, name: String) -> Result<Gate, ConfigError> {
+    /// The gate of a pool of these options.
+    pub(super) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
         let size = self.get_max_connections();
         if size == 0 {
             return Err(ConfigError::new("max_connections", size, "at least 1"));
         }
         check_bytes(self.cache_bytes)?;
-        let limits = Limits {
-            acquire_timeout: self.acquire_timeout,
-            query_timeout: self.query_timeout,
-            max_waiting: self
-                .max_waiting
-                .unwrap_or(size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
-            connections: size,
-            give_up_lost: self.give_up_lost,
-        };
-        let breaker = self.breaker.clone().name_if_unset(name);
-        limits.check("query_timeout", &breaker)?;
-        Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
+        self.settings.gate(adapter)
     }
 
     /// The inner pool's options: its test before each use is replaced by one that spares connections
     /// that were just in use. Its deadline is behind ours, and sqlx's own where the user set none: that
     /// is what ends a wait where the breaker does not enforce.
     pub(super) fn raw_options(&self) -> sqlx::pool::PoolOptions<DB> {
-        let raw = self.raw.clone().test_before_acquire(false);
+        let mut raw = self.raw.clone().test_before_acquire(false);
+        if let Some(timeout) = self.settings.acquire_timeout {
+            raw = raw.acquire_timeout(timeout.saturating_add(MARGIN));
+        }
         let (bypass, hook) = (self.alive_bypass, self.before_acquire.clone());
         if bypass.is_none() && hook.is_none() {
             return raw;
         }
         // Half of the caller's time, or of a probe's, so that there is some left to connect anew.
-        let limit = self.acquire_timeout.min(self.breaker.get_probe_timeout()) / 2;
+        let limit = self
+            .settings
+            .acquire_timeout()
+            .min(self.settings.breaker.get_probe_timeout())
+            / 2;
         raw.before_acquire(move |connection, metadata| {
             let hook = hook.clone();
             Box::pin(async move {
@@ -373,10 +302,6 @@ impl<DB: Database> PoolOptions<DB> {
     pub(super) fn traits(&self) -> Traits<DB> {
         self.traits
     }
-
-    pub(super) fn probes_in_background(&self) -> bool {
-        self.active_probing
-    }
 }
 
 impl<DB: Driver> Default for PoolOptions<DB> {
@@ -392,15 +317,9 @@ impl<DB: Database> Clone for PoolOptions<DB> {
             traits: self.traits,
             raw: self.raw.clone(),
             before_acquire: self.before_acquire.clone(),
-            breaker: self.breaker.clone(),
-            acquire_timeout: self.acquire_timeout,
-            query_timeout: self.query_timeout,
-            max_waiting: self.max_waiting,
+            settings: self.settings.clone(),
             alive_bypass: self.alive_bypass,
-            active_probing: self.active_probing,
-            give_up_lost: self.give_up_lost,
             classify: self.classify.clone(),
-            sink: Arc::clone(&self.sink),
             cache_bytes: self.cache_bytes,
         }
     }
@@ -410,13 +329,8 @@ impl<DB: Database> fmt::Debug for PoolOptions<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolOptions")
             .field("raw", &self.raw)
-            .field("breaker", &self.breaker)
-            .field("acquire_timeout", &self.acquire_timeout)
-            .field("query_timeout", &self.query_timeout)
-            .field("max_waiting", &self.max_waiting)
+            .field("settings", &self.settings)
             .field("alive_bypass", &self.alive_bypass)
-            .field("active_probing", &self.active_probing)
-            .field("give_up_lost", &self.give_up_lost)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }

@@ -10,15 +10,18 @@ use sqlx::pool::CloseEvent;
 use sqlx::{Connection, Database, Error, SqlSafeStr, SqlStr};
 use tokio::time::sleep;
 
-use super::connection::{GuardedConnection, PoolConnection, RELEASE_TIMEOUT, admit_on};
+use super::adapter::{Shared, Sqlx};
+use super::connection::{GuardedConnection, PoolConnection};
 use super::error;
+use super::executor::lease;
 use super::options::PoolOptions;
-use super::shared::Shared;
 use super::snapshot::PoolSnapshot;
 use super::transaction::Transaction;
-use crate::breaker::permit::Permit;
 use crate::gate::Gate;
-use crate::pool::tasks::Users;
+use crate::pool::adapter::Adapter;
+use crate::pool::guarded::Guarded;
+use crate::pool::lease::RELEASE_TIMEOUT;
+use crate::pool::statement::Admission;
 
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
@@ -27,19 +30,16 @@ type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 /// While the database is unwell, calls are refused at once with an error in which
 /// [`rejection`](crate::rejection) finds why, and when to retry.
 pub struct Pool<DB: Database> {
-    shared: Arc<Shared<DB>>,
-    /// What runs in the background holds `shared`, but not this.
-    users: Arc<Users>,
+    guarded: Guarded<Sqlx<DB>>,
 }
 
 impl<DB: Database> Pool<DB> {
-    pub(super) fn new(shared: Arc<Shared<DB>>) -> Self {
-        let users = shared.background.users();
-        Self { shared, users }
+    pub(super) fn new(guarded: Guarded<Sqlx<DB>>) -> Self {
+        Self { guarded }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared<DB>> {
-        &self.shared
+        self.guarded.shared()
     }
 
     /// Leases a connection.
@@ -109,123 +109,97 @@ impl<DB: Database> Pool<DB> {
     /// probing, waits until all leases are back, and closes all connections.
     pub fn close(&self) -> impl Future<Output = ()> + '_ {
         // In this order, so that whatever begins to probe now is stopped, or sees that it is closed.
-        let closed = self.shared.raw.close();
-        self.shared.background.stop();
+        let closed = self.inner().close();
+        self.shared().background.stop();
         closed
     }
 
     /// Whether [`close`](Self::close) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.raw.is_closed()
+        self.inner().is_closed()
     }
 
     /// A future that ends when the pool is closed.
     #[must_use]
     pub fn close_event(&self) -> CloseEvent {
-        self.shared.raw.close_event()
+        self.inner().close_event()
     }
 
     /// How many connections there are, leased ones included.
     #[must_use]
     pub fn size(&self) -> u32 {
-        self.shared.raw.size()
+        self.inner().size()
     }
 
     /// How many connections are idle.
     #[must_use]
     pub fn num_idle(&self) -> usize {
-        self.shared.raw.num_idle()
+        self.inner().num_idle()
     }
 
     /// What new connections are opened with.
     #[must_use]
     pub fn connect_options(&self) -> Arc<Options<DB>> {
-        self.shared.raw.connect_options()
+        self.inner().connect_options()
     }
 
     /// Changes what new connections are opened with.
     pub fn set_connect_options(&self, options: Options<DB>) {
-        self.shared.raw.set_connect_options(options);
+        self.inner().set_connect_options(options);
     }
 
     /// The options the pool was built with.
     #[must_use]
     pub fn options(&self) -> &PoolOptions<DB> {
-        &self.shared.options
+        &self.guarded.adapter().options
     }
 
     /// The sqlx pool inside. What is done with it directly is neither guarded nor seen.
     #[must_use]
     pub fn inner(&self) -> &sqlx::Pool<DB> {
-        &self.shared.raw
+        &self.guarded.adapter().raw
     }
 
     /// The gate of this pool, with its breaker.
     #[must_use]
     pub fn gate(&self) -> &Gate {
-        &self.shared.gate
+        self.guarded.gate()
     }
 
     /// All there is to know about the pool at this moment.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         PoolSnapshot {
-            gate: self.shared.gate.snapshot(),
+            gate: self.guarded.snapshot(),
             cache: self.cache_snapshot(),
             size: self.size(),
             idle: self.num_idle(),
-            max_connections: self.shared.options.get_max_connections(),
+            max_connections: self.options().get_max_connections(),
         }
     }
 
-    /// See [`Shared::lease`].
-    pub(super) async fn lease(&self) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), Error> {
-        self.shared.lease().await
-    }
-
-    /// A connection for whatever the caller will do with it. That may take its time, so a probe is
-    /// settled by a ping first.
+    /// A connection for whatever the caller will do with it.
     pub(super) async fn lease_ready(&self) -> Result<GuardedConnection<DB>, Error> {
-        let (mut lease, probe) = self.lease().await?;
-        match probe {
-            Some(probe) if self.gate().is_proving(&probe) => {
-                let (raw, health, shared) = lease.parts();
-                let ask = shared.options.traits().ask;
-                let limit = Some(shared.gate.limits().acquire_timeout);
-                shared.run(health, probe, limit, ask(raw)).await?;
-            }
-            Some(permit) => permit.withdraw(),
-            None => {}
-        }
-        Ok(lease)
+        let lease = self.guarded.lease().await;
+        let lease = lease.map_err(|error| error::of_acquire(self.gate(), error))?;
+        Ok(GuardedConnection::new(lease))
     }
 
     fn try_lease(&self) -> Option<GuardedConnection<DB>> {
-        let shared = &self.shared;
-        if shared.misconfigured.is_some() {
-            return None;
-        }
-        shared.background.remember_runtime();
-        if let Some(permit) = shared.gate.admit().ok()? {
-            let probe = permit.is_probe();
-            permit.withdraw();
-            if probe {
-                return None; // its place goes to somebody who will wait for an answer
-            }
-        }
-        let raw = shared.raw.try_acquire()?;
-        shared.gate.acquired();
-        Some(GuardedConnection::new(raw, Arc::clone(shared)))
+        let lease = (self.shared()).lease_at_hand(|adapter| match &adapter.misconfigured {
+            Some(_) => None,
+            None => adapter.raw.try_acquire(),
+        });
+        lease.map(GuardedConnection::new)
     }
 
     async fn begin_on_lease(
         &self,
         statement: Option<SqlStr>,
     ) -> Result<Transaction<'static, DB>, Error> {
-        let (lease, probe) = self.lease().await?;
-        let permit = admit_on(self.gate(), probe)?;
-        Transaction::begin_owned(lease, permit, statement).await
+        let (lease, permit) = lease(self.shared()).await.map_err(error::of_statement)?;
+        Transaction::begin_owned(lease, Admission::Breaker.or(permit), statement).await
     }
 
     async fn try_begin_on_lease(
@@ -234,10 +208,8 @@ impl<DB: Database> Pool<DB> {
     ) -> Result<Option<Transaction<'static, DB>>, Error> {
         match self.try_lease() {
             Some(lease) => {
-                let permit = self.gate().breaker().observe();
-                Ok(Some(
-                    Transaction::begin_owned(lease, permit, statement).await?,
-                ))
+                let begun = Transaction::begin_owned(lease, Admission::Transaction, statement);
+                Ok(Some(begun.await?))
             }
             None => Ok(None),
         }
@@ -250,8 +222,8 @@ impl<DB: Database> Pool<DB> {
     /// away, the database has a moment left to answer, and the task rolls back; after that the
     /// connection is closed.
     pub(super) async fn begin_unguarded<'t>(&self) -> Result<sqlx::Transaction<'t, DB>, Error> {
-        let lease = self.lease_ready().await?.into_raw();
-        let gate = Arc::clone(&self.shared.gate);
+        let lease = self.lease_ready().await?.lease.into_inner();
+        let gate = Arc::clone(&self.shared().gate);
         let (mut send, receive) = tokio::sync::oneshot::channel();
         let begin = async move {
             let held = sqlx::pool::MaybePoolConnection::PoolConnection(lease);
@@ -276,9 +248,9 @@ impl<DB: Database> Pool<DB> {
             }
         };
         let permit = self.gate().breaker().observe();
-        self.shared.background.spawn(begin);
+        self.shared().background.spawn(begin);
         let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
-        let classify = |error: &Error| self.shared.classify.classify(error);
+        let classify = |error: &Error| self.guarded.adapter().classify(error);
         let result = self.gate().run(permit, None, classify, begun).await;
         result.map_err(error::of_statement)
     }
@@ -300,8 +272,7 @@ fn drop_where_nothing_runs<T>(begin: T) {
 impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
-            users: Arc::clone(&self.users),
+            guarded: self.guarded.clone(),
         }
     }
 }

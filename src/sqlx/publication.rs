@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sqlx::{Database, Error};
 
+use super::adapter::Shared;
 use super::error::delivery;
-use super::shared::Shared;
 use crate::cache::invalidation::Name;
 use crate::cache::read_through::Origin;
 use crate::outcome::delivery::Delivery;

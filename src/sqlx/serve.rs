@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use sqlx::{Error, Executor};
 
+use super::adapter::Shared;
 use super::driver::Driver;
 use super::executor::{Target, Within};
 use super::mapper::{Mapper, Parts};
 use super::pool::Pool;
-use super::shared::Shared;
 use super::statement::Statement;
 use super::{error, shared_error};
 use crate::cache::entry::Loaded;

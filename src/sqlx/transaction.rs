@@ -6,10 +6,11 @@ use std::ops::{Deref, DerefMut};
 use sqlx::{Database, Error, SqlSafeStr, SqlStr};
 use sqlx_core::transaction::TransactionManager;
 
-use super::connection::{GuardedConnection, PoolConnection, admit};
+use super::adapter::Sqlx;
+use super::connection::{GuardedConnection, Held, PoolConnection};
 use super::error;
-use crate::breaker::permit::Permit;
-use crate::gate::admission::turned_away;
+use crate::pool::adapter::diagnose;
+use crate::pool::statement::{Admission, Watch};
 
 /// A transaction in progress, or a savepoint in one. Dropped without
 /// [`commit`](Self::commit), it is rolled back.
@@ -23,25 +24,17 @@ pub struct Transaction<'c, DB: Database> {
     unpublished: usize,
 }
 
-enum Held<'c, DB: Database> {
-    Owned(GuardedConnection<DB>),
-    Borrowed(&'c mut GuardedConnection<DB>),
-}
-
 type Manager<DB> = <DB as Database>::TransactionManager;
 
 impl<DB: Database> Transaction<'static, DB> {
-    /// Begins on a lease that was admitted with `permit`.
+    /// Begins on a connection that was leased for it.
     pub(super) async fn begin_owned(
         mut connection: GuardedConnection<DB>,
-        permit: Permit<'_>,
+        admission: Admission<'_>,
         statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
-        let (raw, health, shared) = connection.parts();
-        // Dropped in flight, the connection is closed: sqlx would hand it out again with the
-        // transaction open on it.
-        let begin = Manager::<DB>::begin(raw, statement);
-        shared.run(health, permit, None, begin).await?;
+        let (raw, watch, _) = connection.parts();
+        begin(raw, watch, admission, statement).await?;
         Ok(Self {
             unpublished: connection.enter(),
             connection: Held::Owned(connection),
@@ -50,18 +43,29 @@ impl<DB: Database> Transaction<'static, DB> {
     }
 }
 
+/// Cancellation: dropped in flight, the connection is closed: sqlx would hand it out again with the
+/// transaction open on it.
+async fn begin<DB: Database>(
+    raw: &mut DB::Connection,
+    watch: Watch<'_, Sqlx<DB>>,
+    admission: Admission<'_>,
+    statement: Option<SqlStr>,
+) -> Result<(), Error> {
+    let begin = async {
+        let admitted = watch.admit(admission, None).await?;
+        let begin = Manager::<DB>::begin(raw, statement);
+        admitted.run(diagnose, begin).await
+    };
+    begin.await.map_err(error::of_statement)
+}
+
 impl<'c, DB: Database> Transaction<'c, DB> {
     pub(super) async fn on(
         connection: &'c mut GuardedConnection<DB>,
         statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
-        let (raw, health, shared) = connection.parts();
-        let permit = match admit::<DB>(shared, health, raw) {
-            Ok(permit) => permit,
-            Err(rejected) => return Err(error::refused(turned_away(rejected).await)),
-        };
-        let begin = Manager::<DB>::begin(raw, statement);
-        shared.run(health, permit, None, begin).await?;
+        let (raw, watch, admission) = connection.parts();
+        begin(raw, watch, admission, statement).await?;
         Ok(Self {
             unpublished: connection.enter(),
             connection: Held::Borrowed(connection),
@@ -102,10 +106,13 @@ impl<'c, DB: Database> Transaction<'c, DB> {
             true => self.connection.publication(),
             false => None,
         };
-        let (raw, health, shared) = self.connection.parts();
-        let limit = shared.gate.unshortened();
-        let commit = Manager::<DB>::commit(raw);
-        let result = shared.finish(health, limit, commit).await;
+        let (raw, watch, _) = self.connection.parts();
+        let commit = async {
+            let statement = watch.admit(Admission::Transaction, None).await?;
+            let commit = Manager::<DB>::commit(raw);
+            statement.unshortened().run(diagnose, commit).await
+        };
+        let result = commit.await.map_err(error::of_statement);
         if let Some(publication) = publication {
             publication.settle(&result);
         }
@@ -121,9 +128,12 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     ///
     /// As a statement's.
     pub async fn rollback(mut self) -> Result<(), Error> {
-        let (raw, health, shared) = self.connection.parts();
-        let rollback = Manager::<DB>::rollback(raw);
-        shared.finish(health, None, rollback).await?;
+        let (raw, watch, _) = self.connection.parts();
+        let rollback = async {
+            let statement = watch.admit(Admission::Transaction, None).await?;
+            statement.run(diagnose, Manager::<DB>::rollback(raw)).await
+        };
+        rollback.await.map_err(error::of_statement)?;
         self.open = false;
         self.connection.forget_unpublished(self.unpublished);
         Ok(())
@@ -162,26 +172,6 @@ impl<DB: Database> Drop for Transaction<'_, DB> {
             self.connection.forget_unpublished(self.unpublished);
         }
         self.connection.leave();
-    }
-}
-
-impl<DB: Database> Deref for Held<'_, DB> {
-    type Target = GuardedConnection<DB>;
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::Owned(connection) => connection,
-            Self::Borrowed(connection) => connection,
-        }
-    }
-}
-
-impl<DB: Database> DerefMut for Held<'_, DB> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        match self {
-            Self::Owned(connection) => connection,
-            Self::Borrowed(connection) => connection,
-        }
     }
 }
 

@@ -76,21 +76,6 @@ async fn a_statement_that_is_given_up_is_stopped_on_the_server() {
     assert_eq!(pool.gate().snapshot().closed_connections, 4);
 }
 
-/// Which is for managers that fusepool does not know, and must not make it forget this one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pool_that_is_to_explain_its_errors_still_cancels() {
-    let server = Postgres::start().await;
-    let pool = builder(&server, server.addr().port())
-        .explain_errors()
-        .build()
-        .unwrap();
-    is_cancelled(&pool, &direct(&server), async |client| {
-        let sleep = client.execute("SELECT pg_sleep(60)", &[]);
-        assert!(timeout(Duration::from_millis(100), sleep).await.is_err());
-    })
-    .await;
-}
-
 /// Every statement of the bystanders has to end well, on connections that are leased, used and given
 /// back as fast as possible, next to ten thousand that are given up at any moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

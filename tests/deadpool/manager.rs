@@ -82,7 +82,7 @@ async fn guarded(object: &mut Object<Echoes>) -> Result<(), GateError<io::Error>
 #[tokio::test]
 async fn the_whole_way_out_and_back() {
     let proxy = Proxy::start(server().await).await.unwrap();
-    let pool = builder(proxy.addr()).explain_errors().build().unwrap();
+    let pool = builder(proxy.addr()).build().unwrap();
     // In a task, as applications have it.
     let task = tokio::spawn({
         let pool = pool.clone();

@@ -6,7 +6,6 @@ use std::time::Duration;
 use diesel::associations::{HasTable, Identifiable};
 use diesel::connection::{CacheSize, Instrumentation};
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
-use diesel::result::Error;
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection,
@@ -21,8 +20,8 @@ use super::statement::Statement;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::deadpool::object;
 use crate::gate::admission::turned_away;
-use crate::pool::by_hand::{ByHand, in_transaction_after};
-use crate::pool::transaction::ends_transaction;
+use crate::pool::statement::Admission;
+use crate::pool::transaction::{begins_transaction, ends_transaction};
 
 /// A connection that is watched by its pool's breaker, and used like diesel-async's: each statement is
 /// refused while the breaker is open, given up after the pool's `query_timeout`, and its end
@@ -30,13 +29,12 @@ use crate::pool::transaction::ends_transaction;
 ///
 /// Nothing is refused inside a transaction, which holds its locks already. After a statement was
 /// given up, nothing more is sent: every other fails with
-/// [`BrokenTransactionManager`](Error::BrokenTransactionManager), so a transaction ends at once and
+/// [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager), so a transaction ends at once and
 /// with the error that broke it. The connection is then closed instead of given back.
 pub struct Connection<R: Driver> {
     pub(super) object: object::Object<R::Manager>,
     /// The deadline of its statements. `None`: the pool's.
     pub(super) limit: Option<Duration>,
-    pub(super) by_hand: ByHand,
 }
 
 impl<R: Driver> Connection<R> {
@@ -53,25 +51,20 @@ impl<R: Driver> Connection<R> {
         Ok(self.limit)
     }
 
-    /// Admits a statement, of this text if that is known.
+    /// Admits a statement, of this text if that is known. Does not wait, so that diesel's queries,
+    /// whose lifetimes are shorter than the connection's, can be built at once.
     fn statement(&mut self, sql: Option<&str>) -> QueryResult<(&mut R, Statement<'_, R>)> {
         let limit = self.limit()?;
-        let (raw, health, shared) = self.object.lease.parts();
-        if health.is_abandoned() {
-            return Err(Error::BrokenTransactionManager);
+        let (raw, watch) = self.object.lease.parts();
+        let in_transaction = in_transaction(raw) || watch.state.is_in_transaction();
+        let admission = match in_transaction || sql.is_some_and(ends_transaction) {
+            true => Admission::Transaction,
+            false => Admission::Breaker,
+        };
+        match watch.try_admit(admission, limit) {
+            Ok(statement) => Ok((raw, Statement(statement))),
+            Err(rejected) => Err(error::refused(rejected)),
         }
-        let passes = in_transaction(raw) || self.by_hand.is_in_transaction();
-        let permit = match passes || sql.is_some_and(ends_transaction) {
-            true => shared.gate.breaker().observe(),
-            false => shared.gate.admit_on_lease().map_err(error::refused)?,
-        };
-        let statement = Statement {
-            permit,
-            limit,
-            health,
-            shared,
-        };
-        Ok((raw, statement))
     }
 }
 
@@ -85,16 +78,15 @@ impl<R: Driver> SimpleAsyncConnection for Connection<R> {
         let (raw, mut statement) = match self.statement(Some(query)) {
             Ok(admitted) => admitted,
             // diesel takes a connection for broken whose `BEGIN` is dropped, if only while it makes way.
-            Err(error) if in_transaction_after(query, false) => return Err(error),
+            Err(error) if begins_transaction(query) => return Err(error),
             Err(error) => return turned_away(Err(error)).await,
         };
         if ends_transaction(query) {
-            let gate = &statement.shared.gate;
-            statement.limit = statement.limit.or(gate.unshortened());
+            statement = statement.unshortened();
         }
         let result = statement.run(raw.batch_execute(query)).await;
         // diesel's own transactions come this way, too, and their beginning and end with them.
-        self.by_hand.follow(query, result.is_ok());
+        self.object.lease.state.follow(query, result.is_ok());
         result
     }
 }

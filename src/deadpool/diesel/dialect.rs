@@ -53,10 +53,6 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
         (self.0)(connection)
     }
 
-    fn explains(&self) -> bool {
-        true
-    }
-
     fn explain<'e>(&self, error: &'e PoolError<Error>) -> &'e (dyn StdError + 'static) {
         error
     }

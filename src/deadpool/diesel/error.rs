@@ -17,8 +17,12 @@ use crate::outcome::error::{DeadlineExceeded, GateError, Rejected, deadline_exce
 #[error("{0}")]
 struct Held<E: StdError + 'static>(#[source] E);
 
+/// After a statement that was given up, diesel takes the transaction for broken, if there is one.
 pub(super) fn refused(rejected: Rejected) -> Error {
-    Error::QueryBuilderError(Box::new(Held(rejected)))
+    match rejected {
+        Rejected::Abandoned { .. } => Error::BrokenTransactionManager,
+        rejected => Error::QueryBuilderError(Box::new(Held(rejected))),
+    }
 }
 
 pub(super) fn missed(deadline: DeadlineExceeded) -> Error {

@@ -11,7 +11,6 @@ use super::dialect::Diesel;
 use super::driver::Driver;
 use crate::deadpool::wrapper::{Known, Wrapper};
 use crate::deadpool::{object, pool};
-use crate::pool::by_hand::ByHand;
 
 /// What a [`Pool`](super::Pool) hands out: `&mut object` is what diesel's statements run on, guarded. Dropping it
 /// gives the connection back, unless a statement was given up on it, or broke it: then it is closed.
@@ -23,7 +22,6 @@ impl<R: Driver> From<object::Object<R::Manager>> for Object<Connection<R>> {
         Self(Connection {
             object,
             limit: None,
-            by_hand: ByHand::default(),
         })
     }
 }
@@ -54,7 +52,7 @@ impl<R: Driver> Object<Connection<R>> {
     /// The pool it came from; always `Some`.
     #[must_use]
     pub fn pool(this: &Self) -> Option<pool::Pool<R::Manager, Self>> {
-        Some(pool::Pool::from_shared(this.0.object.lease.shared.clone()))
+        Some(pool::Pool::new(this.0.object.lease.pool()))
     }
 }
 

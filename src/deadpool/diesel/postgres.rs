@@ -19,6 +19,7 @@ use tokio_postgres::{CancelToken, NoTls, Socket};
 use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::{Driver, Sealed};
+use super::error;
 use super::error::said;
 use super::object::Object;
 use super::rows::Rows;
@@ -27,6 +28,7 @@ use super::transaction_builder::TransactionBuilder;
 use crate::breaker::verdict::Class;
 use crate::deadpool::builder::PoolBuilder;
 use crate::outcome::sqlstate;
+use crate::pool::statement::Admission;
 
 /// A guarded connection to PostgreSQL, used like diesel-async's of the same name.
 pub type AsyncPgConnection = Connection<Raw>;
@@ -87,15 +89,8 @@ impl Connection<Raw> {
     fn pipelined(&self) -> QueryResult<(&Raw, Statement<'_, Raw>)> {
         let lease = &self.object.lease;
         let limit = self.limit()?;
-        if lease.health.is_abandoned() {
-            return Err(Error::BrokenTransactionManager);
-        }
-        let statement = Statement {
-            permit: lease.shared.gate.breaker().observe(),
-            limit,
-            health: &lease.health,
-            shared: &lease.shared,
-        };
+        let admitted = lease.watch().try_admit(Admission::Transaction, limit);
+        let statement = Statement(admitted.map_err(error::refused)?);
         Ok((lease, statement))
     }
 }
@@ -104,7 +99,7 @@ impl SimpleAsyncConnection for &Connection<Raw> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let (mut raw, statement) = self.pipelined()?;
         let result = statement.run(raw.batch_execute(query)).await;
-        self.by_hand.follow(query, result.is_ok());
+        self.object.lease.state.follow(query, result.is_ok());
         result
     }
 }

@@ -11,7 +11,7 @@ use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
 use tokio_postgres::{
     CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, SimpleQueryStream,
-    Statement, ToStatement,
+    ToStatement,
 };
 
 use super::dialect::Postgres;
@@ -22,7 +22,6 @@ use super::transaction_builder::TransactionBuilder;
 use crate::deadpool::object::Object;
 use crate::deadpool::pool::Pool;
 use crate::deadpool::wrapper::{Known, Wrapper};
-use crate::pool::by_hand::ByHand;
 
 /// A connection leased from a pool, used like deadpool-postgres' `Client`. Dropping it gives it back.
 ///
@@ -35,7 +34,6 @@ use crate::pool::by_hand::ByHand;
 /// what is done with those is not seen.
 pub struct Client {
     object: Object<Manager>,
-    by_hand: ByHand,
 }
 
 impl Client {
@@ -76,11 +74,9 @@ impl Client {
 
     /// Starts to configure a transaction.
     pub fn build_transaction(&mut self) -> TransactionBuilder<'_> {
-        let (client, health, shared) = self.object.lease.parts();
+        let (client, on) = self.object.lease.parts();
         let watch = Watch {
-            health,
-            shared,
-            by_hand: &self.by_hand,
+            on,
             in_transaction: false,
         };
         TransactionBuilder::new(client.build_transaction(), watch)
@@ -105,7 +101,7 @@ impl Client {
     /// The pool it came from; always `Some`.
     #[must_use]
     pub fn pool(this: &Self) -> Option<Pool<Manager, Self>> {
-        Some(Pool::from_shared(this.object.lease.shared.clone()))
+        Some(Pool::new(this.object.lease.pool()))
     }
 
     pub(super) fn guarded(&self) -> Within<'_> {
@@ -114,9 +110,7 @@ impl Client {
             client: lease,
             cache: &lease.statement_cache,
             watch: Watch {
-                health: &lease.health,
-                shared: &lease.shared,
-                by_hand: &self.by_hand,
+                on: lease.watch(),
                 in_transaction: false,
             },
             limit: None,
@@ -126,10 +120,7 @@ impl Client {
 
 impl From<Object<Manager>> for Client {
     fn from(object: Object<Manager>) -> Self {
-        Self {
-            object,
-            by_hand: ByHand::default(),
-        }
+        Self { object }
     }
 }
 

@@ -83,10 +83,6 @@ impl Dialect<Manager> for Postgres {
         Box::pin(manager.cancel(client))
     }
 
-    fn explains(&self) -> bool {
-        true
-    }
-
     fn explain<'e>(&self, error: &'e PoolError<Error>) -> &'e (dyn StdError + 'static) {
         error
     }

@@ -5,47 +5,24 @@ use tokio_postgres::types::{BorrowToSql, ToSql, Type};
 use tokio_postgres::{Error, Row, RowStream, Statement, ToStatement};
 
 use super::client::Client;
-use super::query::Query;
 use super::transaction::Transaction;
 
 /// The parameters of a statement.
 type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 
 /// What a [`Client`] and a [`Transaction`] have in common, like deadpool-postgres' trait of that name;
-/// but anybody may implement it, and `dyn GenericClient` is a type.
-///
-/// The methods for `dyn` take a [`Query`] where the others take any statement:
+/// but anybody may implement it.
 ///
 /// ```
 /// use fusepool::deadpool::postgres::GenericClient;
 /// use tokio_postgres::Error;
 ///
-/// async fn by_type(client: &impl GenericClient) -> Result<i32, Error> {
+/// async fn one(client: &impl GenericClient) -> Result<i32, Error> {
 ///     Ok(client.query_one("SELECT 1", &[]).await?.get(0))
-/// }
-///
-/// async fn by_reference(client: &dyn GenericClient) -> Result<i32, Error> {
-///     Ok(client.dyn_query_one("SELECT 1".into(), &[]).await?.get(0))
 /// }
 /// ```
 #[async_trait]
 pub trait GenericClient: Send + Sync {
-    /// [`query`](Self::query) for `dyn GenericClient`.
-    async fn dyn_query(&self, statement: Query<'_>, params: Params<'_>) -> Result<Vec<Row>, Error>;
-
-    /// [`query_one`](Self::query_one) for `dyn GenericClient`.
-    async fn dyn_query_one(&self, statement: Query<'_>, params: Params<'_>) -> Result<Row, Error>;
-
-    /// [`query_opt`](Self::query_opt) for `dyn GenericClient`.
-    async fn dyn_query_opt(
-        &self,
-        statement: Query<'_>,
-        params: Params<'_>,
-    ) -> Result<Option<Row>, Error>;
-
-    /// [`execute`](Self::execute) for `dyn GenericClient`.
-    async fn dyn_execute(&self, statement: Query<'_>, params: Params<'_>) -> Result<u64, Error>;
-
     /// See [`Client::prepare`].
     async fn prepare(&self, query: &str) -> Result<Statement, Error> {
         self.prepare_typed(query, &[]).await
@@ -71,20 +48,17 @@ pub trait GenericClient: Send + Sync {
     /// See [`Client::query`].
     async fn query<T>(&self, statement: &T, params: Params<'_>) -> Result<Vec<Row>, Error>
     where
-        T: ?Sized + ToStatement + Sync + Send,
-        Self: Sized;
+        T: ?Sized + ToStatement + Sync + Send;
 
     /// See [`Client::query_one`].
     async fn query_one<T>(&self, statement: &T, params: Params<'_>) -> Result<Row, Error>
     where
-        T: ?Sized + ToStatement + Sync + Send,
-        Self: Sized;
+        T: ?Sized + ToStatement + Sync + Send;
 
     /// See [`Client::query_opt`].
     async fn query_opt<T>(&self, statement: &T, params: Params<'_>) -> Result<Option<Row>, Error>
     where
-        T: ?Sized + ToStatement + Sync + Send,
-        Self: Sized;
+        T: ?Sized + ToStatement + Sync + Send;
 
     /// See [`Client::query_raw`].
     async fn query_raw<T, P, I>(&self, statement: &T, params: I) -> Result<RowStream, Error>
@@ -92,14 +66,12 @@ pub trait GenericClient: Send + Sync {
         T: ?Sized + ToStatement + Sync + Send,
         P: BorrowToSql,
         I: IntoIterator<Item = P> + Sync + Send,
-        I::IntoIter: ExactSizeIterator,
-        Self: Sized;
+        I::IntoIter: ExactSizeIterator;
 
     /// See [`Client::execute`].
     async fn execute<T>(&self, statement: &T, params: Params<'_>) -> Result<u64, Error>
     where
-        T: ?Sized + ToStatement + Sync + Send,
-        Self: Sized;
+        T: ?Sized + ToStatement + Sync + Send;
 
     /// See [`Client::execute_raw`].
     async fn execute_raw<P, I, T>(&self, statement: &T, params: I) -> Result<u64, Error>
@@ -107,8 +79,7 @@ pub trait GenericClient: Send + Sync {
         T: ?Sized + ToStatement + Sync + Send,
         P: BorrowToSql,
         I: IntoIterator<Item = P> + Sync + Send,
-        I::IntoIter: ExactSizeIterator,
-        Self: Sized;
+        I::IntoIter: ExactSizeIterator;
 }
 
 /// Both types have all of these as methods of their own.
@@ -116,50 +87,6 @@ macro_rules! forward {
     ($($client:tt)*) => {
         #[async_trait]
         impl GenericClient for $($client)* {
-            async fn dyn_query(
-                &self,
-                statement: Query<'_>,
-                params: Params<'_>,
-            ) -> Result<Vec<Row>, Error> {
-                match statement {
-                    Query::Text(sql) => self.query(sql, params).await,
-                    Query::Prepared(statement) => self.query(statement, params).await,
-                }
-            }
-
-            async fn dyn_query_one(
-                &self,
-                statement: Query<'_>,
-                params: Params<'_>,
-            ) -> Result<Row, Error> {
-                match statement {
-                    Query::Text(sql) => self.query_one(sql, params).await,
-                    Query::Prepared(statement) => self.query_one(statement, params).await,
-                }
-            }
-
-            async fn dyn_query_opt(
-                &self,
-                statement: Query<'_>,
-                params: Params<'_>,
-            ) -> Result<Option<Row>, Error> {
-                match statement {
-                    Query::Text(sql) => self.query_opt(sql, params).await,
-                    Query::Prepared(statement) => self.query_opt(statement, params).await,
-                }
-            }
-
-            async fn dyn_execute(
-                &self,
-                statement: Query<'_>,
-                params: Params<'_>,
-            ) -> Result<u64, Error> {
-                match statement {
-                    Query::Text(sql) => self.execute(sql, params).await,
-                    Query::Prepared(statement) => self.execute(statement, params).await,
-                }
-            }
-
             async fn prepare_typed(&self, query: &str, types: &[Type]) -> Result<Statement, Error> {
                 self.prepare_typed(query, types).await
             }

@@ -82,7 +82,7 @@
 //! - Streams of rows (`query_raw` and `query_typed_raw`) and `COPY` are guarded until the server has
 //!   taken the statement. What comes after that has no deadline, and is not seen. `simple_query_raw`
 //!   and `query_portal_raw` do not wait for the server at all: the most they can be is refused.
-//! - [`GenericClient`] is open to all, and can be `dyn`.
+//! - [`GenericClient`] is open to all.
 //! - What is called on [`ClientWrapper`] or [`tokio_postgres::Client`], to which a [`Client`]
 //!   dereferences, or on [`tokio_postgres::Transaction`], to which a [`Transaction`] does, is not
 //!   guarded: a function that takes one of those, for example.
@@ -96,7 +96,6 @@ mod manager;
 mod origin;
 mod parameters;
 mod pool;
-mod query;
 mod read;
 mod read_error;
 mod statements;
@@ -115,7 +114,6 @@ pub use error::{classify, delivery};
 pub use generic_client::GenericClient;
 pub use manager::Manager;
 pub use pool::{Pool, PoolBuilder, WeakPool};
-pub use query::Query;
 pub use read::Read;
 pub use read_error::ReadError;
 pub use statements::Within;

@@ -13,6 +13,7 @@ use crate::deadpool::error::PoolError;
 use crate::gate::Gate;
 use crate::outcome::error::{DeadlineExceeded, Rejected};
 use crate::outcome::served::Unanswered;
+use crate::pool::adapter::Adapter;
 use crate::pool::shared::Shared;
 
 impl Origin for Shared<Managed<Manager>> {
@@ -39,9 +40,9 @@ impl Origin for Shared<Managed<Manager>> {
             ReadError::Rejected(Rejected::Saturated { .. }) => return Some(Unanswered::Saturated),
             ReadError::Rejected(Rejected::Circuit { .. }) => return Some(Unanswered::Open),
             ReadError::Deadline(_) => return Some(Unanswered::Deadline),
-            ReadError::Statement(error) => self.adapter.diagnose(error).class,
+            ReadError::Statement(error) => self.adapter.classify_statement(error),
             ReadError::Pool(error) => match &**error {
-                PoolError::Backend(error) => self.adapter.diagnose(error).class,
+                PoolError::Backend(error) => self.adapter.classify_statement(error),
                 PoolError::Timeout(TimeoutType::Wait) => Class::Starved,
                 PoolError::Timeout(_) | PoolError::PostCreateHook(_) => Class::Fault,
                 _ => return None,

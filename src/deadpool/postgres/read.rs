@@ -94,7 +94,7 @@ impl pool::Pool<Manager, Client> {
     /// [`delivery`](super::delivery) is [`Unknown`](crate::Delivery::Unknown), since it may have.
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
-        let shared = &self.shared;
+        let shared = self.shared();
         Cache::new(&shared.gate, shared.cache())
     }
 }
@@ -270,14 +270,14 @@ impl<S> Read<'_, S> {
         let wording = reading.wording.clone();
         let on = async |pool: &Pool| {
             let sql = Arc::clone(&sql);
-            Statement::on(&pool.shared, sql, wording.key(), limit, params).await
+            Statement::on(pool.shared(), sql, wording.key(), limit, params).await
         };
         // Live: its own cache would not know of writes through this pool.
         let ask_other = async |other: Pool| {
             let statement = on(&other).await?;
-            Ok(load(&other.shared, limit, statement).await?.value)
+            Ok(load(other.shared(), limit, statement).await?.value)
         };
-        let shared = &self.pool.shared;
+        let shared = self.pool.shared();
         // Without the types of its parameters it can be neither found nor sent.
         let (question, load) = match on(&self.pool).await {
             Ok(statement) => {

@@ -12,19 +12,17 @@ use deadpool_postgres::StatementCache;
 use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
 use tokio_postgres::{
     CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, SimpleQueryStream,
-    Statement, ToStatement,
+    ToStatement,
 };
 
 use super::error;
 use super::manager::Manager;
 use crate::breaker::config::{LONGEST, check_duration};
-use crate::breaker::permit::Permit;
 use crate::deadpool::adapter::Managed;
-use crate::gate::admission::turned_away;
 use crate::gate::at_once::at_once;
-use crate::pool::by_hand::ByHand;
-use crate::pool::connection_state::Health;
-use crate::pool::shared::Shared;
+use crate::outcome::error::GateError;
+use crate::pool::adapter::diagnose;
+use crate::pool::statement::{self, Admission, Statement};
 use crate::pool::transaction::ends_transaction;
 
 /// The ways to run a statement, for a type that is `guarded()`. A macro, because users call them as
@@ -259,7 +257,7 @@ macro_rules! statements {
         /// # Errors
         ///
         /// The driver's; refusals and deadlines are among them.
-        pub async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+        pub async fn prepare(&self, sql: &str) -> Result<tokio_postgres::Statement, Error> {
             let on = self.guarded();
             on.run(on.client.prepare(sql)).await
         }
@@ -269,7 +267,11 @@ macro_rules! statements {
         /// # Errors
         ///
         /// The driver's; refusals and deadlines are among them.
-        pub async fn prepare_typed(&self, sql: &str, types: &[Type]) -> Result<Statement, Error> {
+        pub async fn prepare_typed(
+            &self,
+            sql: &str,
+            types: &[Type],
+        ) -> Result<tokio_postgres::Statement, Error> {
             let on = self.guarded();
             on.run(on.client.prepare_typed(sql, types)).await
         }
@@ -341,7 +343,7 @@ macro_rules! statements {
         /// # Errors
         ///
         /// The driver's; refusals and deadlines are among them.
-        pub async fn prepare_cached(&self, sql: &str) -> Result<Statement, Error> {
+        pub async fn prepare_cached(&self, sql: &str) -> Result<tokio_postgres::Statement, Error> {
             let on = self.guarded();
             on.run_cached(on.cache.prepare(on.client, sql)).await
         }
@@ -356,7 +358,7 @@ macro_rules! statements {
             &self,
             sql: &str,
             types: &[Type],
-        ) -> Result<Statement, Error> {
+        ) -> Result<tokio_postgres::Statement, Error> {
             let on = self.guarded();
             on.run_cached(on.cache.prepare_typed(on.client, sql, types))
                 .await
@@ -387,38 +389,38 @@ pub struct Within<'c> {
     pub(super) limit: Option<Duration>,
 }
 
-/// What watches the statements on a connection.
+/// What watches the statements on a connection, inside of a transaction or not.
 #[derive(Clone, Copy)]
 pub(super) struct Watch<'c> {
-    pub(super) health: &'c Health,
-    pub(super) shared: &'c Shared<Managed<Manager>>,
-    pub(super) by_hand: &'c ByHand,
+    pub(super) on: statement::Watch<'c, Managed<Manager>>,
     /// Its lock on the server's resources is held already, so its statements always pass.
     pub(super) in_transaction: bool,
 }
 
 impl<'c> Watch<'c> {
-    /// Runs a statement, with this text if it is known.
-    ///
-    /// Cancellation: dropped while it runs, the connection is closed when its holder drops it, and
-    /// what the server still does for it is cancelled then.
     pub(super) async fn run<T>(
         self,
-        sql: Option<&str>,
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let permit = self.admit(sql, limit).await?;
-        let Some(sql) = sql else {
-            return self.run_admitted(permit, limit, call).await;
-        };
-        let limit = match ends_transaction(sql) {
-            true => limit.or(self.shared.gate.unshortened()),
-            false => limit,
-        };
-        let result = self.run_admitted(permit, limit, call).await;
-        self.by_hand.follow(sql, result.is_ok());
-        result
+        let statement = self.admit(None, limit).await?;
+        finish(statement.run(diagnose, call).await).await
+    }
+
+    /// [`run`](Self::run) for statements by their text, which may begin or end a transaction.
+    async fn run_sql<T>(
+        self,
+        sql: &str,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut statement = self.admit(Some(sql), limit).await?;
+        if ends_transaction(sql) {
+            statement = statement.unshortened();
+        }
+        let result = statement.run(diagnose, call).await;
+        self.on.state.follow(sql, result.is_ok());
+        finish(result).await
     }
 
     /// [`run`](Self::run) for what the server need not be asked for, if it was before, or what does
@@ -428,48 +430,45 @@ impl<'c> Watch<'c> {
         limit: Option<Duration>,
         mut call: Pin<&mut impl Future<Output = Result<T, Error>>>,
     ) -> Result<T, Error> {
-        let permit = self.admit(None, limit).await?;
-        match at_once(call.as_mut()).await {
+        let statement = self.admit(None, limit).await?;
+        let result = match at_once(call.as_mut()).await {
             Some(Ok(value)) => {
-                permit.withdraw();
-                Ok(value)
+                statement.withdraw();
+                return Ok(value);
             }
-            Some(failed) => self.run_admitted(permit, limit, ready(failed)).await,
-            None => self.run_admitted(permit, limit, call).await,
-        }
+            Some(failed) => statement.run(diagnose, ready(failed)).await,
+            None => statement.run(diagnose, call).await,
+        };
+        finish(result).await
     }
 
-    async fn admit(&self, sql: Option<&str>, limit: Option<Duration>) -> Result<Permit<'c>, Error> {
+    /// Commits. The wait for that is not cut short: whether it took effect is worth knowing.
+    pub(super) async fn commit<T>(
+        self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let statement = self.admit(None, None).await?.unshortened();
+        finish(statement.run(diagnose, call).await).await
+    }
+
+    async fn admit(
+        &self,
+        sql: Option<&str>,
+        limit: Option<Duration>,
+    ) -> Result<Statement<'c, Managed<Manager>>, Error> {
         if let Some(limit) = limit
             && let Err(config) = check_duration("within", limit, LONGEST)
         {
             return Err(error::misconfigured(config).await);
         }
-        let gate = &self.shared.gate;
-        if let Err(rejected) = self.health.admit(gate) {
-            return Err(error::refused(turned_away(rejected).await).await);
-        }
-        let in_transaction = self.in_transaction || self.by_hand.is_in_transaction();
-        if in_transaction || sql.is_some_and(ends_transaction) {
-            return Ok(gate.breaker().observe());
-        }
-        match gate.admit_on_lease() {
-            Ok(permit) => Ok(permit),
-            Err(rejected) => Err(error::refused(turned_away(rejected).await).await),
-        }
-    }
-
-    async fn run_admitted<T>(
-        self,
-        permit: Permit<'_>,
-        limit: Option<Duration>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let Shared { adapter, gate, .. } = self.shared;
-        let diagnose = |error: &Error| adapter.diagnose(error);
-        match (self.health).run(gate, permit, limit, diagnose, call).await {
-            Ok(value) => Ok(value),
-            Err(error) => Err(error::of_statement(error).await),
+        let in_transaction = self.in_transaction || self.on.state.is_in_transaction();
+        let admission = match in_transaction || sql.is_some_and(ends_transaction) {
+            true => Admission::Transaction,
+            false => Admission::Breaker,
+        };
+        match self.on.admit(admission, limit).await {
+            Ok(statement) => Ok(statement),
+            Err(rejected) => Err(error::refused(rejected).await),
         }
     }
 
@@ -478,6 +477,13 @@ impl<'c> Watch<'c> {
             in_transaction: true,
             ..self
         }
+    }
+}
+
+async fn finish<T>(result: Result<T, GateError<Error>>) -> Result<T, Error> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(error::of_statement(error).await),
     }
 }
 
@@ -491,7 +497,7 @@ impl<'c> Within<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         // Pinned here, because the driver's futures are large, and would be moved from call to call.
-        self.watch.run(None, self.limit, pin!(call)).await
+        self.watch.run(self.limit, pin!(call)).await
     }
 
     pub(super) async fn run_cached<T>(
@@ -506,7 +512,7 @@ impl<'c> Within<'c> {
         sql: &str,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.watch.run(Some(sql), self.limit, pin!(call)).await
+        self.watch.run_sql(sql, self.limit, pin!(call)).await
     }
 
     statements!();
@@ -515,7 +521,7 @@ impl<'c> Within<'c> {
 impl fmt::Debug for Within<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Within")
-            .field("pool", self.watch.shared.gate.breaker().name())
+            .field("pool", self.watch.on.shared.gate.breaker().name())
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }

@@ -10,7 +10,7 @@ use deadpool_postgres::StatementCache;
 use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
 use tokio_postgres::{
     CopyInSink, CopyOutStream, Error, Portal, Row, RowStream, SimpleQueryMessage,
-    SimpleQueryStream, Statement, ToStatement,
+    SimpleQueryStream, ToStatement,
 };
 
 use super::statements::{Watch, Within, statements};
@@ -110,8 +110,7 @@ impl<'a> Transaction<'a> {
     ///
     /// The driver's; deadlines are among them.
     pub async fn commit(self) -> Result<(), Error> {
-        let limit = self.watch.shared.gate.unshortened();
-        self.watch.run(None, limit, self.raw.commit()).await
+        self.watch.commit(self.raw.commit()).await
     }
 
     /// Rolls back.
@@ -120,7 +119,7 @@ impl<'a> Transaction<'a> {
     ///
     /// The driver's; deadlines are among them.
     pub async fn rollback(self) -> Result<(), Error> {
-        self.watch.run(None, None, self.raw.rollback()).await
+        self.watch.run(None, self.raw.rollback()).await
     }
 
     /// Begins a transaction inside of this one.
@@ -130,7 +129,7 @@ impl<'a> Transaction<'a> {
     /// The driver's; deadlines are among them.
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
         let watch = self.watch;
-        let raw = watch.run(None, None, self.raw.transaction()).await?;
+        let raw = watch.run(None, self.raw.transaction()).await?;
         Ok(Transaction::new(raw, watch))
     }
 
@@ -141,7 +140,7 @@ impl<'a> Transaction<'a> {
     /// The driver's; deadlines are among them.
     pub async fn savepoint(&mut self, name: impl Into<String>) -> Result<Transaction<'_>, Error> {
         let watch = self.watch;
-        let raw = watch.run(None, None, self.raw.savepoint(name)).await?;
+        let raw = watch.run(None, self.raw.savepoint(name)).await?;
         Ok(Transaction::new(raw, watch))
     }
 

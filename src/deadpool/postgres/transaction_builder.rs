@@ -44,7 +44,7 @@ impl<'a> TransactionBuilder<'a> {
     ///
     /// The driver's; refusals and deadlines are among them.
     pub async fn start(self) -> Result<Transaction<'a>, Error> {
-        let raw = self.watch.run(None, None, self.raw.start()).await?;
+        let raw = self.watch.run(None, self.raw.start()).await?;
         Ok(Transaction::new(raw, self.watch))
     }
 }

@@ -12,6 +12,8 @@ use crate::breaker::clock::Clock;
 use crate::breaker::settings::Ramp;
 use crate::breaker::state::Mode;
 use crate::breaker::verdict::Verdict;
+use crate::pool::shared::Shared;
+use crate::pool::tasks::Background;
 
 #[derive(Debug)]
 struct RuntimeClock(Instant);
@@ -22,6 +24,78 @@ impl Clock for RuntimeClock {
     }
 }
 
+/// A backend, and what it does to its prober.
+trait Script: Send + Sync + 'static {
+    type Connection: Send + 'static;
+    type Error: Error + Send + 'static;
+
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
+    fn borrow(&self) -> Option<Self::Connection>;
+    fn ping(
+        &self,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    fn classify(&self, error: &Self::Error) -> Class;
+}
+
+struct Pool<S>(S);
+
+impl<S: Script> Adapter for Pool<S> {
+    type Connection = S::Connection;
+    type Lease = Box<S::Connection>;
+    type Error = S::Error;
+    type StatementError = S::Error;
+
+    fn size(&self) -> u32 {
+        1
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    async fn lease(&self) -> Result<Self::Lease, S::Error> {
+        self.0.connect().await.map(Box::new)
+    }
+
+    async fn lease_idle(&self) -> Option<Self::Lease> {
+        self.0.borrow().map(Box::new)
+    }
+
+    fn discard(&self, lease: Self::Lease) {
+        drop(lease);
+    }
+
+    async fn connect(&self) -> Result<S::Connection, S::Error> {
+        self.0.connect().await
+    }
+
+    async fn ping(&self, connection: &mut S::Connection) -> Result<(), S::Error> {
+        self.0.ping(connection).await
+    }
+
+    fn classify(&self, error: &S::Error) -> Class {
+        self.0.classify(error)
+    }
+
+    fn classify_statement(&self, error: &S::Error) -> Class {
+        self.0.classify(error)
+    }
+
+    fn explain<'e>(&self, error: &'e S::Error) -> &'e (dyn Error + 'static) {
+        error
+    }
+}
+
+async fn recover_by<S: Script>(gate: &Arc<Gate>, backend: S) {
+    let shared = Arc::new(Shared {
+        adapter: Arc::new(Pool(backend)),
+        gate: Arc::clone(gate),
+        background: Background::default(),
+    });
+    recover(Arc::clone(gate), Target::of(&shared)).await;
+}
+
 #[derive(Default)]
 struct Well {
     connecting: Duration,
@@ -30,7 +104,7 @@ struct Well {
     pings: Arc<AtomicU32>,
 }
 
-impl Backend for Well {
+impl Script for Well {
     type Connection = ();
     type Error = Infallible;
 
@@ -39,7 +113,7 @@ impl Backend for Well {
         Ok(())
     }
 
-    async fn borrow(&self) -> Option<()> {
+    fn borrow(&self) -> Option<()> {
         None
     }
 
@@ -51,14 +125,8 @@ impl Backend for Well {
         Ok(())
     }
 
-    async fn close(&self, (): ()) {}
-
     fn classify(&self, error: &Infallible) -> Class {
         match *error {}
-    }
-
-    fn explain<'e>(&self, error: &'e Infallible) -> &'e (dyn Error + 'static) {
-        error
     }
 }
 
@@ -81,7 +149,7 @@ async fn it_waits_out_the_delay_in_observe_mode_too() {
     let gate = open(Breaker::builder().mode(Mode::Observe));
     let backend = Well::default();
     let pings = Arc::clone(&backend.pings);
-    recover(Arc::clone(&gate), backend).await;
+    recover_by(&gate, backend).await;
     assert_eq!(gate.breaker().state(), State::Closed);
     assert_eq!(pings.load(Ordering::Relaxed), 3);
     let snapshot = gate.snapshot().breaker;
@@ -97,7 +165,7 @@ async fn a_probe_has_as_long_to_connect_as_users_have_and_its_whole_timeout_to_b
         answering: Duration::from_millis(990),
         ..Well::default()
     };
-    let recovered = timeout(Duration::from_secs(60), recover(Arc::clone(&gate), backend));
+    let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
     assert_eq!(gate.snapshot().breaker.trips, 1);
 }
@@ -125,7 +193,7 @@ impl Hostile {
     }
 }
 
-impl Backend for Hostile {
+impl Script for Hostile {
     /// Whether it is borrowed.
     type Connection = bool;
     type Error = NotYou;
@@ -137,7 +205,7 @@ impl Backend for Hostile {
         }
     }
 
-    async fn borrow(&self) -> Option<bool> {
+    fn borrow(&self) -> Option<bool> {
         self.may_borrow.then_some(true)
     }
 
@@ -148,14 +216,8 @@ impl Backend for Hostile {
         }
     }
 
-    async fn close(&self, _: bool) {}
-
     fn classify(&self, _: &NotYou) -> Class {
         self.class
-    }
-
-    fn explain<'e>(&self, error: &'e NotYou) -> &'e (dyn Error + 'static) {
-        error
     }
 }
 
@@ -177,7 +239,7 @@ async fn no_error_ends_it_before_the_breaker_is_closed() {
                 to_pings,
                 may_borrow: false,
             };
-            recover(Arc::clone(&gate), backend).await;
+            recover_by(&gate, backend).await;
             assert_eq!(gate.breaker().state(), State::Closed, "{class:?}");
         }
     }
@@ -196,7 +258,7 @@ async fn where_no_connection_can_be_had_one_of_the_pools_is_borrowed() {
                 to_pings,
                 may_borrow: true,
             };
-            recover(Arc::clone(&gate), backend).await;
+            recover_by(&gate, backend).await;
             assert_eq!(attempts.load(Ordering::Relaxed), 1, "{class:?} {to_pings}");
             assert_eq!(gate.snapshot().breaker.trips, 1);
         }
@@ -212,7 +274,7 @@ async fn only_a_ping_makes_a_probe_slow() {
         answering: Duration::from_millis(60),
         ..Well::default()
     };
-    let recovered = timeout(Duration::from_secs(60), recover(Arc::clone(&gate), backend));
+    let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
     let snapshot = gate.snapshot().breaker;
     assert_eq!((snapshot.trips, snapshot.slow), (1, 0));
@@ -228,7 +290,7 @@ async fn a_slow_ping_is_not_for_the_other_places_to_answer_for() {
         late_at_first: Duration::from_millis(140),
         ..Well::default()
     };
-    let probing = recover(Arc::clone(&gate), cold);
+    let probing = recover_by(&gate, cold);
     // Others look for a free place meanwhile, and at whose time is up.
     let calling = async {
         while gate.breaker().state() != State::Closed {
@@ -250,7 +312,7 @@ async fn a_large_batch_has_time_for_each_of_its_pings() {
         answering: Duration::from_millis(20),
         ..Well::default()
     };
-    let recovered = timeout(Duration::from_secs(60), recover(Arc::clone(&gate), backend));
+    let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
     assert_eq!(gate.snapshot().breaker.trips, 1);
 }
@@ -263,7 +325,7 @@ async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
     #[error("busy")]
     struct Busy;
     struct Locked;
-    impl Backend for Locked {
+    impl Script for Locked {
         type Connection = ();
         type Error = Busy;
 
@@ -271,7 +333,7 @@ async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
             Ok(())
         }
 
-        async fn borrow(&self) -> Option<()> {
+        fn borrow(&self) -> Option<()> {
             None
         }
 
@@ -280,19 +342,13 @@ async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
             Err(Busy)
         }
 
-        async fn close(&self, (): ()) {}
-
         fn classify(&self, _: &Busy) -> Class {
             Class::Slow
-        }
-
-        fn explain<'e>(&self, error: &'e Busy) -> &'e (dyn Error + 'static) {
-            error
         }
     }
 
     let gate = open(Breaker::builder());
-    let probing = recover(Arc::clone(&gate), Locked);
+    let probing = recover_by(&gate, Locked);
     let bound = Duration::from_secs(60);
     assert!(timeout(bound, probing).await.is_err(), "it never gives up");
     assert!(gate.snapshot().breaker.trips > 5);

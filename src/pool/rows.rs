@@ -1,0 +1,128 @@
+//! The rows of a query, as they come.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::gate::run::GivenUp;
+use crate::outcome::error::GateError;
+use crate::pool::adapter::{Adapter, diagnose};
+use crate::pool::connection_state::{ConnectionState, InFlight};
+use crate::pool::shared::Shared;
+use crate::pool::statement::Statement;
+
+/// The rows of a query that has answered. Each wait for more of them has the deadline of a
+/// statement, and counts only if it goes wrong. The time that the caller takes with a row does not.
+///
+/// Dropped between two rows, it leaves those that remain to the driver. Dropped in a wait, the
+/// connection is one to be closed.
+pub(crate) struct Rows<'c, A: Adapter, S, T> {
+    first: Option<T>,
+    /// `None` after the end.
+    rest: Option<S>,
+    /// The wait for the next row, and what ends when it has to be given up.
+    waiting: Option<(InFlight<'c>, BoxFuture<'c, Result<Infallible, GivenUp>>)>,
+    /// The deadline of a wait. `None`: the pool's.
+    limit: Option<Duration>,
+    state: &'c ConnectionState,
+    shared: &'c Shared<A>,
+}
+
+impl<'c, A: Adapter> Statement<'c, A> {
+    /// Runs a query. It is judged by its first row, for which it has the deadline of any statement.
+    ///
+    /// Cancellation: as of [`run`](Self::run), up to the first row.
+    pub(crate) async fn load<S, T>(
+        self,
+        call: impl Future<Output = Result<S, A::StatementError>>,
+    ) -> Result<Rows<'c, A, S, T>, GateError<A::StatementError>>
+    where
+        S: Stream<Item = Result<T, A::StatementError>> + Unpin,
+    {
+        let (limit, state, shared) = (self.limit, self.state, self.shared);
+        let first = async {
+            let mut rows = call.await?;
+            Ok((rows.try_next().await?, rows))
+        };
+        let (first, rest) = self.run(diagnose, first).await?;
+        Ok(Rows {
+            rest: first.is_some().then_some(rest),
+            first,
+            waiting: None,
+            limit,
+            state,
+            shared,
+        })
+    }
+}
+
+// No row is ever pinned.
+impl<A: Adapter, S: Unpin, T> Unpin for Rows<'_, A, S, T> {}
+
+impl<A: Adapter, S, T> Rows<'_, A, S, T> {
+    /// A row, or the end, has come.
+    fn arrived(
+        &mut self,
+        next: Option<Result<T, A::StatementError>>,
+    ) -> Option<Result<T, GateError<A::StatementError>>> {
+        if let Some((in_flight, _)) = self.waiting.take() {
+            in_flight.end();
+        }
+        match next {
+            Some(Ok(row)) => Some(Ok(row)),
+            Some(Err(error)) => {
+                self.rest = None;
+                let diagnosis = diagnose(&*self.shared.adapter, &error);
+                let class = self.state.note(diagnosis);
+                self.shared.gate.breaker().observe().settle_class(class);
+                Some(Err(GateError::Failed(error)))
+            }
+            None => {
+                self.rest = None;
+                None
+            }
+        }
+    }
+
+    /// The wait is given up, and with it the connection.
+    fn give_up(&mut self, given_up: GivenUp) -> GateError<A::StatementError> {
+        self.rest = None;
+        self.waiting = None;
+        (self.shared.gate.breaker().observe()).settle(given_up.verdict);
+        given_up.error.into()
+    }
+}
+
+impl<A, S, T> Stream for Rows<'_, A, S, T>
+where
+    A: Adapter,
+    S: Stream<Item = Result<T, A::StatementError>> + Unpin,
+{
+    type Item = Result<T, GateError<A::StatementError>>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Some(row) = this.first.take() {
+            return Poll::Ready(Some(Ok(row)));
+        }
+        let Some(rest) = &mut this.rest else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(next) = rest.poll_next_unpin(context) {
+            return Poll::Ready(this.arrived(next));
+        }
+        let waiting = this.waiting.get_or_insert_with(|| {
+            let (gate, limit) = (&this.shared.gate, this.limit);
+            let missed = async move { gate.bounded(None, limit, pin!(pending())).await };
+            (this.state.start(), Box::pin(missed))
+        });
+        let Err(given_up) = ready!(waiting.1.as_mut().poll(context));
+        Poll::Ready(Some(Err(this.give_up(given_up))))
+    }
+}

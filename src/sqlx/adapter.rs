@@ -1,0 +1,135 @@
+//! sqlx's pool, as the guard sees it.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use sqlx::pool::PoolConnection;
+use sqlx::{ConnectOptions, Connection, Database, Error};
+
+use super::driver::Traits;
+use super::error;
+use super::options::PoolOptions;
+use crate::breaker::config::ConfigError;
+use crate::breaker::verdict::{Class, Classify};
+use crate::cache::read_through::ReadThrough;
+use crate::pool::adapter::Adapter;
+
+/// What the handles of one pool share.
+pub(super) type Shared<DB> = crate::pool::shared::Shared<Sqlx<DB>>;
+
+/// The adapter behind [`Pool`](super::Pool).
+pub(super) struct Sqlx<DB: Database> {
+    pub(super) raw: sqlx::Pool<DB>,
+    pub(super) options: PoolOptions<DB>,
+    traits: Traits<DB>,
+    classify: Arc<dyn Classify<Error>>,
+    /// Why no call can be made at all, where the constructor could not return it.
+    pub(super) misconfigured: Option<ConfigError>,
+    pub(super) cache: OnceLock<Arc<ReadThrough<Error>>>,
+}
+
+impl<DB: Database> Sqlx<DB> {
+    pub(super) fn new(raw: sqlx::Pool<DB>, options: PoolOptions<DB>) -> Self {
+        Self {
+            raw,
+            traits: options.traits(),
+            classify: options.classifier(),
+            options,
+            misconfigured: None,
+            cache: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn misconfigured(self, config: ConfigError) -> Self {
+        Self {
+            misconfigured: Some(config),
+            ..self
+        }
+    }
+}
+
+impl<DB: Database> Adapter for Sqlx<DB> {
+    type Connection = DB::Connection;
+    type Lease = PoolConnection<DB>;
+    type Error = Error;
+    type StatementError = Error;
+
+    /// sqlx tests a connection when it comes back, and sees to `min_connections`.
+    const RELEASE_WAITS: bool = true;
+
+    fn name(&self) -> String {
+        (self.traits.name)(&self.raw.connect_options())
+    }
+
+    fn size(&self) -> u32 {
+        self.options.get_max_connections()
+    }
+
+    fn is_full(&self) -> bool {
+        self.raw.num_idle() == 0 && self.raw.size() >= self.size()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.raw.is_closed()
+    }
+
+    async fn lease(&self) -> Result<PoolConnection<DB>, Error> {
+        match &self.misconfigured {
+            Some(config) => Err(error::misconfigured(config.clone())),
+            None => self.raw.acquire().await,
+        }
+    }
+
+    async fn lease_idle(&self) -> Option<PoolConnection<DB>> {
+        self.raw.try_acquire()
+    }
+
+    /// sqlx itself gives its test of the connection all the time in the world, and the place in the
+    /// pool is lost when the server has silently gone.
+    fn release(&self, mut lease: PoolConnection<DB>) -> impl Future<Output = ()> + Send + 'static {
+        // Dropped before its end, it closes the connection and frees its place.
+        lease.return_to_pool()
+    }
+
+    fn discard(&self, lease: PoolConnection<DB>) {
+        drop(lease.detach());
+    }
+
+    fn close(&self, lease: PoolConnection<DB>) -> impl Future<Output = ()> + Send + 'static {
+        async move {
+            let _ = lease.close().await;
+        }
+    }
+
+    async fn connect(&self) -> Result<DB::Connection, Error> {
+        self.raw.connect_options().connect().await
+    }
+
+    async fn ping(&self, connection: &mut DB::Connection) -> Result<(), Error> {
+        (self.traits.ask)(connection).await
+    }
+
+    fn disconnect(&self, connection: DB::Connection) -> impl Future<Output = ()> + Send + 'static {
+        async move {
+            // What matters has been answered.
+            let _ = connection.close().await;
+        }
+    }
+
+    fn classify(&self, error: &Error) -> Class {
+        self.classify.classify(error)
+    }
+
+    fn classify_statement(&self, error: &Error) -> Class {
+        self.classify.classify(error)
+    }
+
+    fn answered(&self, error: &Error) -> bool {
+        matches!(error, Error::Database(_))
+    }
+
+    fn explain<'e>(&self, error: &'e Error) -> &'e (dyn StdError + 'static) {
+        error
+    }
+}
