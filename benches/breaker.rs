@@ -24,13 +24,13 @@ fn guarded(call: impl Fn() -> Result<u64, ()>, calls: u32) {
 fn builder() -> fusepool::breaker::Builder {
     // Opens for the whole run once it opens.
     Breaker::builder()
-        .open_delay(LONG)
-        .max_open_delay(LONG)
+        .open_duration(LONG)
+        .max_open_duration(LONG)
         .jitter(0.0)
 }
 
 fn by_calls() -> fusepool::breaker::Builder {
-    builder().window(Window::calls(100)).slow_rate(None)
+    builder().window(Window::calls(100)).slow_call_rate(None)
 }
 
 fn recloser() -> Recloser {
@@ -81,7 +81,7 @@ fn asynchronous(c: &mut Criterion) {
         .build()
         .unwrap();
     let ours = Gate::builder(builder()).build().unwrap();
-    let classify = |(): &()| Class::Fault;
+    let classify = |(): &()| Class::Failure;
     let recloser = AsyncRecloser::from(recloser());
     let failsafe = failsafe();
     for (state, result) in [("closed", Ok(1_u64)), ("open", Err(()))] {

@@ -26,8 +26,8 @@ const DAY: &str = "2026-11-24";
 const DAY_LONG: Duration = Duration::from_secs(86_400);
 const FRESH: CachePolicy = CachePolicy::named("fresh").fresh_for(DAY_LONG);
 const STALE: CachePolicy = CachePolicy::named("stale")
-    .fallback_only()
-    .stale_for(DAY_LONG);
+    .database_first()
+    .stale_if_error(DAY_LONG);
 
 async fn read(pool: &SqlitePool, id: i64, policy: &CachePolicy) -> Arc<String> {
     let query = sqlx::query_scalar(SQL).bind(id).bind(DAY);

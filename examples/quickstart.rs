@@ -37,8 +37,8 @@ async fn main() -> Outcome<()> {
                 .name("dishes")
                 .window(Window::calls(10))
                 .minimum_calls(5)
-                .slow_call(Duration::from_millis(100))
-                .open_delay(Duration::from_millis(500)),
+                .slow_call_threshold(Duration::from_millis(100))
+                .open_duration(Duration::from_millis(500)),
         )
         .connect_with(file.clone())
         .await?;
@@ -60,7 +60,7 @@ async fn main() -> Outcome<()> {
     let mut slow_calls = 0;
     while pool.gate().breaker().state() == State::Closed {
         let (result, took) = timed(order(&pool)).await;
-        let refused = matches!(&result, Err(error) if fusepool::rejection(&**error).is_some());
+        let refused = matches!(&result, Err(error) if fusepool::refusal(&**error).is_some());
         if !refused {
             slow_calls += 1;
             println!("   {:<34} {took:>10.1?}", brief(&result));
@@ -81,7 +81,7 @@ async fn main() -> Outcome<()> {
     for _ in 0..1_000 {
         let (result, took) = timed(order(&pool)).await;
         let error = result.err().ok_or("a call got through an open breaker")?;
-        let rejected = fusepool::rejection(&*error).ok_or("not a rejection")?;
+        let rejected = fusepool::refusal(&*error).ok_or("not a rejection")?;
         refused.push((took, rejected.retry_after()));
     }
     refused.sort();
@@ -131,9 +131,9 @@ async fn main() -> Outcome<()> {
     );
     println!(
         "        {} answered, {} slow, {} faults, {} rejected, {} probes; {} of {} connections.",
-        breaker.answered,
+        breaker.successes,
         breaker.slow,
-        breaker.faults,
+        breaker.failures,
         breaker.rejected,
         snapshot.gate.probes,
         snapshot.size,

@@ -17,7 +17,7 @@ use adapter::{Bb8, Discarding};
 use bb8_postgres::PostgresConnectionManager;
 use bb8_postgres::tokio_postgres::NoTls;
 use fusepool::breaker::State;
-use fusepool::{Breaker, Class, GateError, Guarded, rejection};
+use fusepool::{Breaker, Class, GateError, Guarded, refusal};
 use support::eventually;
 use support::postgres::Postgres;
 use support::proxy::{Fault, Proxy};
@@ -46,16 +46,16 @@ async fn a_bb8_pool_trips_and_recovers() {
         manager,
         size: 2,
         classify: |error| match error.as_db_error() {
-            Some(_) => Class::Answered,
-            None => Class::Fault,
+            Some(_) => Class::Success,
+            None => Class::Failure,
         },
     })
     .acquire_timeout(Duration::from_millis(300))
     .query_timeout(Duration::from_millis(300))
     .breaker(
         Breaker::builder()
-            .slow_rate(None)
-            .open_delay(Duration::from_millis(100))
+            .slow_call_rate(None)
+            .open_duration(Duration::from_millis(100))
             .probe_timeout(Duration::from_millis(200)),
     )
     .build()
@@ -66,7 +66,7 @@ async fn a_bb8_pool_trips_and_recovers() {
     let slow = connection.guard(async |client| client.batch_execute("SELECT pg_sleep(9)").await);
     assert!(matches!(slow.await.unwrap_err(), GateError::Deadline(_)));
     let next = connection.guard(async |client| client.batch_execute("SELECT 1").await);
-    assert!(matches!(next.await.unwrap_err(), GateError::Rejected(_)));
+    assert!(matches!(next.await.unwrap_err(), GateError::Refused(_)));
     drop(connection);
     eventually("its connection is closed", async || {
         pool.adapter().pool.state().connections == 0
@@ -76,7 +76,7 @@ async fn a_bb8_pool_trips_and_recovers() {
     proxy.set(Fault::Stall);
     eventually("the breaker opens", async || {
         let asked = ask(&pool).await;
-        asked.is_err_and(|error| rejection(&*error).is_some())
+        asked.is_err_and(|error| refusal(&*error).is_some())
     })
     .await;
     proxy.set(Fault::None);

@@ -92,11 +92,11 @@ fn listen() -> (
         .clock(clock.clone())
         .window(Window::calls(10))
         .consecutive_failures(2)
-        .slow_call(Duration::from_millis(64))
-        .slow_rate(1.0)
-        .open_delay(Duration::from_millis(500))
+        .slow_call_threshold(Duration::from_millis(64))
+        .slow_call_rate(1.0)
+        .open_duration(Duration::from_millis(500))
         .jitter(0.0)
-        .probes(1)
+        .half_open_probes(1)
         .ramp(Ramp::UpTo(2));
     let gate = Gate::builder(breaker)
         .call_timeout(Duration::from_secs(5))
@@ -106,7 +106,7 @@ fn listen() -> (
 }
 
 async fn call(gate: &Gate, result: io::Result<()>) -> Result<(), GateError<io::Error>> {
-    gate.call(&|_: &io::Error| Class::Fault, async { result })
+    gate.call(&|_: &io::Error| Class::Failure, async { result })
         .await
 }
 
@@ -126,7 +126,7 @@ const TRANSITION: [&str; 9] = [
     "pool",
     "reason",
     "retry_after",
-    "slow_rate",
+    "slow_call_rate",
     "to",
 ];
 
@@ -145,7 +145,7 @@ async fn a_transition_to_open_is_a_warning_with_all_that_led_to_it() {
     assert_eq!((field("from"), field("to")), ("closed", "open"));
     assert_eq!(field("reason"), "consecutive_failures");
     assert_eq!((field("calls"), field("failure_rate")), ("2", "1.0"));
-    assert_eq!((field("slow_rate"), field("attempt")), ("0.0", "1"));
+    assert_eq!((field("slow_call_rate"), field("attempt")), ("0.0", "1"));
     assert_eq!(field("retry_after"), "0.5");
 }
 
@@ -298,20 +298,20 @@ async fn slow_and_abandoned_and_discarded_calls_are_debug() {
 
     trip(&gate).await;
     recorder.take();
-    hung.settle(Verdict::Answered);
+    hung.settle(Verdict::Success);
     let discarded = recorder.only("discarded");
     assert_eq!(
         (discarded.level, discarded.names()),
         (Level::DEBUG, vec!["pool", "verdict"])
     );
-    assert_eq!(discarded.fields["verdict"], "answered");
+    assert_eq!(discarded.fields["verdict"], "success");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_missed_deadline_is_debug() {
     let (gate, _, recorder, _guard) = listen();
     let never = std::future::pending::<io::Result<()>>();
-    gate.call(&|_: &io::Error| Class::Fault, never)
+    gate.call(&|_: &io::Error| Class::Failure, never)
         .await
         .unwrap_err();
     let event = recorder.only("deadline");
@@ -342,7 +342,7 @@ mod on_sqlite {
             .breaker(
                 Breaker::builder()
                     .name("orders")
-                    .open_delay(Duration::from_millis(1)),
+                    .open_duration(Duration::from_millis(1)),
             )
             .connect_with(file)
             .await
@@ -365,7 +365,7 @@ mod on_sqlite {
         assert_eq!(closed.names(), ["pool", "reason"]);
 
         for _ in 0..5 {
-            pool.gate().breaker().observe().settle(Verdict::Fault);
+            pool.gate().breaker().observe().settle(Verdict::Failure);
         }
         let closes = async {
             while pool.snapshot().gate.probes == 0 {
@@ -391,7 +391,7 @@ mod on_sqlite {
     async fn what_the_cache_does_is_reported() {
         const MENU: CachePolicy = CachePolicy::named("menu")
             .fresh_for(Duration::from_secs(60))
-            .stale_for(Duration::from_secs(60))
+            .stale_if_error(Duration::from_secs(60))
             .tag("dishes");
         const SMALL: CachePolicy = MENU.max_entry_bytes(1);
         let (_, _, recorder, _guard) = listen();
@@ -450,8 +450,8 @@ mod on_sqlite {
     #[tokio::test]
     async fn a_stale_answer_is_reported_with_its_age() {
         const MENU: CachePolicy = CachePolicy::named("menu")
-            .fallback_only()
-            .stale_for(Duration::from_secs(60));
+            .database_first()
+            .stale_if_error(Duration::from_secs(60));
         let (_, _, recorder, _guard) = listen();
         let clock = ManualClock::new();
         let pool: SqlitePool = SqlitePoolOptions::new()
@@ -484,7 +484,7 @@ mod on_sqlite {
         ] {
             let _ = sqlx::query(sql).bind("hunter2").execute(&pool).await;
             let read = sqlx::query_scalar::<_, bool>(sql).bind("hunter2");
-            let read = read.cached(&POLICY).scope("hunter2").tag("hunter2");
+            let read = read.cached(&POLICY).vary_by("hunter2").tag("hunter2");
             let _ = read.fetch_all(&pool).await;
         }
         let open = pool.gate().breaker().force_open();

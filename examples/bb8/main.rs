@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await;
     match answer {
         Ok(row) => println!("{}", row.get::<_, i32>(0)),
-        Err(GateError::Rejected(refused)) => println!("retry in {:?}", refused.retry_after()),
+        Err(GateError::Refused(refused)) => println!("retry in {:?}", refused.retry_after()),
         Err(error) => return Err(error.into()),
     }
     Ok(())
@@ -48,12 +48,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// What the server itself says is an answer, unless it is out of order, or of room for one more.
 fn classify(error: &Error) -> Class {
     let Some(said) = error.as_db_error() else {
-        return Class::Fault;
+        return Class::Failure;
     };
     let out_of_order = ["08", "53", "57P", "58", "XX"];
     match said.code().code() {
         "53300" => Class::Starved,
-        code if out_of_order.iter().any(|class| code.starts_with(class)) => Class::Fault,
-        _ => Class::Answered,
+        code if out_of_order.iter().any(|class| code.starts_with(class)) => Class::Failure,
+        _ => Class::Success,
     }
 }

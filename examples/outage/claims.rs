@@ -11,8 +11,8 @@ use crate::{CONNECTIONS, Pools, seconds};
 
 /// sqlx's default `acquire_timeout`, after which its callers give up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// fusepool's default `max_waiting`.
-const WAITING: usize = CONNECTIONS as usize * fusepool::DEFAULT_WAITING_PER_CONNECTION as usize;
+/// fusepool's default `max_queue`.
+const WAITING: usize = CONNECTIONS as usize * fusepool::DEFAULT_QUEUE_PER_CONNECTION as usize;
 const MOST_IN_FLIGHT: usize = CONNECTIONS as usize + WAITING + 1;
 /// Of the cached reads that are started while the database stalls.
 const SERVED: f64 = 0.999;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use fusepool::breaker::{Listener, Transition};
+use fusepool::breaker::{Event, Transition};
 
-/// Listens to a breaker.
+/// Observes a breaker.
 #[derive(Clone)]
 pub(crate) struct Journal(Arc<Pages>);
 
@@ -37,16 +37,18 @@ impl Journal {
             .unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut entries)
     }
-}
 
-impl Listener for Journal {
-    fn transition(&self, transition: &Transition) {
+    /// Notes changes of state.
+    pub(crate) fn observe(&self, event: &Event<'_>) {
+        let Event::Transition(transition) = event else {
+            return;
+        };
         let time = self.0.start.get().map_or(Duration::ZERO, Instant::elapsed);
         let mut entries = self
             .0
             .entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        entries.push((time, *transition));
+        entries.push((time, **transition));
     }
 }

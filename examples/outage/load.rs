@@ -29,7 +29,7 @@ pub(crate) struct Call {
 pub(crate) enum End {
     Answered,
     /// Refused by the breaker or its gate; never sent.
-    Rejected,
+    Refused,
     Failed,
 }
 
@@ -72,7 +72,7 @@ impl Schedule {
 fn end(result: &sqlx::Result<()>) -> End {
     match result {
         Ok(()) => End::Answered,
-        Err(error) if fusepool::rejection(error).is_some() => End::Rejected,
+        Err(error) if fusepool::refusal(error).is_some() => End::Refused,
         Err(_) => End::Failed,
     }
 }

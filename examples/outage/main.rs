@@ -117,7 +117,10 @@ async fn suffer(
         .connect_with(database.through(&network.naked));
     let guarded_pool = fusepool::sqlx::PgPoolOptions::new()
         .max_connections(CONNECTIONS)
-        .breaker(Breaker::builder().listener(journal.clone()))
+        .breaker(Breaker::builder().on_event({
+            let journal = journal.clone();
+            move |event| journal.observe(event)
+        }))
         .connect_with(database.through(&network.guarded));
     let cached_pool = fusepool::sqlx::PgPoolOptions::new()
         .max_connections(CONNECTIONS)

@@ -11,8 +11,8 @@ use sqlx::postgres::types::Oid;
 /// asked behind.
 const POLICY: CachePolicy = CachePolicy::named("outage")
     .fresh_for(Duration::from_secs(1))
-    .revalidate_for(Duration::from_secs(600))
-    .stale_for(Duration::from_secs(600));
+    .stale_while_revalidate(Duration::from_secs(600))
+    .stale_if_error(Duration::from_secs(600));
 
 /// How many different reads there are.
 pub(crate) const WORKING_SET: u32 = 1_000;

@@ -28,7 +28,7 @@ pub(crate) fn print(pools: &Pools) {
         format!("{:.2} %", 100.0 * pool.served_in_stall())
     });
     row(pools, "rejected, never sent", |pool| {
-        pool.ended(End::Rejected).to_string()
+        pool.ended(End::Refused).to_string()
     });
     row(pools, "failed", |pool| pool.ended(End::Failed).to_string());
     row(pools, "connections opened while stalled", |pool| {

@@ -18,12 +18,12 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// days, so that nobody waits for it.
 const LIST: CachePolicy = CachePolicy::named("list")
     .fresh_for(SECOND)
-    .revalidate_for(SECOND.saturating_mul(4))
-    .stale_for(HOUR);
+    .stale_while_revalidate(SECOND.saturating_mul(4))
+    .stale_if_error(HOUR);
 
 const PRODUCT: CachePolicy = CachePolicy::named("product")
     .fresh_for(SECOND)
-    .stale_for(HOUR);
+    .stale_if_error(HOUR);
 
 /// What is nice to have may not hold up a page.
 const NICE_TO_HAVE: Duration = Duration::from_millis(250);
@@ -102,7 +102,7 @@ where
              GROUP BY product.id ORDER BY sum(quantity) DESC LIMIT 3",
         )
         .or_value(Vec::new())
-        .fetch_all(self.within(NICE_TO_HAVE))
+        .fetch_all(self.with_timeout(NICE_TO_HAVE))
         .await
     }
 

@@ -33,7 +33,11 @@ fn options<DB: Driver>() -> PoolOptions<DB> {
         .acquire_timeout(PATIENCE)
         .query_timeout(PATIENCE)
         // A query of this shop takes a millisecond.
-        .breaker(Breaker::builder().name("shop").slow_call(PATIENCE / 4))
+        .breaker(
+            Breaker::builder()
+                .name("shop")
+                .slow_call_threshold(PATIENCE / 4),
+        )
 }
 
 async fn set_up<DB: Driver>(pool: Pool<DB>) -> sqlx::Result<Pool<DB>> {

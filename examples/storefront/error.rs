@@ -60,7 +60,7 @@ impl IntoResponse for ShopError {
 /// A call that was sent, and whose outcome is unknown, is as good to try again as one that was not,
 /// because orders have keys.
 fn retry_after(error: &sqlx::Error) -> Option<u64> {
-    let after = match fusepool::rejection(error) {
+    let after = match fusepool::refusal(error) {
         Some(rejected) => rejected.retry_after(),
         None if delivery(error) == Delivery::Answered => return None,
         None => None,

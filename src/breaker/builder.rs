@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::clock::{Clock, CoarseClock};
 use super::config::ConfigError;
-use super::listener::Listener;
+use super::event::{Event, Observer};
 use super::settings::{
-    DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER, DEFAULT_MAX_OPEN_DELAY,
-    DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY, DEFAULT_OPEN_DELAY_MULTIPLIER,
-    DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE, DEFAULT_WINDOW,
-    LARGEST_BATCH, Ramp, Settings, StallAfter, Window,
+    DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,
+    DEFAULT_MAX_OPEN_DURATION, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DURATION,
+    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_SLOW_CALL_RATE,
+    DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, Ramp, Settings, StallAfter, Window,
 };
 use super::state::Mode;
 
@@ -25,7 +25,7 @@ use super::state::Mode;
 ///     .name("payments")
 ///     .window(Window::calls(100))
 ///     .failure_rate(0.3)
-///     .slow_rate(None) // slow calls do not trip it
+///     .slow_call_rate(None) // slow calls do not trip it
 ///     .build()?;
 /// # Ok::<(), fusepool::ConfigError>(())
 /// ```
@@ -35,7 +35,7 @@ pub struct Builder {
     pub(super) name: Option<Arc<str>>,
     pub(super) mode: Mode,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) listener: Option<Arc<dyn Listener>>,
+    pub(super) observer: Option<Observer>,
 }
 
 impl Default for Builder {
@@ -45,23 +45,23 @@ impl Default for Builder {
                 window: DEFAULT_WINDOW,
                 minimum_calls: DEFAULT_MINIMUM_CALLS,
                 failure_rate: Some(DEFAULT_FAILURE_RATE),
-                slow_call: DEFAULT_SLOW_CALL,
-                slow_rate: Some(DEFAULT_SLOW_RATE),
+                slow_call_threshold: DEFAULT_SLOW_CALL_THRESHOLD,
+                slow_call_rate: Some(DEFAULT_SLOW_CALL_RATE),
                 consecutive_failures: Some(DEFAULT_CONSECUTIVE_FAILURES),
                 stall_after: StallAfter::SlowCall,
-                lump: None,
-                open_delay: DEFAULT_OPEN_DELAY,
-                open_delay_multiplier: DEFAULT_OPEN_DELAY_MULTIPLIER,
-                max_open_delay: DEFAULT_MAX_OPEN_DELAY,
+                coalesce_failures: None,
+                open_duration: DEFAULT_OPEN_DURATION,
+                open_duration_multiplier: DEFAULT_OPEN_DURATION_MULTIPLIER,
+                max_open_duration: DEFAULT_MAX_OPEN_DURATION,
                 jitter: DEFAULT_JITTER,
-                probes: DEFAULT_PROBES,
+                half_open_probes: DEFAULT_HALF_OPEN_PROBES,
                 probe_timeout: DEFAULT_PROBE_TIMEOUT,
                 ramp: None,
             },
             name: None,
             mode: Mode::Enforce,
             clock: Arc::new(CoarseClock::new()),
-            listener: None,
+            observer: None,
         }
     }
 }
@@ -101,7 +101,7 @@ impl Builder {
         self
     }
 
-    /// Trips when at least this part of the calls in the window were faults. In (0, 1], or `None`
+    /// Trips when at least this part of the calls in the window were failures. In (0, 1], or `None`
     /// to do without. Default: [`DEFAULT_FAILURE_RATE`].
     #[must_use]
     pub fn failure_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
@@ -110,29 +110,29 @@ impl Builder {
     }
 
     /// A call is slow when it has run for this long, ended or not; it is then counted at once, as
-    /// slow, and not again when it ends. Default: [`DEFAULT_SLOW_CALL`].
+    /// slow, and not again when it ends. Default: [`DEFAULT_SLOW_CALL_THRESHOLD`].
     ///
     /// Running calls are looked at whenever any other call comes or goes, in steps of a
     /// 64th of this duration.
     #[must_use]
-    pub fn slow_call(mut self, duration: Duration) -> Self {
-        self.settings.slow_call = duration;
+    pub fn slow_call_threshold(mut self, duration: Duration) -> Self {
+        self.settings.slow_call_threshold = duration;
         self
     }
 
     /// Trips when at least this part of the calls in the window were slow. In (0, 1], or `None` to
-    /// do without. Default: [`DEFAULT_SLOW_RATE`].
+    /// do without. Default: [`DEFAULT_SLOW_CALL_RATE`].
     #[must_use]
-    pub fn slow_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
-        self.settings.slow_rate = rate.into();
+    pub fn slow_call_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
+        self.settings.slow_call_rate = rate.into();
         self
     }
 
-    /// Trips at this many faults with no answer in between. At least 1, or `None` to do without.
+    /// Trips at this many failures with no answer in between. At least 1, or `None` to do without.
     /// Default: [`DEFAULT_CONSECUTIVE_FAILURES`].
     #[must_use]
-    pub fn consecutive_failures(mut self, faults: impl Into<Option<u32>>) -> Self {
-        self.settings.consecutive_failures = faults.into();
+    pub fn consecutive_failures(mut self, failures: impl Into<Option<u32>>) -> Self {
+        self.settings.consecutive_failures = failures.into();
         self
     }
 
@@ -140,7 +140,7 @@ impl Builder {
     /// [`consecutive_failures`](Self::consecutive_failures) calls were wanted: were running, waiting for
     /// a connection, or given up by their callers. Calls with deadlines of their own do not count. At
     /// least two calls are needed, and 5 without `consecutive_failures`. `None` to do without.
-    /// Default: as long as [`slow_call`](Self::slow_call).
+    /// Default: as long as [`slow_call_threshold`](Self::slow_call_threshold).
     #[must_use]
     pub fn stall_after(mut self, duration: impl Into<Option<Duration>>) -> Self {
         self.settings.stall_after = match duration.into() {
@@ -150,34 +150,34 @@ impl Builder {
         self
     }
 
-    /// Faults within this time of the first of them count as one: a reset of ten pooled
-    /// connections is one event. Default: `None`, every fault counts.
+    /// Failures within this time of the first of them count as one: a reset of ten pooled
+    /// connections is one event. Default: `None`, every failure counts.
     #[must_use]
-    pub fn lump(mut self, span: impl Into<Option<Duration>>) -> Self {
-        self.settings.lump = span.into();
+    pub fn coalesce_failures(mut self, span: impl Into<Option<Duration>>) -> Self {
+        self.settings.coalesce_failures = span.into();
         self
     }
 
-    /// How long the breaker stays open the first time. Default: [`DEFAULT_OPEN_DELAY`].
+    /// How long the breaker stays open the first time. Default: [`DEFAULT_OPEN_DURATION`].
     #[must_use]
-    pub fn open_delay(mut self, delay: Duration) -> Self {
-        self.settings.open_delay = delay;
+    pub fn open_duration(mut self, delay: Duration) -> Self {
+        self.settings.open_duration = delay;
         self
     }
 
     /// Each further time without closing in between, the delay is this many times longer. At
-    /// least 1. Default: [`DEFAULT_OPEN_DELAY_MULTIPLIER`].
+    /// least 1. Default: [`DEFAULT_OPEN_DURATION_MULTIPLIER`].
     #[must_use]
-    pub fn open_delay_multiplier(mut self, multiplier: f64) -> Self {
-        self.settings.open_delay_multiplier = multiplier;
+    pub fn open_duration_multiplier(mut self, multiplier: f64) -> Self {
+        self.settings.open_duration_multiplier = multiplier;
         self
     }
 
     /// The delay grows no longer than this; jitter comes on top. Not shorter than
-    /// [`open_delay`](Self::open_delay). Default: [`DEFAULT_MAX_OPEN_DELAY`].
+    /// [`open_duration`](Self::open_duration). Default: [`DEFAULT_MAX_OPEN_DURATION`].
     #[must_use]
-    pub fn max_open_delay(mut self, delay: Duration) -> Self {
-        self.settings.max_open_delay = delay;
+    pub fn max_open_duration(mut self, delay: Duration) -> Self {
+        self.settings.max_open_duration = delay;
         self
     }
 
@@ -189,10 +189,10 @@ impl Builder {
         self
     }
 
-    /// How many probes the first half-open batch has. At least 1. Default: [`DEFAULT_PROBES`].
+    /// How many probes the first half-open batch has. At least 1. Default: [`DEFAULT_HALF_OPEN_PROBES`].
     #[must_use]
-    pub fn probes(mut self, probes: u32) -> Self {
-        self.settings.probes = probes;
+    pub fn half_open_probes(mut self, probes: u32) -> Self {
+        self.settings.half_open_probes = probes;
         self
     }
 
@@ -226,10 +226,26 @@ impl Builder {
         self
     }
 
-    /// Who is told what happens. Default: nobody; a gate reports to `tracing`.
+    /// Is told what the breaker does. Called after every lock is released, on the task whose call made
+    /// it happen: be quick, and do not panic. Default: nothing; a gate reports to `tracing` in any case.
+    ///
+    /// ```
+    /// use fusepool::breaker::{Breaker, Event};
+    ///
+    /// # fn main() -> Result<(), fusepool::ConfigError> {
+    /// let breaker = Breaker::builder()
+    ///     .on_event(|event: &Event<'_>| {
+    ///         if let Event::Transition(transition) = event {
+    ///             println!("{} -> {}", transition.from.as_str(), transition.to.as_str());
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn listener(mut self, listener: impl Listener) -> Self {
-        self.listener = Some(Arc::new(listener));
+    pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -240,8 +256,8 @@ impl Builder {
     /// Lets batches grow up to `size`, unless the user chose a ramp.
     pub(crate) fn ramp_if_unset(mut self, size: u32) -> Self {
         let size = size.clamp(
-            self.settings.probes,
-            LARGEST_BATCH.max(self.settings.probes),
+            self.settings.half_open_probes,
+            LARGEST_BATCH.max(self.settings.half_open_probes),
         );
         self.settings.ramp.get_or_insert(Ramp::UpTo(size));
         self
@@ -258,15 +274,17 @@ impl Builder {
         self.name.clone().unwrap_or_else(|| "unnamed".into())
     }
 
-    pub(crate) fn get_listener(&self) -> Option<&Arc<dyn Listener>> {
-        self.listener.as_ref()
+    pub(crate) fn get_observer(&self) -> Option<&Observer> {
+        self.observer.as_ref()
     }
 
     pub(crate) fn get_probe_timeout(&self) -> Duration {
         self.settings.probe_timeout
     }
 
-    pub(crate) fn get_slow_call(&self) -> Option<Duration> {
-        self.settings.slow_rate.map(|_| self.settings.slow_call)
+    pub(crate) fn get_slow_call_threshold(&self) -> Option<Duration> {
+        self.settings
+            .slow_call_rate
+            .map(|_| self.settings.slow_call_threshold)
     }
 }

@@ -41,7 +41,7 @@ impl Epoch {
     /// Running calls are watched.
     pub(super) fn sweeps(&self) -> bool {
         self.state == State::Closed
-            && self.settings.slow_rate.is_some()
+            && self.settings.slow_call_rate.is_some()
             && self.mode != Mode::Disabled
     }
 
@@ -96,20 +96,20 @@ pub(super) struct Ledger {
     pub(super) recent: Arc<Recent>,
     pub(super) running: Running,
     pub(super) demand: Arc<Demand>,
-    /// Faults with no answer in between.
+    /// Failures with no answer in between.
     streak: AtomicU32,
-    /// Faults before this time belong to one that was counted.
-    lump_until: AtomicU64,
+    /// Failures before this time belong to one that was counted.
+    coalesce_until: AtomicU64,
 }
 
 impl Ledger {
     pub(super) fn new(settings: &Settings, now: u64) -> Self {
         Self {
             recent: Arc::new(Recent::new(settings.window, now)),
-            running: Running::new(settings.slow_call, now),
+            running: Running::new(settings.slow_call_threshold, now),
             demand: Arc::new(Demand::new(now)),
             streak: AtomicU32::new(0),
-            lump_until: AtomicU64::new(0),
+            coalesce_until: AtomicU64::new(0),
         }
     }
 
@@ -127,12 +127,12 @@ impl Ledger {
         self.streak.load(Ordering::Acquire)
     }
 
-    /// Counts a verdict towards the faults in a row; returns how many they are now.
+    /// Counts a verdict towards the failures in a row; returns how many they are now.
     pub(super) fn count_in_a_row(&self, verdict: Verdict) -> u32 {
         match verdict {
-            Verdict::Fault => self.streak.fetch_add(1, Ordering::AcqRel).saturating_add(1),
-            Verdict::Neutral => self.streak(),
-            Verdict::Answered => {
+            Verdict::Failure => self.streak.fetch_add(1, Ordering::AcqRel).saturating_add(1),
+            Verdict::Ignored => self.streak(),
+            Verdict::Success => {
                 // Reading first spares the common case a write that other cores contend for.
                 if self.streak() != 0 {
                     self.streak.store(0, Ordering::Release);
@@ -142,18 +142,18 @@ impl Ledger {
         }
     }
 
-    /// Whether a fault at `now` belongs to one that was already counted.
-    pub(super) fn lumps(&self, settings: &Settings, now: u64) -> bool {
-        let Some(span) = settings.lump else {
+    /// Whether a failure at `now` belongs to one that was already counted.
+    pub(super) fn coalesces(&self, settings: &Settings, now: u64) -> bool {
+        let Some(span) = settings.coalesce_failures else {
             return false;
         };
-        let until = self.lump_until.load(Ordering::Acquire);
+        let until = self.coalesce_until.load(Ordering::Acquire);
         if now < until {
             return true;
         }
         let next = now.saturating_add(nanos(span));
         let first =
-            self.lump_until
+            self.coalesce_until
                 .compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire);
         first.is_err()
     }

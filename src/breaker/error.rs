@@ -42,7 +42,7 @@ impl Rejection {
 pub enum CallError<E> {
     /// The call was not made.
     #[error(transparent)]
-    Rejected(#[from] Rejection),
+    Refused(#[from] Rejection),
     /// The call was made, and failed.
     #[error("the call failed")]
     Failed(#[source] E),

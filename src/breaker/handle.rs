@@ -9,6 +9,7 @@ use super::builder::Builder;
 use super::clock::{Clock, nanos};
 use super::config::ConfigError;
 use super::error::{CallError, Rejection};
+use super::event::Event;
 use super::machine::Phase;
 use super::permit::Permit;
 use super::shell::Inner;
@@ -121,7 +122,9 @@ impl Breaker {
     /// How often who waits for an answer looks whether anybody gets one.
     pub(crate) fn look_interval(&self) -> Duration {
         let settings = &self.inner.epoch.load().settings;
-        settings.stall_after().unwrap_or(settings.slow_call)
+        settings
+            .stall_after()
+            .unwrap_or(settings.slow_call_threshold)
     }
 
     /// How many calls wait for what they need before they start; for whoever makes them wait to count.
@@ -139,8 +142,8 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn open_delay(&self) -> Duration {
-        self.inner.epoch.load().settings.open_delay
+    pub(crate) fn open_duration(&self) -> Duration {
+        self.inner.epoch.load().settings.open_duration
     }
 
     /// A permit for a call that is made in any case, such as the next statement of an open
@@ -155,20 +158,20 @@ impl Breaker {
         Permit::new(inner, epoch.observe(now), now)
     }
 
-    /// Makes a call; every `Err` of it is a fault. A panic in it is one, too, and goes on.
+    /// Makes a call; every `Err` of it is a failure. A panic in it is one, too, and goes on.
     ///
     /// # Errors
     ///
-    /// [`CallError::Rejected`] if the call was not made, [`CallError::Failed`] with its error.
+    /// [`CallError::Refused`] if the call was not made, [`CallError::Failed`] with its error.
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
-        self.call_with(|_| Class::Fault, call)
+        self.call_with(|_| Class::Failure, call)
     }
 
     /// Makes a call; `classify` says what its `Err`s mean.
     ///
     /// # Errors
     ///
-    /// [`CallError::Rejected`] if the call was not made, [`CallError::Failed`] with its error.
+    /// [`CallError::Refused`] if the call was not made, [`CallError::Failed`] with its error.
     pub fn call_with<T, E>(
         &self,
         classify: impl FnOnce(&E) -> Class,
@@ -177,7 +180,7 @@ impl Breaker {
         let permit = self.try_acquire()?;
         match call() {
             Ok(value) => {
-                permit.settle(Verdict::Answered);
+                permit.settle(Verdict::Success);
                 Ok(value)
             }
             Err(error) => {
@@ -210,7 +213,7 @@ impl Breaker {
     pub(crate) fn until_probe(&self) -> Option<Duration> {
         let epoch = self.inner.epoch.load();
         if epoch.forced_open || epoch.mode == Mode::Disabled {
-            return Some(epoch.settings.open_delay);
+            return Some(epoch.settings.open_duration);
         }
         let rejection = self.inner.not_yet(&epoch, self.inner.now())?;
         rejection.retry_after()
@@ -256,7 +259,7 @@ impl Breaker {
 
     /// Changes the rules. The state stays, and the counts if the window keeps its shape; calls
     /// under way will not be counted, and a half-open batch starts anew. A ramp that `builder`
-    /// does not set stays. Name, mode, clock and listener of `builder` are not used.
+    /// does not set stays. Name, mode, clock and observer of `builder` are not used.
     ///
     /// # Errors
     ///
@@ -278,7 +281,7 @@ impl Breaker {
         core.machine.restart_batch(&settings);
         self.inner.publish_with(&mut core, now, ledger);
         drop(core);
-        self.inner.listener.reconfigured();
+        self.inner.emit(&Event::Reconfigured);
         Ok(())
     }
 
@@ -303,7 +306,7 @@ impl Breaker {
             forced_open: core.forced_open > 0,
             calls: counts.calls,
             failure_rate: counts.failure_rate(),
-            slow_rate: counts.slow_rate(),
+            slow_call_rate: counts.slow_call_rate(),
             consecutive_failures: epoch.ledger.streak(),
             attempt: core.machine.attempt,
             retry_after: match core.machine.phase {
@@ -312,9 +315,9 @@ impl Breaker {
             },
             trips: core.trips,
             time_not_closed: Duration::from_nanos(not_closed),
-            answered: count(Count::Answered),
-            faults: count(Count::Faults),
-            neutral: count(Count::Neutral),
+            successes: count(Count::Successes),
+            failures: count(Count::Failures),
+            ignored: count(Count::Ignored),
             abandoned: count(Count::Abandoned),
             slow: count(Count::Slow),
             discarded: count(Count::Discarded),

@@ -1,5 +1,5 @@
 //! The state machine, pure: it is told the time and a random number, and returns what changed.
-//! No clock, no lock, no listener; the shell around it has those.
+//! No clock, no lock, no observer; the shell around it has those.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ impl Machine {
                 return (Admission::NotBefore(until), None);
             }
             change = Some(self.turn(
-                Phase::HalfOpen(Batch::of(settings.probes)),
+                Phase::HalfOpen(Batch::of(settings.half_open_probes)),
                 Reason::DelayElapsed,
                 Counts::default(),
                 None,
@@ -185,7 +185,7 @@ impl Machine {
         let index = batch.running.iter().position(is_slow)?;
         batch.running.swap_remove(index);
         batch.settled.add(Outcome {
-            fault: false,
+            failure: false,
             slow: true,
         });
         Some(self.evaluate(now, settings, random))
@@ -203,7 +203,7 @@ impl Machine {
     /// The batch starts anew, under new settings.
     pub(super) fn restart_batch(&mut self, settings: &Settings) {
         if let Phase::HalfOpen(batch) = &mut self.phase {
-            *batch = Batch::of(settings.probes);
+            *batch = Batch::of(settings.half_open_probes);
         }
     }
 
@@ -258,7 +258,7 @@ impl Machine {
             reason,
             calls: counts.calls,
             failure_rate: counts.failure_rate(),
-            slow_rate: counts.slow_rate(),
+            slow_call_rate: counts.slow_call_rate(),
             attempt: self.attempt,
             retry_after,
         })

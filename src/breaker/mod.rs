@@ -7,7 +7,7 @@
 //! let answer = breaker.call(|| "42".parse::<u32>());
 //! match answer {
 //!     Ok(number) => assert_eq!(number, 42),
-//!     Err(CallError::Rejected(rejection)) => println!("not called: {rejection}"),
+//!     Err(CallError::Refused(rejection)) => println!("not called: {rejection}"),
 //!     Err(error) => println!("called, and failed: {error}"),
 //! }
 //! # Ok::<(), fusepool::ConfigError>(())
@@ -18,10 +18,10 @@
 //!
 //! # The rules
 //!
-//! **Closed.** Every call is counted once: when it ends, or when it has run for `slow_call`,
+//! **Closed.** Every call is counted once: when it ends, or when it has run for `slow_call_threshold`,
 //! whichever is first. The breaker trips as soon as one configured rule holds: the failure rate or
 //! the slow-call rate is at least its threshold, from `minimum_calls` on; or there were
-//! `consecutive_failures` faults with no answer in between; or nobody was answered for `stall_after`,
+//! `consecutive_failures` failures with no answer in between; or nobody was answered for `stall_after`,
 //! while at least `consecutive_failures` calls were wanted.
 //!
 //! *Wanted* is a call that runs, waits for a connection, or was given up by its caller: a database that
@@ -35,7 +35,7 @@
 //!
 //! **Half-open.** A batch of probes is admitted. A probe without a verdict gives its place to
 //! another, and so does one that outlives `probe_timeout`: it goes on, and counts when it ends, if its
-//! batch is still undecided. A probe that reaches `slow_call` is slow, as any call. As soon as the
+//! batch is still undecided. A probe that reaches `slow_call_threshold` is slow, as any call. As soon as the
 //! batch can no longer stay below the thresholds, or nobody is answered for `stall_after`, the breaker
 //! opens again; when a batch went well, one of twice the size follows, and after the largest it closes
 //! with an empty window.
@@ -51,16 +51,16 @@
 //! | [`window`](Builder::window) | last 10 s, 10 buckets | [`DEFAULT_WINDOW`] |
 //! | [`minimum_calls`](Builder::minimum_calls) | 10 | [`DEFAULT_MINIMUM_CALLS`] |
 //! | [`failure_rate`](Builder::failure_rate) | 0.5 | [`DEFAULT_FAILURE_RATE`] |
-//! | [`slow_call`](Builder::slow_call) | 1 s | [`DEFAULT_SLOW_CALL`] |
-//! | [`slow_rate`](Builder::slow_rate) | 0.8 | [`DEFAULT_SLOW_RATE`] |
+//! | [`slow_call_threshold`](Builder::slow_call_threshold) | 1 s | [`DEFAULT_SLOW_CALL_THRESHOLD`] |
+//! | [`slow_call_rate`](Builder::slow_call_rate) | 0.8 | [`DEFAULT_SLOW_CALL_RATE`] |
 //! | [`consecutive_failures`](Builder::consecutive_failures) | 5 | [`DEFAULT_CONSECUTIVE_FAILURES`] |
-//! | [`stall_after`](Builder::stall_after) | as `slow_call` | |
-//! | [`lump`](Builder::lump) | off | |
-//! | [`open_delay`](Builder::open_delay) | 500 ms | [`DEFAULT_OPEN_DELAY`] |
-//! | [`open_delay_multiplier`](Builder::open_delay_multiplier) | 2 | [`DEFAULT_OPEN_DELAY_MULTIPLIER`] |
-//! | [`max_open_delay`](Builder::max_open_delay) | 5 s | [`DEFAULT_MAX_OPEN_DELAY`] |
+//! | [`stall_after`](Builder::stall_after) | as `slow_call_threshold` | |
+//! | [`coalesce_failures`](Builder::coalesce_failures) | off | |
+//! | [`open_duration`](Builder::open_duration) | 500 ms | [`DEFAULT_OPEN_DURATION`] |
+//! | [`open_duration_multiplier`](Builder::open_duration_multiplier) | 2 | [`DEFAULT_OPEN_DURATION_MULTIPLIER`] |
+//! | [`max_open_duration`](Builder::max_open_duration) | 5 s | [`DEFAULT_MAX_OPEN_DURATION`] |
 //! | [`jitter`](Builder::jitter) | ±20 % | [`DEFAULT_JITTER`] |
-//! | [`probes`](Builder::probes) | 3 | [`DEFAULT_PROBES`] |
+//! | [`half_open_probes`](Builder::half_open_probes) | 3 | [`DEFAULT_HALF_OPEN_PROBES`] |
 //! | [`probe_timeout`](Builder::probe_timeout) | 1 s | [`DEFAULT_PROBE_TIMEOUT`] |
 //! | [`ramp`](Builder::ramp) | doubling up to 10, or a pool's size | [`DEFAULT_RAMP`] |
 //! | [`mode`](Builder::mode) | [`Mode::Enforce`] | |
@@ -73,8 +73,8 @@ pub(crate) mod counters;
 pub(crate) mod demand;
 mod epoch;
 pub(crate) mod error;
+pub(crate) mod event;
 pub(crate) mod handle;
-pub(crate) mod listener;
 mod machine;
 pub(crate) mod permit;
 mod probe;
@@ -95,14 +95,15 @@ mod window;
 pub use builder::Builder;
 pub use config::{ConfigError, LONGEST};
 pub use error::{CallError, Rejection};
+pub use event::Event;
 pub use handle::{Breaker, ForcedOpen};
-pub use listener::Listener;
 pub use permit::Permit;
 pub use settings::{
-    DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_JITTER, DEFAULT_MAX_OPEN_DELAY,
-    DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DELAY, DEFAULT_OPEN_DELAY_MULTIPLIER,
-    DEFAULT_PROBE_TIMEOUT, DEFAULT_PROBES, DEFAULT_RAMP, DEFAULT_SLOW_CALL, DEFAULT_SLOW_RATE,
-    DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
+    DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,
+    DEFAULT_MAX_OPEN_DURATION, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DURATION,
+    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_RAMP, DEFAULT_SLOW_CALL_RATE,
+    DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW,
+    MOST_BUCKETS, Ramp, Window,
 };
 pub use snapshot::Snapshot;
 pub use state::{Mode, Reason, State, Transition};

@@ -11,7 +11,7 @@ use super::verdict::{Class, Verdict};
 /// Leave to make one call, to be settled once with what came of it.
 ///
 /// A permit that is dropped unsettled is *abandoned*: the call was given up, which says nothing
-/// about the backend, unless it had already run for `slow_call`. Dropped by a panic, it is a fault.
+/// about the backend, unless it had already run for `slow_call_threshold`. Dropped by a panic, it is a failure.
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 pub struct Permit<'breaker> {
     breaker: &'breaker Inner,
@@ -105,13 +105,15 @@ impl<'breaker> Permit<'breaker> {
         (self.breaker).settle(self.kind, self.started, verdict, Some(took));
     }
 
-    /// The call ended now, with an error of this class. [`Class::Starved`] counts as a fault.
+    /// The call ended now, with an error of this class. [`Class::Starved`] counts as a failure.
     pub fn settle_class(self, class: Class) {
         match class {
-            Class::Fault | Class::FaultAndClose | Class::Starved => self.settle(Verdict::Fault),
-            Class::Slow => self.settle_after(Verdict::Answered, Duration::MAX),
-            Class::Answered => self.settle(Verdict::Answered),
-            Class::Neutral => self.settle(Verdict::Neutral),
+            Class::Failure | Class::FailureAndClose | Class::Starved => {
+                self.settle(Verdict::Failure)
+            }
+            Class::Slow => self.settle_after(Verdict::Success, Duration::MAX),
+            Class::Success => self.settle(Verdict::Success),
+            Class::Ignored => self.settle(Verdict::Ignored),
         }
     }
 }
@@ -122,7 +124,7 @@ impl Drop for Permit<'_> {
             return;
         }
         if std::thread::panicking() {
-            (self.breaker).settle(self.kind, self.started, Verdict::Fault, None);
+            (self.breaker).settle(self.kind, self.started, Verdict::Failure, None);
         } else {
             self.breaker
                 .abandon(self.kind, self.started, self.is_patient);

@@ -105,7 +105,7 @@ impl Inner {
         let mut changes = self.expire(&mut core, now);
         let mut awaited = false;
         if core.generation == generation {
-            if verdict == Some(Verdict::Answered) && core.mode != Mode::Disabled {
+            if verdict == Some(Verdict::Success) && core.mode != Mode::Disabled {
                 self.epoch.load().ledger.demand.answered(now);
             }
             let settings = Arc::clone(&core.settings);

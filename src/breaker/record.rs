@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::clock::nanos;
 use super::epoch::{Epoch, Kind};
+use super::event::Event;
 use super::snapshot::Count;
 use super::state::{Mode, Reason};
 use super::tally::{Counts, Outcome};
@@ -24,9 +25,9 @@ impl Inner {
             return;
         }
         let count = match verdict {
-            Verdict::Fault => Count::Faults,
-            Verdict::Answered => Count::Answered,
-            Verdict::Neutral => Count::Neutral,
+            Verdict::Failure => Count::Failures,
+            Verdict::Success => Count::Successes,
+            Verdict::Ignored => Count::Ignored,
         };
         self.count(count, 1);
         self.end(kind, started, verdict, took);
@@ -54,8 +55,9 @@ impl Inner {
         }
         self.count(Count::Abandoned, 1);
         let held = self.now().saturating_sub(started);
-        self.listener.abandoned(Duration::from_nanos(held));
-        self.end(kind, started, Verdict::Neutral, None);
+        let held = Duration::from_nanos(held);
+        self.emit(&Event::Abandoned { held });
+        self.end(kind, started, Verdict::Ignored, None);
         if !is_patient && let Some(generation) = kind.generation() {
             self.unanswered(Some(generation), started, true);
         }
@@ -118,18 +120,18 @@ impl Inner {
             return;
         }
         let (ledger, settings) = (&epoch.ledger, &epoch.settings);
-        if verdict == Verdict::Answered {
+        if verdict == Verdict::Success {
             ledger.demand.answered(now);
         }
-        let lumped = verdict == Verdict::Fault && ledger.lumps(settings, now);
-        let streak = if lumped {
+        let coalesced = verdict == Verdict::Failure && ledger.coalesces(settings, now);
+        let streak = if coalesced {
             ledger.streak()
         } else {
             ledger.count_in_a_row(verdict)
         };
         // A slow call counts however it ends: a sweep a moment ago would have counted it, too.
         let outcome = (settings.outcome(verdict, elapsed))
-            .filter(|outcome| !counted && (outcome.slow || !lumped));
+            .filter(|outcome| !counted && (outcome.slow || !coalesced));
         let counts = match outcome {
             Some(outcome) => {
                 self.note_slow(u32::from(outcome.slow));
@@ -155,7 +157,7 @@ impl Inner {
         }
         self.note_slow(overdue);
         let slow = Outcome {
-            fault: false,
+            failure: false,
             slow: true,
         };
         let mut counts = ledger.recent.counts(now);
@@ -183,12 +185,12 @@ impl Inner {
     pub(super) fn note_slow(&self, calls: u32) {
         if calls > 0 {
             self.count(Count::Slow, u64::from(calls));
-            self.listener.slow(calls);
+            self.emit(&Event::Slow { calls });
         }
     }
 
     pub(super) fn discard(&self, verdict: Verdict) {
         self.count(Count::Discarded, 1);
-        self.listener.discarded(verdict);
+        self.emit(&Event::Discarded { verdict });
     }
 }

@@ -27,8 +27,8 @@ impl Settings {
             return Some(Reason::FailureRate);
         }
         if self
-            .slow_rate
-            .is_some_and(|limit| counts.slow_rate() >= limit)
+            .slow_call_rate
+            .is_some_and(|limit| counts.slow_call_rate() >= limit)
         {
             return Some(Reason::SlowRate);
         }
@@ -36,21 +36,21 @@ impl Settings {
     }
 
     /// Whether a batch of `size` can no longer succeed. A breaker that has no failure rate, and so
-    /// no measure for a small batch, lets no fault pass.
+    /// no measure for a small batch, lets no failure pass.
     pub(super) fn batch_failed(&self, counts: Counts, size: u32) -> bool {
         let at_end = |some: u32| f64::from(some) / f64::from(size);
         match self.failure_rate {
-            Some(limit) if at_end(counts.faults) >= limit => return true,
-            None if counts.faults > 0 => return true,
+            Some(limit) if at_end(counts.failures) >= limit => return true,
+            None if counts.failures > 0 => return true,
             _ => {}
         }
-        self.slow_rate
+        self.slow_call_rate
             .is_some_and(|limit| at_end(counts.slow) >= limit)
     }
 
     /// From when on a running call counts as slow, if slow calls count at all.
     pub(super) fn slow_bound(&self) -> Option<u64> {
-        self.slow_rate.map(|_| nanos(self.slow_call))
+        self.slow_call_rate.map(|_| nanos(self.slow_call_threshold))
     }
 
     /// Whether it is a stall that `calls` were wanted for so long, and none was answered. One call is
@@ -68,25 +68,25 @@ impl Settings {
         let slow = self.slow_bound().is_some_and(|bound| elapsed >= bound);
         match verdict {
             _ if slow => Some(Outcome {
-                fault: false,
+                failure: false,
                 slow: true,
             }),
-            Verdict::Fault => Some(Outcome {
-                fault: true,
+            Verdict::Failure => Some(Outcome {
+                failure: true,
                 slow: false,
             }),
-            Verdict::Answered => Some(Outcome::default()),
-            Verdict::Neutral => None,
+            Verdict::Success => Some(Outcome::default()),
+            Verdict::Ignored => None,
         }
     }
 
     pub(super) fn delay(&self, attempt: u32, random: f64) -> Duration {
         let growth = self
-            .open_delay_multiplier
+            .open_duration_multiplier
             .powi(attempt.min(1_000).cast_signed());
         let seconds =
-            (self.open_delay.as_secs_f64() * growth).min(self.max_open_delay.as_secs_f64());
+            (self.open_duration.as_secs_f64() * growth).min(self.max_open_duration.as_secs_f64());
         let jittered = seconds * (1.0 + self.jitter * (2.0 * random - 1.0));
-        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_open_delay)
+        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_open_duration)
     }
 }

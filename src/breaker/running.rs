@@ -35,8 +35,8 @@ pub(super) struct Running {
 pub(super) struct Started(u64);
 
 impl Running {
-    pub(super) fn new(slow_call: Duration, now: u64) -> Self {
-        let width = nanos(slow_call).div_ceil(STEPS).max(1);
+    pub(super) fn new(slow_call_threshold: Duration, now: u64) -> Self {
+        let width = nanos(slow_call_threshold).div_ceil(STEPS).max(1);
         let swept = due(now, width);
         let (lap, index) = (swept / RING, swept % RING);
         let first_unswept = |at| (lap + u64::from(at < index)) * RING + at;

@@ -10,22 +10,22 @@ pub const DEFAULT_WINDOW: Window = Window::last(Duration::from_secs(10));
 pub const DEFAULT_MINIMUM_CALLS: u32 = 10;
 /// Default [`Builder::failure_rate`](super::Builder::failure_rate): one half.
 pub const DEFAULT_FAILURE_RATE: f64 = 0.5;
-/// Default [`Builder::slow_call`](super::Builder::slow_call): 1 second.
-pub const DEFAULT_SLOW_CALL: Duration = Duration::from_secs(1);
-/// Default [`Builder::slow_rate`](super::Builder::slow_rate): four fifths.
-pub const DEFAULT_SLOW_RATE: f64 = 0.8;
+/// Default [`Builder::slow_call_threshold`](super::Builder::slow_call_threshold): 1 second.
+pub const DEFAULT_SLOW_CALL_THRESHOLD: Duration = Duration::from_secs(1);
+/// Default [`Builder::slow_call_rate`](super::Builder::slow_call_rate): four fifths.
+pub const DEFAULT_SLOW_CALL_RATE: f64 = 0.8;
 /// Default [`Builder::consecutive_failures`](super::Builder::consecutive_failures): 5.
 pub const DEFAULT_CONSECUTIVE_FAILURES: u32 = 5;
-/// Default [`Builder::open_delay`](super::Builder::open_delay): 500 milliseconds.
-pub const DEFAULT_OPEN_DELAY: Duration = Duration::from_millis(500);
-/// Default [`Builder::open_delay_multiplier`](super::Builder::open_delay_multiplier): 2.
-pub const DEFAULT_OPEN_DELAY_MULTIPLIER: f64 = 2.0;
-/// Default [`Builder::max_open_delay`](super::Builder::max_open_delay): 5 seconds.
-pub const DEFAULT_MAX_OPEN_DELAY: Duration = Duration::from_secs(5);
+/// Default [`Builder::open_duration`](super::Builder::open_duration): 500 milliseconds.
+pub const DEFAULT_OPEN_DURATION: Duration = Duration::from_millis(500);
+/// Default [`Builder::open_duration_multiplier`](super::Builder::open_duration_multiplier): 2.
+pub const DEFAULT_OPEN_DURATION_MULTIPLIER: f64 = 2.0;
+/// Default [`Builder::max_open_duration`](super::Builder::max_open_duration): 5 seconds.
+pub const DEFAULT_MAX_OPEN_DURATION: Duration = Duration::from_secs(5);
 /// Default [`Builder::jitter`](super::Builder::jitter): a fifth, up or down.
 pub const DEFAULT_JITTER: f64 = 0.2;
-/// Default [`Builder::probes`](super::Builder::probes): 3.
-pub const DEFAULT_PROBES: u32 = 3;
+/// Default [`Builder::half_open_probes`](super::Builder::half_open_probes): 3.
+pub const DEFAULT_HALF_OPEN_PROBES: u32 = 3;
 /// Default [`Builder::probe_timeout`](super::Builder::probe_timeout): 1 second.
 pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Default [`Builder::ramp`](super::Builder::ramp) of a breaker that guards no pool: batches double up to 10 calls.
@@ -93,16 +93,16 @@ pub(super) struct Settings {
     pub(super) window: Window,
     pub(super) minimum_calls: u32,
     pub(super) failure_rate: Option<f64>,
-    pub(super) slow_call: Duration,
-    pub(super) slow_rate: Option<f64>,
+    pub(super) slow_call_threshold: Duration,
+    pub(super) slow_call_rate: Option<f64>,
     pub(super) consecutive_failures: Option<u32>,
     pub(super) stall_after: StallAfter,
-    pub(super) lump: Option<Duration>,
-    pub(super) open_delay: Duration,
-    pub(super) open_delay_multiplier: f64,
-    pub(super) max_open_delay: Duration,
+    pub(super) coalesce_failures: Option<Duration>,
+    pub(super) open_duration: Duration,
+    pub(super) open_duration_multiplier: f64,
+    pub(super) max_open_duration: Duration,
     pub(super) jitter: f64,
-    pub(super) probes: u32,
+    pub(super) half_open_probes: u32,
     pub(super) probe_timeout: Duration,
     pub(super) ramp: Option<Ramp>,
 }
@@ -139,41 +139,41 @@ impl Settings {
         }
         within("minimum_calls", self.minimum_calls, 1, u32::MAX)?;
         rate("failure_rate", self.failure_rate)?;
-        rate("slow_rate", self.slow_rate)?;
-        if let Some(faults) = self.consecutive_failures {
-            within("consecutive_failures", faults, 1, u32::MAX)?;
+        rate("slow_call_rate", self.slow_call_rate)?;
+        if let Some(failures) = self.consecutive_failures {
+            within("consecutive_failures", failures, 1, u32::MAX)?;
         }
         if self.failure_rate.is_none()
-            && self.slow_rate.is_none()
+            && self.slow_call_rate.is_none()
             && self.consecutive_failures.is_none()
         {
             return Err(ConfigError::new(
                 "failure_rate",
                 self.failure_rate,
-                "set, or `slow_rate` or `consecutive_failures` must be: without any of them no \
-                 fault would trip the breaker (to switch it off, use `Mode::Disabled`)",
+                "set, or `slow_call_rate` or `consecutive_failures` must be: without any of them no \
+                 failure would trip the breaker (to switch it off, use `Mode::Disabled`)",
             ));
         }
-        check_duration("slow_call", self.slow_call, LONGEST)?;
+        check_duration("slow_call_threshold", self.slow_call_threshold, LONGEST)?;
         if let StallAfter::Duration(duration) = self.stall_after {
             check_duration("stall_after", duration, LONGEST)?;
         }
-        if let Some(span) = self.lump {
-            check_duration("lump", span, LONGEST)?;
+        if let Some(span) = self.coalesce_failures {
+            check_duration("coalesce_failures", span, LONGEST)?;
         }
-        check_duration("open_delay", self.open_delay, LONGEST)?;
-        check_duration("max_open_delay", self.max_open_delay, LONGEST)?;
-        if self.max_open_delay < self.open_delay {
+        check_duration("open_duration", self.open_duration, LONGEST)?;
+        check_duration("max_open_duration", self.max_open_duration, LONGEST)?;
+        if self.max_open_duration < self.open_duration {
             return Err(ConfigError::new(
-                "max_open_delay",
-                self.max_open_delay,
-                format!("at least the `open_delay`, {:?}", self.open_delay),
+                "max_open_duration",
+                self.max_open_duration,
+                format!("at least the `open_duration`, {:?}", self.open_duration),
             ));
         }
-        let multiplier = self.open_delay_multiplier;
+        let multiplier = self.open_duration_multiplier;
         if !(multiplier.is_finite() && multiplier >= 1.0) {
             return Err(ConfigError::new(
-                "open_delay_multiplier",
+                "open_duration_multiplier",
                 multiplier,
                 "finite and at least 1",
             ));
@@ -185,10 +185,10 @@ impl Settings {
                 "at least 0 and less than 1",
             ));
         }
-        within("probes", self.probes, 1, LARGEST_BATCH)?;
+        within("half_open_probes", self.half_open_probes, 1, LARGEST_BATCH)?;
         check_duration("probe_timeout", self.probe_timeout, LONGEST)?;
         if let Some(Ramp::UpTo(size)) = self.ramp {
-            within("ramp", size, self.probes, LARGEST_BATCH)?;
+            within("ramp", size, self.half_open_probes, LARGEST_BATCH)?;
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Settings {
     /// How long nobody may be answered while calls are wanted, if that matters.
     pub(super) fn stall_after(&self) -> Option<Duration> {
         match self.stall_after {
-            StallAfter::SlowCall => Some(self.slow_call),
+            StallAfter::SlowCall => Some(self.slow_call_threshold),
             StallAfter::Duration(duration) => Some(duration),
             StallAfter::Off => None,
         }
@@ -205,8 +205,8 @@ impl Settings {
     /// The size of the largest half-open batch.
     pub(super) fn last_batch(&self) -> u32 {
         match self.ramp.unwrap_or(DEFAULT_RAMP) {
-            Ramp::Off => self.probes,
-            Ramp::UpTo(size) => size.max(self.probes),
+            Ramp::Off => self.half_open_probes,
+            Ramp::UpTo(size) => size.max(self.half_open_probes),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The breaker: reads the clock, holds the lock, and tells the listener after releasing it.
+//! The breaker: reads the clock, holds the lock, and tells the observer after releasing it.
 //!
 //! What the hot path needs hangs on one atomic pointer, the [`Epoch`]: while closed, a call loads
 //! it to be admitted and again to be counted, and takes no lock and allocates nothing. Whatever
@@ -14,7 +14,7 @@ use super::builder::Builder;
 use super::clock::{Clock, nanos};
 use super::counters::Counters;
 use super::epoch::{Epoch, Ledger};
-use super::listener::{Deaf, Listener};
+use super::event::{Event, Observer};
 use super::machine::{Change, Machine, Phase};
 use super::settings::Settings;
 use super::snapshot::{COUNTS, Count};
@@ -23,7 +23,7 @@ use super::state::{Mode, State};
 pub(super) struct Inner {
     pub(super) name: Arc<str>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) listener: Arc<dyn Listener>,
+    pub(super) observer: Option<Observer>,
     pub(super) epoch: ArcSwap<Epoch>,
     /// What [`Epoch::passes`] says, for those who need nothing else of it.
     pub(super) passes: AtomicBool,
@@ -68,7 +68,7 @@ impl Inner {
         Self {
             name,
             clock: builder.clock,
-            listener: builder.listener.unwrap_or_else(|| Arc::new(Deaf)),
+            observer: builder.observer,
             passes: AtomicBool::new(epoch.passes()),
             epoch: ArcSwap::from_pointee(epoch),
             full_until: AtomicU64::new(0),
@@ -125,7 +125,7 @@ impl Inner {
         drop(core);
         if after != before {
             let (mode, forced_open) = after;
-            self.listener.mode(mode, forced_open);
+            self.emit(&Event::Mode { mode, forced_open });
         }
     }
 
@@ -134,11 +134,17 @@ impl Inner {
         self.epoch.store(Arc::new(epoch));
     }
 
+    pub(super) fn emit(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+
     pub(super) fn tell(&self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             match change {
-                Change::State(transition) => self.listener.transition(&transition),
-                Change::Ramp(places) => self.listener.ramp(places),
+                Change::State(transition) => self.emit(&Event::Transition(&transition)),
+                Change::Ramp(places) => self.emit(&Event::Ramp { places }),
                 Change::Slow => self.note_slow(1),
             }
         }

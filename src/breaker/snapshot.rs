@@ -8,9 +8,9 @@ use super::state::{Mode, State};
 /// What a breaker counts from the beginning.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Count {
-    Answered,
-    Faults,
-    Neutral,
+    Successes,
+    Failures,
+    Ignored,
     Abandoned,
     Slow,
     Discarded,
@@ -33,11 +33,11 @@ pub struct Snapshot {
     pub forced_open: bool,
     /// Calls in the window.
     pub calls: u32,
-    /// The part of them that were faults; 0 without calls.
+    /// The part of them that were failures; 0 without calls.
     pub failure_rate: f64,
     /// The part of them that were slow; 0 without calls.
-    pub slow_rate: f64,
-    /// Faults with no answer in between.
+    pub slow_call_rate: f64,
+    /// Failures with no answer in between.
     pub consecutive_failures: u32,
     /// How often it has opened since it was last closed.
     pub attempt: u32,
@@ -47,12 +47,12 @@ pub struct Snapshot {
     pub trips: u64,
     /// The time spent open or half-open.
     pub time_not_closed: Duration,
-    /// Calls that ended with [`Verdict::Answered`](crate::Verdict::Answered).
-    pub answered: u64,
-    /// Calls that ended with [`Verdict::Fault`](crate::Verdict::Fault).
-    pub faults: u64,
-    /// Calls that ended with [`Verdict::Neutral`](crate::Verdict::Neutral).
-    pub neutral: u64,
+    /// Calls that ended with [`Verdict::Success`](crate::Verdict::Success).
+    pub successes: u64,
+    /// Calls that ended with [`Verdict::Failure`](crate::Verdict::Failure).
+    pub failures: u64,
+    /// Calls that ended with [`Verdict::Ignored`](crate::Verdict::Ignored).
+    pub ignored: u64,
     /// Permits that were dropped unsettled.
     pub abandoned: u64,
     /// Calls that reached the slow-call bound.

@@ -33,7 +33,7 @@ pub enum Reason {
     FailureRate,
     /// The slow-call rate reached its threshold.
     SlowRate,
-    /// So many faults in a row.
+    /// So many failures in a row.
     ConsecutiveFailures,
     /// Nobody was answered for [`stall_after`](super::Builder::stall_after), while calls were wanted.
     Stalled,
@@ -53,7 +53,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FailureRate => "failure_rate",
-            Self::SlowRate => "slow_rate",
+            Self::SlowRate => "slow_call_rate",
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::Stalled => "stalled",
             Self::DelayElapsed => "delay_elapsed",
@@ -76,10 +76,10 @@ pub struct Transition {
     pub reason: Reason,
     /// Calls that were counted: of the window, or of the batch of probes.
     pub calls: u32,
-    /// The part of `calls` that were faults; 0 without calls.
+    /// The part of `calls` that were failures; 0 without calls.
     pub failure_rate: f64,
     /// The part of `calls` that were slow; 0 without calls.
-    pub slow_rate: f64,
+    pub slow_call_rate: f64,
     /// How often it has opened since it was last closed; 0 when closed.
     pub attempt: u32,
     /// When open: how long until the first probe.
@@ -97,7 +97,7 @@ pub enum Mode {
     #[default]
     Enforce,
     /// Records, changes state and reports, but never rejects: for trying a configuration on
-    /// real traffic. A pool's deadlines and its `max_waiting` end and refuse nothing either; a deadline
+    /// real traffic. A pool's deadlines and its `max_queue` end and refuse nothing either; a deadline
     /// of a statement's own holds.
     Observe,
     /// Admits every call and records nothing; the state stays as it is. As in

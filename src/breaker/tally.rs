@@ -1,11 +1,11 @@
-//! Counts of calls, faults and slow calls that many threads add to.
+//! Counts of calls, failures and slow calls that many threads add to.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// What one call adds to a tally.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
-    pub(super) fault: bool,
+    pub(super) failure: bool,
     pub(super) slow: bool,
 }
 
@@ -13,22 +13,22 @@ pub(super) struct Outcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) calls: u32,
-    pub(super) faults: u32,
+    pub(super) failures: u32,
     pub(super) slow: u32,
 }
 
 impl Counts {
     pub(super) fn failure_rate(self) -> f64 {
-        part(self.faults, self.calls)
+        part(self.failures, self.calls)
     }
 
-    pub(super) fn slow_rate(self) -> f64 {
+    pub(super) fn slow_call_rate(self) -> f64 {
         part(self.slow, self.calls)
     }
 
     pub(super) fn add(&mut self, outcome: Outcome) {
         self.calls += 1;
-        self.faults += u32::from(outcome.fault);
+        self.failures += u32::from(outcome.failure);
         self.slow += u32::from(outcome.slow);
     }
 }
@@ -40,12 +40,12 @@ fn part(some: u32, of: u32) -> f64 {
     f64::from(some) / f64::from(of)
 }
 
-/// Calls and faults share a word, so that the common call costs one addition and the two are
+/// Calls and failures share a word, so that the common call costs one addition and the two are
 /// always read together; few calls are slow. While others record, the slow calls may be ahead of
 /// or behind the calls by those being recorded just then, but are never more.
 #[derive(Debug)]
 pub(super) struct Tally {
-    calls_and_faults: AtomicU64,
+    calls_and_failures: AtomicU64,
     slow: AtomicU32,
 }
 
@@ -54,15 +54,15 @@ const CALL: u64 = 1 << 32;
 impl Tally {
     pub(super) fn new() -> Self {
         Self {
-            calls_and_faults: AtomicU64::new(0),
+            calls_and_failures: AtomicU64::new(0),
             slow: AtomicU32::new(0),
         }
     }
 
     /// Adds a call; returns the counts with it.
     pub(super) fn add(&self, outcome: Outcome) -> Counts {
-        let call = CALL + u64::from(outcome.fault);
-        let before = self.calls_and_faults.fetch_add(call, Ordering::AcqRel);
+        let call = CALL + u64::from(outcome.failure);
+        let before = self.calls_and_failures.fetch_add(call, Ordering::AcqRel);
         let slow = if outcome.slow {
             self.slow.fetch_add(1, Ordering::AcqRel) + 1
         } else {
@@ -73,9 +73,9 @@ impl Tally {
 
     /// Takes calls away that were added before.
     pub(super) fn subtract(&self, counts: Counts) {
-        let calls = u64::from(counts.calls) * CALL + u64::from(counts.faults);
+        let calls = u64::from(counts.calls) * CALL + u64::from(counts.failures);
         if calls != 0 {
-            self.calls_and_faults.fetch_sub(calls, Ordering::AcqRel);
+            self.calls_and_failures.fetch_sub(calls, Ordering::AcqRel);
         }
         if counts.slow != 0 {
             self.slow.fetch_sub(counts.slow, Ordering::AcqRel);
@@ -84,18 +84,18 @@ impl Tally {
 
     /// Empties it; returns what was in it.
     pub(super) fn take(&self) -> Counts {
-        let calls = self.calls_and_faults.swap(0, Ordering::AcqRel);
+        let calls = self.calls_and_failures.swap(0, Ordering::AcqRel);
         unpack(calls, self.slow.swap(0, Ordering::AcqRel))
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let calls = self.calls_and_faults.load(Ordering::Acquire);
+        let calls = self.calls_and_failures.load(Ordering::Acquire);
         seen(calls, self.slow.load(Ordering::Acquire))
     }
 }
 
-fn seen(calls_and_faults: u64, slow: u32) -> Counts {
-    let counts = unpack(calls_and_faults, slow);
+fn seen(calls_and_failures: u64, slow: u32) -> Counts {
+    let counts = unpack(calls_and_failures, slow);
     Counts {
         slow: slow.min(counts.calls),
         ..counts
@@ -103,10 +103,10 @@ fn seen(calls_and_faults: u64, slow: u32) -> Counts {
 }
 
 #[allow(clippy::cast_possible_truncation)] // the two halves of the word
-fn unpack(calls_and_faults: u64, slow: u32) -> Counts {
+fn unpack(calls_and_failures: u64, slow: u32) -> Counts {
     Counts {
-        calls: (calls_and_faults >> 32) as u32,
-        faults: calls_and_faults as u32,
+        calls: (calls_and_failures >> 32) as u32,
+        failures: calls_and_failures as u32,
         slow,
     }
 }

@@ -4,32 +4,32 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The backend is unwell: it could not be reached, broke off, or said so itself.
-    Fault,
+    Failure,
     /// The backend answered, even if with a unique violation.
-    Answered,
+    Success,
     /// The outcome says nothing about the backend, for instance a serialization failure.
-    Neutral,
+    Ignored,
 }
 
 /// The class of an error: its [`Verdict`], and what else follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
-    /// [`Verdict::Fault`].
-    Fault,
-    /// [`Verdict::Fault`], and this connection must not be used again: it leads to a server that
+    /// [`Verdict::Failure`].
+    Failure,
+    /// [`Verdict::Failure`], and this connection must not be used again: it leads to a server that
     /// can no longer do its job, for instance a primary that became a read-only standby.
-    FaultAndClose,
-    /// [`Verdict::Answered`], and counted as slow however long the call took: the server gave up
+    FailureAndClose,
+    /// [`Verdict::Success`], and counted as slow however long the call took: the server gave up
     /// because of its own statement timeout.
     Slow,
-    /// [`Verdict::Answered`].
-    Answered,
-    /// [`Verdict::Neutral`].
-    Neutral,
+    /// [`Verdict::Success`].
+    Success,
+    /// [`Verdict::Ignored`].
+    Ignored,
     /// No connection came free in time, or the server has no slot for one. That is a
-    /// [`Verdict::Fault`] if nobody else got one lately either, and otherwise saturation, which is
-    /// [`Verdict::Neutral`].
+    /// [`Verdict::Failure`] if nobody else got one lately either, and otherwise saturation, which is
+    /// [`Verdict::Ignored`].
     Starved,
 }
 
@@ -41,10 +41,10 @@ pub enum Class {
 /// use fusepool::{Class, Classify};
 ///
 /// let classify = |error: &std::io::Error| match error.kind() {
-///     std::io::ErrorKind::NotFound => Class::Answered,
-///     _ => Class::Fault,
+///     std::io::ErrorKind::NotFound => Class::Success,
+///     _ => Class::Failure,
 /// };
-/// assert_eq!(classify.classify(&std::io::ErrorKind::NotFound.into()), Class::Answered);
+/// assert_eq!(classify.classify(&std::io::ErrorKind::NotFound.into()), Class::Success);
 /// ```
 pub trait Classify<E: ?Sized>: Send + Sync + 'static {
     /// The class of `error`. Runs on the path of every failed call: keep it quick.

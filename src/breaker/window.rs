@@ -78,14 +78,14 @@ impl CallWindow {
 }
 
 fn bits(outcome: Outcome) -> u8 {
-    let Outcome { fault, slow } = outcome;
-    PRESENT | if fault { FAULT } else { 0 } | if slow { SLOW } else { 0 }
+    let Outcome { failure, slow } = outcome;
+    PRESENT | if failure { FAULT } else { 0 } | if slow { SLOW } else { 0 }
 }
 
 fn counts(bits: u8) -> Counts {
     Counts {
         calls: u32::from(bits & PRESENT != 0),
-        faults: u32::from(bits & FAULT != 0),
+        failures: u32::from(bits & FAULT != 0),
         slow: u32::from(bits & SLOW != 0),
     }
 }

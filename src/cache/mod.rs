@@ -6,22 +6,22 @@
 //!
 //! # What is served when
 //!
-//! | the database ... | fresh | in `revalidate_for` | in `stale_for` | absent, or older |
+//! | the database ... | fresh | in `stale_while_revalidate` | in `stale_if_error` | absent, or older |
 //! |---|---|---|---|---|
 //! | answers | cache | cache, and a load behind | live | live |
 //! | is not asked: the breaker is open | cache | cache | cache | fallback, or the refusal |
 //! | is not asked: too many wait | cache | cache | cache | fallback, or the refusal |
-//! | faults | cache | cache | cache | fallback, or the error |
+//! | failures | cache | cache | cache | fallback, or the error |
 //! | misses the deadline | cache | cache | cache | fallback, or the error |
 //! | answers with an error | cache | cache | **the error** | **the error** |
 //! | is asked on a lease or in a transaction | live | live | live | live |
 //!
-//! With [`fallback_only`](CachePolicy::fallback_only), nothing is fresh. On a lease and in a transaction nothing is
+//! With [`database_first`](CachePolicy::database_first), nothing is fresh. On a lease and in a transaction nothing is
 //! read from the cache, kept in it, or served instead: such a session may see what nobody else does.
 //!
 //! # What not to cache
 //!
-//! - What nobody may see but its owner, unless its owner is an argument or in the `scope`: the cache is shared by all who use the pool.
+//! - What nobody may see but its owner, unless its owner is an argument or in the `vary_by`: the cache is shared by all who use the pool.
 //! - What decides about money or access. Staleness is bounded, not absent: a policy says how old an
 //!   answer may get, and an answer of that age has to be right enough.
 //! - What must be read after it was written, on another instance: a write invalidates the cache of its own

@@ -24,8 +24,8 @@ pub const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 ///
 /// const MENU: CachePolicy = CachePolicy::named("menu")
 ///     .fresh_for(Duration::from_secs(5))
-///     .revalidate_for(Duration::from_secs(30))
-///     .stale_for(Duration::from_secs(600))
+///     .stale_while_revalidate(Duration::from_secs(30))
+///     .stale_if_error(Duration::from_secs(600))
 ///     .tag("dishes");
 /// assert_eq!(MENU.name(), "menu");
 /// ```
@@ -36,9 +36,9 @@ pub const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct CachePolicy {
     name: &'static str,
     fresh_for: Duration,
-    revalidate_for: Duration,
-    stale_for: Duration,
-    fallback_only: bool,
+    stale_while_revalidate: Duration,
+    stale_if_error: Duration,
+    database_first: bool,
     tags: [&'static str; MAX_POLICY_TAGS],
     tag_count: usize,
     max_entry_bytes: u64,
@@ -65,9 +65,9 @@ impl CachePolicy {
         Self {
             name,
             fresh_for: Duration::ZERO,
-            revalidate_for: Duration::ZERO,
-            stale_for: Duration::ZERO,
-            fallback_only: false,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            database_first: false,
             tags: [""; MAX_POLICY_TAGS],
             tag_count: 0,
             max_entry_bytes: DEFAULT_MAX_ENTRY_BYTES,
@@ -86,26 +86,26 @@ impl CachePolicy {
     /// (`stale-while-revalidate` of [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861#section-3)).
     /// Default: zero.
     #[must_use]
-    pub const fn revalidate_for(mut self, time: Duration) -> Self {
-        self.revalidate_for = time;
+    pub const fn stale_while_revalidate(mut self, time: Duration) -> Self {
+        self.stale_while_revalidate = time;
         self
     }
 
     /// For so long after [`fresh_for`](Self::fresh_for) it is served where the database cannot
     /// answer (`stale-if-error` of [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861#section-4)).
     /// Default: zero. The oldest answer that is ever served is therefore as old as `fresh_for`
-    /// and the longer of `stale_for` and `revalidate_for` together: [`max_age`](Self::max_age).
+    /// and the longer of `stale_if_error` and `stale_while_revalidate` together: [`max_age`](Self::max_age).
     #[must_use]
-    pub const fn stale_for(mut self, time: Duration) -> Self {
-        self.stale_for = time;
+    pub const fn stale_if_error(mut self, time: Duration) -> Self {
+        self.stale_if_error = time;
         self
     }
 
     /// The database is always asked first; the cache is there for when it cannot answer. Excludes
-    /// [`fresh_for`](Self::fresh_for) and [`revalidate_for`](Self::revalidate_for).
+    /// [`fresh_for`](Self::fresh_for) and [`stale_while_revalidate`](Self::stale_while_revalidate).
     #[must_use]
-    pub const fn fallback_only(mut self) -> Self {
-        self.fallback_only = true;
+    pub const fn database_first(mut self) -> Self {
+        self.database_first = true;
         self
     }
 
@@ -146,7 +146,7 @@ impl CachePolicy {
     #[must_use]
     pub fn max_age(&self) -> Duration {
         self.fresh_for
-            .saturating_add(self.stale_for.max(self.revalidate_for))
+            .saturating_add(self.stale_if_error.max(self.stale_while_revalidate))
     }
 
     pub(crate) fn tags(&self) -> &[&'static str] {
@@ -154,7 +154,7 @@ impl CachePolicy {
     }
 
     pub(crate) fn always_asks(&self) -> bool {
-        self.fallback_only
+        self.database_first
     }
 
     pub(crate) fn keeps(&self, bytes: u64) -> bool {
@@ -167,22 +167,29 @@ impl CachePolicy {
         }
         for (field, time) in [
             ("fresh_for", self.fresh_for),
-            ("revalidate_for", self.revalidate_for),
-            ("stale_for", self.stale_for),
+            ("stale_while_revalidate", self.stale_while_revalidate),
+            ("stale_if_error", self.stale_if_error),
         ] {
             if !time.is_zero() {
                 check_duration(field, time, LONGEST_AGE)?;
             }
         }
-        if self.fallback_only && !(self.fresh_for + self.revalidate_for).is_zero() {
-            let rule = "absent from a policy that is `fallback_only`, which always asks first";
-            let set = format!("{:?} and {:?}", self.fresh_for, self.revalidate_for);
-            return Err(ConfigError::new("fresh_for and revalidate_for", set, rule));
+        if self.database_first && !(self.fresh_for + self.stale_while_revalidate).is_zero() {
+            let rule = "absent from a policy that is `database_first`, which always asks first";
+            let set = format!("{:?} and {:?}", self.fresh_for, self.stale_while_revalidate);
+            return Err(ConfigError::new(
+                "fresh_for and stale_while_revalidate",
+                set,
+                rule,
+            ));
         }
         if self.max_age().is_zero() {
-            let rule =
-                "longer than zero, or `fresh_for` or `revalidate_for` is: nothing would be served";
-            return Err(ConfigError::new("stale_for", self.stale_for, rule));
+            let rule = "longer than zero, or `fresh_for` or `stale_while_revalidate` is: nothing would be served";
+            return Err(ConfigError::new(
+                "stale_if_error",
+                self.stale_if_error,
+                rule,
+            ));
         }
         if self.tag_count > MAX_POLICY_TAGS {
             let rule = format!("at most {MAX_POLICY_TAGS} times; a query can be given more");
@@ -205,9 +212,9 @@ impl CachePolicy {
         let past = age.saturating_sub(self.fresh_for);
         if age < fresh_for && !is_doubted {
             Freshness::Fresh
-        } else if past < self.revalidate_for && !is_doubted {
+        } else if past < self.stale_while_revalidate && !is_doubted {
             Freshness::Revalidate
-        } else if past < self.stale_for {
+        } else if past < self.stale_if_error {
             Freshness::Stale
         } else {
             Freshness::Expired
@@ -222,8 +229,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const MENU: CachePolicy = CachePolicy::named("menu")
         .fresh_for(SECOND)
-        .revalidate_for(Duration::from_secs(2))
-        .stale_for(Duration::from_secs(5));
+        .stale_while_revalidate(Duration::from_secs(2))
+        .stale_if_error(Duration::from_secs(5));
 
     fn at(seconds: f64) -> Freshness {
         MENU.freshness(Duration::from_secs_f64(seconds), 0.0, false)
@@ -252,7 +259,9 @@ mod tests {
 
     #[test]
     fn a_policy_for_fallback_alone_is_never_fresh() {
-        let policy = CachePolicy::named("x").fallback_only().stale_for(SECOND);
+        let policy = CachePolicy::named("x")
+            .database_first()
+            .stale_if_error(SECOND);
         assert_eq!(policy.check(), Ok(()));
         assert_eq!(
             policy.freshness(Duration::ZERO, 0.0, false),
@@ -276,9 +285,12 @@ mod tests {
         let refused = |policy: CachePolicy| policy.check().unwrap_err().to_string();
         for (policy, field) in [
             (CachePolicy::named("").fresh_for(SECOND), "cache policy"),
-            (CachePolicy::named("x"), "stale_for"),
-            (MENU.fallback_only(), "fresh_for and revalidate_for"),
-            (MENU.stale_for(Duration::MAX), "stale_for"),
+            (CachePolicy::named("x"), "stale_if_error"),
+            (
+                MENU.database_first(),
+                "fresh_for and stale_while_revalidate",
+            ),
+            (MENU.stale_if_error(Duration::MAX), "stale_if_error"),
             (MENU.tag("a").tag("b").tag("c").tag("d").tag("e"), "tag"),
             (MENU.max_entry_bytes(0), "max_entry_bytes"),
             (MENU.jitter(1.5), "jitter"),

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   fresh ──────────────────────────────▶ served, nobody is asked
-//!   past fresh, within revalidate_for ──▶ served, and one load asks behind
+//!   past fresh, within stale_while_revalidate ──▶ served, and one load asks behind
 //!   else: one load a key, through the gate
 //!           ├─ an answer ───────────────▶ served live, and kept
 //!           ├─ an error it answered ────▶ the error
-//!           └─ no answer ───────────────▶ stale, within stale_for; else the next fallback, or the error
+//!           └─ no answer ───────────────▶ stale, within stale_if_error; else the next fallback, or the error
 //! ```
 //!
 //! A load is a task of its own: it outlives the caller that started it, and ends with the pool. It
@@ -29,12 +29,12 @@ use crate::cache::entry::{Entry, Loaded};
 use crate::cache::invalidation::{Generations, Name};
 use crate::cache::key::Key;
 use crate::cache::policy::{CachePolicy, Freshness};
-use crate::cache::single_flight::{Flights, Lost, Outcome, Passenger, Pilot};
+use crate::cache::single_flight::{Leader, Lost, Outcome, SingleFlight, Waiter};
 use crate::cache::snapshot::CacheSnapshot;
 use crate::cache::store::Store;
 use crate::gate::Gate;
 use crate::gate::admission::turned_away;
-use crate::outcome::error::{Awaited, DeadlineExceeded, Rejected};
+use crate::outcome::error::{Awaited, DeadlineExceeded, Refused};
 use crate::outcome::served::{Served, Source, StaleReason, Unanswered};
 use crate::telemetry::event::{Event, NotKept};
 
@@ -58,7 +58,7 @@ pub(crate) trait Origin: Send + Sync + 'static {
     fn cache(&self) -> &Arc<ReadThrough<Self::Error>>;
 
     /// The error that tells of a refusal.
-    fn refused(rejected: Rejected) -> Self::Error;
+    fn refused(rejected: Refused) -> Self::Error;
 
     /// The error that tells of a deadline.
     fn missed(deadline: DeadlineExceeded) -> Self::Error;
@@ -76,14 +76,14 @@ pub(crate) trait Origin: Send + Sync + 'static {
 /// Why an error of this class is no answer.
 pub(crate) fn unanswered_by_class(gate: &Gate, class: Class) -> Option<Unanswered> {
     match class {
-        Class::Fault | Class::FaultAndClose => Some(Unanswered::Fault),
+        Class::Failure | Class::FailureAndClose => Some(Unanswered::Failure),
         Class::Starved if gate.acquired_within(gate.limits().acquire_timeout) => {
             Some(Unanswered::Saturated)
         }
-        Class::Starved => Some(Unanswered::Fault),
+        Class::Starved => Some(Unanswered::Failure),
         // The backend's own deadline, or a lock that did not come free.
         Class::Slow => Some(Unanswered::Deadline),
-        Class::Answered | Class::Neutral => None,
+        Class::Success | Class::Ignored => None,
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct ReadThrough<E> {
     store: Store,
     max_bytes: u64,
     generations: Generations,
-    flights: Arc<Flights<E>>,
+    single_flight: Arc<SingleFlight<E>>,
     counters: Counters<COUNTS>,
 }
 
@@ -160,7 +160,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
             store: Store::new(max_bytes),
             max_bytes,
             generations: Generations::new(counters as usize),
-            flights: Arc::new(Flights::new()),
+            single_flight: Arc::new(SingleFlight::new()),
             counters: Counters::new(),
         }
     }
@@ -194,7 +194,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
                     && let Ok(load) = load()
                 {
                     // Whoever comes next will see what it brings.
-                    drop(self.board(origin, question, load));
+                    drop(self.join(origin, question, load));
                 }
                 let reason = StaleReason::Revalidating;
                 let source = Source::Stale { age, reason };
@@ -265,7 +265,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
         if let Some(rejected) = gate.refusal() {
             return Err(Arc::new(O::refused(turned_away(rejected).await)));
         }
-        let landed = self.board(origin, question, load).landed();
+        let landed = self.join(origin, question, load).outcome();
         let patience = question.patience;
         let landed = timeout(patience, async {
             match may_leave {
@@ -282,25 +282,20 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
     }
 
     /// Joins the load of this question's key, or starts one.
-    fn board<O, T, L>(
-        self: &Arc<Self>,
-        origin: &Arc<O>,
-        question: &Question,
-        load: L,
-    ) -> Passenger<E>
+    fn join<O, T, L>(self: &Arc<Self>, origin: &Arc<O>, question: &Question, load: L) -> Waiter<E>
     where
         O: Origin<Error = E>,
         T: Send + Sync + 'static,
         L: Future<Output = Result<Loaded<T>, E>> + Send + 'static,
     {
         let names = question.names();
-        let (passenger, pilot) = self.flights.board(
+        let (waiter, leader) = self.single_flight.join(
             question.key,
             &names,
             &self.generations,
             !question.policy.always_asks(),
         );
-        if let Some(pilot) = pilot {
+        if let Some(leader) = leader {
             let flight = Flight {
                 cache: Arc::clone(self),
                 origin: Arc::clone(origin),
@@ -308,9 +303,9 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
                 key: question.key,
                 names,
             };
-            origin.spawn(Box::pin(flight.fly(pilot, load)));
+            origin.spawn(Box::pin(flight.lead(leader, load)));
         }
-        passenger
+        waiter
     }
 
     fn failed<O, T>(&self, origin: &Arc<O>, question: &Question, error: Arc<E>) -> Failed<T, E>
@@ -372,7 +367,7 @@ impl<E: Send + Sync + 'static> ReadThrough<E> {
             entries: self.store.len(),
             bytes: self.store.bytes(),
             max_bytes: self.max_bytes,
-            loading: self.flights.len(),
+            loading: self.single_flight.len(),
             hits: count(Count::Hits),
             revalidating: count(Count::Revalidating),
             misses: count(Count::Misses),
@@ -435,22 +430,22 @@ struct Flight<O: Origin> {
 
 impl<O: Origin> Flight<O> {
     /// Cancellation: those who wait are told that the load was lost.
-    async fn fly<T: Send + Sync + 'static>(
+    async fn lead<T: Send + Sync + 'static>(
         self,
-        pilot: Pilot<O::Error>,
+        leader: Leader<O::Error>,
         load: impl Future<Output = Result<Loaded<T>, O::Error>> + Send,
     ) {
         let gate = self.origin.gate();
-        if let Some(previous) = pilot.previous()
-            && let Err(rejected) = gate.unless_opened(previous.landed()).await
+        if let Some(previous) = leader.previous()
+            && let Err(rejected) = gate.unless_opened(previous.outcome()).await
         {
-            return pilot.land(Err(Arc::new(O::refused(rejected))));
+            return leader.finish(Err(Arc::new(O::refused(rejected))));
         }
-        let generation = pilot.depart(&self.names, &self.cache.generations);
+        let generation = leader.start(&self.names, &self.cache.generations);
         // Another may have landed between a caller's look at what is kept and its boarding.
         let found = self.cache.find::<T>(gate, &self.policy, &self.key);
         if let Some((entry, _, Freshness::Fresh)) = found {
-            return pilot.land(Ok(entry));
+            return leader.finish(Ok(entry));
         }
         let asked_at = gate.now();
         let loaded = load.await;
@@ -473,7 +468,7 @@ impl<O: Origin> Flight<O> {
             took,
             bytes: outcome.as_ref().ok().map(|entry| entry.bytes()),
         });
-        pilot.land(outcome);
+        leader.finish(outcome);
     }
 
     fn keep(&self, entry: &Arc<Entry>) {
@@ -496,7 +491,7 @@ impl<E> fmt::Debug for ReadThrough<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadThrough")
             .field("store", &self.store)
-            .field("flights", &self.flights)
+            .field("single_flight", &self.single_flight)
             .finish_non_exhaustive()
     }
 }

@@ -95,7 +95,7 @@ impl<'f, T, E, P> Reading<'f, T, E, P> {
         self.wording.policy = Some(*policy);
     }
 
-    pub(crate) fn scope(&mut self, scope: &[u8]) {
+    pub(crate) fn vary_by(&mut self, scope: &[u8]) {
         self.wording.scope.bytes(scope);
     }
 

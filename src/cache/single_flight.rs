@@ -19,27 +19,27 @@ use super::key::Key;
 /// What a load brought: an answer, or the error that everybody who waited gets.
 pub(crate) type Outcome<E> = Result<Arc<Entry>, Arc<E>>;
 
-pub(crate) struct Flights<E> {
+pub(crate) struct SingleFlight<E> {
     latest: Mutex<HashMap<Key, Flight<E>>>,
 }
 
 struct Flight<E> {
     outcome: watch::Receiver<Arrival<E>>,
     /// As of when the database was asked; `None` if it has not been.
-    departed: Option<Generation>,
+    started: Option<Generation>,
 }
 
 /// `None` while the load is under way.
 type Arrival<E> = Option<Result<Outcome<E>, Lost>>;
 
 /// Who waits for a load.
-pub(crate) struct Passenger<E> {
+pub(crate) struct Waiter<E> {
     outcome: watch::Receiver<Arrival<E>>,
 }
 
 /// The duty to make a load. Dropped without [`land`](Self::land), all who wait are told that it was lost.
-pub(crate) struct Pilot<E> {
-    flights: Arc<Flights<E>>,
+pub(crate) struct Leader<E> {
+    single_flight: Arc<SingleFlight<E>>,
     key: Key,
     outcome: watch::Sender<Arrival<E>>,
     /// The load that has to end before this one may start.
@@ -50,7 +50,7 @@ pub(crate) struct Pilot<E> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost;
 
-impl<E> Flights<E> {
+impl<E> SingleFlight<E> {
     pub(crate) fn new() -> Self {
         Self {
             latest: Mutex::default(),
@@ -62,39 +62,38 @@ impl<E> Flights<E> {
     }
 
     /// Boards the load of `key` that is under way, or else the next one; with the duty to make it, if
-    /// nobody has that yet. One who does not join what has departed gets an answer that was asked for
+    /// nobody has that yet. One who does not join what has started gets an answer that was asked for
     /// from now on.
-    pub(crate) fn board(
+    pub(crate) fn join(
         self: &Arc<Self>,
         key: Key,
         names: &[Name],
         generations: &Generations,
-        joins_departed: bool,
-    ) -> (Passenger<E>, Option<Pilot<E>>) {
+        joins_started: bool,
+    ) -> (Waiter<E>, Option<Leader<E>>) {
         let mut latest = self.latest();
         let flight = latest.get(&key);
         if let Some(flight) = flight {
             let now = generations.of(names);
-            let is_valid =
-                |departed| now.is_valid_since(departed) && !now.is_doubted_since(departed);
-            if (flight.departed).is_none_or(|departed| joins_departed && is_valid(departed)) {
-                return (flight.passenger(), None);
+            let is_valid = |started| now.is_valid_since(started) && !now.is_doubted_since(started);
+            if (flight.started).is_none_or(|started| joins_started && is_valid(started)) {
+                return (flight.waiter(), None);
             }
         }
         let (sender, outcome) = watch::channel(None);
         let flight = Flight {
             outcome,
-            departed: None,
+            started: None,
         };
-        let passenger = flight.passenger();
+        let waiter = flight.waiter();
         let previous = latest.insert(key, flight);
-        let pilot = Pilot {
-            flights: Arc::clone(self),
+        let leader = Leader {
+            single_flight: Arc::clone(self),
             key,
             outcome: sender,
             previous,
         };
-        (passenger, Some(pilot))
+        (waiter, Some(leader))
     }
 
     /// How many loads are under way or waiting.
@@ -104,8 +103,8 @@ impl<E> Flights<E> {
 }
 
 impl<E> Flight<E> {
-    fn passenger(&self) -> Passenger<E> {
-        Passenger {
+    fn waiter(&self) -> Waiter<E> {
+        Waiter {
             outcome: self.outcome.clone(),
         }
     }
@@ -115,11 +114,11 @@ impl<E> Flight<E> {
     }
 }
 
-impl<E> Passenger<E> {
+impl<E> Waiter<E> {
     /// Waits until the load has ended.
     ///
     /// Cancellation: the load goes on.
-    pub(crate) async fn landed(mut self) -> Result<Outcome<E>, Lost> {
+    pub(crate) async fn outcome(mut self) -> Result<Outcome<E>, Lost> {
         let arrived = self.outcome.wait_for(Option::is_some).await;
         arrived
             .ok()
@@ -128,40 +127,40 @@ impl<E> Passenger<E> {
     }
 }
 
-impl<E> Pilot<E> {
+impl<E> Leader<E> {
     /// Whom to wait for before [`depart`](Self::depart).
-    pub(crate) fn previous(&self) -> Option<Passenger<E>> {
-        self.previous.as_ref().map(Flight::passenger)
+    pub(crate) fn previous(&self) -> Option<Waiter<E>> {
+        self.previous.as_ref().map(Flight::waiter)
     }
 
     /// The database will be asked now: what is invalidated from here on makes the answer outdated.
-    pub(crate) fn depart(&self, names: &[Name], generations: &Generations) -> Generation {
-        let mut latest = self.flights.latest();
+    pub(crate) fn start(&self, names: &[Name], generations: &Generations) -> Generation {
+        let mut latest = self.single_flight.latest();
         let now = generations.of(names);
         if let Some(flight) = latest.get_mut(&self.key)
-            && self.flies(flight)
+            && self.leads(flight)
         {
-            flight.departed = Some(now);
+            flight.started = Some(now);
         }
         now
     }
 
     /// Tells all who wait what the load brought.
-    pub(crate) fn land(mut self, outcome: Outcome<E>) {
+    pub(crate) fn finish(mut self, outcome: Outcome<E>) {
         self.arrive(Ok(outcome));
     }
 
     /// In one step, under the lock: whoever comes once the load has ended must neither take its answer
     /// for a new one, nor wait for one that was lost.
     fn arrive(&mut self, arrival: Result<Outcome<E>, Lost>) {
-        let mut latest = self.flights.latest();
+        let mut latest = self.single_flight.latest();
         let is_first = self.outcome.send_if_modified(|arrived| {
             let is_first = arrived.is_none();
             arrived.get_or_insert(arrival);
             is_first
         });
         let flight = latest.get(&self.key);
-        if !is_first || !flight.is_some_and(|flight| self.flies(flight)) {
+        if !is_first || !flight.is_some_and(|flight| self.leads(flight)) {
             return;
         }
         match self.previous.take() {
@@ -171,20 +170,20 @@ impl<E> Pilot<E> {
         };
     }
 
-    fn flies(&self, flight: &Flight<E>) -> bool {
+    fn leads(&self, flight: &Flight<E>) -> bool {
         flight.outcome.same_channel(&self.outcome.subscribe())
     }
 }
 
-impl<E> Drop for Pilot<E> {
+impl<E> Drop for Leader<E> {
     fn drop(&mut self) {
         self.arrive(Err(Lost));
     }
 }
 
-impl<E> fmt::Debug for Flights<E> {
+impl<E> fmt::Debug for SingleFlight<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flights")
+        f.debug_struct("SingleFlight")
             .field("under_way", &self.len())
             .finish()
     }
@@ -199,7 +198,7 @@ mod tests {
     use super::*;
 
     struct Rig {
-        flights: Arc<Flights<&'static str>>,
+        single_flight: Arc<SingleFlight<&'static str>>,
         generations: Generations,
         key: Key,
         names: [Name; 1],
@@ -208,20 +207,20 @@ mod tests {
     impl Rig {
         fn new() -> Self {
             Self {
-                flights: Arc::new(Flights::new()),
+                single_flight: Arc::new(SingleFlight::new()),
                 generations: Generations::new(16),
                 key: KeyHasher::new().finish(),
                 names: [Name::tag("dishes")],
             }
         }
 
-        fn board(&self) -> (Passenger<&'static str>, Option<Pilot<&'static str>>) {
-            self.flights
-                .board(self.key, &self.names, &self.generations, true)
+        fn join(&self) -> (Waiter<&'static str>, Option<Leader<&'static str>>) {
+            self.single_flight
+                .join(self.key, &self.names, &self.generations, true)
         }
 
-        fn depart(&self, pilot: &Pilot<&'static str>) {
-            pilot.depart(&self.names, &self.generations);
+        fn start(&self, leader: &Leader<&'static str>) {
+            leader.start(&self.names, &self.generations);
         }
 
         fn entry(&self, value: u32) -> Arc<Entry> {
@@ -231,51 +230,51 @@ mod tests {
         }
     }
 
-    fn brought(passenger: Passenger<&'static str>) -> Option<u32> {
-        passenger.landed().now_or_never()?.unwrap().unwrap().value()
+    fn brought(waiter: Waiter<&'static str>) -> Option<u32> {
+        waiter.outcome().now_or_never()?.unwrap().unwrap().value()
     }
 
     #[test]
     fn whoever_comes_while_a_load_is_under_way_gets_what_it_brings() {
         let rig = Rig::new();
-        let (first, pilot) = rig.board();
-        let pilot = pilot.unwrap();
-        let (early, none) = rig.board();
+        let (first, leader) = rig.join();
+        let leader = leader.unwrap();
+        let (early, none) = rig.join();
         assert!(none.is_none());
-        rig.depart(&pilot);
-        let (late, none) = rig.board();
+        rig.start(&leader);
+        let (late, none) = rig.join();
         assert!(none.is_none());
         assert!(late.outcome.borrow().is_none());
-        pilot.land(Ok(rig.entry(7)));
-        for passenger in [first, early, late] {
-            assert_eq!(brought(passenger), Some(7));
+        leader.finish(Ok(rig.entry(7)));
+        for waiter in [first, early, late] {
+            assert_eq!(brought(waiter), Some(7));
         }
-        assert_eq!(rig.flights.len(), 0);
-        assert!(rig.board().1.is_some(), "the next one starts anew");
+        assert_eq!(rig.single_flight.len(), 0);
+        assert!(rig.join().1.is_some(), "the next one starts anew");
     }
 
     #[test]
     fn whoever_comes_after_an_invalidation_waits_for_the_next_load() {
         let rig = Rig::new();
-        let (before, first) = rig.board();
+        let (before, first) = rig.join();
         let first = first.unwrap();
-        rig.depart(&first);
+        rig.start(&first);
         rig.generations.invalidate(rig.names[0]);
 
-        let (after, second) = rig.board();
+        let (after, second) = rig.join();
         let second = second.unwrap();
-        let (another, none) = rig.board();
+        let (another, none) = rig.join();
         assert!(none.is_none(), "one that has not started serves everybody");
         let previous = second.previous().expect("it waits for the first one");
-        assert!(previous.landed().now_or_never().is_none());
+        assert!(previous.outcome().now_or_never().is_none());
 
-        first.land(Ok(rig.entry(1)));
+        first.finish(Ok(rig.entry(1)));
         assert_eq!(brought(before), Some(1));
-        rig.depart(&second);
-        second.land(Ok(rig.entry(2)));
+        rig.start(&second);
+        second.finish(Ok(rig.entry(2)));
         assert_eq!(brought(after), Some(2));
         assert_eq!(brought(another), Some(2));
-        assert_eq!(rig.flights.len(), 0);
+        assert_eq!(rig.single_flight.len(), 0);
     }
 
     /// Found by a policy that always asks first, and was served what an earlier caller was told.
@@ -283,11 +282,11 @@ mod tests {
     async fn whoever_learns_of_the_landing_boards_the_next_load() {
         for _ in 0..1_000 {
             let rig = Rig::new();
-            let (passenger, pilot) = rig.board();
-            let (pilot, entry) = (pilot.unwrap(), rig.entry(1));
-            let landing = std::thread::spawn(move || pilot.land(Ok(entry)));
-            passenger.landed().await.unwrap().unwrap();
-            assert!(rig.board().1.is_some());
+            let (waiter, leader) = rig.join();
+            let (leader, entry) = (leader.unwrap(), rig.entry(1));
+            let landing = std::thread::spawn(move || leader.finish(Ok(entry)));
+            waiter.outcome().await.unwrap().unwrap();
+            assert!(rig.join().1.is_some());
             landing.join().unwrap();
         }
     }
@@ -296,31 +295,31 @@ mod tests {
     #[test]
     fn whoever_gives_up_waiting_leaves_the_load_under_way_in_its_place() {
         let rig = Rig::new();
-        let (before, first) = rig.board();
+        let (before, first) = rig.join();
         let first = first.unwrap();
-        rig.depart(&first);
+        rig.start(&first);
         rig.generations.invalidate(rig.names[0]);
-        let (_, second) = rig.board();
-        second.unwrap().land(Err(Arc::new("refused")));
+        let (_, second) = rig.join();
+        second.unwrap().finish(Err(Arc::new("refused")));
 
-        let (_, third) = rig.board();
+        let (_, third) = rig.join();
         let third = third.unwrap();
         let previous = third.previous().expect("it waits for the first one");
-        first.land(Ok(rig.entry(1)));
+        first.finish(Ok(rig.entry(1)));
         assert_eq!(brought(before), Some(1));
         assert_eq!(brought(previous), Some(1));
         drop(third);
-        assert_eq!(rig.flights.len(), 0);
+        assert_eq!(rig.single_flight.len(), 0);
     }
 
     #[test]
     fn all_learn_the_same_cause() {
         let rig = Rig::new();
-        let (first, pilot) = rig.board();
-        let (second, _) = rig.board();
-        pilot.unwrap().land(Err(Arc::new("no")));
-        let cause = |passenger: Passenger<_>| {
-            let outcome = passenger.landed().now_or_never().unwrap().unwrap();
+        let (first, leader) = rig.join();
+        let (second, _) = rig.join();
+        leader.unwrap().finish(Err(Arc::new("no")));
+        let cause = |waiter: Waiter<_>| {
+            let outcome = waiter.outcome().now_or_never().unwrap().unwrap();
             outcome.err().unwrap()
         };
         assert!(Arc::ptr_eq(&cause(first), &cause(second)));
@@ -329,9 +328,9 @@ mod tests {
     #[test]
     fn a_load_that_is_lost_is_told_and_makes_room() {
         let rig = Rig::new();
-        let (passenger, pilot) = rig.board();
-        drop(pilot);
-        assert!(passenger.landed().now_or_never().unwrap().is_err());
-        assert_eq!(rig.flights.len(), 0);
+        let (waiter, leader) = rig.join();
+        drop(leader);
+        assert!(waiter.outcome().now_or_never().unwrap().is_err());
+        assert_eq!(rig.single_flight.len(), 0);
     }
 }

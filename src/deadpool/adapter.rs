@@ -92,8 +92,8 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
             }
             PoolError::Timeout(TimeoutType::Wait) => Class::Starved,
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
-            | PoolError::PostCreateHook(HookError::Message(_)) => Class::Fault,
-            PoolError::Closed | PoolError::NoRuntimeSpecified => Class::Neutral,
+            | PoolError::PostCreateHook(HookError::Message(_)) => Class::Failure,
+            PoolError::Closed | PoolError::NoRuntimeSpecified => Class::Ignored,
         }
     }
 

@@ -74,7 +74,7 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
     setters!();
 
     /// What the manager's errors mean, in place of the default: for a manager fusepool does not
-    /// know, that every error is a [`Fault`](crate::Class::Fault).
+    /// know, that every error is a [`Failure`](crate::Class::Failure).
     pub fn classify(mut self, classify: impl Classify<M::Error>) -> Self {
         self.classify = Some(Arc::new(classify));
         self

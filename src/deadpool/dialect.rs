@@ -31,7 +31,7 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
     }
 
     fn classify(&self, _error: &M::Error) -> Class {
-        Class::Fault
+        Class::Failure
     }
 
     /// The backend itself reported this error, so the connection to it works.

@@ -6,18 +6,18 @@ use std::fmt;
 use deadpool::managed::{self, HookError, TimeoutType};
 
 use crate::breaker::config::ConfigError;
-use crate::outcome::error::{GateError, Rejected};
+use crate::outcome::error::{GateError, Refused};
 
 /// Why there is no object: deadpool's `PoolError` under the same name and with the same variants, and
-/// [`Rejected`](Self::Rejected).
+/// [`Refused`](Self::Refused).
 ///
-/// [`fusepool::rejection`](crate::rejection) finds the refusal in it, and in whatever an application
+/// [`fusepool::refusal`](crate::refusal) finds the refusal in it, and in whatever an application
 /// makes of it. Nothing was sent to the backend in any case, but for what creating an object sends.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PoolError<E> {
     /// Refused at once: the breaker is open, or too many callers wait.
-    Rejected(Rejected),
+    Refused(Refused),
     /// There was no object in time. [`TimeoutType::Wait`] is also what the pool's `acquire_timeout`
     /// ends with, whatever it interrupts; but with a time to wait of deadpool's it is the time to create
     /// an object, and ends with [`TimeoutType::Create`].
@@ -51,7 +51,7 @@ impl<E> PoolError<E> {
 
     pub(super) fn from_gate(error: GateError<managed::PoolError<E>>) -> Self {
         match error {
-            GateError::Rejected(rejected) => Self::Rejected(rejected),
+            GateError::Refused(rejected) => Self::Refused(rejected),
             GateError::Deadline(_) => Self::Timeout(TimeoutType::Wait),
             GateError::Failed(error) => Self::from_raw(error),
         }
@@ -61,7 +61,7 @@ impl<E> PoolError<E> {
 impl<E: fmt::Display> fmt::Display for PoolError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Refused(rejected) => rejected.fmt(f),
             Self::Timeout(TimeoutType::Wait) => f.write_str(
                 "no object was to be had in time: all are in use, or the backend does not answer",
             ),
@@ -80,7 +80,7 @@ impl<E: fmt::Display> fmt::Display for PoolError<E> {
 impl<E: Error + 'static> Error for PoolError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Rejected(rejected) => Some(rejected),
+            Self::Refused(rejected) => Some(rejected),
             Self::Backend(error) => Some(error),
             Self::PostCreateHook(error) => Some(error),
             Self::Timeout(_) | Self::Closed | Self::NoRuntimeSpecified => None,
@@ -114,7 +114,7 @@ impl From<managed::BuildError> for BuildError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreatePoolError<C> {
-    /// The configuration itself is at fault.
+    /// The configuration itself is at failure.
     #[error("the configuration is wrong: {0}")]
     Config(C),
     /// The pool could not be built from it.

@@ -49,25 +49,25 @@
 //! | [`breaker`](PoolBuilder::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back; give it a name |
 //! | [`acquire_timeout`](PoolBuilder::acquire_timeout) | 2 s (deadpool: none) | how long to wait for an object; with a [`wait_timeout`](PoolBuilder::wait_timeout), after that |
 //! | [`recycle_timeout`](PoolBuilder::recycle_timeout) | half of the least of `acquire_timeout` and `probe_timeout` (deadpool: none) | how long recycling one may take |
-//! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take, unless [`guard_within`](Object::guard_within) says otherwise |
-//! | [`max_waiting`](PoolBuilder::max_waiting) | 8 × `max_size` | how many callers may wait |
+//! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take, unless [`guard_with_timeout`](Object::guard_with_timeout) says otherwise |
+//! | [`max_queue`](PoolBuilder::max_queue) | 8 × `max_size` | how many callers may wait |
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe in the background while open |
 //! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
-//! | [`classify`](PoolBuilder::classify) | every error is a fault | what the manager's errors mean |
+//! | [`classify`](PoolBuilder::classify) | every error is a failure | what the manager's errors mean |
 //! | [`sink`](PoolBuilder::sink) | `tracing` | who takes the events |
 //!
-//! `max_waiting` and the recovery ramp are set by the size that the pool has when it is built:
+//! `max_queue` and the recovery ramp are set by the size that the pool has when it is built:
 //! [`resize`](Pool::resize) does not change them.
 //!
 //! # What it means
 //!
 //! | what `get` met | [`Class`](crate::Class) |
 //! |---|---|
-//! | `Backend`, `PostCreateHook(Backend)` | as [`classify`](PoolBuilder::classify) says; by default `Fault` |
-//! | `Timeout(Create)`, `Timeout(Recycle)`, `PostCreateHook(Message)` | `Fault` |
-//! | `Timeout(Wait)` | `Starved`: a fault only if nobody else got an object lately either |
-//! | `Timeout(Wait)` where the caller would not wait at all | `Neutral` |
-//! | `Closed`, `NoRuntimeSpecified` | `Neutral` |
+//! | `Backend`, `PostCreateHook(Backend)` | as [`classify`](PoolBuilder::classify) says; by default `Failure` |
+//! | `Timeout(Create)`, `Timeout(Recycle)`, `PostCreateHook(Message)` | `Failure` |
+//! | `Timeout(Wait)` | `Starved`: a failure only if nobody else got an object lately either |
+//! | `Timeout(Wait)` where the caller would not wait at all | `Ignored` |
+//! | `Closed`, `NoRuntimeSpecified` | `Ignored` |
 //!
 //! While the breaker is open, a probe is an object that the manager creates, and then recycles, since
 //! that is all deadpool knows of it. It never gets into the pool.

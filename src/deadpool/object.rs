@@ -8,7 +8,7 @@ use deadpool::managed::{self, Manager, Metrics, ObjectId};
 
 use super::adapter::Managed;
 use crate::breaker::verdict::Classify;
-use crate::outcome::error::{GateError, WithinError};
+use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::connection_state::Diagnosis;
 use crate::pool::lease::Lease;
 
@@ -39,9 +39,9 @@ impl<M: Manager + 'static> Object<M> {
     ///
     /// # Errors
     ///
-    /// [`GateError::Rejected`]: the statement was not sent. [`GateError::Deadline`]: it was given
+    /// [`GateError::Refused`]: the statement was not sent. [`GateError::Deadline`]: it was given
     /// up; its outcome is unknown, and every later statement on this object is refused as
-    /// [`Rejected::Abandoned`](crate::Rejected::Abandoned). [`GateError::Failed`]: its own error.
+    /// [`Refused::Abandoned`](crate::Refused::Abandoned). [`GateError::Failed`]: its own error.
     pub async fn guard<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
@@ -55,34 +55,34 @@ impl<M: Manager + 'static> Object<M> {
     ///
     /// ```
     /// # use fusepool::deadpool::{Manager, Object};
-    /// # use fusepool::WithinError;
+    /// # use fusepool::WithTimeoutError;
     /// # use std::io;
     /// # struct Store;
     /// # impl Store { async fn compact(&mut self) -> io::Result<()> { Ok(()) } }
-    /// # async fn run<M>(object: &mut Object<M>) -> Result<(), WithinError<io::Error>>
+    /// # async fn run<M>(object: &mut Object<M>) -> Result<(), WithTimeoutError<io::Error>>
     /// # where M: Manager<Type = Store, Error = io::Error> + 'static
     /// # {
     /// use std::time::Duration;
     ///
     /// let limit = Duration::from_secs(300);
-    /// object.guard_within(limit, async |store| store.compact().await).await
+    /// object.guard_with_timeout(limit, async |store| store.compact().await).await
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`WithinError::Config`]: `limit` is no deadline; the statement was not sent.
-    /// [`WithinError::Gate`]: as [`guard`](Self::guard).
-    pub async fn guard_within<T>(
+    /// [`WithTimeoutError::Config`]: `limit` is no deadline; the statement was not sent.
+    /// [`WithTimeoutError::Gate`]: as [`guard`](Self::guard).
+    pub async fn guard_with_timeout<T>(
         &mut self,
         limit: Duration,
         statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
-    ) -> Result<T, WithinError<M::Error>> {
-        self.lease.guard_within(limit, statement).await
+    ) -> Result<T, WithTimeoutError<M::Error>> {
+        self.lease.guard_with_timeout(limit, statement).await
     }
 
     /// [`guard`](Self::guard) for statements with errors of another kind. After a
-    /// [`Fault`](crate::Class::Fault) the object is not used again.
+    /// [`Failure`](crate::Class::Failure) the object is not used again.
     ///
     /// # Errors
     ///

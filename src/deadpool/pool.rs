@@ -22,7 +22,7 @@ use crate::pool::shared::Shared;
 /// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
 ///
 /// While the backend is unwell, [`get`](Self::get) is refused at once with an error in which
-/// [`rejection`](crate::rejection) finds why, and when to retry.
+/// [`refusal`](crate::refusal) finds why, and when to retry.
 pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
     guarded: Guarded<Managed<M>>,
     _wrapper: PhantomData<fn() -> W>,
@@ -53,7 +53,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     ///
     /// # Errors
     ///
-    /// [`PoolError::Rejected`]: refused at once. [`PoolError::Timeout`]: there was none in time.
+    /// [`PoolError::Refused`]: refused at once. [`PoolError::Timeout`]: there was none in time.
     /// [`PoolError::Backend`] and [`PoolError::PostCreateHook`]: one could not be created.
     /// [`PoolError::Closed`]: the pool is.
     pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
@@ -171,7 +171,7 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     };
     let classify = |error: &_| match managed.classify(error) {
         // To whom would not wait, it says nothing that there is nothing to be had.
-        Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Neutral,
+        Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Ignored,
         class => class,
     };
     let acquire = pin!(managed.raw.timeout_get(timeouts));

@@ -14,7 +14,7 @@ use super::run::Deadline;
 use super::{Count, Gate};
 use crate::breaker::permit::Permit;
 use crate::breaker::verdict::{Class, Verdict};
-use crate::outcome::error::{Awaited, GateError, Rejected};
+use crate::outcome::error::{Awaited, GateError, Refused};
 
 impl Gate {
     /// Asks for a connection, and gives a permit only if that matters before the call itself starts:
@@ -29,7 +29,7 @@ impl Gate {
         // Most connections can be had without waiting, and then no place in the queue, no timer and
         // no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
         let waiting = self.breaker.waiting().load(Ordering::Acquire);
-        let may_wait = waiting < self.limits.max_waiting;
+        let may_wait = waiting < self.limits.max_queue;
         let connected = match may_wait && self.breaker.passes() {
             true => at_once(connect.as_mut()).await,
             false => None,
@@ -121,9 +121,9 @@ impl Gate {
     fn could_not_connect(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
-            Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Neutral),
+            Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Ignored),
             // Nothing but a statement's end is an answer.
-            Class::Answered | Class::Slow => permit.settle(Verdict::Neutral),
+            Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
     }
@@ -160,7 +160,7 @@ impl Gate {
         &'g self,
         has_permit: bool,
         is_full: &'g F,
-    ) -> Result<Place<'g, F>, Rejected> {
+    ) -> Result<Place<'g, F>, Refused> {
         let before = self.breaker.waiting().fetch_add(1, Ordering::AcqRel);
         let mut place = Place {
             gate: self,
@@ -168,15 +168,15 @@ impl Gate {
             is_full,
             is_settled: has_permit,
         };
-        if before < self.limits.max_waiting || !self.enforces() {
+        if before < self.limits.max_queue || !self.enforces() {
             return Ok(place);
         }
         place.is_settled = true;
         drop(place);
         self.counters.add(Count::Saturated as usize, 1);
-        Err(self.rejected(Rejected::Saturated {
+        Err(self.rejected(Refused::Saturated {
             pool: Arc::clone(self.breaker.name()),
-            waiting: self.limits.max_waiting,
+            waiting: self.limits.max_queue,
         }))
     }
 

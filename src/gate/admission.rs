@@ -13,7 +13,7 @@ use super::{Count, Gate};
 use crate::breaker::clock::nanos;
 use crate::breaker::error::Rejection;
 use crate::breaker::permit::Permit;
-use crate::outcome::error::Rejected;
+use crate::outcome::error::Refused;
 use crate::telemetry::event::Event;
 
 /// A storm of rejections is summed up in one event in this time.
@@ -22,14 +22,14 @@ const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 impl Gate {
     /// Asks the breaker whether a call may be made. Gives a permit only if that matters before the
     /// call itself starts: the call is then a probe.
-    pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Rejected> {
+    pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Refused> {
         let may_probe = !self.probing.load(Ordering::Acquire);
         let ticket = self.breaker.ticket(may_probe);
         ticket.map_err(|rejection| self.refused(rejection))
     }
 
     /// Admission of a statement on a connection that was leased outside a transaction.
-    pub(crate) fn admit_on_lease(&self) -> Result<Permit<'_>, Rejected> {
+    pub(crate) fn admit_on_lease(&self) -> Result<Permit<'_>, Refused> {
         if self.breaker.rejects()
             && let Some(permit) = self.admit()?
         {
@@ -47,7 +47,7 @@ impl Gate {
     }
 
     /// Turns a call away, if the breaker is open and rejects. Asks for no permit otherwise.
-    pub(crate) fn refusal(&self) -> Option<Rejected> {
+    pub(crate) fn refusal(&self) -> Option<Refused> {
         if !self.breaker.rejects() {
             return None;
         }
@@ -60,7 +60,7 @@ impl Gate {
     pub(crate) async fn unless_opened<T>(
         &self,
         wait: impl Future<Output = T>,
-    ) -> Result<T, Rejected> {
+    ) -> Result<T, Refused> {
         let mut wait = pin!(wait);
         loop {
             // Before the state is read, so that no opening falls in between.
@@ -83,22 +83,22 @@ impl Gate {
     }
 
     /// The refusal of a statement on a connection on which one was given up.
-    pub(crate) fn abandoned(&self) -> Rejected {
-        let rejected = Rejected::Abandoned {
+    pub(crate) fn abandoned(&self) -> Refused {
+        let rejected = Refused::Abandoned {
             pool: Arc::clone(self.breaker.name()),
         };
         self.tell(&Event::Rejected(&rejected));
         rejected
     }
 
-    pub(super) fn refused(&self, rejection: Rejection) -> Rejected {
-        self.rejected(Rejected::Circuit {
+    pub(super) fn refused(&self, rejection: Rejection) -> Refused {
+        self.rejected(Refused::Circuit {
             pool: Arc::clone(self.breaker.name()),
             rejection,
         })
     }
 
-    pub(super) fn rejected(&self, rejected: Rejected) -> Rejected {
+    pub(super) fn rejected(&self, rejected: Refused) -> Refused {
         self.tell(&Event::Rejected(&rejected));
         let (now, due) = (self.now(), self.next_summary.load(Ordering::Acquire));
         if now >= due {

@@ -10,13 +10,13 @@ pub const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Default time a statement, or a call through a [`Gate`](crate::Gate), may take: 30 seconds.
 pub const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Default of how many callers may wait for each connection of a pool: 8.
-pub const DEFAULT_WAITING_PER_CONNECTION: u32 = 8;
+pub const DEFAULT_QUEUE_PER_CONNECTION: u32 = 8;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) acquire_timeout: Duration,
     pub(crate) query_timeout: Duration,
-    pub(crate) max_waiting: u32,
+    pub(crate) max_queue: u32,
     /// How many connections the pool may have.
     pub(crate) connections: u32,
     /// Calls are given up whose answers were lost in an outage.
@@ -28,7 +28,7 @@ impl Default for Limits {
         Self {
             acquire_timeout: DEFAULT_ACQUIRE_TIMEOUT,
             query_timeout: DEFAULT_QUERY_TIMEOUT,
-            max_waiting: u32::MAX,
+            max_queue: u32::MAX,
             connections: u32::MAX,
             give_up_lost: true,
         }
@@ -44,20 +44,22 @@ impl Limits {
     ) -> Result<(), ConfigError> {
         check_duration("acquire_timeout", self.acquire_timeout, LONGEST)?;
         check_duration(call_timeout, self.query_timeout, LONGEST)?;
-        if self.max_waiting == 0 {
+        if self.max_queue == 0 {
             let rule = "at least 1: whoever opens a connection waits for a moment, too";
-            return Err(ConfigError::new("max_waiting", self.max_waiting, rule));
+            return Err(ConfigError::new("max_queue", self.max_queue, rule));
         }
-        match breaker.get_slow_call() {
-            Some(slow_call) if slow_call >= self.query_timeout => Err(ConfigError::new(
-                "slow_call",
-                slow_call,
-                format!(
-                    "shorter than the `{call_timeout}` of {:?}, or no call could live to be slow \
-                     (`slow_rate(None)` switches slow calls off)",
-                    self.query_timeout
-                ),
-            )),
+        match breaker.get_slow_call_threshold() {
+            Some(slow_call_threshold) if slow_call_threshold >= self.query_timeout => {
+                Err(ConfigError::new(
+                    "slow_call_threshold",
+                    slow_call_threshold,
+                    format!(
+                        "shorter than the `{call_timeout}` of {:?}, or no call could live to be slow \
+                     (`slow_call_rate(None)` switches slow calls off)",
+                        self.query_timeout
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }

@@ -1,13 +1,13 @@
 //! Admit, run, classify, settle, report: the only async path through a breaker.
 //!
 //! A pool's call takes two steps, and is admitted once. [`Gate::acquire`] asks the breaker, and
-//! waits for a connection, as one of at most `max_waiting` and under the acquire deadline;
+//! waits for a connection, as one of at most `max_queue` and under the acquire deadline;
 //! [`Gate::run`] makes the call on it, under the call's deadline, and settles.
 //!
 //! ```text
 //!         admit ───────── acquire ─────────────── run
 //!           │                │                     │
-//!   open:   └▶ Rejected      ├▶ Saturated          ├▶ DeadlineExceeded   outcome unknown
+//!   open:   └▶ Refused      ├▶ Saturated          ├▶ DeadlineExceeded   outcome unknown
 //!   nothing sent, retry      ├▶ could not connect  ├▶ Failed(E)          by its class
 //!                            └▶ none came free     └▶ value              an answer
 //! ```
@@ -16,7 +16,7 @@
 //! refused at once. They have sent nothing; left alone, they would each try to connect in turn, as
 //! the one before gives up.
 //!
-//! What is recorded: that no connection could be had is a fault; that one could is not yet an
+//! What is recorded: that no connection could be had is a failure; that one could is not yet an
 //! answer, only a statement's or a ping's end is. While the breaker is closed, the time spent waiting
 //! for a connection never makes a call slow, so a pool that is too small does not trip its breaker.
 //! A call that is a probe has the deadline of any other.
@@ -44,7 +44,7 @@ use tokio::sync::Notify;
 
 use self::limits::Limits;
 use self::lost::Progress;
-use self::reporter::{OnOpen, Reporter};
+use self::reporter::{OnOpen, observed};
 use crate::breaker::builder::Builder;
 use crate::breaker::clock::nanos;
 use crate::breaker::config::ConfigError;
@@ -73,10 +73,10 @@ mod tests;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), fusepool::ConfigError> {
 /// let gate = Gate::builder(Breaker::builder().name("geocoder")).build()?;
-/// let classify = |_: &std::io::Error| Class::Fault;
+/// let classify = |_: &std::io::Error| Class::Failure;
 /// match gate.call(&classify, async { Ok(42) }).await {
 ///     Ok(answer) => assert_eq!(answer, 42),
-///     Err(GateError::Rejected(rejected)) => println!("retry in {:?}", rejected.retry_after()),
+///     Err(GateError::Refused(rejected)) => println!("retry in {:?}", rejected.retry_after()),
 ///     Err(error) => println!("{error}"),
 /// }
 /// # Ok(())
@@ -129,14 +129,14 @@ impl Gate {
     fn from_checked(breaker: Builder, limits: Limits, sink: Arc<dyn Sink>) -> Self {
         let on_open = Arc::new(OnceLock::new());
         let opened = Arc::new(Notify::new());
-        let reporter = Reporter::new(
-            &breaker,
+        let breaker = observed(
+            breaker,
             Arc::clone(&sink),
             Arc::clone(&opened),
             Arc::clone(&on_open),
         );
         Self {
-            breaker: Breaker::from_checked(breaker.listener(reporter)),
+            breaker: Breaker::from_checked(breaker),
             limits,
             sink,
             opened,

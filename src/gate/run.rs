@@ -26,7 +26,7 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`GateError::Rejected`]: the call was not made. [`GateError::Deadline`]: it was dropped.
+    /// [`GateError::Refused`]: the call was not made. [`GateError::Deadline`]: it was dropped.
     /// [`GateError::Failed`]: its own error.
     pub async fn call<T, E>(
         &self,
@@ -54,7 +54,7 @@ impl Gate {
         }
         match self.bounded(Some(&permit), limit, pin!(call)).await {
             Ok(Ok(value)) => {
-                permit.settle(Verdict::Answered);
+                permit.settle(Verdict::Success);
                 Ok(value)
             }
             Ok(Err(error)) => {
@@ -107,11 +107,11 @@ impl Gate {
             }
             Some(None) => Err(GivenUp {
                 error: self.missed(start.elapsed(), Awaited::LostAnswer),
-                verdict: Verdict::Neutral,
+                verdict: Verdict::Ignored,
             }),
             None => Err(GivenUp {
                 error: self.missed(limit, Awaited::Answer),
-                verdict: Verdict::Fault,
+                verdict: Verdict::Failure,
             }),
         }
     }

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::at_once::at_once;
 use super::*;
 use crate::breaker::clock::{Clock, ManualClock};
-use crate::breaker::settings::DEFAULT_OPEN_DELAY;
+use crate::breaker::settings::DEFAULT_OPEN_DURATION;
 use crate::breaker::state::State;
 use crate::breaker::verdict::{Class, Verdict};
 use crate::gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
-use crate::outcome::error::{Awaited, GateError, Rejected};
+use crate::outcome::error::{Awaited, GateError, Refused};
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
@@ -30,7 +30,7 @@ async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static 
         .acquire(
             DEFAULT_ACQUIRE_TIMEOUT,
             || true,
-            |_| Class::Fault,
+            |_| Class::Failure,
             pin!(connect),
         )
         .await?;
@@ -38,12 +38,12 @@ async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static 
 }
 
 /// A statement elsewhere, that opens the breaker.
-async fn fault(gate: &Gate) {
-    gate.breaker().observe().settle(Verdict::Fault);
+async fn failure(gate: &Gate) {
+    gate.breaker().observe().settle(Verdict::Failure);
 }
 
 fn is_rejected(acquired: &Acquired) -> bool {
-    matches!(acquired, Err(GateError::Rejected(Rejected::Circuit { .. })))
+    matches!(acquired, Err(GateError::Refused(Refused::Circuit { .. })))
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,14 +53,17 @@ async fn all_who_wait_are_refused_as_soon_as_the_breaker_opens() {
     let (first, second, ()) = tokio::join!(
         acquire(&gate, pending()),
         acquire(&gate, pending()),
-        fault(&gate)
+        failure(&gate)
     );
     assert!(is_rejected(&first), "{first:?}");
     assert!(is_rejected(&second), "{second:?}");
     assert_eq!(started.elapsed(), Duration::ZERO);
     let snapshot = gate.snapshot();
     assert_eq!((snapshot.waiting, snapshot.deadlines), (0, 0));
-    assert_eq!((snapshot.breaker.rejected, snapshot.breaker.faults), (2, 1));
+    assert_eq!(
+        (snapshot.breaker.rejected, snapshot.breaker.failures),
+        (2, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +78,7 @@ async fn nobody_takes_over_the_place_of_one_who_was_refused() {
     let (first, second, ()) = tokio::join!(
         acquire(&gate, connect()),
         acquire(&gate, connect()),
-        fault(&gate)
+        failure(&gate)
     );
     assert!(is_rejected(&first) && is_rejected(&second));
     assert_eq!(attempts.into_inner(), 1);
@@ -85,7 +88,7 @@ async fn nobody_takes_over_the_place_of_one_who_was_refused() {
 async fn who_began_to_connect_before_the_breaker_opened_does_not_begin_to_wait() {
     let gate = gate(Breaker::builder());
     let acquired = acquire(&gate, async {
-        fault(&gate).await;
+        failure(&gate).await;
         pending().await
     })
     .await;
@@ -99,7 +102,7 @@ async fn who_waits_goes_on_if_the_open_breaker_rejects_nothing() {
         tokio::time::sleep(Duration::from_millis(10)).await;
         Ok(())
     };
-    let (acquired, ()) = tokio::join!(acquire(&gate, connect), fault(&gate));
+    let (acquired, ()) = tokio::join!(acquire(&gate, connect), failure(&gate));
     assert_eq!(acquired, Ok(((), false)));
     assert_eq!(gate.snapshot().breaker.trips, 1);
 }
@@ -108,13 +111,13 @@ async fn who_waits_goes_on_if_the_open_breaker_rejects_nothing() {
 async fn a_probe_waits_for_its_connection() {
     let clock = ManualClock::new();
     let gate = gate(Breaker::builder().clock(clock.clone()).jitter(0.0));
-    fault(&gate).await;
-    clock.advance(DEFAULT_OPEN_DELAY);
+    failure(&gate).await;
+    clock.advance(DEFAULT_OPEN_DURATION);
     let acquired = gate
         .acquire(
             DEFAULT_ACQUIRE_TIMEOUT,
             || true,
-            |_: &&str| Class::Fault,
+            |_: &&str| Class::Failure,
             pin!(ready(Ok(()))),
         )
         .await;
@@ -134,7 +137,7 @@ async fn who_waits_is_refused_as_soon_as_an_operator_says_so() {
     drop(held);
 
     gate.breaker().set_mode(Mode::Observe);
-    fault(&gate).await;
+    failure(&gate).await;
     let orders = async { gate.breaker().set_mode(Mode::Enforce) };
     let (acquired, ()) = tokio::join!(acquire(&gate, pending()), orders);
     assert!(is_rejected(&acquired), "{acquired:?}");
@@ -147,12 +150,12 @@ fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
     let clock = crate::breaker::clock::ManualClock::new();
     let breaker = Breaker::builder()
         .clock(clock.clone())
-        .open_delay(Duration::from_millis(100))
+        .open_duration(Duration::from_millis(100))
         .probe_timeout(Duration::from_millis(100))
         .jitter(0.0);
     let gate = gate(breaker);
     let _stuck = gate.reserve_probing().unwrap();
-    gate.breaker().observe().settle(Verdict::Fault);
+    gate.breaker().observe().settle(Verdict::Failure);
     clock.advance(Duration::from_millis(399));
     assert!(gate.admit().is_err());
     clock.advance(Duration::from_millis(1));
@@ -203,7 +206,9 @@ async fn given_up(outage: Outage) -> Duration {
         tokio::time::sleep(outage.begins).await;
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
-        let result = gate.run(permit, outage.own, |_| Class::Fault, never).await;
+        let result = gate
+            .run(permit, outage.own, |_| Class::Failure, never)
+            .await;
         let Err(GateError::Deadline(missed)) = result else {
             panic!("{result:?}");
         };
@@ -220,7 +225,7 @@ async fn given_up(outage: Outage) -> Duration {
             let begun = gate.acquire(
                 DEFAULT_ACQUIRE_TIMEOUT,
                 || outage.pool_is_full,
-                |_: &()| Class::Fault,
+                |_: &()| Class::Failure,
                 connect,
             );
             let served = async {
@@ -287,7 +292,7 @@ async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
 async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
     for mode in [Mode::Observe, Mode::Disabled] {
         let limits = Limits {
-            max_waiting: 1,
+            max_queue: 1,
             ..Limits::default()
         };
         let builder = Breaker::builder()
@@ -303,18 +308,18 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
             for acquired in futures_util::future::join_all(callers).await {
                 assert!(acquired.is_ok(), "{mode:?}, {state}: {acquired:?}");
             }
-            assert_eq!(gate.call(&|_: &&str| Class::Fault, late()).await, Ok(()));
+            assert_eq!(gate.call(&|_: &&str| Class::Failure, late()).await, Ok(()));
             for _ in 0..5 {
-                fault(&gate).await;
+                failure(&gate).await;
             }
-            tokio::time::sleep(DEFAULT_OPEN_DELAY * 2).await;
+            tokio::time::sleep(DEFAULT_OPEN_DURATION * 2).await;
         }
         let snapshot = gate.snapshot();
         assert_eq!((snapshot.deadlines, snapshot.saturated), (0, 0), "{mode:?}");
         let own = Duration::from_secs(1);
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
-        let missed = gate.run(permit, Some(own), |_| Class::Fault, never).await;
+        let missed = gate.run(permit, Some(own), |_| Class::Failure, never).await;
         assert!(matches!(missed, Err(GateError::Deadline(_))), "{missed:?}");
     }
 }
@@ -322,11 +327,11 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
 /// Each call was a probe, was cut off as one, and failed: a backend that is well stayed shut out.
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_is_well_is_let_back_in_however_long_its_calls_take() {
-    for (slow_call, takes) in [(1_000, 950), (10_000, 1_200), (10_000, 9_000)] {
-        let [slow_call, takes] = [slow_call, takes].map(Duration::from_millis);
+    for (slow_call_threshold, takes) in [(1_000, 950), (10_000, 1_200), (10_000, 9_000)] {
+        let [slow_call_threshold, takes] = [slow_call_threshold, takes].map(Duration::from_millis);
         let breaker = Breaker::builder().clock(RuntimeClock(Instant::now()));
-        let gate = gate(breaker.slow_call(slow_call));
-        fault(&gate).await;
+        let gate = gate(breaker.slow_call_threshold(slow_call_threshold));
+        failure(&gate).await;
         let opened = Instant::now();
         let callers = (0..4).map(|_| async {
             while gate.breaker().state() != State::Closed {
@@ -334,8 +339,8 @@ async fn a_backend_that_is_well_is_let_back_in_however_long_its_calls_take() {
                     tokio::time::sleep(takes).await;
                     Ok::<_, &str>(())
                 };
-                match gate.call(&|_: &&str| Class::Fault, call).await {
-                    Err(GateError::Rejected(_)) => {
+                match gate.call(&|_: &&str| Class::Failure, call).await {
+                    Err(GateError::Refused(_)) => {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                     called => called.unwrap(),
@@ -365,7 +370,7 @@ async fn calls_that_hang_open_the_breaker_by_themselves() {
         async move {
             tokio::time::sleep(Duration::from_millis(50 * n)).await;
             let never = pending::<Result<(), &str>>();
-            gate.call(&|_: &&str| Class::Fault, never).await
+            gate.call(&|_: &&str| Class::Failure, never).await
         }
     });
     let opened = async {
@@ -412,7 +417,7 @@ async fn a_statement_that_opens_the_breaker_by_being_counted_is_refused() {
     let connected = acquire(&gate, ready(Ok(()))).await;
     assert_eq!(connected, Ok(((), false)));
     assert!(gate.admit_on_lease().is_err());
-    assert_eq!(gate.snapshot().breaker.neutral, 0, "it was not made");
+    assert_eq!(gate.snapshot().breaker.ignored, 0, "it was not made");
     drop(hung);
 }
 

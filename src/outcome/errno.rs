@@ -8,13 +8,13 @@ use crate::breaker::verdict::Class;
 pub(crate) fn classify(number: u16, message: &str) -> Class {
     match number {
         1040 => Class::Starved,
-        1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Fault,
-        1836 => Class::FaultAndClose,
-        // The server runs with some option; others, such as --secure-file-priv, are no fault.
-        1290 if message.contains("read-only") => Class::FaultAndClose,
+        1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Failure,
+        1836 => Class::FailureAndClose,
+        // The server runs with some option; others, such as --secure-file-priv, are no failure.
+        1290 if message.contains("read-only") => Class::FailureAndClose,
         1969 | 3024 => Class::Slow,
-        1044 | 1045 | 1205 | 1213 | 1317 => Class::Neutral,
-        _ => Class::Answered,
+        1044 | 1045 | 1205 | 1213 | 1317 => Class::Ignored,
+        _ => Class::Success,
     }
 }
 
@@ -26,10 +26,10 @@ mod tests {
                              execute this statement";
 
     #[test]
-    fn another_option_of_the_server_is_no_fault() {
+    fn another_option_of_the_server_is_no_failure() {
         let message = "The MySQL server is running with the --secure-file-priv option so it cannot \
                        execute this statement";
-        assert_eq!(classify(1290, message), Class::Answered);
+        assert_eq!(classify(1290, message), Class::Success);
     }
 
     #[test]
@@ -40,14 +40,14 @@ mod tests {
                 .collect()
         };
         assert_eq!(
-            of(Class::Fault),
+            of(Class::Failure),
             [
                 1047, 1053, 1129, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 4031
             ]
         );
-        assert_eq!(of(Class::FaultAndClose), [1290, 1836]);
+        assert_eq!(of(Class::FailureAndClose), [1290, 1836]);
         assert_eq!(of(Class::Slow), [1969, 3024]);
-        assert_eq!(of(Class::Neutral), [1044, 1045, 1205, 1213, 1317]);
+        assert_eq!(of(Class::Ignored), [1044, 1045, 1205, 1213, 1317]);
         assert_eq!(of(Class::Starved), [1040]);
     }
 }

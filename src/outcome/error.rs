@@ -11,7 +11,7 @@ use crate::breaker::error::Rejection;
 /// A call that was refused. It was never sent to the backend: it is safe to retry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Rejected {
+pub enum Refused {
     /// The circuit breaker does not admit calls now.
     #[error("pool `{pool}` is unwell and the call was not sent: {rejection}")]
     Circuit {
@@ -23,7 +23,7 @@ pub enum Rejected {
     /// As many callers as may wait for a connection are waiting already.
     #[error(
         "pool `{pool}` is saturated and the call was not sent: {waiting} callers wait for a \
-         connection, which is `max_waiting`"
+         connection, which is `max_queue`"
     )]
     Saturated {
         /// The name of the pool.
@@ -44,7 +44,7 @@ pub enum Rejected {
     },
 }
 
-impl Rejected {
+impl Refused {
     /// The name of the pool that refused.
     #[must_use]
     pub fn pool(&self) -> &str {
@@ -175,7 +175,7 @@ pub enum GateError<E> {
     /// The call was refused, and never sent.
     // Not transparent: what is found in an error is found among its sources.
     #[error("{0}")]
-    Rejected(#[from] Rejected),
+    Refused(#[from] Refused),
     /// There was no connection in time, or no answer; what it was, [`DeadlineExceeded::awaited`] tells.
     #[error("{0}")]
     Deadline(#[from] DeadlineExceeded),
@@ -187,7 +187,7 @@ pub enum GateError<E> {
 /// Why a call with a deadline of its own gave no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum WithinError<E> {
+pub enum WithTimeoutError<E> {
     /// The deadline breaks a rule. The call was not made.
     #[error("{0}")]
     Config(#[from] ConfigError),
@@ -196,19 +196,19 @@ pub enum WithinError<E> {
     Gate(#[from] GateError<E>),
 }
 
-/// The [`Rejected`] in `error` or in one of its sources, however deep: for deciding on a
+/// The [`Refused`] in `error` or in one of its sources, however deep: for deciding on a
 /// `503 Service Unavailable`, wherever in an application errors end up.
 ///
 /// ```
 /// # fn response(error: &sqlx::Error) -> (u16, Option<std::time::Duration>) {
-/// match fusepool::rejection(error) {
+/// match fusepool::refusal(error) {
 ///     Some(rejected) => (503, rejected.retry_after()),
 ///     None => (500, None),
 /// }
 /// # }
 /// ```
 #[must_use]
-pub fn rejection<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Rejected> {
+pub fn refusal<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Refused> {
     find(error)
 }
 
@@ -242,18 +242,18 @@ mod tests {
 
     #[test]
     fn a_refusal_and_a_deadline_are_found_in_a_gates_error() {
-        let rejected = Rejected::Saturated {
+        let rejected = Refused::Saturated {
             pool: "orders".into(),
             waiting: 80,
         };
         let error: GateError<io::Error> = rejected.clone().into();
-        assert_eq!(rejection(&error), Some(&rejected));
+        assert_eq!(refusal(&error), Some(&rejected));
         let deadline =
             DeadlineExceeded::new("orders".into(), Duration::from_secs(30), Awaited::Answer);
         let error: GateError<io::Error> = deadline.clone().into();
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
-        assert_eq!(rejection(&error), None);
-        let error = WithinError::from(error);
+        assert_eq!(refusal(&error), None);
+        let error = WithTimeoutError::from(error);
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
     }
 }

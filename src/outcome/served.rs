@@ -66,7 +66,7 @@ pub enum Unanswered {
     /// Too many callers wait for a connection, or none came free in time.
     Saturated,
     /// The database is unwell: it could not be reached, broke off, or said so itself.
-    Fault,
+    Failure,
     /// It did not answer in time: by our deadline, or by the database's own.
     Deadline,
 }
@@ -150,7 +150,7 @@ impl Unanswered {
         match self {
             Self::Open => "open",
             Self::Saturated => "saturated",
-            Self::Fault => "fault",
+            Self::Failure => "failure",
             Self::Deadline => "deadline",
         }
     }

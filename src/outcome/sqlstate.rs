@@ -8,14 +8,14 @@ use crate::breaker::verdict::Class;
 pub(crate) fn classify(code: &str, message: &str) -> Class {
     match code {
         "53300" => Class::Starved,
-        "25006" => Class::FaultAndClose,
+        "25006" => Class::FailureAndClose,
         "57014" if message.contains("statement timeout") => Class::Slow,
-        "57014" | "40001" | "40P01" | "55P03" => Class::Neutral,
-        "57P01" | "57P02" | "57P03" | "57P05" | "XX000" | "XX001" | "XX002" => Class::Fault,
+        "57014" | "40001" | "40P01" | "55P03" => Class::Ignored,
+        "57P01" | "57P02" | "57P03" | "57P05" | "XX000" | "XX001" | "XX002" => Class::Failure,
         _ => match code.get(..2) {
-            Some("08" | "53" | "58") => Class::Fault,
-            Some("28") => Class::Neutral,
-            _ => Class::Answered,
+            Some("08" | "53" | "58") => Class::Failure,
+            Some("28") => Class::Ignored,
+            _ => Class::Success,
         },
     }
 }
@@ -33,11 +33,11 @@ mod tests {
         for class in digits().flat_map(|a| digits().map(move |b| format!("{a}{b}"))) {
             for code in codes_of(&class) {
                 let place = match classify(&code, "canceling statement due to user request") {
-                    Class::Fault => 0,
-                    Class::FaultAndClose => 1,
-                    Class::Neutral => 2,
+                    Class::Failure => 0,
+                    Class::FailureAndClose => 1,
+                    Class::Ignored => 2,
                     Class::Starved => 3,
-                    Class::Answered => continue,
+                    Class::Success => continue,
                     Class::Slow => panic!("{code}"),
                 };
                 found[place].push(code);
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn an_unknown_code_is_an_answer() {
         for code in ["", "4", "é123", "99999"] {
-            assert_eq!(classify(code, ""), Class::Answered, "{code}");
+            assert_eq!(classify(code, ""), Class::Success, "{code}");
         }
     }
 }

@@ -34,7 +34,7 @@ pub trait Adapter: Send + Sync + 'static {
     }
 
     /// How many connections the pool may have: the recovery ramp ends there, and the default of
-    /// `max_waiting` is a multiple of it.
+    /// `max_queue` is a multiple of it.
     fn size(&self) -> u32;
 
     /// Whether every connection is leased and no more may be opened. Only while this is true are
@@ -118,14 +118,14 @@ pub trait Adapter: Send + Sync + 'static {
 
     /// What an error means of [`lease`](Self::lease), [`connect`](Self::connect) or
     /// [`ping`](Self::ping): that nothing came free in time is [`Starved`](Class::Starved), and a
-    /// server that is starting, stopping or full is never [`Answered`](Class::Answered).
+    /// server that is starting, stopping or full is never [`Answered`](Class::Success).
     fn classify(&self, error: &Self::Error) -> Class;
 
     /// What a statement's error means.
     fn classify_statement(&self, error: &Self::StatementError) -> Class;
 
     /// Whether the backend itself reported this error, so that the connection to it works. After
-    /// any other [`Fault`](Class::Fault) the connection is closed. Default: `false`.
+    /// any other [`Failure`](Class::Failure) the connection is closed. Default: `false`.
     fn answered(&self, error: &Self::StatementError) -> bool {
         let _ = error;
         false
@@ -143,7 +143,7 @@ pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Di
     }
 }
 
-/// The same of a ping's. Its connection is closed after any fault.
+/// The same of a ping's. Its connection is closed after any failure.
 pub(crate) fn diagnose_ping<A: Adapter>(adapter: &A, error: &A::Error) -> Diagnosis {
     Diagnosis {
         class: adapter.classify(error),

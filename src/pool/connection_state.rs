@@ -32,8 +32,8 @@ impl ConnectionState {
     /// Whether the connection survives what a statement met. Returns the class.
     pub(crate) fn note(&self, diagnosis: Diagnosis) -> Class {
         match diagnosis.class {
-            Class::FaultAndClose => self.close("unusable"),
-            Class::Fault if !diagnosis.answered => self.close("broken"),
+            Class::FailureAndClose => self.close("unusable"),
+            Class::Failure if !diagnosis.answered => self.close("broken"),
             _ => {}
         }
         diagnosis.class

@@ -60,7 +60,7 @@ impl<A: Adapter> Guarded<A> {
     ///
     /// # Errors
     ///
-    /// [`GateError::Rejected`]: refused at once. [`GateError::Deadline`]: there was none in time.
+    /// [`GateError::Refused`]: refused at once. [`GateError::Deadline`]: there was none in time.
     /// [`GateError::Failed`]: the pool's own.
     pub async fn lease(&self) -> Result<Lease<A>, GateError<A::Error>> {
         let limit = self.shared.gate.limits().acquire_timeout;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::breaker::config::{LONGEST, check_duration};
-use crate::outcome::error::{GateError, WithinError};
+use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
@@ -49,9 +49,9 @@ impl<A: Adapter> Lease<A> {
     ///
     /// # Errors
     ///
-    /// [`GateError::Rejected`]: the statement was not sent. [`GateError::Deadline`]: it was given
+    /// [`GateError::Refused`]: the statement was not sent. [`GateError::Deadline`]: it was given
     /// up, and so is the connection: every later statement on it is refused as
-    /// [`Rejected::Abandoned`](crate::Rejected::Abandoned). [`GateError::Failed`]: its own error.
+    /// [`Refused::Abandoned`](crate::Refused::Abandoned). [`GateError::Failed`]: its own error.
     pub async fn guard<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::StatementError>,
@@ -64,28 +64,28 @@ impl<A: Adapter> Lease<A> {
     /// [lost in an outage](crate#what-an-outage-leaves-behind).
     ///
     /// ```
-    /// # use fusepool::{Adapter, Lease, WithinError};
+    /// # use fusepool::{Adapter, Lease, WithTimeoutError};
     /// # trait Db { type Error; async fn vacuum(&mut self) -> Result<(), Self::Error>; }
-    /// # async fn run<A>(lease: &mut Lease<A>) -> Result<(), WithinError<A::StatementError>>
+    /// # async fn run<A>(lease: &mut Lease<A>) -> Result<(), WithTimeoutError<A::StatementError>>
     /// # where A: Adapter<Connection: Db<Error = A::StatementError>>
     /// # {
     /// use std::time::Duration;
     ///
     /// let limit = Duration::from_secs(300);
-    /// lease.guard_within(limit, async |db| db.vacuum().await).await
+    /// lease.guard_with_timeout(limit, async |db| db.vacuum().await).await
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`WithinError::Config`]: `limit` is no deadline; the statement was not sent.
-    /// [`WithinError::Gate`]: as [`guard`](Self::guard).
-    pub async fn guard_within<T>(
+    /// [`WithTimeoutError::Config`]: `limit` is no deadline; the statement was not sent.
+    /// [`WithTimeoutError::Gate`]: as [`guard`](Self::guard).
+    pub async fn guard_with_timeout<T>(
         &mut self,
         limit: Duration,
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::StatementError>,
-    ) -> Result<T, WithinError<A::StatementError>> {
-        check_duration("within", limit, LONGEST)?;
+    ) -> Result<T, WithTimeoutError<A::StatementError>> {
+        check_duration("with_timeout", limit, LONGEST)?;
         Ok(self.guard_by(Some(limit), diagnose, statement).await?)
     }
 

@@ -6,9 +6,10 @@
 //! and pings for each. The batches that follow are left to users' calls; where none come, the task fills
 //! the free places after another delay. No error ends it before the breaker is closed.
 //!
-//! A connection beside the pool's may not be had: an account has no slot left, or a database file is
-//! locked by the pool's own connection. So if a fresh one brings no answer, and no clear fault, an idle
-//! connection of the pool's is borrowed.
+//! A connection beside the pool's may not be had: an account has no slot left, a pooler or a proxy in
+//! between turns newcomers away, or a database file is locked by the pool's own connection. So if none
+//! can be opened, or a fresh one brings neither an answer nor a clear failure, an idle connection of
+//! the pool's is borrowed.
 
 use std::error::Error;
 use std::future::Future;
@@ -56,7 +57,7 @@ async fn probe_until_closed<A: Adapter>(gate: &Gate, target: &Target<A>) {
                 }
             }
             State::HalfOpen => {
-                sleep(breaker.open_delay()).await;
+                sleep(breaker.open_duration()).await;
                 if breaker.state() == State::HalfOpen && breaker.until_probe().is_none() {
                     probe(gate, target).await;
                 }
@@ -103,7 +104,7 @@ async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
             close(gate, connection).await;
         }
         // Others have them all, or the mode has changed.
-        sleep(breaker.open_delay()).await;
+        sleep(breaker.open_duration()).await;
         return;
     }
     let mut is_borrowed = connected.is_err();
@@ -111,8 +112,8 @@ async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
         Ok(connection) => connection,
         Err(error) => {
             gate.probed(Some(source(adapter, &error)));
-            let (class, clear) = (class(adapter, &error), is_clear(adapter, &error));
-            match borrow(gate, target, !clear).await {
+            let class = class(adapter, &error);
+            match borrow(gate, target, true).await {
                 Some(connection) => connection,
                 None => return conclude(class, places),
             }
@@ -130,16 +131,16 @@ async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
             take_turns(&mut places);
             pong = ping(gate, adapter, &mut connection).await;
         }
-        let class = pong.map_or_else(|error| class(adapter, &error), |()| Class::Answered);
+        let class = pong.map_or_else(|error| class(adapter, &error), |()| Class::Success);
         // Before the first call is let through.
-        if was_open && places.is_empty() && matches!(class, Class::Answered | Class::Slow) {
+        if was_open && places.is_empty() && matches!(class, Class::Success | Class::Slow) {
             gate.well_again();
         }
         // What this one took is not for the others to answer for.
         take_turns(&mut places);
         place.settle_class(class);
         // Late is an answer, too: whether it is good enough is for all places to say.
-        if !matches!(class, Class::Answered | Class::Slow) {
+        if !matches!(class, Class::Success | Class::Slow) {
             return conclude(class, places);
         }
     }
@@ -150,7 +151,10 @@ async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
 /// tell no more.
 fn is_clear<A: Adapter>(adapter: &A, error: &GateError<A::Error>) -> bool {
     matches!(error, GateError::Failed(_))
-        && matches!(class(adapter, error), Class::Fault | Class::FaultAndClose)
+        && matches!(
+            class(adapter, error),
+            Class::Failure | Class::FailureAndClose
+        )
 }
 
 /// An idle connection of the pool's, if it is wanted.
@@ -183,9 +187,9 @@ async fn close<A: Adapter>(gate: &Gate, connection: Probed<A>) {
 /// them back, to users' calls and to the next attempt.
 fn conclude(class: Class, places: Vec<Permit<'_>>) {
     let rest = match class {
-        Class::Fault | Class::FaultAndClose | Class::Starved => Class::Fault,
+        Class::Failure | Class::FailureAndClose | Class::Starved => Class::Failure,
         Class::Slow => Class::Slow,
-        Class::Answered | Class::Neutral => Class::Neutral,
+        Class::Success | Class::Ignored => Class::Ignored,
     };
     for place in places {
         place.settle_class(rest);
@@ -207,7 +211,7 @@ async fn timed<T, E>(
 fn class<A: Adapter>(adapter: &A, error: &GateError<A::Error>) -> Class {
     match error {
         GateError::Failed(error) => adapter.classify(error),
-        _ => Class::Fault,
+        _ => Class::Failure,
     }
 }
 
@@ -217,7 +221,7 @@ fn source<'e, A: Adapter>(
 ) -> &'e (dyn Error + 'static) {
     match error {
         GateError::Failed(error) => adapter.explain(error),
-        GateError::Rejected(rejected) => rejected,
+        GateError::Refused(rejected) => rejected,
         GateError::Deadline(deadline) => deadline,
     }
 }

@@ -9,7 +9,7 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::handle::Breaker;
 use crate::gate::Gate;
 use crate::gate::limits::{
-    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION, Limits,
+    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_QUEUE_PER_CONNECTION, Limits,
 };
 use crate::pool::adapter::Adapter;
 use crate::telemetry::event::Sink;
@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     pub(crate) breaker: Builder,
     pub(crate) acquire_timeout: Option<Duration>,
     pub(crate) query_timeout: Duration,
-    pub(crate) max_waiting: Option<u32>,
+    pub(crate) max_queue: Option<u32>,
     pub(crate) active_probing: bool,
     pub(crate) give_up_lost: bool,
     pub(crate) sink: Arc<dyn Sink>,
@@ -33,7 +33,7 @@ impl Default for Settings {
             breaker: Breaker::builder(),
             acquire_timeout: None,
             query_timeout: DEFAULT_QUERY_TIMEOUT,
-            max_waiting: None,
+            max_queue: None,
             active_probing: true,
             give_up_lost: true,
             sink: Arc::new(TracingSink),
@@ -52,9 +52,9 @@ impl Settings {
         let limits = Limits {
             acquire_timeout: self.acquire_timeout(),
             query_timeout: self.query_timeout,
-            max_waiting: self
-                .max_waiting
-                .unwrap_or_else(|| size.saturating_mul(DEFAULT_WAITING_PER_CONNECTION)),
+            max_queue: self
+                .max_queue
+                .unwrap_or_else(|| size.saturating_mul(DEFAULT_QUEUE_PER_CONNECTION)),
             connections: size,
             give_up_lost: self.give_up_lost,
         };
@@ -70,7 +70,7 @@ impl fmt::Debug for Settings {
             .field("breaker", &self.breaker)
             .field("acquire_timeout", &self.acquire_timeout)
             .field("query_timeout", &self.query_timeout)
-            .field("max_waiting", &self.max_waiting)
+            .field("max_queue", &self.max_queue)
             .field("active_probing", &self.active_probing)
             .field("give_up_lost", &self.give_up_lost)
             .finish_non_exhaustive()
@@ -105,11 +105,11 @@ macro_rules! setters {
         }
 
         /// How many callers may wait for a connection; the next is refused at once. Default:
-        /// [`DEFAULT_WAITING_PER_CONNECTION`](crate::DEFAULT_WAITING_PER_CONNECTION) × the size of
+        /// [`DEFAULT_QUEUE_PER_CONNECTION`](crate::DEFAULT_QUEUE_PER_CONNECTION) × the size of
         /// the pool.
         #[must_use]
-        pub fn max_waiting(mut self, callers: u32) -> Self {
-            self.settings.max_waiting = Some(callers);
+        pub fn max_queue(mut self, callers: u32) -> Self {
+            self.settings.max_queue = Some(callers);
             self
         }
 

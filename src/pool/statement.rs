@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::breaker::permit::Permit;
 use crate::gate::admission::turned_away;
-use crate::outcome::error::{GateError, Rejected};
+use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::Adapter;
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
@@ -42,7 +42,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
         self,
         admission: Admission<'l>,
         limit: Option<Duration>,
-    ) -> Result<Statement<'l, A>, Rejected> {
+    ) -> Result<Statement<'l, A>, Refused> {
         match self.try_admit(admission, limit) {
             Ok(statement) => Ok(statement),
             Err(rejected) => Err(turned_away(rejected).await),
@@ -57,7 +57,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
         self,
         admission: Admission<'l>,
         limit: Option<Duration>,
-    ) -> Result<Statement<'l, A>, Rejected> {
+    ) -> Result<Statement<'l, A>, Refused> {
         let Self { state, shared } = self;
         if state.is_abandoned() {
             return Err(shared.gate.abandoned());

@@ -11,7 +11,7 @@ use crate::cache::handle::Cache;
 use crate::cache::read_through::{Origin, ReadThrough, Task, unanswered_by_class};
 use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::Gate;
-use crate::outcome::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
+use crate::outcome::error::{DeadlineExceeded, Refused, deadline_exceeded, refusal};
 use crate::outcome::served::Unanswered;
 use crate::pool::adapter::Adapter;
 
@@ -68,7 +68,7 @@ impl<DB: Database> Origin for Shared<DB> {
         self.adapter.cache.get_or_init(new)
     }
 
-    fn refused(rejected: Rejected) -> Error {
+    fn refused(rejected: Refused) -> Error {
         error::refused(rejected)
     }
 
@@ -77,10 +77,10 @@ impl<DB: Database> Origin for Shared<DB> {
     }
 
     fn unanswered(&self, error: &Error) -> Option<Unanswered> {
-        match rejection(error) {
-            Some(Rejected::Saturated { .. }) => return Some(Unanswered::Saturated),
-            Some(Rejected::Circuit { .. }) => return Some(Unanswered::Open),
-            Some(Rejected::Abandoned { .. }) | None => {}
+        match refusal(error) {
+            Some(Refused::Saturated { .. }) => return Some(Unanswered::Saturated),
+            Some(Refused::Circuit { .. }) => return Some(Unanswered::Open),
+            Some(Refused::Abandoned { .. }) | None => {}
         }
         if error::is_lost(error) {
             return None;

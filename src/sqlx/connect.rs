@@ -112,6 +112,7 @@ impl<DB: Database> PoolOptions<DB> {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
+        self.check()?;
         let raw = self.raw_options().connect_lazy_with(options);
         self.start(raw)
     }
@@ -126,13 +127,14 @@ impl<DB: Database> PoolOptions<DB> {
         self.raw = pool.options().clone();
         let theirs = pool.options().get_acquire_timeout();
         self.settings.acquire_timeout = Some(self.settings.acquire_timeout().min(theirs));
+        self.check()?;
         self.start(pool)
     }
 
     fn start(self, raw: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
         let active_probing = self.settings.active_probing;
         let adapter = Sqlx::new(raw, self);
-        let gate = adapter.options.gate(&adapter)?;
+        let gate = adapter.options.settings.gate(&adapter)?;
         Ok(Pool::new(Guarded::new(adapter, gate, active_probing)))
     }
 

@@ -13,7 +13,7 @@ use crate::breaker::verdict::Class;
 use crate::cache::read_only::NotARead;
 use crate::gate::Gate;
 use crate::outcome::delivery::{Delivery, refuses_connection};
-use crate::outcome::error::{DeadlineExceeded, GateError, Rejected};
+use crate::outcome::error::{DeadlineExceeded, GateError, Refused};
 
 /// No connection could be made; nothing was sent. The source is what the operating system said.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub fn delivery(error: &Error) -> Delivery {
         Error::Io(error) => {
             let inner = error.get_ref();
             let not_sent =
-                inner.is_some_and(|error| error.is::<Rejected>() || error.is::<CouldNotConnect>());
+                inner.is_some_and(|error| error.is::<Refused>() || error.is::<CouldNotConnect>());
             if not_sent {
                 Delivery::NotSent
             } else {
@@ -81,15 +81,15 @@ pub fn delivery(error: &Error) -> Delivery {
 pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {
     match error {
         Error::Database(error) => database(&**error),
-        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Fault,
+        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Failure,
         Error::PoolTimedOut => Class::Starved,
         // The last three never left the client.
         Error::PoolClosed
         | Error::Configuration(_)
         | Error::Encode(_)
         | Error::InvalidArgument(_)
-        | Error::InvalidSavePointStatement => Class::Neutral,
-        _ => Class::Answered,
+        | Error::InvalidSavePointStatement => Class::Ignored,
+        _ => Class::Success,
     }
 }
 
@@ -118,7 +118,7 @@ pub(super) fn not_acquired(gate: &Gate, error: GateError<Error>) -> GateError<Er
 /// The error of a caller whose statement failed.
 pub(super) fn of_statement(error: GateError<Error>) -> Error {
     match error {
-        GateError::Rejected(rejected) => refused(rejected),
+        GateError::Refused(rejected) => refused(rejected),
         GateError::Deadline(deadline) => missed(deadline),
         GateError::Failed(error) => error,
     }
@@ -128,7 +128,7 @@ pub(super) fn missed(deadline: DeadlineExceeded) -> Error {
     Error::Io(io::Error::new(ErrorKind::TimedOut, deadline))
 }
 
-pub(super) fn refused(rejected: Rejected) -> Error {
+pub(super) fn refused(rejected: Refused) -> Error {
     Error::Io(io::Error::new(ErrorKind::ConnectionRefused, rejected))
 }
 
@@ -171,42 +171,42 @@ mod tests {
         let table = [
             (
                 io(ErrorKind::ConnectionReset),
-                Class::Fault,
+                Class::Failure,
                 Delivery::Unknown,
             ),
             (
                 Error::Protocol(String::new()),
-                Class::Fault,
+                Class::Failure,
                 Delivery::Unknown,
             ),
-            (Error::WorkerCrashed, Class::Fault, Delivery::Unknown),
-            (Error::Tls("no".into()), Class::Fault, Delivery::NotSent),
+            (Error::WorkerCrashed, Class::Failure, Delivery::Unknown),
+            (Error::Tls("no".into()), Class::Failure, Delivery::NotSent),
             (Error::PoolTimedOut, Class::Starved, Delivery::NotSent),
-            (Error::PoolClosed, Class::Neutral, Delivery::NotSent),
+            (Error::PoolClosed, Class::Ignored, Delivery::NotSent),
             (
                 Error::Configuration("no".into()),
-                Class::Neutral,
+                Class::Ignored,
                 Delivery::NotSent,
             ),
             (
                 Error::Encode("no".into()),
-                Class::Neutral,
+                Class::Ignored,
                 Delivery::NotSent,
             ),
             (
                 Error::InvalidSavePointStatement,
-                Class::Neutral,
+                Class::Ignored,
                 Delivery::NotSent,
             ),
-            (Error::RowNotFound, Class::Answered, Delivery::Answered),
+            (Error::RowNotFound, Class::Success, Delivery::Answered),
             (
                 Error::ColumnNotFound(String::new()),
-                Class::Answered,
+                Class::Success,
                 Delivery::Answered,
             ),
             (
                 Error::Decode("no".into()),
-                Class::Answered,
+                Class::Success,
                 Delivery::Answered,
             ),
         ];
@@ -222,14 +222,14 @@ mod tests {
         #[error("the order was not taken")]
         struct OrderError(#[source] Error);
 
-        let rejected = Rejected::Saturated {
+        let rejected = Refused::Saturated {
             pool: "orders".into(),
             waiting: 80,
         };
         let error = OrderError(refused(rejected.clone()));
-        assert_eq!(crate::rejection(&error), Some(&rejected));
+        assert_eq!(crate::refusal(&error), Some(&rejected));
         assert_eq!(delivery(&error.0), Delivery::NotSent);
-        assert_eq!(crate::rejection(&Error::PoolClosed), None);
+        assert_eq!(crate::refusal(&Error::PoolClosed), None);
     }
 
     #[test]

@@ -23,15 +23,15 @@ use super::publication::Publication;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::breaker::permit::Permit;
 use crate::cache::invalidation::Name;
-use crate::outcome::error::{GateError, Rejected};
+use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::lease::Lease;
 use crate::pool::statement::{Admission, Statement, Watch};
 use crate::pool::transaction::ends_transaction;
 
 /// A pool or a connection whose statements have a deadline of their own; see
-/// [`Pool::within`] and [`GuardedConnection::within`].
-pub struct Within<'c, DB: Database> {
+/// [`Pool::with_timeout`] and [`GuardedConnection::with_timeout`].
+pub struct WithTimeout<'c, DB: Database> {
     pub(super) target: Target<'c, DB>,
     /// `None`: the pool's.
     limit: Option<Duration>,
@@ -68,34 +68,34 @@ impl<DB: Database> Pool<DB> {
     /// use std::time::Duration;
     ///
     /// sqlx::query("REFRESH MATERIALIZED VIEW sales")
-    ///     .execute(pool.within(Duration::from_secs(300)))
+    ///     .execute(pool.with_timeout(Duration::from_secs(300)))
     ///     .await?;
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn within(&self, limit: Duration) -> Within<'static, DB> {
-        Within::of(Arc::clone(self.shared()), Some(limit))
+    pub fn with_timeout(&self, limit: Duration) -> WithTimeout<'static, DB> {
+        WithTimeout::of(Arc::clone(self.shared()), Some(limit))
     }
 
-    fn guarded(&self) -> Within<'static, DB> {
-        Within::of(Arc::clone(self.shared()), None)
+    fn guarded(&self) -> WithTimeout<'static, DB> {
+        WithTimeout::of(Arc::clone(self.shared()), None)
     }
 }
 
 impl<DB: Database> GuardedConnection<DB> {
     /// This connection, with another deadline for the one statement that is run on it. See
-    /// [`Pool::within`].
-    pub fn within(&mut self, limit: Duration) -> Within<'_, DB> {
-        Within::on(self, Some(limit))
+    /// [`Pool::with_timeout`].
+    pub fn with_timeout(&mut self, limit: Duration) -> WithTimeout<'_, DB> {
+        WithTimeout::on(self, Some(limit))
     }
 
-    fn guarded(&mut self) -> Within<'_, DB> {
-        Within::on(self, None)
+    fn guarded(&mut self) -> WithTimeout<'_, DB> {
+        WithTimeout::on(self, None)
     }
 }
 
-impl<'c, DB: Database> Within<'c, DB> {
+impl<'c, DB: Database> WithTimeout<'c, DB> {
     pub(super) fn of(pool: Arc<Shared<DB>>, limit: Option<Duration>) -> Self {
         Self {
             target: Target::Pool(pool),
@@ -118,23 +118,23 @@ impl<'c, DB: Database> Within<'c, DB> {
     }
 }
 
-impl<DB: Database> From<&Pool<DB>> for Within<'static, DB> {
+impl<DB: Database> From<&Pool<DB>> for WithTimeout<'static, DB> {
     fn from(pool: &Pool<DB>) -> Self {
         pool.guarded()
     }
 }
 
-impl<'c, DB: Database> From<&'c mut GuardedConnection<DB>> for Within<'c, DB> {
+impl<'c, DB: Database> From<&'c mut GuardedConnection<DB>> for WithTimeout<'c, DB> {
     fn from(lease: &'c mut GuardedConnection<DB>) -> Self {
         lease.guarded()
     }
 }
 
-impl<DB: Database<Connection: RawExecutor<DB>>> Within<'_, DB> {
-    /// The deadline, if it can be met at all: one of zero would pass for a fault of the database.
+impl<DB: Database<Connection: RawExecutor<DB>>> WithTimeout<'_, DB> {
+    /// The deadline, if it can be met at all: one of zero would pass for a failure of the database.
     pub(super) fn limit(&self) -> Result<Option<Duration>, Error> {
         if let Some(limit) = self.limit {
-            check_duration("within", limit, LONGEST).map_err(error::misconfigured)?;
+            check_duration("with_timeout", limit, LONGEST).map_err(error::misconfigured)?;
         }
         Ok(self.limit)
     }
@@ -229,17 +229,17 @@ pub(super) async fn lease<DB: Database>(
 /// What the breaker refuses passes if it ends a transaction.
 fn pass<'l, DB: Database>(
     watch: Watch<'l, Sqlx<DB>>,
-    rejected: Rejected,
+    rejected: Refused,
     sql: &SqlStr,
     limit: Option<Duration>,
-) -> Result<Statement<'l, Sqlx<DB>>, Rejected> {
+) -> Result<Statement<'l, Sqlx<DB>>, Refused> {
     match ends_transaction(sql.as_str()) {
         true => watch.try_admit(Admission::Transaction, limit),
         false => Err(rejected),
     }
 }
 
-impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Within<'c, DB> {
+impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for WithTimeout<'c, DB> {
     type Database = DB;
 
     fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
@@ -408,9 +408,9 @@ impl<'c, DB: Driver> Executor<'c> for &'c mut GuardedConnection<DB> {
     }
 }
 
-impl<DB: Database> fmt::Debug for Within<'_, DB> {
+impl<DB: Database> fmt::Debug for WithTimeout<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Within");
+        let mut debug = f.debug_struct("WithTimeout");
         match &self.target {
             Target::Pool(pool) => debug.field("pool", pool.gate.breaker().name()),
             Target::Lease(lease) => debug.field("connection", lease),

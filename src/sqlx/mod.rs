@@ -11,8 +11,8 @@
 //! |---|---|---|
 //! | [`breaker`](PoolOptions::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back |
 //! | [`acquire_timeout`](PoolOptions::acquire_timeout) | 2 s (sqlx: 30 s) | how long to wait for a connection |
-//! | [`query_timeout`](PoolOptions::query_timeout) | 30 s | how long a statement may take; [`Pool::within`] for one |
-//! | [`max_waiting`](PoolOptions::max_waiting) | 8 × `max_connections` | how many callers may wait |
+//! | [`query_timeout`](PoolOptions::query_timeout) | 30 s | how long a statement may take; [`Pool::with_timeout`] for one |
+//! | [`max_queue`](PoolOptions::max_queue) | 8 × `max_connections` | how many callers may wait |
 //! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections used more recently are not tested |
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe in the background while open |
 //! | [`give_up_lost`](PoolOptions::give_up_lost) | on, except for SQLite | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
@@ -22,12 +22,12 @@
 //!
 //! # Errors
 //!
-//! All are `sqlx::Error`. [`rejection`](crate::rejection) finds refusals in them, and
+//! All are `sqlx::Error`. [`refusal`](crate::refusal) finds refusals in them, and
 //! [`delivery`] tells whether the statement may have reached the database.
 //!
 //! | what happened | `sqlx::Error` | [`delivery`] |
 //! |---|---|---|
-//! | refused: open, or too many waiting | `Io` (`ConnectionRefused`) with [`Rejected`](crate::Rejected) | not sent |
+//! | refused: open, or too many waiting | `Io` (`ConnectionRefused`) with [`Refused`](crate::Refused) | not sent |
 //! | no connection came free in time | `PoolTimedOut` | not sent |
 //! | could not connect | `Io` with [`CouldNotConnect`] | not sent |
 //! | deadline of the statement | `Io` (`TimedOut`) with [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
@@ -63,7 +63,7 @@
 //! - `sqlx::Connection` cannot be implemented by a wrapper; its methods are there through the driver's
 //!   connection, and [`ping`](GuardedConnection::ping) guarded.
 //! - After a statement was given up, at its deadline or by dropping its future, its connection refuses
-//!   every other, `COMMIT` and `ROLLBACK` too ([`Rejected::Abandoned`](crate::Rejected::Abandoned)), and
+//!   every other, `COMMIT` and `ROLLBACK` too ([`Refused::Abandoned`](crate::Refused::Abandoned)), and
 //!   is closed when it is dropped; the server then rolls back.
 //! - Closing a connection does not stop its statement on the server. One that waits there for a lock
 //!   keeps its backend until the server notices: set a `statement_timeout` (PostgreSQL) or
@@ -103,7 +103,7 @@ pub use crate::outcome::delivery::Delivery;
 pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
 pub use error::{CouldNotConnect, delivery};
-pub use executor::Within;
+pub use executor::WithTimeout;
 pub use mapper::Readable;
 #[cfg(feature = "sqlx-mysql")]
 pub use mysql::{MySqlPool, MySqlPoolOptions, MySqlTransaction};

@@ -2,8 +2,8 @@
 //!
 #![doc = include_str!("../outcome/errno.md")]
 //!
-//! An `Error::Protocol` that the driver found by itself, for a wrong number of arguments, is `Neutral`: a mistake of the
-//! application is no fault of the database.
+//! An `Error::Protocol` that the driver found by itself, for a wrong number of arguments, is `Ignored`: a mistake of the
+//! application is no failure of the database.
 
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::{Connection, Decode, Error, Row};
@@ -27,12 +27,12 @@ impl Driver for MySql {
     fn classify(error: &Error) -> Class {
         // Too few or too many of them; the server has prepared the statement, and nothing was run.
         if matches!(error, Error::Protocol(said) if said.contains("parameters were provided")) {
-            return Class::Neutral;
+            return Class::Ignored;
         }
         error::classify(error, |error| {
             match error.try_downcast_ref::<MySqlDatabaseError>() {
                 Some(error) => errno::classify(error.number(), error.message()),
-                None => Class::Answered,
+                None => Class::Success,
             }
         })
     }

@@ -14,8 +14,6 @@ use super::driver::{Driver, Traits};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Classify;
 use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
-use crate::gate::Gate;
-use crate::pool::adapter::Adapter;
 use crate::pool::settings::{Settings, setters};
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
@@ -85,7 +83,7 @@ impl<DB: Database> PoolOptions<DB> {
     /// // Here, a lock that is not to be had in time means that the database is overloaded.
     /// let options = PgPoolOptions::new().classify(|error: &sqlx::Error| {
     ///     match error.as_database_error().and_then(|error| error.code()).as_deref() {
-    ///         Some("55P03") => Class::Fault,
+    ///         Some("55P03") => Class::Failure,
     ///         _ => <sqlx::Postgres as Driver>::classify(error),
     ///     }
     /// });
@@ -247,14 +245,13 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    /// The gate of a pool of these options.
-    pub(super) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
+    /// What sqlx would panic at, or not look at.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         let size = self.get_max_connections();
         if size == 0 {
             return Err(ConfigError::new("max_connections", size, "at least 1"));
         }
-        check_bytes(self.cache_bytes)?;
-        self.settings.gate(adapter)
+        check_bytes(self.cache_bytes)
     }
 
     /// The inner pool's options: its test before each use is replaced by one that spares connections

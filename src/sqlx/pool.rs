@@ -28,7 +28,7 @@ type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 /// A connection pool behind a circuit breaker, used like `sqlx::Pool`. Clones share one pool.
 ///
 /// While the database is unwell, calls are refused at once with an error in which
-/// [`rejection`](crate::rejection) finds why, and when to retry.
+/// [`refusal`](crate::refusal) finds why, and when to retry.
 pub struct Pool<DB: Database> {
     guarded: Guarded<Sqlx<DB>>,
 }

@@ -3,7 +3,7 @@
 #![doc = include_str!("../outcome/sqlstate.md")]
 //!
 //! An `Error::Protocol` that the driver found by itself, for more arguments than a statement can
-//! have, is `Neutral`: a mistake of the application is no fault of the database.
+//! have, is `Ignored`: a mistake of the application is no failure of the database.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef, Postgres};
 use sqlx::{Connection, Error, Row};
@@ -27,7 +27,7 @@ impl Driver for Postgres {
     fn classify(error: &Error) -> Class {
         // More than 65,535 of them; found before anything is sent.
         if matches!(error, Error::Protocol(said) if said.contains("too many arguments for query")) {
-            return Class::Neutral;
+            return Class::Ignored;
         }
         error::classify(error, |error| {
             let code = error.code();

@@ -8,7 +8,7 @@ use sqlx::Error;
 
 use super::driver::Driver;
 use super::error;
-use super::executor::Within;
+use super::executor::WithTimeout;
 use super::mapper::{Parts, Readable};
 use super::pool::Pool;
 use super::serve::{Reading, serve, with_statement};
@@ -31,7 +31,7 @@ pub trait ReadExt: Readable {
     ///
     /// const MENU: CachePolicy = CachePolicy::named("menu")
     ///     .fresh_for(Duration::from_secs(5))
-    ///     .stale_for(Duration::from_secs(600));
+    ///     .stale_if_error(Duration::from_secs(600));
     ///
     /// # #[derive(sqlx::FromRow)] struct Dish { name: String }
     /// # async fn menu(pool: &PgPool, day: i32) -> sqlx::Result<Arc<Vec<Dish>>> {
@@ -49,7 +49,7 @@ pub trait ReadExt: Readable {
     ///
     /// An answer is kept under the text of the statement, its arguments, the types, and the policy.
     /// **If anything else decides what rows a query returns, it has to be given with
-    /// [`scope`](Read::scope)**, or one user is served the rows of another: a role that was set on the
+    /// [`vary_by`](Read::vary_by)**, or one user is served the rows of another: a role that was set on the
     /// connection, row-level security, `search_path`.
     ///
     /// A load runs in a task of its own, on any connection of the pool: what the pool's hooks set
@@ -68,7 +68,7 @@ pub trait ReadExt: Readable {
     /// // they are, and the tenant of a pool may change.
     /// sqlx::query_scalar("SELECT id FROM orders")
     ///     .cached(&ORDERS)
-    ///     .scope(tenant)
+    ///     .vary_by(tenant)
     ///     .fetch_all(pool)
     ///     .await
     /// # }
@@ -160,8 +160,8 @@ impl<'f, DB: Driver, O, T> Read<'f, DB, O, T> {
     ///
     /// Bytes, because they are compared in full: what a `Debug` or `Display` prints may be cut short
     /// or masked. Of a number, give `to_be_bytes()`.
-    pub fn scope(mut self, scope: impl AsRef<[u8]>) -> Self {
-        self.reading.scope(scope.as_ref());
+    pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
+        self.reading.vary_by(scope.as_ref());
         self
     }
 
@@ -202,7 +202,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
     /// As the query's, and as [`ReadExt::cached`] says.
     pub async fn fetch_all<'c>(
         self,
-        executor: impl Into<Within<'c, DB>>,
+        executor: impl Into<WithTimeout<'c, DB>>,
     ) -> Result<Arc<Vec<O>>, Error> {
         Ok(self.fetch_all_served(executor).await?.value)
     }
@@ -214,7 +214,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
     /// As [`fetch_all`](Self::fetch_all).
     pub async fn fetch_all_served<'c>(
         self,
-        executor: impl Into<Within<'c, DB>>,
+        executor: impl Into<WithTimeout<'c, DB>>,
     ) -> Result<Served<Arc<Vec<O>>>, Error> {
         serve(self.parts, self.reading, executor.into()).await
     }
@@ -244,7 +244,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
     /// As the query's, and as [`ReadExt::cached`] says.
     pub async fn fetch_optional<'c>(
         self,
-        executor: impl Into<Within<'c, DB>>,
+        executor: impl Into<WithTimeout<'c, DB>>,
     ) -> Result<Option<Arc<O>>, Error> {
         Ok(self.fetch_optional_served(executor).await?.value)
     }
@@ -256,7 +256,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
     /// As [`fetch_optional`](Self::fetch_optional).
     pub async fn fetch_optional_served<'c>(
         self,
-        executor: impl Into<Within<'c, DB>>,
+        executor: impl Into<WithTimeout<'c, DB>>,
     ) -> Result<Served<Option<Arc<O>>>, Error> {
         serve(self.parts, self.reading, executor.into()).await
     }
@@ -269,7 +269,10 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
     ///
     /// [`Error::RowNotFound`], also if that is what the cache knows; as the query's, and as
     /// [`ReadExt::cached`] says.
-    pub async fn fetch_one<'c>(self, executor: impl Into<Within<'c, DB>>) -> Result<Arc<O>, Error> {
+    pub async fn fetch_one<'c>(
+        self,
+        executor: impl Into<WithTimeout<'c, DB>>,
+    ) -> Result<Arc<O>, Error> {
         Ok(self.fetch_one_served(executor).await?.value)
     }
 
@@ -280,7 +283,7 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
     /// As [`fetch_one`](Self::fetch_one).
     pub async fn fetch_one_served<'c>(
         self,
-        executor: impl Into<Within<'c, DB>>,
+        executor: impl Into<WithTimeout<'c, DB>>,
     ) -> Result<Served<Arc<O>>, Error> {
         // One answer serves this and `fetch_optional`.
         let served = serve(self.parts, self.reading.optional(), executor.into()).await?;

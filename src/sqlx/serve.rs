@@ -9,7 +9,7 @@ use sqlx::{Error, Executor};
 
 use super::adapter::Shared;
 use super::driver::Driver;
-use super::executor::{Target, Within};
+use super::executor::{Target, WithTimeout};
 use super::mapper::{Mapper, Parts};
 use super::pool::Pool;
 use super::statement::Statement;
@@ -26,7 +26,7 @@ pub(super) type Reading<'f, DB, T> = crate::cache::reading::Reading<'f, T, Error
 pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     parts: Parts<DB, O>,
     reading: Reading<'_, DB, S>,
-    executor: Within<'_, DB>,
+    executor: WithTimeout<'_, DB>,
 ) -> Result<Served<S>, Error> {
     let limit = executor.limit()?;
     let (statement, mapper) = (parts.statement?, parts.mapper);
@@ -55,7 +55,7 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         let again = again.clone();
         async move {
             let (statement, mapper) = again.ok_or(Error::PoolClosed)?;
-            let executor = Within::of(Arc::clone(pool.shared()), limit);
+            let executor = WithTimeout::of(Arc::clone(pool.shared()), limit);
             Ok(fetch(executor, statement, &mapper).await?.value)
         }
     };
@@ -71,7 +71,7 @@ fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     statement: Statement<DB>,
     mapper: Mapper<DB, O>,
 ) -> impl FnOnce() -> Result<BoxFuture<'static, Result<Loaded<S>, Error>>, Error> {
-    let executor = Within::of(Arc::clone(shared), limit);
+    let executor = WithTimeout::of(Arc::clone(shared), limit);
     move || {
         DB::check_read(statement.sql.as_str()).map_err(error::not_a_read)?;
         Ok(Box::pin(async move {
@@ -81,7 +81,7 @@ fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
 }
 
 async fn fetch<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
-    executor: Within<'_, DB>,
+    executor: WithTimeout<'_, DB>,
     statement: Statement<DB>,
     mapper: &Mapper<DB, O>,
 ) -> Result<Loaded<S>, Error> {

@@ -9,7 +9,7 @@ use sqlx::Error;
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind};
 
 use super::error::{CouldNotConnect, refused};
-use crate::outcome::error::{deadline_exceeded, rejection};
+use crate::outcome::error::{deadline_exceeded, refusal};
 
 /// An error like `error`, which several callers get: of the same variant, saying the same, with the
 /// same source. Whoever is the only one gets `error` itself.
@@ -18,7 +18,7 @@ pub(super) fn of_all(error: Arc<Error>) -> Error {
         Ok(error) => return error,
         Err(error) => error,
     };
-    if let Some(rejected) = rejection(&*error) {
+    if let Some(rejected) = refusal(&*error) {
         return refused(rejected.clone());
     }
     match &*error {

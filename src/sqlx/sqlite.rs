@@ -2,15 +2,15 @@
 //!
 //! | [`Class`] | primary result code ([list](https://sqlite.org/rescode.html)), the extended code & 0xff |
 //! |---|---|
-//! | `Fault` | 10 IOERR, 11 CORRUPT, 13 FULL, 14 CANTOPEN, 26 NOTADB |
+//! | `Failure` | 10 IOERR, 11 CORRUPT, 13 FULL, 14 CANTOPEN, 26 NOTADB |
 //! | `Slow` | 5 BUSY, 6 LOCKED |
 //! | `Answered` | all others |
 //!
 //! A ping of sqlx's SQLite driver asks only its own worker thread; a probe here reads the schema,
 //! so that it meets the lock on the file that the calls meet.
 //!
-//! An `Error::Protocol` that the driver found by itself, such as for a zero byte in a statement, is `Neutral`: a mistake of the
-//! application is no fault of the database.
+//! An `Error::Protocol` that the driver found by itself, such as for a zero byte in a statement, is `Ignored`: a mistake of the
+//! application is no failure of the database.
 
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Error, Executor, Row, TypeInfo, ValueRef};
@@ -35,11 +35,11 @@ impl Driver for Sqlite {
     fn classify(error: &Error) -> Class {
         // There is no protocol: the driver did not accept the text of a statement.
         if matches!(error, Error::Protocol(_)) {
-            return Class::Neutral;
+            return Class::Ignored;
         }
         error::classify(error, |error| {
             let code = error.code().and_then(|code| code.parse::<u32>().ok());
-            code.map_or(Class::Answered, result_code)
+            code.map_or(Class::Success, result_code)
         })
     }
 
@@ -71,9 +71,9 @@ impl Driver for Sqlite {
 
 fn result_code(extended: u32) -> Class {
     match extended & 0xff {
-        10 | 11 | 13 | 14 | 26 => Class::Fault,
+        10 | 11 | 13 | 14 | 26 => Class::Failure,
         5 | 6 => Class::Slow,
-        _ => Class::Answered,
+        _ => Class::Success,
     }
 }
 
@@ -88,9 +88,9 @@ mod tests {
                 .filter(|&code| result_code(code) == class)
                 .collect()
         };
-        assert_eq!(of(Class::Fault), [10, 11, 13, 14, 26]);
+        assert_eq!(of(Class::Failure), [10, 11, 13, 14, 26]);
         assert_eq!(of(Class::Slow), [5, 6]);
-        assert_eq!(of(Class::Answered).len(), 256 - 7);
+        assert_eq!(of(Class::Success).len(), 256 - 7);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use sqlx::{Database, Error, IntoArguments, query::Query};
 
 use super::connection::GuardedConnection;
 use super::driver::Driver;
-use super::executor::Within;
+use super::executor::WithTimeout;
 use super::pool::Pool;
 use crate::cache::invalidation::Name;
 
@@ -71,7 +71,7 @@ where
     /// As the statement's.
     pub async fn execute<'c>(
         self,
-        executor: impl Into<Within<'c, DB>>,
+        executor: impl Into<WithTimeout<'c, DB>>,
     ) -> Result<DB::QueryResult, Error> {
         let executor = executor.into().invalidating(self.names);
         self.query.execute(executor).await
@@ -91,16 +91,16 @@ impl<DB: Database> Pool<DB> {
     /// # }
     /// ```
     #[must_use]
-    pub fn invalidates(&self, tags: &[&str]) -> Within<'static, DB> {
-        Within::from(self).invalidating(names(tags))
+    pub fn invalidates(&self, tags: &[&str]) -> WithTimeout<'static, DB> {
+        WithTimeout::from(self).invalidating(names(tags))
     }
 }
 
 impl<DB: Database> GuardedConnection<DB> {
     /// This connection, for one statement that makes what is cached under any of `tags` outdated.
     /// See [`WriteExt::invalidates`].
-    pub fn invalidates(&mut self, tags: &[&str]) -> Within<'_, DB> {
-        Within::from(self).invalidating(names(tags))
+    pub fn invalidates(&mut self, tags: &[&str]) -> WithTimeout<'_, DB> {
+        WithTimeout::from(self).invalidating(names(tags))
     }
 }
 

@@ -2,48 +2,18 @@
 
 use std::time::Duration;
 
-use crate::breaker::state::{Mode, Transition};
-use crate::breaker::verdict::Verdict;
-use crate::outcome::error::{Awaited, Rejected};
+use crate::breaker::event as breaker;
+use crate::outcome::error::{Awaited, Refused};
 use crate::outcome::served::Source;
 
 /// Something an operator may want to know.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The breaker changed its state.
-    Transition(&'a Transition),
-    /// The operator changed the breaker's mode, or began or ceased to hold it open.
-    Mode {
-        /// The mode now.
-        mode: Mode,
-        /// Whether it is held open now, in whatever mode.
-        forced_open: bool,
-    },
-    /// The operator changed the breaker's rules.
-    Reconfigured,
-    /// A half-open batch of this many places begins.
-    Ramp {
-        /// How many calls it admits.
-        places: u32,
-    },
-    /// Calls reached the slow-call bound.
-    Slow {
-        /// How many.
-        calls: u32,
-    },
-    /// A caller gave a call up.
-    Abandoned {
-        /// How long it had been under way.
-        held: Duration,
-    },
-    /// A result came too late to count.
-    Discarded {
-        /// What it was.
-        verdict: Verdict,
-    },
+    /// The breaker did something.
+    Breaker(&'a breaker::Event<'a>),
     /// A call was refused.
-    Rejected(&'a Rejected),
+    Rejected(&'a Refused),
     /// So many calls were refused since the last such event.
     Rejections {
         /// How many.

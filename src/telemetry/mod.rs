@@ -5,7 +5,7 @@
 //!
 //! | event | target | level | further fields |
 //! |---|---|---|---|
-//! | `transition` | `fusepool::breaker` | WARN to open, else INFO | `from`, `to`, `reason`, `failure_rate`, `slow_rate`, `calls`, `attempt`, `retry_after` |
+//! | `transition` | `fusepool::breaker` | WARN to open, else INFO | `from`, `to`, `reason`, `failure_rate`, `slow_call_rate`, `calls`, `attempt`, `retry_after` |
 //! | `mode` | `fusepool::breaker` | WARN if held open, else INFO | `mode`, `forced_open` |
 //! | `reconfigured` | `fusepool::breaker` | INFO | |
 //! | `ramp` | `fusepool::breaker` | DEBUG | `places` |
@@ -30,7 +30,7 @@
 //! |---|---|
 //! | `transition` | `from`, `to`: [`State::as_str`](crate::breaker::State::as_str); `reason`: [`Reason::as_str`](crate::breaker::Reason::as_str) |
 //! | `mode` | `mode`: [`Mode::as_str`](crate::breaker::Mode::as_str) |
-//! | `rejected` | `reason`: [`Rejected::reason`](crate::Rejected::reason) |
+//! | `rejected` | `reason`: [`Refused::reason`](crate::Refused::reason) |
 //! | `deadline` | `awaited`: [`Awaited::as_str`](crate::Awaited::as_str) |
 //! | `closed_connection` | `reason`: `abandoned` (given up in the middle of a statement), `broken`, `unusable` (read-only, say) or `close_on_drop` |
 //! | `fallback` | `source`: [`Source::as_str`](crate::Source::as_str); `reason`: [`Source::reason`](crate::Source::reason) |

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::event::{Event, NotKept, Sink};
+use crate::breaker::event as breaker;
 use crate::breaker::state::{Mode, State, Transition};
 use crate::breaker::verdict::Verdict;
 
@@ -20,17 +21,7 @@ pub struct TracingSink;
 impl Sink for TracingSink {
     fn event(&self, pool: &str, event: &Event<'_>) {
         match *event {
-            Event::Transition(transition) => self::transition(pool, transition),
-            Event::Mode { mode, forced_open } => self::mode(pool, mode, forced_open),
-            Event::Reconfigured => info!(target: BREAKER, pool, "reconfigured"),
-            Event::Ramp { places } => debug!(target: BREAKER, pool, places, "ramp"),
-            Event::Slow { calls } => debug!(target: BREAKER, pool, calls, "slow"),
-            Event::Abandoned { held } => {
-                debug!(target: BREAKER, pool, held = held.as_secs_f64(), "abandoned");
-            }
-            Event::Discarded { verdict } => {
-                debug!(target: BREAKER, pool, verdict = verdict_name(verdict), "discarded");
-            }
+            Event::Breaker(event) => self::breaker(pool, event),
             Event::Rejected(rejected) => {
                 let retry_after = rejected.retry_after().map(seconds);
                 debug!(target: GATE, pool, reason = rejected.reason(), retry_after, "rejected");
@@ -67,6 +58,22 @@ impl Sink for TracingSink {
     }
 }
 
+fn breaker(pool: &str, event: &breaker::Event<'_>) {
+    match *event {
+        breaker::Event::Transition(transition) => self::transition(pool, transition),
+        breaker::Event::Mode { mode, forced_open } => self::mode(pool, mode, forced_open),
+        breaker::Event::Reconfigured => info!(target: BREAKER, pool, "reconfigured"),
+        breaker::Event::Ramp { places } => debug!(target: BREAKER, pool, places, "ramp"),
+        breaker::Event::Slow { calls } => debug!(target: BREAKER, pool, calls, "slow"),
+        breaker::Event::Abandoned { held } => {
+            debug!(target: BREAKER, pool, held = seconds(held), "abandoned");
+        }
+        breaker::Event::Discarded { verdict } => {
+            debug!(target: BREAKER, pool, verdict = verdict_name(verdict), "discarded");
+        }
+    }
+}
+
 fn transition(pool: &str, transition: &Transition) {
     let Transition {
         from,
@@ -74,7 +81,7 @@ fn transition(pool: &str, transition: &Transition) {
         reason,
         calls,
         failure_rate,
-        slow_rate,
+        slow_call_rate,
         attempt,
         ..
     } = *transition;
@@ -84,13 +91,13 @@ fn transition(pool: &str, transition: &Transition) {
     if transition.to == State::Open {
         warn!(
             target: BREAKER,
-            pool, from, to, reason, failure_rate, slow_rate, calls, attempt, retry_after,
+            pool, from, to, reason, failure_rate, slow_call_rate, calls, attempt, retry_after,
             "transition"
         );
     } else {
         info!(
             target: BREAKER,
-            pool, from, to, reason, failure_rate, slow_rate, calls, attempt, retry_after,
+            pool, from, to, reason, failure_rate, slow_call_rate, calls, attempt, retry_after,
             "transition"
         );
     }
@@ -107,9 +114,9 @@ fn mode(pool: &str, mode: Mode, forced_open: bool) {
 
 fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Fault => "fault",
-        Verdict::Answered => "answered",
-        Verdict::Neutral => "neutral",
+        Verdict::Failure => "failure",
+        Verdict::Success => "success",
+        Verdict::Ignored => "ignored",
     }
 }
 

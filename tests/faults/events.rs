@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fusepool::breaker::{Reason, State, Transition};
+use fusepool::breaker::{self, Reason, State, Transition};
 use fusepool::telemetry::{Event, Sink};
 
 use crate::support::eventually;
@@ -86,7 +86,9 @@ impl Events {
 impl Sink for Events {
     fn event(&self, _pool: &str, event: &Event<'_>) {
         let happened = match event {
-            Event::Transition(transition) => Happened::Transition(**transition),
+            Event::Breaker(breaker::Event::Transition(transition)) => {
+                Happened::Transition(**transition)
+            }
             Event::ClosedConnection { reason } => Happened::Closed(reason),
             _ => return,
         };

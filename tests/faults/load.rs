@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fusepool::{Delivery, Rejected};
+use fusepool::{Delivery, Refused};
 use tokio::task::JoinSet;
 
 use crate::support::eventually;
@@ -96,8 +96,8 @@ impl Tally {
             self.slowest = self.slowest.max(took);
             return false;
         };
-        match fusepool::rejection(&error) {
-            Some(Rejected::Saturated { .. }) => self.saturated += 1,
+        match fusepool::refusal(&error) {
+            Some(Refused::Saturated { .. }) => self.saturated += 1,
             Some(rejected) => {
                 assert!(rejected.retry_after().is_some(), "{rejected:?}");
                 self.rejected.push(took);

@@ -26,6 +26,7 @@ on_all! {
     observed
     slow_to_connect_to
     one_connection_is_all_there_is
+    newcomers_are_turned_away
     statement_on_a_lease_after_one_that_was_given_up
 }
 
@@ -42,7 +43,7 @@ fn by_default(options: Options) -> Options {
 fn trip<S: System>(world: &World<S>) {
     for _ in 0..5 {
         let call = world.gate().breaker().observe();
-        call.settle(Verdict::Fault);
+        call.settle(Verdict::Failure);
     }
     assert_eq!(world.state(), State::Open);
 }
@@ -79,7 +80,7 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
         let load = is_warm.then(|| callers::<S>(pool.clone(), patience));
         if is_warm {
             eventually("a warm pool", async || {
-                S::gate(&pool).snapshot().breaker.answered >= 5
+                S::gate(&pool).snapshot().breaker.successes >= 5
             })
             .await;
         }
@@ -162,7 +163,7 @@ async fn long_statements_while_half_open<S: System>() {
                 };
                 match result {
                     // The background probes have all places for a moment.
-                    Err(error) if fusepool::rejection(&error).is_some() => {
+                    Err(error) if fusepool::refusal(&error).is_some() => {
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                     result => break result,
@@ -194,7 +195,7 @@ fn reports<S: System>(world: &World<S>) -> Load {
 async fn statements_that_take_longer_than_a_probe_may<S: System>() {
     let world = World::<S>::start_with(|options| {
         let options = by_default(options);
-        options.breaker(Breaker::builder().slow_call(Duration::from_secs(10)))
+        options.breaker(Breaker::builder().slow_call_threshold(Duration::from_secs(10)))
     })
     .await;
     let load = reports(&world);
@@ -232,7 +233,7 @@ async fn observed<S: System>() {
         query_timeout: Duration::from_millis(1_200),
         ..by_default(options)
             .max_connections(2)
-            .max_waiting(1)
+            .max_queue(1)
             .breaker(Breaker::builder().mode(Mode::Observe))
     })
     .await;
@@ -279,6 +280,21 @@ async fn one_connection_is_all_there_is<S: System>() {
     let tripped = Instant::now();
     let (closed, _) = world.events.closed(tripped).await;
     println!("{}: one connection: closed after {closed:?}", S::NAME);
+    assert!(closed < Duration::from_secs(6), "{closed:?}");
+    world.run("SELECT 1").await.unwrap();
+}
+
+/// A pooler at its client limit, or a proxy that takes no more: the pool's own connections work. That no
+/// other could be opened kept the breaker open for ever.
+async fn newcomers_are_turned_away<S: System>() {
+    let world = World::<S>::start_with(by_default).await;
+    world.run("SELECT 1").await.unwrap();
+    world.rest().await;
+    world.proxy.set(Fault::Refuse);
+    trip(&world);
+    let tripped = Instant::now();
+    let (closed, _) = world.events.closed(tripped).await;
+    println!("{}: newcomers: closed after {closed:?}", S::NAME);
     assert!(closed < Duration::from_secs(6), "{closed:?}");
     world.run("SELECT 1").await.unwrap();
 }

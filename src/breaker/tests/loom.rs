@@ -13,15 +13,15 @@ use crate::breaker::tally::{Counts, Outcome, Tally};
 use crate::breaker::window::Recent;
 
 const ANSWER: Outcome = Outcome {
-    fault: false,
+    failure: false,
     slow: false,
 };
 const FAULT: Outcome = Outcome {
-    fault: true,
+    failure: true,
     slow: false,
 };
 const SLOW: Outcome = Outcome {
-    fault: false,
+    failure: false,
     slow: true,
 };
 
@@ -47,19 +47,19 @@ fn race<S: Send + Sync + 'static, R: 'static, const N: usize>(
         .collect()
 }
 
-fn counts(calls: u32, faults: u32, slow: u32) -> Counts {
+fn counts(calls: u32, failures: u32, slow: u32) -> Counts {
     Counts {
         calls,
-        faults,
+        failures,
         slow,
     }
 }
 
-/// No more faults or slow calls than calls: a rate above 1 would trip a healthy breaker.
+/// No more failures or slow calls than calls: a rate above 1 would trip a healthy breaker.
 #[track_caller]
 fn assert_sane(seen: Counts) {
     assert!(seen.calls < 1_000, "{seen:?}");
-    assert!(seen.faults <= seen.calls, "{seen:?}");
+    assert!(seen.failures <= seen.calls, "{seen:?}");
     assert!(seen.slow <= seen.calls, "{seen:?}");
 }
 
@@ -97,9 +97,9 @@ fn a_window_of_calls_is_exact_and_never_below_zero() {
                     |window| assert_sane(window.counts(0)),
                 ],
             );
-            // The fault was the first to leave.
+            // The failure was the first to leave.
             let end = window.counts(0);
-            assert_eq!((end.calls, end.faults), (size, 0));
+            assert_eq!((end.calls, end.failures), (size, 0));
             assert!(size == 1 || end.slow == 1);
         });
     }
@@ -121,7 +121,7 @@ fn a_bucket_leaves_a_window_of_time_while_calls_are_recorded() {
             ],
         );
         let end = window.counts(3 * WIDTH);
-        assert!(end.calls <= 2 && end.faults <= 1, "{end:?}");
+        assert!(end.calls <= 2 && end.failures <= 1, "{end:?}");
         // Whatever was left behind leaves with its bucket: nothing is stuck in the total.
         assert_eq!(window.counts(6 * WIDTH), counts(0, 0, 0));
     });

@@ -16,8 +16,8 @@ use crate::cache::key::KeyHasher;
 
 const MENU: CachePolicy = CachePolicy::named("menu")
     .fresh_for(Duration::from_secs(5))
-    .revalidate_for(Duration::from_secs(30))
-    .stale_for(Duration::from_secs(600))
+    .stale_while_revalidate(Duration::from_secs(30))
+    .stale_if_error(Duration::from_secs(600))
     .tag("dishes")
     .jitter(0.0);
 const LONG: Duration = Duration::from_secs(3_600);
@@ -25,7 +25,7 @@ const PAST_REVALIDATION: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq)]
 enum Failure {
-    Refused(Rejected),
+    Refused(Refused),
     Missed,
     /// What the backend said.
     Answered(&'static str),
@@ -51,7 +51,7 @@ impl Origin for Backend {
         &self.gate
     }
 
-    fn refused(rejected: Rejected) -> Failure {
+    fn refused(rejected: Refused) -> Failure {
         Failure::Refused(rejected)
     }
 
@@ -61,10 +61,10 @@ impl Origin for Backend {
 
     fn unanswered(&self, error: &Failure) -> Option<Unanswered> {
         match error {
-            Failure::Refused(Rejected::Saturated { .. }) => Some(Unanswered::Saturated),
+            Failure::Refused(Refused::Saturated { .. }) => Some(Unanswered::Saturated),
             Failure::Refused(_) => Some(Unanswered::Open),
             Failure::Missed => Some(Unanswered::Deadline),
-            Failure::Broken(_) => Some(Unanswered::Fault),
+            Failure::Broken(_) => Some(Unanswered::Failure),
             Failure::Answered(_) | Failure::Lost => None,
         }
     }
@@ -176,10 +176,14 @@ impl Rig {
         assert_eq!(asked.await.unwrap().unwrap(), (value, Source::Live));
     }
 
-    /// Opens the breaker, as five faults in a row do.
+    /// Opens the breaker, as five failures in a row do.
     fn open(&self) {
         for _ in 0..5 {
-            self.backend.gate.breaker().observe().settle(Verdict::Fault);
+            self.backend
+                .gate
+                .breaker()
+                .observe()
+                .settle(Verdict::Failure);
         }
     }
 }
@@ -206,8 +210,8 @@ async fn an_answer_that_came_before_one_boards_is_not_asked_for_again() {
         value: "bun",
         bytes: 0,
     }));
-    let boarded = rig.cache.board(&rig.backend, &question, load);
-    let entry = boarded.landed().await.unwrap().unwrap();
+    let boarded = rig.cache.join(&rig.backend, &question, load);
+    let entry = boarded.outcome().await.unwrap().unwrap();
     assert_eq!(entry.value(), Some("pho"));
     assert_eq!(rig.cache.snapshot().loads, 1);
 }
@@ -375,8 +379,8 @@ async fn whoever_has_less_time_than_the_load_leaves_earlier() {
 #[tokio::test]
 async fn whoever_always_asks_joins_no_load_under_way() {
     const ALWAYS: CachePolicy = CachePolicy::named("always")
-        .fallback_only()
-        .stale_for(Duration::from_secs(600));
+        .database_first()
+        .stale_if_error(Duration::from_secs(600));
     let rig = Rig::new();
     let before = rig.ask_under(ALWAYS);
     rig.settle().await;

@@ -46,7 +46,7 @@ impl<R: Driver> Connection<R> {
     /// The deadline of a statement. `None`: the pool's.
     pub(super) fn limit(&self) -> QueryResult<Option<Duration>> {
         if let Some(limit) = self.limit {
-            check_duration("within", limit, LONGEST).map_err(error::misconfigured)?;
+            check_duration("with_timeout", limit, LONGEST).map_err(error::misconfigured)?;
         }
         Ok(self.limit)
     }

@@ -10,7 +10,7 @@ use super::driver::Driver;
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
 use crate::outcome::delivery::Delivery;
-use crate::outcome::error::{DeadlineExceeded, GateError, Rejected, deadline_exceeded, rejection};
+use crate::outcome::error::{DeadlineExceeded, GateError, Refused, deadline_exceeded, refusal};
 
 /// A source of its own: of a boxed error, diesel tells the source, and not the error.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +18,9 @@ use crate::outcome::error::{DeadlineExceeded, GateError, Rejected, deadline_exce
 struct Held<E: StdError + 'static>(#[source] E);
 
 /// After a statement that was given up, diesel takes the transaction for broken, if there is one.
-pub(super) fn refused(rejected: Rejected) -> Error {
+pub(super) fn refused(rejected: Refused) -> Error {
     match rejected {
-        Rejected::Abandoned { .. } => Error::BrokenTransactionManager,
+        Refused::Abandoned { .. } => Error::BrokenTransactionManager,
         rejected => Error::QueryBuilderError(Box::new(Held(rejected))),
     }
 }
@@ -36,7 +36,7 @@ pub(super) fn misconfigured(config: ConfigError) -> Error {
 /// The error of a caller whose statement failed.
 pub(super) fn of_statement(error: GateError<PoolError>) -> Error {
     match error {
-        GateError::Rejected(rejected) => refused(rejected),
+        GateError::Refused(rejected) => refused(rejected),
         GateError::Deadline(deadline) => missed(deadline),
         GateError::Failed(PoolError::QueryError(error)) => error,
         // What statements do not fail with.
@@ -112,7 +112,7 @@ fn origin(error: &Error) -> Origin {
 /// ```
 #[must_use]
 pub fn delivery(error: &Error) -> Delivery {
-    if rejection(error).is_some() {
+    if refusal(error).is_some() {
         return Delivery::NotSent;
     }
     if deadline_exceeded(error).is_some() {
@@ -146,7 +146,7 @@ pub fn delivery(error: &Error) -> Delivery {
 ///         PoolError::QueryError(Error::DatabaseError(_, said))
 ///             if said.message().starts_with("could not obtain lock") =>
 ///         {
-///             Class::Fault
+///             Class::Failure
 ///         }
 ///         _ => classify::<diesel_async::AsyncPgConnection>(error),
 ///     })
@@ -160,15 +160,15 @@ pub fn classify<R: Driver>(error: &PoolError) -> Class {
         PoolError::QueryError(error)
         | PoolError::ConnectionError(ConnectionError::CouldntSetupConfiguration(error)) => {
             match origin(error) {
-                Origin::Client => Class::Neutral,
-                Origin::Connection => Class::Fault,
+                Origin::Client => Class::Ignored,
+                Origin::Connection => Class::Failure,
                 Origin::Server => R::classify(error),
             }
         }
         PoolError::ConnectionError(
             ConnectionError::InvalidConnectionUrl(_) | ConnectionError::InvalidCString(_),
-        ) => Class::Neutral,
-        PoolError::ConnectionError(_) => Class::Fault,
+        ) => Class::Ignored,
+        PoolError::ConnectionError(_) => Class::Failure,
     }
 }
 
@@ -252,12 +252,12 @@ mod tests {
 
     #[test]
     fn refusals_and_deadlines_are_found() {
-        let rejected = Rejected::Saturated {
+        let rejected = Refused::Saturated {
             pool: "db".into(),
             waiting: 1,
         };
         let error = refused(rejected.clone());
-        assert_eq!(rejection(&error), Some(&rejected));
+        assert_eq!(refusal(&error), Some(&rejected));
         assert_eq!(error.to_string(), rejected.to_string());
         assert_eq!(delivery(&error), Delivery::NotSent);
 

@@ -43,7 +43,7 @@
 //! | a statement on a connection: `load`, `execute`, `first`, `save_changes`, `batch_execute`, ... | yes | `query_timeout` | yes |
 //! | `BEGIN` | yes | `query_timeout` | yes |
 //! | a statement in a transaction, `COMMIT`, `ROLLBACK`, savepoints | no: it holds its locks already | `query_timeout` | yes |
-//! | any of these by [`within`](Connection::within) | as without | its own | yes |
+//! | any of these by [`with_timeout`](Connection::with_timeout) | as without | its own | yes |
 //! | the rows after a query's first | no | `query_timeout` for each wait | if it goes wrong |
 //! | PostgreSQL: pipelined statements, by `&conn` | no | `query_timeout` | yes |
 //! | [`unguarded`](Connection::unguarded), `notifications_stream` | no | no | no |
@@ -65,7 +65,7 @@
 //!
 //! | what happened | as `diesel::result::Error` | found by | [`delivery`] |
 //! |---|---|---|---|
-//! | refused | `QueryBuilderError` | [`rejection`](crate::rejection) | `NotSent` |
+//! | refused | `QueryBuilderError` | [`refusal`](crate::refusal) | `NotSent` |
 //! | the deadline was missed | `DeserializationError` | [`deadline_exceeded`](crate::deadline_exceeded) | `Unknown` |
 //! | the connection failed | diesel-async's | | `Unknown` |
 //! | the server answered with an error | diesel-async's | | `Answered` |
@@ -81,9 +81,9 @@
 //!
 //! | error | [`Class`](crate::Class) |
 //! |---|---|
-//! | `UnableToSendCommand`, `ClosedConnection`; on MySQL, what the driver and not the server says | `Fault` |
-//! | `BadConnection` | `Fault` |
-//! | what the client itself finds wrong: `QueryBuilderError`, `SerializationError`, a wrong number of parameters, an invalid URL | `Neutral` |
+//! | `UnableToSendCommand`, `ClosedConnection`; on MySQL, what the driver and not the server says | `Failure` |
+//! | `BadConnection` | `Failure` |
+//! | what the client itself finds wrong: `QueryBuilderError`, `SerializationError`, a wrong number of parameters, an invalid URL | `Ignored` |
 //! | `DeserializationError`, `NotFound` | `Answered` |
 //! | any other `DatabaseError` | as below |
 //!
@@ -106,12 +106,12 @@
 //! - A function that takes `&mut diesel_async::AsyncPgConnection` does not take a guarded one: its import
 //!   changes, or it takes `&mut impl AsyncConnection<Backend = Pg>`, or it is given what
 //!   [`unguarded`](Connection::unguarded) returns.
-//! - [`PoolError`] has one variant more, `Rejected`.
+//! - [`PoolError`] has one variant more, `Refused`.
 //! - The manager does not tell where it connects to: give the breaker a
 //!   [name](crate::breaker::Builder::name), or it is `diesel`.
 //! - Probes ask `SELECT 1`, whatever the [`RecyclingMethod`].
 //! - diesel-async tests each connection before it is leased, unless that method is `Fast`. Whoever waits
-//!   for this test counts towards [`max_waiting`](PoolBuilder::max_waiting), and where it takes longer than
+//!   for this test counts towards [`max_queue`](PoolBuilder::max_queue), and where it takes longer than
 //!   [`recycle_timeout`](PoolBuilder::recycle_timeout) the connection is replaced: on a slow network, set
 //!   that.
 
@@ -129,7 +129,7 @@ mod rows;
 mod statement;
 #[cfg(feature = "diesel-postgres")]
 mod transaction_builder;
-mod within;
+mod with_timeout;
 
 pub use super::error::BuildError;
 pub use connection::Connection;
@@ -147,4 +147,4 @@ pub use postgres::AsyncPgConnection;
 pub use rows::Rows;
 #[cfg(feature = "diesel-postgres")]
 pub use transaction_builder::TransactionBuilder;
-pub use within::Within;
+pub use with_timeout::WithTimeout;

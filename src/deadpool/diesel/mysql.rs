@@ -60,7 +60,7 @@ impl Driver for Raw {
     fn classify(error: &Error) -> Class {
         match said(error) {
             Some((_, message)) => errno::classify(number(message), message),
-            None => Class::Answered,
+            None => Class::Success,
         }
     }
 }
@@ -116,52 +116,52 @@ mod tests {
             (
                 "WSREP has not yet prepared node for application use",
                 1047,
-                Class::Fault,
+                Class::Failure,
             ),
-            ("Server shutdown in progress", 1053, Class::Fault),
+            ("Server shutdown in progress", 1053, Class::Failure),
             (
                 "Host '10.0.0.1' is blocked because of many connection errors",
                 1129,
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 "Got an error reading communication packets",
                 1158,
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 "Got timeout reading communication packets",
                 1159,
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 "Got an error writing communication packets",
                 1160,
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 "Got timeout writing communication packets",
                 1161,
-                Class::Fault,
+                Class::Failure,
             ),
-            ("Connection was killed", 1927, Class::Fault),
+            ("Connection was killed", 1927, Class::Failure),
             (
                 "The client was disconnected by the server because of inactivity.",
                 4031,
-                Class::Fault,
+                Class::Failure,
             ),
-            ("Running in read-only mode", 1836, Class::FaultAndClose),
+            ("Running in read-only mode", 1836, Class::FailureAndClose),
             (
                 "The MariaDB server is running with the --read-only option so it cannot execute \
                  this statement",
                 1290,
-                Class::FaultAndClose,
+                Class::FailureAndClose,
             ),
             (
                 "The MySQL server is running with the --secure-file-priv option so it cannot \
                  execute this statement",
                 1290,
-                Class::Answered,
+                Class::Success,
             ),
             (
                 "Query execution was interrupted (max_statement_time exceeded)",
@@ -173,28 +173,28 @@ mod tests {
                 3024,
                 Class::Slow,
             ),
-            ("Query execution was interrupted", 1317, Class::Neutral),
+            ("Query execution was interrupted", 1317, Class::Ignored),
             (
                 "Access denied for user 'app'@'localhost' (using password: YES)",
                 1045,
-                Class::Neutral,
+                Class::Ignored,
             ),
             (
                 "Lock wait timeout exceeded; try restarting transaction",
                 1205,
-                Class::Neutral,
+                Class::Ignored,
             ),
             (
                 "Deadlock found when trying to get lock; try restarting transaction",
                 1213,
-                Class::Neutral,
+                Class::Ignored,
             ),
             (
                 "Duplicate entry 'Ada' for key 'users.name'",
                 0,
-                Class::Answered,
+                Class::Success,
             ),
-            ("", 0, Class::Answered),
+            ("", 0, Class::Success),
         ] {
             assert_eq!(super::number(message), number, "{message}");
             let error = Error::DatabaseError(

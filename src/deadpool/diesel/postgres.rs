@@ -172,7 +172,7 @@ impl Driver for Raw {
     fn classify(error: &Error) -> Class {
         match said(error) {
             Some((kind, message)) => sqlstate::classify(code(*kind, message), message),
-            None => Class::Answered,
+            None => Class::Success,
         }
     }
 }
@@ -243,68 +243,72 @@ mod tests {
                 "too many connections for role \"app\"",
                 Class::Starved,
             ),
-            (Unknown, "out of memory", Class::Fault),
-            (Unknown, "out of shared memory", Class::Fault),
+            (Unknown, "out of memory", Class::Failure),
+            (Unknown, "out of shared memory", Class::Failure),
             (
                 Unknown,
                 "could not extend file \"base/5/16384\": No space left on device",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "could not write to file \"pg_wal/xlogtemp.1\": No space left on device",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "could not open file \"base/5/16384\": No such file or directory",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "could not access file \"base/5/16384\": No such file or directory",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "could not read blocks 0..0 in file \"base/5/16384\": Input/output error",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "could not fsync file \"base/5/16384\": Input/output error",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "invalid page in block 0 of relation base/5/16384",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "terminating connection due to administrator command",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "terminating connection because of crash of another server process",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "terminating connection due to idle-session timeout",
-                Class::Fault,
+                Class::Failure,
             ),
             (
                 Unknown,
                 "the database system is shutting down",
-                Class::Fault,
+                Class::Failure,
             ),
-            (Unknown, "the database system is starting up", Class::Fault),
+            (
+                Unknown,
+                "the database system is starting up",
+                Class::Failure,
+            ),
             (
                 ReadOnlyTransaction,
                 "cannot execute INSERT in a read-only transaction",
-                Class::FaultAndClose,
+                Class::FailureAndClose,
             ),
             (
                 Unknown,
@@ -314,40 +318,36 @@ mod tests {
             (
                 Unknown,
                 "canceling statement due to user request",
-                Class::Neutral,
+                Class::Ignored,
             ),
             (
                 Unknown,
                 "canceling statement due to lock timeout",
-                Class::Neutral,
+                Class::Ignored,
             ),
-            (Unknown, "deadlock detected", Class::Neutral),
+            (Unknown, "deadlock detected", Class::Ignored),
             (
                 SerializationFailure,
                 "could not serialize access due to concurrent update",
-                Class::Neutral,
+                Class::Ignored,
             ),
             (
                 Unknown,
                 "password authentication failed for user \"app\"",
-                Class::Neutral,
+                Class::Ignored,
             ),
             (
                 Unknown,
                 "terminating connection due to idle-in-transaction timeout",
-                Class::Answered,
+                Class::Success,
             ),
             (
                 UniqueViolation,
                 "duplicate key value violates unique constraint \"users_name_key\"",
-                Class::Answered,
+                Class::Success,
             ),
-            (
-                Unknown,
-                "syntax error at or near \"SELEC\"",
-                Class::Answered,
-            ),
-            (Unknown, "", Class::Answered),
+            (Unknown, "syntax error at or near \"SELEC\"", Class::Success),
+            (Unknown, "", Class::Success),
         ] {
             let error = Error::DatabaseError(kind, Box::new(message.to_owned()));
             assert_eq!(<Raw as Driver>::classify(&error), class, "{message}");

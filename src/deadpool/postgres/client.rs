@@ -16,7 +16,7 @@ use tokio_postgres::{
 
 use super::dialect::Postgres;
 use super::manager::Manager;
-use super::statements::{Watch, Within, statements};
+use super::statements::{Watch, WithTimeout, statements};
 use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
 use crate::deadpool::object::Object;
@@ -47,15 +47,15 @@ impl Client {
     /// use std::time::Duration;
     ///
     /// client
-    ///     .within(Duration::from_secs(300))
+    ///     .with_timeout(Duration::from_secs(300))
     ///     .execute("REFRESH MATERIALIZED VIEW sales", &[])
     ///     .await?;
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn within(&self, limit: Duration) -> Within<'_> {
-        Within {
+    pub fn with_timeout(&self, limit: Duration) -> WithTimeout<'_> {
+        WithTimeout {
             limit: Some(limit),
             ..self.guarded()
         }
@@ -104,9 +104,9 @@ impl Client {
         Some(Pool::new(this.object.lease.pool()))
     }
 
-    pub(super) fn guarded(&self) -> Within<'_> {
+    pub(super) fn guarded(&self) -> WithTimeout<'_> {
         let lease = &self.object.lease;
-        Within {
+        WithTimeout {
             client: lease,
             cache: &lease.statement_cache,
             watch: Watch {

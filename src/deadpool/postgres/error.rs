@@ -13,7 +13,7 @@ use tokio_postgres::{Config, Error, NoTls};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
 use crate::outcome::delivery::{Delivery, refuses_connection};
-use crate::outcome::error::{DeadlineExceeded, GateError, Rejected, rejection};
+use crate::outcome::error::{DeadlineExceeded, GateError, Refused, refusal};
 use crate::outcome::sqlstate;
 
 /// Whether the statement that failed with `error` may have reached the database; in doubt,
@@ -37,7 +37,7 @@ use crate::outcome::sqlstate;
 /// ```
 #[must_use]
 pub fn delivery(error: &Error) -> Delivery {
-    if rejection(error).is_some() {
+    if refusal(error).is_some() {
         return Delivery::NotSent;
     }
     if let Some(answer) = error.as_db_error() {
@@ -68,7 +68,7 @@ pub fn delivery(error: &Error) -> Delivery {
 /// let pool = config
 ///     .builder(NoTls)?
 ///     .classify(|error: &tokio_postgres::Error| match error.code() {
-///         Some(&SqlState::LOCK_NOT_AVAILABLE) => Class::Fault,
+///         Some(&SqlState::LOCK_NOT_AVAILABLE) => Class::Failure,
 ///         _ => classify(error),
 ///     })
 ///     .build()?;
@@ -80,13 +80,13 @@ pub fn classify(error: &Error) -> Class {
     if let Some(answer) = error.as_db_error() {
         return sqlstate::classify(answer.code().code(), answer.message());
     }
-    if rejection(error).is_some() {
-        return Class::Neutral;
+    if refusal(error).is_some() {
+        return Class::Ignored;
     }
     match kind(error) {
-        Kind::Connection => Class::Fault,
-        Kind::Client => Class::Neutral,
-        Kind::Answer => Class::Answered,
+        Kind::Connection => Class::Failure,
+        Kind::Client => Class::Ignored,
+        Kind::Answer => Class::Success,
     }
 }
 
@@ -102,7 +102,7 @@ enum Kind {
 const CONNECT: &str = "error connecting to server";
 
 /// tokio-postgres tells the kind of an error only by its text. One it does not know by that is the
-/// connection's fault.
+/// connection's failure.
 fn kind(error: &Error) -> Kind {
     let text = error.to_string();
     let starts = |beginnings: &[&str]| beginnings.iter().any(|start| text.starts_with(start));
@@ -128,13 +128,13 @@ fn kind(error: &Error) -> Kind {
 
 pub(super) async fn of_statement(error: GateError<Error>) -> Error {
     match error {
-        GateError::Rejected(rejected) => refused(rejected).await,
+        GateError::Refused(rejected) => refused(rejected).await,
         GateError::Deadline(deadline) => late(deadline).await,
         GateError::Failed(error) => error,
     }
 }
 
-pub(super) async fn refused(rejected: Rejected) -> Error {
+pub(super) async fn refused(rejected: Refused) -> Error {
     carry(ErrorKind::ConnectionRefused, rejected).await
 }
 
@@ -213,14 +213,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_found_in_the_drivers_own_error() {
-        let rejected = Rejected::Saturated {
+        let rejected = Refused::Saturated {
             pool: "orders".into(),
             waiting: 80,
         };
         let error = refused(rejected.clone()).await;
-        assert_eq!(rejection(&error), Some(&rejected));
+        assert_eq!(refusal(&error), Some(&rejected));
         assert_eq!(delivery(&error), Delivery::NotSent);
-        assert_eq!(classify(&error), Class::Neutral);
+        assert_eq!(classify(&error), Class::Ignored);
     }
 
     #[tokio::test]
@@ -233,6 +233,6 @@ mod tests {
         let error = late(deadline.clone()).await;
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
         assert_eq!(delivery(&error), Delivery::Unknown);
-        assert_eq!(classify(&error), Class::Fault);
+        assert_eq!(classify(&error), Class::Failure);
     }
 }

@@ -31,7 +31,7 @@
 //!
 //! Those on a [`Client`] are refused while the breaker is open; those in a [`Transaction`] pass, and so do
 //! those in a transaction by hand, if its `BEGIN` and its `COMMIT` or `ROLLBACK` go by `batch_execute` or
-//! `simple_query`. Each has the pool's `query_timeout`, or what [`within`](Client::within) says.
+//! `simple_query`. Each has the pool's `query_timeout`, or what [`with_timeout`](Client::with_timeout) says.
 //!
 //! One that is given up, at its deadline or by dropping its future, spoils its connection: when the
 //! client is dropped, the server is told to cancel what it still does, over the same TLS and for at
@@ -42,21 +42,21 @@
 //! # Errors
 //!
 //! Those of statements are `tokio_postgres::Error`, that of [`get`](Pool::get) is [`PoolError`].
-//! [`rejection`](crate::rejection) finds refusals in both, and [`delivery`] tells whether a statement
+//! [`refusal`](crate::refusal) finds refusals in both, and [`delivery`] tells whether a statement
 //! that failed may have reached the database.
 //!
 //! | what happened | error | [`delivery`] |
 //! |---|---|---|
-//! | no client: refused | [`PoolError::Rejected`] with [`Rejected`](crate::Rejected) | nothing was sent |
+//! | no client: refused | [`PoolError::Refused`] with [`Refused`](crate::Refused) | nothing was sent |
 //! | no client in time | [`PoolError::Timeout`] | nothing was sent |
 //! | could not connect | [`PoolError::Backend`] | nothing was sent |
-//! | statement refused | "error communicating with the server", because of [`Rejected`](crate::Rejected) | not sent |
+//! | statement refused | "error communicating with the server", because of [`Refused`](crate::Refused) | not sent |
 //! | deadline of the statement | the same, because of [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
 //! | the connection broke | the driver's | unknown |
 //! | the database said no | the driver's, with a `DbError` | answered |
 //!
 //! "error communicating with the server" is all that prints of a statement's refusal or deadline, since
-//! the driver's errors print without their sources: ask [`rejection`](crate::rejection) and
+//! the driver's errors print without their sources: ask [`refusal`](crate::refusal) and
 //! [`deadline_exceeded`](crate::deadline_exceeded) first, or log the sources, too.
 //!
 //! # What errors mean
@@ -64,7 +64,7 @@
 #![doc = include_str!("../../outcome/sqlstate.md")]
 //!
 //! The driver's other errors: what went wrong with the connection, or with what came over it, is a
-//! `Fault`; what never left the client, such as a parameter of the wrong type, is `Neutral`; an answer
+//! `Failure`; what never left the client, such as a parameter of the wrong type, is `Ignored`; an answer
 //! other than expected, such as two rows for `query_one`, is `Answered`. They are told apart by their
 //! texts, since the driver offers nothing else. [`classify`] is all of this as a function, for a
 //! classification of your own that differs in a few.
@@ -116,7 +116,7 @@ pub use manager::Manager;
 pub use pool::{Pool, PoolBuilder, WeakPool};
 pub use read::Read;
 pub use read_error::ReadError;
-pub use statements::Within;
+pub use statements::WithTimeout;
 pub use transaction::Transaction;
 pub use transaction_builder::TransactionBuilder;
 

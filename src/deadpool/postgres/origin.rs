@@ -11,7 +11,7 @@ use crate::cache::read_through::{Origin, ReadThrough, Task, unanswered_by_class}
 use crate::deadpool::adapter::Managed;
 use crate::deadpool::error::PoolError;
 use crate::gate::Gate;
-use crate::outcome::error::{DeadlineExceeded, Rejected};
+use crate::outcome::error::{DeadlineExceeded, Refused};
 use crate::outcome::served::Unanswered;
 use crate::pool::adapter::Adapter;
 use crate::pool::shared::Shared;
@@ -27,7 +27,7 @@ impl Origin for Shared<Managed<Manager>> {
         self.adapter.raw.manager().cache()
     }
 
-    fn refused(rejected: Rejected) -> ReadError {
+    fn refused(rejected: Refused) -> ReadError {
         rejected.into()
     }
 
@@ -37,14 +37,14 @@ impl Origin for Shared<Managed<Manager>> {
 
     fn unanswered(&self, error: &ReadError) -> Option<Unanswered> {
         let class = match error {
-            ReadError::Rejected(Rejected::Saturated { .. }) => return Some(Unanswered::Saturated),
-            ReadError::Rejected(Rejected::Circuit { .. }) => return Some(Unanswered::Open),
+            ReadError::Refused(Refused::Saturated { .. }) => return Some(Unanswered::Saturated),
+            ReadError::Refused(Refused::Circuit { .. }) => return Some(Unanswered::Open),
             ReadError::Deadline(_) => return Some(Unanswered::Deadline),
             ReadError::Statement(error) => self.adapter.classify_statement(error),
             ReadError::Pool(error) => match &**error {
                 PoolError::Backend(error) => self.adapter.classify_statement(error),
                 PoolError::Timeout(TimeoutType::Wait) => Class::Starved,
-                PoolError::Timeout(_) | PoolError::PostCreateHook(_) => Class::Fault,
+                PoolError::Timeout(_) | PoolError::PostCreateHook(_) => Class::Failure,
                 _ => return None,
             },
             _ => return None,

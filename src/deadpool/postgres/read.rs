@@ -17,7 +17,7 @@ use super::manager::Manager;
 use super::parameters::{Parameter, encode};
 use super::pool::Pool;
 use super::read_error::ReadError;
-use super::statements::Within;
+use super::statements::WithTimeout;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::breaker::verdict::Class;
 use crate::cache::entry::Loaded;
@@ -41,7 +41,7 @@ impl pool::Pool<Manager, Client> {
     ///
     /// What is served when is told by [a table](crate::cache#what-is-served-when). **What decides the
     /// rows besides the statement and its parameters, such as a tenant that was set on the session, has
-    /// to be given with [`scope`](Read::scope).**
+    /// to be given with [`vary_by`](Read::vary_by).**
     ///
     /// ```
     /// use fusepool::cache::CachePolicy;
@@ -50,7 +50,7 @@ impl pool::Pool<Manager, Client> {
     ///
     /// const MENU: CachePolicy = CachePolicy::named("menu")
     ///     .fresh_for(Duration::from_secs(5))
-    ///     .stale_for(Duration::from_secs(600));
+    ///     .stale_if_error(Duration::from_secs(600));
     ///
     /// async fn menu(pool: &Pool, day: i32) -> Result<Vec<String>, ReadError> {
     ///     let dishes = pool
@@ -118,8 +118,8 @@ impl<'f, T> Read<'f, T> {
 
     /// What decides the rows besides the statement and its parameters, such as the tenant of a
     /// session. Can be given several times. Of a number, give `to_be_bytes()`.
-    pub fn scope(mut self, scope: impl AsRef<[u8]>) -> Self {
-        self.reading.scope(scope.as_ref());
+    pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
+        self.reading.vary_by(scope.as_ref());
         self
     }
 
@@ -132,7 +132,7 @@ impl<'f, T> Read<'f, T> {
 
     /// Another deadline than the pool's for the statement. A zero one, or one longer than
     /// [`LONGEST`], is a [`ReadError::Config`].
-    pub fn within(mut self, limit: Duration) -> Self {
+    pub fn with_timeout(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
     }
@@ -260,7 +260,7 @@ impl<S> Read<'_, S> {
         S: Shape<Row>,
     {
         if let Some(limit) = self.limit {
-            check_duration("within", limit, LONGEST)?;
+            check_duration("with_timeout", limit, LONGEST)?;
         }
         self.pool.manager().check()?;
         read_only::check(sql, Dialect::Postgres)?;
@@ -337,7 +337,7 @@ impl Statement {
 /// while the database cannot tell newer ones.
 const TYPES: CachePolicy = CachePolicy::named("parameter types")
     .fresh_for(LONGEST_AGE)
-    .stale_for(LONGEST_AGE)
+    .stale_if_error(LONGEST_AGE)
     .jitter(0.0);
 
 async fn types(
@@ -367,7 +367,7 @@ async fn types(
             let client = client(&shared).await?;
             // Anew: what was prepared before may have other types than the table has now.
             let prepared = match limit {
-                Some(limit) => client.within(limit).prepare(&sql).await?,
+                Some(limit) => client.with_timeout(limit).prepare(&sql).await?,
                 None => client.prepare(&sql).await?,
             };
             let types: Arc<[Type]> = prepared.params().into();
@@ -395,7 +395,7 @@ fn load<S: Shape<Row>>(
     let shared = Arc::clone(shared);
     Box::pin(async move {
         let client = client(&shared).await?;
-        let client = Within {
+        let client = WithTimeout {
             limit,
             ..client.guarded()
         };
@@ -426,10 +426,10 @@ fn load<S: Shape<Row>>(
 /// The server said no to this statement. Whatever a pool's own classification makes of that, and
 /// unlike a server that broke off or was shut down.
 fn is_about_statement(error: &Error) -> bool {
-    error.as_db_error().is_some() && error::classify(error) == Class::Answered
+    error.as_db_error().is_some() && error::classify(error) == Class::Success
 }
 
-async fn rows(client: &Within<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {
+async fn rows(client: &WithTimeout<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {
     // With the very types that the parameters are encoded for.
     let prepared = client
         .prepare_typed_cached(&statement.sql, &statement.types)

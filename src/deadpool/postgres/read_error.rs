@@ -9,7 +9,7 @@ use tokio_postgres::error::DbError;
 use crate::breaker::config::ConfigError;
 use crate::cache::read_only::NotARead;
 use crate::deadpool::error::PoolError;
-use crate::outcome::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejection};
+use crate::outcome::error::{DeadlineExceeded, Refused, deadline_exceeded, refusal};
 
 /// Why a read through [`Pool::cached`](super::Pool::cached) or [`Pool::read`](super::Pool::read) has
 /// no answer. All who waited for the same load get the same error.
@@ -18,7 +18,7 @@ use crate::outcome::error::{DeadlineExceeded, Rejected, deadline_exceeded, rejec
 pub enum ReadError {
     /// Refused at once, and never sent.
     #[error("{0}")]
-    Rejected(#[from] Rejected),
+    Refused(#[from] Refused),
     /// It was not answered in time.
     #[error("{0}")]
     Deadline(#[from] DeadlineExceeded),
@@ -71,7 +71,7 @@ impl ReadError {
 impl From<Error> for ReadError {
     /// Refusals and deadlines travel inside of the driver's own error.
     fn from(error: Error) -> Self {
-        if let Some(rejected) = rejection(&error) {
+        if let Some(rejected) = refusal(&error) {
             return rejected.clone().into();
         }
         if let Some(deadline) = deadline_exceeded(&error) {
@@ -84,7 +84,7 @@ impl From<Error> for ReadError {
 impl From<PoolError<Error>> for ReadError {
     fn from(error: PoolError<Error>) -> Self {
         match error {
-            PoolError::Rejected(rejected) => rejected.into(),
+            PoolError::Refused(rejected) => rejected.into(),
             error => Self::Pool(Arc::new(error)),
         }
     }

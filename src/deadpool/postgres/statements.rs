@@ -1,5 +1,5 @@
 //! Statements on a connection, guarded: what [`Client`](super::Client),
-//! [`Transaction`](super::Transaction) and [`Within`] have in common.
+//! [`Transaction`](super::Transaction) and [`WithTimeout`] have in common.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -379,9 +379,9 @@ macro_rules! statements {
 pub(super) use statements;
 
 /// A connection or transaction whose statements have a deadline of their own; see
-/// [`Client::within`](super::Client::within).
+/// [`Client::with_timeout`](super::Client::with_timeout).
 #[derive(Clone, Copy)]
-pub struct Within<'c> {
+pub struct WithTimeout<'c> {
     pub(super) client: &'c tokio_postgres::Client,
     pub(super) cache: &'c Arc<StatementCache>,
     pub(super) watch: Watch<'c>,
@@ -457,7 +457,7 @@ impl<'c> Watch<'c> {
         limit: Option<Duration>,
     ) -> Result<Statement<'c, Managed<Manager>>, Error> {
         if let Some(limit) = limit
-            && let Err(config) = check_duration("within", limit, LONGEST)
+            && let Err(config) = check_duration("with_timeout", limit, LONGEST)
         {
             return Err(error::misconfigured(config).await);
         }
@@ -487,7 +487,7 @@ async fn finish<T>(result: Result<T, GateError<Error>>) -> Result<T, Error> {
     }
 }
 
-impl<'c> Within<'c> {
+impl<'c> WithTimeout<'c> {
     fn guarded(&self) -> Self {
         *self
     }
@@ -518,9 +518,9 @@ impl<'c> Within<'c> {
     statements!();
 }
 
-impl fmt::Debug for Within<'_> {
+impl fmt::Debug for WithTimeout<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Within")
+        f.debug_struct("WithTimeout")
             .field("pool", self.watch.on.shared.gate.breaker().name())
             .field("limit", &self.limit)
             .finish_non_exhaustive()

@@ -13,7 +13,7 @@ use tokio_postgres::{
     SimpleQueryStream, ToStatement,
 };
 
-use super::statements::{Watch, Within, statements};
+use super::statements::{Watch, WithTimeout, statements};
 
 /// A transaction, used like deadpool-postgres' `Transaction`. Dropped, it is rolled back.
 ///
@@ -36,10 +36,10 @@ impl<'a> Transaction<'a> {
     }
 
     /// This transaction, with another deadline for a statement that is run in it. See
-    /// [`Client::within`](super::Client::within).
+    /// [`Client::with_timeout`](super::Client::with_timeout).
     #[must_use]
-    pub fn within(&self, limit: Duration) -> Within<'_> {
-        Within {
+    pub fn with_timeout(&self, limit: Duration) -> WithTimeout<'_> {
+        WithTimeout {
             limit: Some(limit),
             ..self.guarded()
         }
@@ -144,8 +144,8 @@ impl<'a> Transaction<'a> {
         Ok(Transaction::new(raw, watch))
     }
 
-    fn guarded(&self) -> Within<'_> {
-        Within {
+    fn guarded(&self) -> WithTimeout<'_> {
+        WithTimeout {
             client: self.raw.client(),
             cache: &self.statement_cache,
             watch: self.watch,

@@ -346,7 +346,7 @@ mod sqlite {
                 let statement = Statement::<Sqlite>::take(AssertSqlSafe(sql.clone())).unwrap();
                 let mut reading = Reading::<Sqlite, ()>::new();
                 reading.cached(&CachePolicy::named(policy));
-                scopes.iter().for_each(|one| reading.scope(one.as_bytes()));
+                scopes.iter().for_each(|one| reading.vary_by(one.as_bytes()));
                 let key = with_statement(reading.wording.key(), &statement).finish();
                 prop_assert_eq!(*known.entry(key).or_insert(part), part);
             }

@@ -1,4 +1,4 @@
-use super::rig::{Answered, Fault, Neutral, Rig, Told, ms, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Success, Told, ms, rules, slow_rules};
 use crate::breaker::state::{Reason, State};
 use crate::breaker::verdict::Class;
 
@@ -7,11 +7,11 @@ const OPENED: (State, State) = (State::Closed, State::Open);
 #[test]
 fn at_exactly_the_failure_rate_it_trips() {
     let rig = Rig::new(rules().minimum_calls(10));
-    rig.calls([Answered; 5]);
-    rig.calls([Fault; 4]);
-    rig.calls([Answered]);
+    rig.calls([Success; 5]);
+    rig.calls([Failure; 4]);
+    rig.calls([Success]);
     assert_eq!(rig.state(), State::Closed);
-    rig.calls([Fault]); // the first answer leaves: 5 of 10
+    rig.calls([Failure]); // the first answer leaves: 5 of 10
     assert_eq!(
         rig.transitions(),
         [(OPENED.0, OPENED.1, Reason::FailureRate)]
@@ -21,33 +21,33 @@ fn at_exactly_the_failure_rate_it_trips() {
 #[test]
 fn a_rate_of_three_tenths_is_reached_by_three_of_ten() {
     let rig = Rig::new(rules().minimum_calls(10).failure_rate(0.3));
-    rig.calls([Answered; 7]);
-    rig.calls([Fault; 2]);
+    rig.calls([Success; 7]);
+    rig.calls([Failure; 2]);
     assert!(!rig.is_open());
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     assert!(rig.is_open());
 }
 
 #[test]
 fn below_the_minimum_of_calls_no_rate_trips() {
     let rig = Rig::new(rules());
-    rig.calls([Fault; 3]);
+    rig.calls([Failure; 3]);
     assert!(!rig.is_open());
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     assert!(rig.is_open());
 }
 
 #[test]
 fn the_call_that_reaches_the_minimum_trips_even_if_it_was_answered() {
     let rig = Rig::new(rules());
-    rig.calls([Fault, Fault, Fault, Answered]);
+    rig.calls([Failure, Failure, Failure, Success]);
     assert!(rig.is_open());
 }
 
 #[test]
-fn neutral_calls_are_not_in_the_window() {
+fn ignored_calls_are_not_in_the_window() {
     let rig = Rig::new(rules());
-    rig.calls([Fault, Fault, Fault, Neutral, Neutral]);
+    rig.calls([Failure, Failure, Failure, Ignored, Ignored]);
     assert_eq!(rig.snapshot().calls, 3);
     assert!(!rig.is_open());
 }
@@ -55,10 +55,10 @@ fn neutral_calls_are_not_in_the_window() {
 #[test]
 fn at_exactly_the_slow_rate_it_trips() {
     let rig = Rig::new(slow_rules());
-    rig.calls([Answered; 2]);
+    rig.calls([Success; 2]);
     for tripped in [false, true] {
         let call = rig.breaker.try_acquire().unwrap();
-        call.settle_after(Answered, ms(64));
+        call.settle_after(Success, ms(64));
         assert_eq!(rig.is_open(), tripped);
     }
     let told = rig.transitions();
@@ -70,7 +70,7 @@ fn a_call_just_under_the_bound_is_not_slow() {
     let rig = Rig::new(slow_rules());
     let call = rig.breaker.try_acquire().unwrap();
     rig.pass(63);
-    call.settle(Answered);
+    call.settle(Success);
     assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (1, 0));
 }
 
@@ -79,10 +79,10 @@ fn a_hung_call_counts_as_slow_while_it_still_runs() {
     let rig = Rig::new(slow_rules().minimum_calls(10));
     let _hung = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
     rig.pass(63);
-    rig.calls([Answered]);
+    rig.calls([Success]);
     assert_eq!(rig.snapshot().calls, 1);
     rig.pass(1);
-    rig.calls([Answered]);
+    rig.calls([Success]);
     assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (5, 3));
     assert_eq!(rig.memory.take(), [Told::Slow(3)]);
 }
@@ -98,11 +98,11 @@ fn hung_calls_alone_trip_when_the_next_call_comes() {
 
 #[test]
 fn a_slow_call_is_not_counted_again_when_it_ends() {
-    for verdict in [Answered, Fault, Neutral] {
+    for verdict in [Success, Failure, Ignored] {
         let rig = Rig::new(slow_rules());
         let hung = rig.breaker.try_acquire().unwrap();
         rig.pass(64);
-        rig.calls([Answered]);
+        rig.calls([Success]);
         assert_eq!(rig.snapshot().calls, 2);
         hung.settle(verdict);
         assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (2, 1));
@@ -110,12 +110,12 @@ fn a_slow_call_is_not_counted_again_when_it_ends() {
 }
 
 #[test]
-fn a_fault_after_the_bound_moves_only_the_streak() {
+fn a_failure_after_the_bound_moves_only_the_streak() {
     let rig = Rig::new(slow_rules().consecutive_failures(2));
     for (streak, open) in [(1, false), (0, true)] {
         let call = rig.breaker.try_acquire().unwrap();
         rig.pass(64);
-        call.settle(Fault);
+        call.settle(Failure);
         let now = rig.snapshot();
         assert_eq!(now.failure_rate.to_bits(), 0.0_f64.to_bits());
         assert_eq!((now.consecutive_failures, rig.is_open()), (streak, open));
@@ -151,40 +151,40 @@ fn an_error_of_class_slow_is_slow_however_short() {
     let rig = Rig::new(slow_rules());
     let call = rig.breaker.try_acquire().unwrap();
     call.settle_class(Class::Slow);
-    assert_eq!((rig.snapshot().slow, rig.snapshot().answered), (1, 1));
+    assert_eq!((rig.snapshot().slow, rig.snapshot().successes), (1, 1));
 }
 
 #[test]
-fn faults_in_a_row_are_broken_by_an_answer_and_not_by_a_neutral() {
+fn failures_in_a_row_are_broken_by_an_answer_and_not_by_a_ignored() {
     let rig = Rig::new(rules().failure_rate(None).consecutive_failures(3));
-    rig.calls([Fault, Fault, Answered, Fault, Fault, Neutral]);
+    rig.calls([Failure, Failure, Success, Failure, Failure, Ignored]);
     assert_eq!(rig.snapshot().consecutive_failures, 2);
     assert!(!rig.is_open());
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     let told = rig.transitions();
     assert_eq!(told, [(OPENED.0, OPENED.1, Reason::ConsecutiveFailures)]);
 }
 
 #[test]
-fn faults_within_the_lump_count_as_one() {
-    let rig = Rig::new(rules().lump(ms(10)));
-    rig.calls([Fault; 3]);
+fn failures_within_the_span_count_as_one() {
+    let rig = Rig::new(rules().coalesce_failures(ms(10)));
+    rig.calls([Failure; 3]);
     rig.pass(9);
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     assert_eq!(rig.snapshot().calls, 1);
     assert_eq!(rig.snapshot().consecutive_failures, 1);
-    rig.pass(1); // the lump began with its first fault
-    rig.calls([Fault]);
+    rig.pass(1); // the span began with its first failure
+    rig.calls([Failure]);
     assert_eq!(rig.snapshot().calls, 2);
-    assert_eq!(rig.snapshot().faults, 5);
+    assert_eq!(rig.snapshot().failures, 5);
 }
 
 #[test]
-fn a_slow_call_counts_even_if_its_fault_is_lumped() {
-    let rig = Rig::new(slow_rules().minimum_calls(10).lump(ms(10)));
-    rig.calls([Fault]);
+fn a_slow_call_counts_even_if_its_failure_is_coalesced() {
+    let rig = Rig::new(slow_rules().minimum_calls(10).coalesce_failures(ms(10)));
+    rig.calls([Failure]);
     let call = rig.breaker.try_acquire().unwrap();
-    call.settle_after(Fault, ms(64));
+    call.settle_after(Failure, ms(64));
     assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (2, 1));
     assert_eq!(rig.snapshot().consecutive_failures, 1);
 }
@@ -199,6 +199,6 @@ fn who_asks_ahead_of_time_is_not_counted_before_the_call_starts() {
     assert!(rig.breaker.ticket(true).unwrap().is_none());
     assert_eq!(rig.memory.take(), [Told::Slow(1)]);
     rig.pass(64);
-    rig.breaker.try_acquire().unwrap().settle(Answered);
+    rig.breaker.try_acquire().unwrap().settle(Success);
     assert_eq!(rig.snapshot().slow, 1);
 }

@@ -25,14 +25,14 @@ fn the_defaults_and_the_extremes_are_accepted() {
         .window(Window::calls(LARGEST_WINDOW))
         .minimum_calls(LARGEST_WINDOW)
         .failure_rate(1.0)
-        .slow_rate(f64::MIN_POSITIVE)
-        .slow_call(LONGEST)
-        .lump(LONGEST)
-        .open_delay(LONGEST)
-        .max_open_delay(LONGEST)
-        .open_delay_multiplier(f64::MAX)
+        .slow_call_rate(f64::MIN_POSITIVE)
+        .slow_call_threshold(LONGEST)
+        .coalesce_failures(LONGEST)
+        .open_duration(LONGEST)
+        .max_open_duration(LONGEST)
+        .open_duration_multiplier(f64::MAX)
         .jitter(0.999)
-        .probes(LARGEST_BATCH)
+        .half_open_probes(LARGEST_BATCH)
         .probe_timeout(LONGEST)
         .ramp(Ramp::UpTo(LARGEST_BATCH));
     largest.clone().build().unwrap();
@@ -52,7 +52,7 @@ fn rates_are_parts_above_zero() {
         (f64::NEG_INFINITY, "-inf"),
     ] {
         refused(rules().failure_rate(rate), "failure_rate", value, RULE);
-        refused(rules().slow_rate(rate), "slow_rate", value, RULE);
+        refused(rules().slow_call_rate(rate), "slow_call_rate", value, RULE);
     }
 }
 
@@ -60,10 +60,12 @@ fn rates_are_parts_above_zero() {
 fn durations_are_longer_than_zero_and_at_most_a_day() {
     type Setter = fn(Builder, Duration) -> Builder;
     let setters: [(&str, Setter); 5] = [
-        ("slow_call", Builder::slow_call),
-        ("lump", |builder, span| builder.lump(span)),
-        ("open_delay", Builder::open_delay),
-        ("max_open_delay", Builder::max_open_delay),
+        ("slow_call_threshold", Builder::slow_call_threshold),
+        ("coalesce_failures", |builder, span| {
+            builder.coalesce_failures(span)
+        }),
+        ("open_duration", Builder::open_duration),
+        ("max_open_duration", Builder::max_open_duration),
         ("probe_timeout", Builder::probe_timeout),
     ];
     let rule = "longer than zero and at most 86400s";
@@ -116,8 +118,13 @@ fn counts_are_at_least_one() {
     let none = rules().consecutive_failures(0);
     refused(none, "consecutive_failures", "0", "at least 1");
     let rule = "between 1 and 65536";
-    refused(rules().probes(0), "probes", "0", rule);
-    refused(rules().probes(LARGEST_BATCH + 1), "probes", "65537", rule);
+    refused(rules().half_open_probes(0), "half_open_probes", "0", rule);
+    refused(
+        rules().half_open_probes(LARGEST_BATCH + 1),
+        "half_open_probes",
+        "65537",
+        rule,
+    );
 }
 
 #[test]
@@ -132,12 +139,12 @@ fn the_largest_batch_is_not_smaller_than_the_first() {
 
 #[test]
 fn the_delay_does_not_shrink() {
-    let short = rules().max_open_delay(ms(99));
+    let short = rules().max_open_duration(ms(99));
     refused(
         short,
-        "max_open_delay",
+        "max_open_duration",
         "99ms",
-        "at least the `open_delay`, 100ms",
+        "at least the `open_duration`, 100ms",
     );
     for (multiplier, value) in [
         (0.999, "0.999"),
@@ -146,10 +153,10 @@ fn the_delay_does_not_shrink() {
         (f64::NAN, "NaN"),
         (f64::INFINITY, "inf"),
     ] {
-        let builder = rules().open_delay_multiplier(multiplier);
+        let builder = rules().open_duration_multiplier(multiplier);
         refused(
             builder,
-            "open_delay_multiplier",
+            "open_duration_multiplier",
             value,
             "finite and at least 1",
         );
@@ -177,23 +184,20 @@ fn jitter_is_less_than_the_whole_delay() {
 fn a_breaker_without_any_rule_is_refused() {
     let error = rules().failure_rate(None).build().unwrap_err();
     assert_eq!((error.field(), error.value()), ("failure_rate", "None"));
-    assert!(error.rule().contains("no fault would trip the breaker"));
+    assert!(error.rule().contains("no failure would trip the breaker"));
 }
 
 #[test]
 fn errors_and_rejections_say_what_is_wrong() {
-    let error = rules().probes(0).build().unwrap_err();
-    let text = "`probes` is 0, but it must be between 1 and 65536";
+    let error = rules().half_open_probes(0).build().unwrap_err();
+    let text = "`half_open_probes` is 0, but it must be between 1 and 65536";
     assert_eq!(error.to_string(), text);
 
     let retry_after = ms(1_500);
     let open = Rejection::Open { retry_after };
     let text = "the circuit is open; retry in 1.5s";
     assert_eq!(open.to_string(), text);
-    assert_eq!(
-        CallError::<std::io::Error>::Rejected(open).to_string(),
-        text
-    );
+    assert_eq!(CallError::<std::io::Error>::Refused(open).to_string(), text);
     let full = Rejection::HalfOpen { retry_after };
     let text = "the circuit is half-open and its probes are under way; retry in 1.5s or sooner";
     assert_eq!(full.to_string(), text);

@@ -1,4 +1,4 @@
-use super::rig::{Answered, Fault, Rig, Told, ms, rules};
+use super::rig::{Failure, Rig, Success, Told, ms, rules};
 use crate::breaker::settings::{Ramp, Window};
 use crate::breaker::state::{Reason, State};
 
@@ -8,22 +8,22 @@ fn a_result_from_an_older_generation_is_counted_reported_and_moves_nothing() {
     let old = [(); 4].map(|()| rig.breaker.try_acquire().unwrap());
     rig.breaker.reset();
     for call in old {
-        call.settle(Fault);
+        call.settle(Failure);
     }
-    assert_eq!(rig.memory.take(), [Told::Discarded(Fault); 4]);
+    assert_eq!(rig.memory.take(), [Told::Discarded(Failure); 4]);
     let now = rig.snapshot();
     assert_eq!((now.state, now.calls), (State::Closed, 0));
-    assert_eq!((now.faults, now.discarded), (4, 4));
+    assert_eq!((now.failures, now.discarded), (4, 4));
 }
 
 #[test]
 fn a_probe_of_an_earlier_half_open_phase_does_not_count_in_a_later_one() {
     let rig = Rig::due(rules());
     let old = rig.breaker.try_acquire().unwrap();
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     rig.pass(200);
     let _new = rig.breaker.try_acquire().unwrap();
-    old.settle(Fault);
+    old.settle(Failure);
     assert_eq!(rig.state(), State::HalfOpen);
 }
 
@@ -34,7 +34,7 @@ fn reset_closes_and_forgets() {
     let told = rig.transitions();
     assert_eq!(told, [(State::Open, State::Closed, Reason::Reset)]);
     assert_eq!(rig.snapshot().attempt, 0);
-    rig.calls([Fault; 3]);
+    rig.calls([Failure; 3]);
     rig.breaker.reset(); // closed already: only the window changes
     assert_eq!(rig.transitions(), []);
     assert_eq!(rig.snapshot().calls, 0);
@@ -43,11 +43,13 @@ fn reset_closes_and_forgets() {
 #[test]
 fn reconfigure_keeps_an_open_breaker_open_and_its_attempt() {
     let rig = Rig::open(rules());
-    rig.breaker.reconfigure(rules().open_delay(ms(7))).unwrap();
+    rig.breaker
+        .reconfigure(rules().open_duration(ms(7)))
+        .unwrap();
     assert_eq!(rig.retry_after(), Some(ms(100)));
     assert_eq!(rig.snapshot().attempt, 1);
     rig.pass(100);
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     assert_eq!(rig.retry_after(), Some(ms(14)));
 }
 
@@ -55,19 +57,21 @@ fn reconfigure_keeps_an_open_breaker_open_and_its_attempt() {
 fn reconfigure_starts_a_batch_of_probes_anew() {
     let rig = Rig::due(rules());
     let old = [(); 2].map(|()| rig.breaker.try_acquire().unwrap());
-    rig.breaker.reconfigure(rules().probes(3)).unwrap();
+    rig.breaker
+        .reconfigure(rules().half_open_probes(3))
+        .unwrap();
     for probe in old {
-        probe.settle(Fault);
+        probe.settle(Failure);
     }
     assert_eq!(rig.state(), State::HalfOpen);
-    rig.calls([Answered; 3]);
+    rig.calls([Success; 3]);
     assert_eq!(rig.state(), State::Closed);
 }
 
 #[test]
 fn reconfigure_keeps_the_window_if_its_shape_stays() {
     let rig = Rig::new(rules());
-    rig.calls([Fault; 3]);
+    rig.calls([Failure; 3]);
     rig.breaker.reconfigure(rules().failure_rate(0.6)).unwrap();
     assert_eq!(rig.snapshot().calls, 3);
     assert_eq!(rig.snapshot().consecutive_failures, 3);
@@ -82,9 +86,9 @@ fn reconfigure_discards_what_is_under_way() {
     let rig = Rig::new(rules());
     let call = rig.breaker.try_acquire().unwrap();
     rig.breaker.reconfigure(rules()).unwrap();
-    call.settle(Fault);
+    call.settle(Failure);
     assert_eq!(rig.snapshot().calls, 0);
-    let told = [Told::Reconfigured, Told::Discarded(Fault)];
+    let told = [Told::Reconfigured, Told::Discarded(Failure)];
     assert_eq!(rig.memory.take(), told);
 }
 
@@ -94,7 +98,7 @@ fn a_bad_configuration_changes_nothing() {
     let call = rig.breaker.try_acquire().unwrap();
     let refused = rig.breaker.reconfigure(rules().failure_rate(2.0));
     assert_eq!(refused.unwrap_err().field(), "failure_rate");
-    call.settle(Fault);
+    call.settle(Failure);
     assert_eq!(rig.snapshot().calls, 1);
     assert_eq!(rig.memory.take(), []);
 }
@@ -104,12 +108,12 @@ fn a_ramp_that_is_not_given_anew_stays() {
     let unset = || {
         crate::Breaker::builder()
             .window(Window::calls(10))
-            .open_delay(ms(100))
+            .open_duration(ms(100))
             .jitter(0.0)
-            .probes(3)
+            .half_open_probes(3)
     };
     let rig = Rig::due(rules().ramp(Ramp::Off));
     rig.breaker.reconfigure(unset()).unwrap();
-    rig.calls([Answered; 3]);
+    rig.calls([Success; 3]);
     assert_eq!(rig.state(), State::Closed);
 }

@@ -1,4 +1,4 @@
-use super::rig::{Answered, Fault, Neutral, Rig, Told, ms, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Success, Told, ms, rules, slow_rules};
 use crate::breaker::builder::Builder;
 use crate::breaker::error::Rejection;
 use crate::breaker::permit::Permit;
@@ -18,7 +18,7 @@ fn probing<const N: usize>(rig: &Rig) -> [Permit<'_>; N] {
 }
 
 fn batch_of(probes: u32) -> Builder {
-    rules().probes(probes)
+    rules().half_open_probes(probes)
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn no_more_probes_run_than_the_batch_has_places() {
 fn a_result_keeps_its_place_in_the_batch() {
     let rig = Rig::due(rules());
     let [one, _two] = probing(&rig);
-    one.settle(Answered);
+    one.settle(Success);
     assert!(rig.breaker.try_acquire().is_err());
 }
 
@@ -45,10 +45,10 @@ fn a_result_keeps_its_place_in_the_batch() {
 fn a_good_batch_closes_it_with_an_empty_window() {
     let rig = Rig::due(batch_of(3));
     let [one, two, three] = probing(&rig);
-    one.settle(Answered);
-    two.settle(Fault); // 1 of 3 stays below one half
+    one.settle(Success);
+    two.settle(Failure); // 1 of 3 stays below one half
     assert_eq!(rig.state(), State::HalfOpen);
-    three.settle(Answered);
+    three.settle(Success);
     assert_eq!(rig.transitions(), [CLOSED]);
     let now = rig.snapshot();
     assert_eq!(
@@ -61,12 +61,12 @@ fn a_good_batch_closes_it_with_an_empty_window() {
 fn it_opens_again_as_soon_as_the_batch_cannot_succeed() {
     let rig = Rig::due(batch_of(4));
     let [one, two, late, _four] = probing(&rig);
-    one.settle(Fault);
+    one.settle(Failure);
     assert_eq!(rig.state(), State::HalfOpen);
-    two.settle(Fault); // 2 of 4, whatever becomes of the others
+    two.settle(Failure); // 2 of 4, whatever becomes of the others
     assert_eq!(rig.transitions(), [REOPENED]);
-    late.settle(Answered);
-    assert_eq!(rig.memory.take(), [Told::Discarded(Answered)]);
+    late.settle(Success);
+    assert_eq!(rig.memory.take(), [Told::Discarded(Success)]);
 }
 
 #[test]
@@ -77,28 +77,28 @@ fn slow_probes_fail_a_batch_too() {
     assert!(rig.breaker.try_acquire().is_err());
     rig.pass(100);
     let [probe] = probing(&rig);
-    probe.settle_after(Answered, ms(64));
+    probe.settle_after(Success, ms(64));
     assert_eq!(rig.memory.take()[0], Told::Slow(1));
     assert!(rig.is_open());
 }
 
 #[test]
 fn a_probe_that_reaches_the_slow_bound_is_taken_back_as_slow() {
-    let rig = Rig::due(rules().slow_rate(0.5));
+    let rig = Rig::due(rules().slow_call_rate(0.5));
     let [hung] = probing(&rig);
     rig.pass(64);
     assert_eq!(rig.retry_after(), Some(ms(200)));
     assert_eq!(rig.memory.take()[0], Told::Slow(1));
     assert_eq!(rig.snapshot().slow, 1);
-    hung.settle(Answered);
-    assert_eq!(rig.memory.take(), [Told::Discarded(Answered)]);
+    hung.settle(Success);
+    assert_eq!(rig.memory.take(), [Told::Discarded(Success)]);
 }
 
 #[test]
-fn without_a_failure_rate_no_probe_may_fault() {
+fn without_a_failure_rate_no_probe_may_failure() {
     let rules = rules().failure_rate(None).consecutive_failures(4);
-    let rig = Rig::due(rules.probes(100));
-    rig.calls([Fault]);
+    let rig = Rig::due(rules.half_open_probes(100));
+    rig.calls([Failure]);
     assert!(rig.is_open());
 }
 
@@ -112,7 +112,7 @@ fn batches_double_up_to_the_ramps_end() {
         assert!(rig.breaker.try_acquire().is_err());
         rig.memory.take();
         for probe in batch {
-            probe.settle(Answered);
+            probe.settle(Success);
         }
         match told {
             Some(places) => assert_eq!(rig.memory.take(), [Told::Ramp(places)]),
@@ -124,7 +124,7 @@ fn batches_double_up_to_the_ramps_end() {
 #[test]
 fn a_ramp_that_fails_begins_with_the_first_batch_again() {
     let rig = Rig::due(rules().ramp(Ramp::UpTo(8)));
-    rig.calls([Answered, Answered, Fault, Fault]);
+    rig.calls([Success, Success, Failure, Failure]);
     assert!(rig.is_open());
     rig.pass(200);
     let _probes: [_; 2] = probing(&rig);
@@ -132,8 +132,8 @@ fn a_ramp_that_fails_begins_with_the_first_batch_again() {
 }
 
 #[test]
-fn a_neutral_probe_gives_its_place_back() {
-    gives_its_place_back(|probe| probe.settle(Neutral));
+fn a_ignored_probe_gives_its_place_back() {
+    gives_its_place_back(|probe| probe.settle(Ignored));
 }
 
 #[test]
@@ -148,13 +148,13 @@ fn gives_its_place_back(end: impl FnOnce(Permit<'_>)) {
     assert_eq!(rig.breaker.rejection(), None);
     let three = rig.breaker.try_acquire().unwrap();
     assert!(rig.breaker.try_acquire().is_err());
-    two.settle(Answered);
+    two.settle(Success);
     assert_eq!(rig.state(), State::HalfOpen);
-    three.settle(Answered);
+    three.settle(Success);
     assert_eq!(rig.state(), State::Closed);
 }
 
-/// It counted as a fault: a healthy backend whose calls took longer than `probe_timeout` was never let
+/// It counted as a failure: a healthy backend whose calls took longer than `probe_timeout` was never let
 /// back in.
 #[test]
 fn a_probe_over_its_timeout_loses_its_place_and_counts_when_it_ends() {
@@ -165,10 +165,10 @@ fn a_probe_over_its_timeout_loses_its_place_and_counts_when_it_ends() {
     rig.pass(1);
     let [_others, _took, _their_places]: [_; 3] = probing(&rig);
     assert!(rig.breaker.try_acquire().is_err());
-    one.settle(Answered);
-    two.settle(Fault);
+    one.settle(Success);
+    two.settle(Failure);
     assert_eq!(rig.state(), State::HalfOpen);
-    three.settle(Answered);
+    three.settle(Success);
     assert_eq!(rig.transitions(), [CLOSED]);
 }
 
@@ -177,16 +177,16 @@ fn one_hung_probe_does_not_hold_up_the_batch() {
     let rig = Rig::due(batch_of(3));
     let [hung] = probing(&rig);
     rig.pass(1_000);
-    rig.calls([Answered; 3]);
+    rig.calls([Success; 3]);
     assert_eq!(rig.transitions(), [CLOSED]);
-    late(&rig, hung, Fault);
+    late(&rig, hung, Failure);
     assert_eq!(rig.state(), State::Closed);
 }
 
 /// A user's call waits for its connection first: that is not the time of a statement.
 #[test]
 fn a_probe_that_waits_for_its_connection_is_not_slow() {
-    let rig = Rig::due(rules().slow_rate(0.5).probes(1));
+    let rig = Rig::due(rules().slow_call_rate(0.5).half_open_probes(1));
     let mut probe = rig.breaker.ticket(true).unwrap().unwrap();
     rig.pass(900);
     assert_eq!(
@@ -195,7 +195,7 @@ fn a_probe_that_waits_for_its_connection_is_not_slow() {
     );
     probe.restart();
     rig.pass(63);
-    probe.settle(Answered);
+    probe.settle(Success);
     assert_eq!(rig.state(), State::Closed);
     assert_eq!(rig.snapshot().slow, 0);
 }

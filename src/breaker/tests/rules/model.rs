@@ -1,7 +1,7 @@
 //! The rules once more, the plain way: every result is kept, nothing is cached, one thread, whole
 //! milliseconds.
 
-use super::rig::{Answered, Fault, Neutral, Told, ms};
+use super::rig::{Failure, Ignored, Success, Told, ms};
 use super::settings::{DELAYS, Outcome, Recent, Rules, SLOW, count, part, reaches};
 use crate::breaker::error::Rejection;
 use crate::breaker::state::{Mode, Reason, State, Transition};
@@ -39,9 +39,9 @@ struct Call {
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Totals {
-    pub(super) answered: u64,
-    pub(super) faults: u64,
-    pub(super) neutral: u64,
+    pub(super) successes: u64,
+    pub(super) failures: u64,
+    pub(super) ignored: u64,
     pub(super) abandoned: u64,
     pub(super) slow: u64,
     pub(super) discarded: u64,
@@ -63,7 +63,7 @@ pub(super) struct Model {
     phase: Now,
     generation: u64,
     results: Vec<(u64, Outcome)>,
-    lump_until: u64,
+    coalesce_until: u64,
     running: Vec<Call>,
     /// When a call was last answered, and when those began that were given up since.
     answered: u64,
@@ -84,7 +84,7 @@ impl Model {
             phase: Now::Closed,
             generation: 0,
             results: Vec::new(),
-            lump_until: 0,
+            coalesce_until: 0,
             running: Vec::new(),
             answered: 0,
             given_up: Vec::new(),
@@ -106,12 +106,12 @@ impl Model {
         }
     }
 
-    /// Calls in the window, and the parts of them that were faults and slow.
+    /// Calls in the window, and the parts of them that were failures and slow.
     pub(super) fn window(&self) -> (usize, f64, f64) {
         let recent = self.recent();
         (
             recent.len(),
-            part(&recent, Outcome::Fault),
+            part(&recent, Outcome::Failure),
             part(&recent, Outcome::Slow),
         )
     }
@@ -205,7 +205,7 @@ impl Model {
 
     fn counted(&self) -> Kind {
         Kind::Counted {
-            watched: self.rules.slow_rate.is_some(),
+            watched: self.rules.slow_call_rate.is_some(),
             swept: false,
         }
     }
@@ -231,7 +231,7 @@ impl Model {
         let under_way: Vec<_> = self.running.iter().filter_map(under_way).collect();
         let places = under_way.iter().filter(|(_, placed)| *placed).count();
         if places + results.len() >= *size as usize {
-            let slow = self.rules.slow_rate.map(|_| SLOW);
+            let slow = self.rules.slow_call_rate.map(|_| SLOW);
             let until = under_way.iter().filter_map(|(started, placed)| {
                 let loses_place = placed.then_some(self.rules.probe_timeout);
                 Some(started + loses_place.into_iter().chain(slow).min()?)
@@ -253,9 +253,9 @@ impl Model {
             return;
         }
         match verdict {
-            Answered => self.totals.answered += 1,
-            Fault => self.totals.faults += 1,
-            Neutral => self.totals.neutral += 1,
+            Success => self.totals.successes += 1,
+            Failure => self.totals.failures += 1,
+            Ignored => self.totals.ignored += 1,
         }
         self.end(call, verdict, took);
     }
@@ -276,7 +276,7 @@ impl Model {
         }
         self.totals.abandoned += 1;
         self.told.push(Told::Abandoned(ms(self.now - call.started)));
-        self.end(call, Neutral, None);
+        self.end(call, Ignored, None);
         if call.kind != Kind::Uncounted {
             self.stall(call);
         }
@@ -324,13 +324,16 @@ impl Model {
     }
 
     fn record(&mut self, verdict: Verdict, took: u64, swept: bool) {
-        let lumped = verdict == Fault && self.now < self.lump_until;
+        let coalesced = verdict == Failure && self.now < self.coalesce_until;
         match verdict {
-            Fault if !lumped => {
+            Failure if !coalesced => {
                 self.in_a_row += 1;
-                self.lump_until = self.rules.lump.map_or(0, |span| self.now + span);
+                self.coalesce_until = self
+                    .rules
+                    .coalesce_failures
+                    .map_or(0, |span| self.now + span);
             }
-            Answered => {
+            Success => {
                 self.in_a_row = 0;
                 self.answer();
             }
@@ -338,7 +341,7 @@ impl Model {
         }
         match self.rules.outcome(verdict, took) {
             Some(Outcome::Slow) if !swept => self.add_slow(1),
-            Some(outcome) if !swept && !lumped => self.results.push((self.now, outcome)),
+            Some(outcome) if !swept && !coalesced => self.results.push((self.now, outcome)),
             _ => {}
         }
         self.trip();
@@ -346,7 +349,7 @@ impl Model {
 
     /// Counts the running calls of a generation that have reached the bound as slow.
     fn look(&mut self, generation: u64) {
-        if self.mode == Mode::Disabled || self.rules.slow_rate.is_none() {
+        if self.mode == Mode::Disabled || self.rules.slow_call_rate.is_none() {
             return;
         }
         let mut overdue = 0;
@@ -385,9 +388,9 @@ impl Model {
         let enough = recent.len() >= self.rules.minimum as usize;
         let reason = if self.rules.in_a_row.is_some_and(|n| self.in_a_row >= n) {
             Reason::ConsecutiveFailures
-        } else if enough && reaches(part(&recent, Outcome::Fault), self.rules.failure_rate) {
+        } else if enough && reaches(part(&recent, Outcome::Failure), self.rules.failure_rate) {
             Reason::FailureRate
-        } else if enough && reaches(part(&recent, Outcome::Slow), self.rules.slow_rate) {
+        } else if enough && reaches(part(&recent, Outcome::Slow), self.rules.slow_call_rate) {
             Reason::SlowRate
         } else {
             return;
@@ -408,7 +411,7 @@ impl Model {
                     && *awaited
                 {
                     *placed &= ran < rules.probe_timeout;
-                    if rules.slow_rate.is_some() && ran >= SLOW && slow.is_none() {
+                    if rules.slow_call_rate.is_some() && ran >= SLOW && slow.is_none() {
                         slow = Some(awaited);
                     }
                 }
@@ -426,8 +429,7 @@ impl Model {
         self.running.push(call);
         self.take_back();
         let call = self.running.pop().unwrap();
-        if verdict == Answered && call.generation == self.generation && self.mode != Mode::Disabled
-        {
+        if verdict == Success && call.generation == self.generation && self.mode != Mode::Disabled {
             self.answer();
         }
         if !matches!(call.kind, Kind::Probe { awaited: true, .. }) {
@@ -451,10 +453,10 @@ impl Model {
         let (size, results) = (*size, results.clone());
         let at_end = |of| count(&results, of) / f64::from(size);
         let faulty = match self.rules.failure_rate {
-            None => results.contains(&Outcome::Fault),
-            threshold => reaches(at_end(Outcome::Fault), threshold),
+            None => results.contains(&Outcome::Failure),
+            threshold => reaches(at_end(Outcome::Failure), threshold),
         };
-        if faulty || reaches(at_end(Outcome::Slow), self.rules.slow_rate) {
+        if faulty || reaches(at_end(Outcome::Slow), self.rules.slow_call_rate) {
             self.open(Reason::ProbesFailed, &results);
         } else if results.len() < size as usize {
             // The others decide.
@@ -508,8 +510,8 @@ impl Model {
             to: self.state(),
             reason,
             calls: u32::try_from(over.len()).unwrap(),
-            failure_rate: part(over, Outcome::Fault),
-            slow_rate: part(over, Outcome::Slow),
+            failure_rate: part(over, Outcome::Failure),
+            slow_call_rate: part(over, Outcome::Slow),
             attempt: self.attempt,
             retry_after: delay.map(ms),
         }));
@@ -525,7 +527,7 @@ impl Model {
     /// What is under way now will come too late.
     fn late(&mut self) {
         self.generation += 1;
-        self.lump_until = 0;
+        self.coalesce_until = 0;
         self.answered = self.now;
         self.given_up.clear();
         self.forget_probes();

@@ -1,18 +1,18 @@
-use super::rig::{Answered, Fault, Neutral, Rig, Told, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Success, Told, rules, slow_rules};
 use crate::breaker::error::Rejection;
 use crate::breaker::state::{Mode, Reason, State};
 
 #[test]
 fn observe_changes_state_and_reports_but_rejects_nothing() {
     let rig = Rig::new(rules().mode(Mode::Observe));
-    rig.calls([Fault; 4]);
+    rig.calls([Failure; 4]);
     let told = rig.transitions();
     assert_eq!(told, [(State::Closed, State::Open, Reason::FailureRate)]);
-    rig.calls([Answered; 3]);
+    rig.calls([Success; 3]);
     assert_eq!(rig.breaker.rejection(), None);
     assert_eq!(rig.snapshot().rejected, 3);
     rig.pass(100);
-    rig.calls([Answered; 2]);
+    rig.calls([Success; 2]);
     assert_eq!(rig.state(), State::Closed);
 }
 
@@ -21,11 +21,11 @@ fn disabled_admits_and_records_nothing() {
     let rig = Rig::new(slow_rules().mode(Mode::Disabled).consecutive_failures(1));
     let _hung = [(); 9].map(|()| rig.breaker.try_acquire().unwrap());
     rig.pass(64);
-    rig.calls([Fault; 9]);
+    rig.calls([Failure; 9]);
     drop(rig.breaker.try_acquire().unwrap());
     let now = rig.snapshot();
     assert_eq!(
-        (now.calls, now.faults, now.abandoned, now.slow),
+        (now.calls, now.failures, now.abandoned, now.slow),
         (0, 0, 0, 0)
     );
     assert_eq!(rig.memory.take(), []);
@@ -35,9 +35,9 @@ fn disabled_admits_and_records_nothing() {
 fn disabled_admits_while_open_and_the_state_stays() {
     let rig = Rig::open(rules());
     rig.breaker.set_mode(Mode::Disabled);
-    rig.calls([Answered; 9]);
+    rig.calls([Success; 9]);
     rig.pass(100);
-    rig.calls([Answered; 9]);
+    rig.calls([Success; 9]);
     assert_eq!(rig.state(), State::Open);
     rig.breaker.set_mode(Mode::Enforce);
     assert_eq!(rig.breaker.mode(), Mode::Enforce);
@@ -46,15 +46,15 @@ fn disabled_admits_while_open_and_the_state_stays() {
 
 #[test]
 fn a_probe_that_ends_while_disabled_only_gives_its_place_back() {
-    for verdict in [Answered, Fault, Neutral] {
-        let rig = Rig::due(rules().probes(1));
+    for verdict in [Success, Failure, Ignored] {
+        let rig = Rig::due(rules().half_open_probes(1));
         let probe = rig.breaker.try_acquire().unwrap();
         rig.breaker.set_mode(Mode::Disabled);
         rig.pass(1_000);
         probe.settle(verdict);
         assert_eq!(rig.state(), State::HalfOpen);
         rig.breaker.set_mode(Mode::Enforce);
-        rig.calls([Answered]);
+        rig.calls([Success]);
         assert_eq!(rig.state(), State::Closed);
     }
 }
@@ -64,7 +64,7 @@ fn a_call_that_ends_while_disabled_is_not_recorded() {
     let rig = Rig::new(rules());
     let call = rig.breaker.try_acquire().unwrap();
     rig.breaker.set_mode(Mode::Disabled);
-    call.settle(Fault);
+    call.settle(Failure);
     assert_eq!(rig.snapshot().calls, 0);
 }
 
@@ -79,7 +79,7 @@ fn forced_open_lasts_until_every_handle_is_dropped() {
     assert_eq!(rejection.retry_after(), None);
     assert!(rig.snapshot().forced_open);
     drop(two);
-    rig.calls([Answered]);
+    rig.calls([Success]);
     assert_eq!(rig.snapshot().rejected, 1);
     let told = [true, false].map(|forced_open| Told::Mode(Mode::Enforce, forced_open));
     assert_eq!(rig.memory.take(), told, "when it began, and when it ended");
@@ -109,28 +109,28 @@ fn forced_open_comes_before_every_mode() {
 fn a_change_of_mode_keeps_the_counts_and_what_is_under_way() {
     let rig = Rig::new(rules());
     let call = rig.breaker.try_acquire().unwrap();
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     rig.breaker.set_mode(Mode::Observe);
     drop(rig.breaker.force_open());
-    call.settle(Fault);
+    call.settle(Failure);
     assert_eq!(rig.snapshot().calls, 2);
 }
 
 #[test]
 fn an_observed_call_is_never_rejected_and_counts_while_closed() {
     let rig = Rig::new(rules());
-    rig.breaker.observe().settle(Fault);
+    rig.breaker.observe().settle(Failure);
     assert_eq!(rig.snapshot().calls, 1);
-    rig.calls([Fault; 3]);
+    rig.calls([Failure; 3]);
     rig.memory.take();
     let held = rig.breaker.force_open();
-    rig.breaker.observe().settle(Answered);
+    rig.breaker.observe().settle(Success);
     drop(held);
     rig.memory.take();
     rig.pass(100);
     drop(rig.breaker.observe());
     assert!(rig.is_open(), "it is no probe");
-    assert_eq!(rig.snapshot().answered, 1);
+    assert_eq!(rig.snapshot().successes, 1);
     assert_eq!(
         rig.memory.take(),
         [Told::Abandoned(std::time::Duration::ZERO)]

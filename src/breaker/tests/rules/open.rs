@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use super::rig::{Answered, Fault, Rig, ms, rules};
+use super::rig::{Failure, Rig, Success, ms, rules};
 use crate::breaker::error::Rejection;
 use crate::breaker::handle::Breaker;
 use crate::breaker::state::{Reason, State};
 
 /// Fails the next batch of probes.
 fn fail_the_probes(rig: &Rig) {
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     assert!(rig.is_open());
 }
 
@@ -49,7 +49,7 @@ fn rejections_never_count_as_failures() {
         assert!(rig.breaker.try_acquire().is_err());
     }
     let now = rig.snapshot();
-    assert_eq!((now.calls, now.faults, now.rejected), (0, 4, 100));
+    assert_eq!((now.calls, now.failures, now.rejected), (0, 4, 100));
 }
 
 #[test]
@@ -62,15 +62,15 @@ fn the_delay_grows_up_to_its_cap_and_starts_anew_after_a_close() {
         fail_the_probes(&rig);
     }
     rig.pass(400);
-    rig.calls([Answered; 2]);
+    rig.calls([Success; 2]);
     assert_eq!((rig.state(), rig.snapshot().attempt), (State::Closed, 0));
-    rig.calls([Fault; 4]);
+    rig.calls([Failure; 4]);
     assert_eq!(rig.retry_after(), Some(ms(100)));
 }
 
 #[test]
 fn a_thousand_attempts_do_not_overflow_the_delay() {
-    let rig = Rig::open(rules().open_delay_multiplier(1e300));
+    let rig = Rig::open(rules().open_duration_multiplier(1e300));
     for _ in 0..1_100 {
         rig.pass(400);
         fail_the_probes(&rig);
@@ -92,13 +92,13 @@ fn jitter_spreads_the_delay_within_its_bounds() {
 #[test]
 fn a_transition_tells_the_whole_story() {
     let rig = Rig::new(rules().minimum_calls(5));
-    rig.calls([Answered, Answered, Fault, Fault, Fault]);
+    rig.calls([Success, Success, Failure, Failure, Failure]);
     let super::rig::Told::Transition(told) = rig.memory.take()[0] else {
         panic!("no transition");
     };
     assert_eq!((told.from, told.to), (State::Closed, State::Open));
     assert_eq!((told.calls, told.attempt), (5, 1));
-    assert_eq!((told.failure_rate, told.slow_rate), (0.6, 0.0));
+    assert_eq!((told.failure_rate, told.slow_call_rate), (0.6, 0.0));
     assert_eq!(told.retry_after, Some(ms(100)));
 }
 
@@ -106,8 +106,8 @@ fn a_transition_tells_the_whole_story() {
 fn a_result_after_the_trip_changes_nothing() {
     let rig = Rig::new(rules());
     let late = rig.breaker.try_acquire().unwrap();
-    rig.calls([Fault; 4]);
-    late.settle(Answered);
+    rig.calls([Failure; 4]);
+    late.settle(Success);
     assert!(rig.is_open());
     assert_eq!(rig.snapshot().discarded, 1);
 }

@@ -1,13 +1,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use super::rig::{Answered, Fault, Rig, Told, ms, rules, slow_rules};
+use super::rig::{Failure, Rig, Success, Told, ms, rules, slow_rules};
 use crate::breaker::clock::ManualClock;
 use crate::breaker::error::{CallError, Rejection};
+use crate::breaker::event::Event;
 use crate::breaker::handle::Breaker;
-use crate::breaker::listener::Listener;
-use crate::breaker::state::{State, Transition};
-use crate::breaker::verdict::{Class, Verdict};
+use crate::breaker::state::State;
+use crate::breaker::verdict::Class;
 
 #[test]
 fn a_call_gives_its_value_its_error_or_the_rejection() {
@@ -21,28 +21,32 @@ fn a_call_gives_its_value_its_error_or_the_rejection() {
     let rejection = Rejection::Open {
         retry_after: ms(100),
     };
-    assert_eq!(rejected, Err(CallError::Rejected(rejection)));
+    assert_eq!(rejected, Err(CallError::Refused(rejection)));
 }
 
 #[test]
 fn the_class_of_an_error_says_how_it_counts() {
     for (class, counts) in [
-        (Class::Fault, (0, 1, 0)),
-        (Class::FaultAndClose, (0, 1, 0)),
+        (Class::Failure, (0, 1, 0)),
+        (Class::FailureAndClose, (0, 1, 0)),
         (Class::Starved, (0, 1, 0)),
         (Class::Slow, (1, 0, 0)),
-        (Class::Answered, (1, 0, 0)),
-        (Class::Neutral, (0, 0, 1)),
+        (Class::Success, (1, 0, 0)),
+        (Class::Ignored, (0, 0, 1)),
     ] {
         let rig = Rig::new(rules());
         let _ = rig.breaker.call_with(|()| class, || Err::<(), _>(()));
         let now = rig.snapshot();
-        assert_eq!((now.answered, now.faults, now.neutral), counts, "{class:?}");
+        assert_eq!(
+            (now.successes, now.failures, now.ignored),
+            counts,
+            "{class:?}"
+        );
     }
 }
 
 #[test]
-fn a_panic_is_one_fault_and_goes_on() {
+fn a_panic_is_one_failure_and_goes_on() {
     let rig = Rig::new(rules());
     let call = || {
         rig.breaker
@@ -51,18 +55,18 @@ fn a_panic_is_one_fault_and_goes_on() {
     let panic = catch_unwind(AssertUnwindSafe(call)).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"in the call"));
     let now = rig.snapshot();
-    assert_eq!((now.faults, now.abandoned, now.calls), (1, 0, 1));
+    assert_eq!((now.failures, now.abandoned, now.calls), (1, 0, 1));
 }
 
 #[test]
-fn a_permit_that_a_panic_drops_is_a_fault() {
+fn a_permit_that_a_panic_drops_is_a_failure() {
     let rig = Rig::new(rules());
     let call = || {
         let _permit = rig.breaker.try_acquire().unwrap();
         panic!("while holding it");
     };
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
-    assert_eq!(rig.snapshot().faults, 1);
+    assert_eq!(rig.snapshot().failures, 1);
 }
 
 /// A statement that was admitted, and then refused after all, was counted as both.
@@ -76,10 +80,10 @@ fn a_permit_that_is_withdrawn_counts_as_no_call() {
     rig.memory.take();
     early.withdraw();
     rig.pass(64);
-    rig.calls([Answered]);
+    rig.calls([Success]);
     let now = rig.snapshot();
-    assert_eq!((now.calls, now.answered, now.slow), (1, 1, 0));
-    assert_eq!((now.neutral, now.abandoned, now.discarded), (0, 0, 0));
+    assert_eq!((now.calls, now.successes, now.slow), (1, 1, 0));
+    assert_eq!((now.ignored, now.abandoned, now.discarded), (0, 0, 0));
     assert_eq!(rig.memory.take(), []);
 }
 
@@ -88,7 +92,7 @@ fn a_permit_that_is_withdrawn_counts_as_no_call() {
 fn a_probe_that_is_withdrawn_after_its_batch_has_failed_is_none() {
     let rig = Rig::due(rules());
     let [one, two] = [(); 2].map(|()| rig.breaker.try_acquire().unwrap());
-    one.settle(Fault);
+    one.settle(Failure);
     assert!(rig.is_open());
     rig.memory.take();
     two.withdraw();
@@ -98,13 +102,13 @@ fn a_probe_that_is_withdrawn_after_its_batch_has_failed_is_none() {
 
 #[test]
 fn a_probe_that_is_withdrawn_gives_its_place_back() {
-    let rig = Rig::due(rules().probes(1));
+    let rig = Rig::due(rules().half_open_probes(1));
     rig.breaker.try_acquire().unwrap().withdraw();
     let probe = rig.breaker.try_acquire().unwrap();
     assert!(probe.is_probe());
-    probe.settle(Answered);
+    probe.settle(Success);
     assert_eq!(rig.state(), State::Closed);
-    assert_eq!(rig.snapshot().neutral, 0);
+    assert_eq!(rig.snapshot().ignored, 0);
 }
 
 #[test]
@@ -130,35 +134,21 @@ impl Nosy {
     }
 }
 
-impl Listener for Nosy {
-    fn transition(&self, _: &Transition) {
-        self.call_back();
-    }
-
-    fn ramp(&self, _: u32) {
-        self.call_back();
-    }
-
-    fn slow(&self, _: u32) {
-        self.call_back();
-    }
-
-    fn abandoned(&self, _: std::time::Duration) {
-        self.call_back();
-    }
-
-    fn discarded(&self, _: Verdict) {
-        self.call_back();
-    }
-}
-
 #[test]
-fn a_listener_may_call_back() {
+fn an_observer_may_call_back() {
     let (clock, nosy) = (ManualClock::new(), Nosy::default());
-    let builder = rules().slow_rate(0.9).ramp(crate::breaker::Ramp::UpTo(4));
+    let builder = rules()
+        .slow_call_rate(0.9)
+        .ramp(crate::breaker::Ramp::UpTo(4));
     let breaker = builder
         .clock(clock.clone())
-        .listener(nosy.clone())
+        .on_event({
+            let nosy = nosy.clone();
+            move |event| match event {
+                Event::Mode { .. } => {} // which it makes happen itself
+                _ => nosy.call_back(),
+            }
+        })
         .build()
         .unwrap();
     nosy.0.set(breaker.clone()).unwrap();
@@ -166,11 +156,11 @@ fn a_listener_may_call_back() {
 
     let hung = breaker.try_acquire().unwrap();
     clock.advance(ms(64));
-    (0..3).for_each(|_| call(Fault)); // slow, and a transition
-    hung.settle(Answered); // discarded
+    (0..3).for_each(|_| call(Failure)); // slow, and a transition
+    hung.settle(Success); // discarded
     clock.advance(ms(100));
     drop(breaker.try_acquire()); // half-open, abandoned
     let _hung = breaker.try_acquire().unwrap();
     clock.advance(ms(64));
-    call(Answered); // slow, and open again
+    call(Success); // slow, and open again
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::model::{Model, Totals};
-use super::rig::{Answered, Fault, Neutral, Rig, ms};
+use super::rig::{Failure, Ignored, Rig, Success, ms};
 use super::settings::{Recent, Rules};
 use crate::breaker::handle::ForcedOpen;
 use crate::breaker::permit::Permit;
@@ -33,7 +33,7 @@ enum Step {
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
-    prop_oneof![5 => Just(Fault), 5 => Just(Answered), 1 => Just(Neutral)]
+    prop_oneof![5 => Just(Failure), 5 => Just(Success), 1 => Just(Ignored)]
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -48,7 +48,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     ]);
     let rate = || select(vec![None, Some(0.3), Some(0.5), Some(1.0)]);
     let in_a_row = select(vec![None, Some(1), Some(3)]);
-    let lump = select(vec![None, None, Some(15)]);
+    let coalesce_failures = select(vec![None, None, Some(15)]);
     let stall = select(vec![None, Some(20), Some(64), Some(200)]);
     let probes = (1..4_u32, select(vec![30, 64, 150]), 0..5_u32);
     (
@@ -58,12 +58,22 @@ fn rules() -> impl Strategy<Value = Rules> {
         rate(),
         in_a_row,
         stall,
-        lump,
+        coalesce_failures,
         probes,
     )
         .prop_map(
-            |(recent, minimum, failure_rate, slow_rate, in_a_row, stall, lump, probes)| {
-                let no_rule = failure_rate.is_none() && slow_rate.is_none() && in_a_row.is_none();
+            |(
+                recent,
+                minimum,
+                failure_rate,
+                slow_call_rate,
+                in_a_row,
+                stall,
+                coalesce_failures,
+                probes,
+            )| {
+                let no_rule =
+                    failure_rate.is_none() && slow_call_rate.is_none() && in_a_row.is_none();
                 Rules {
                     recent,
                     minimum: match recent {
@@ -71,10 +81,10 @@ fn rules() -> impl Strategy<Value = Rules> {
                         Recent::Buckets { .. } => minimum,
                     },
                     failure_rate: if no_rule { Some(0.5) } else { failure_rate },
-                    slow_rate,
+                    slow_call_rate,
                     in_a_row,
                     stall,
-                    lump,
+                    coalesce_failures,
                     probes: probes.0,
                     probe_timeout: probes.1,
                     largest: probes.0 + probes.2,
@@ -204,7 +214,7 @@ impl Pair<'_> {
         assert_eq!((now.state, now.mode), (model.state(), model.mode));
         assert_eq!(now.forced_open, model.forced > 0);
         assert_eq!(self.rig.state(), model.state());
-        let window = (now.calls as usize, now.failure_rate, now.slow_rate);
+        let window = (now.calls as usize, now.failure_rate, now.slow_call_rate);
         assert_eq!(window, model.window());
         assert_eq!(
             (now.consecutive_failures, now.attempt),
@@ -212,9 +222,9 @@ impl Pair<'_> {
         );
         assert_eq!(now.retry_after, model.retry_after().map(ms));
         let totals = Totals {
-            answered: now.answered,
-            faults: now.faults,
-            neutral: now.neutral,
+            successes: now.successes,
+            failures: now.failures,
+            ignored: now.ignored,
             abandoned: now.abandoned,
             slow: now.slow,
             discarded: now.discarded,

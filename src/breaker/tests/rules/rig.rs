@@ -1,18 +1,18 @@
-//! A breaker on a clock that stands still, and all it told its listener.
+//! A breaker on a clock that stands still, and all it told its observer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::breaker::builder::Builder;
 use crate::breaker::clock::ManualClock;
+use crate::breaker::event::Event;
 use crate::breaker::handle::Breaker;
-use crate::breaker::listener::Listener;
 use crate::breaker::settings::{Ramp, Window};
 use crate::breaker::snapshot::Snapshot;
 use crate::breaker::state::{Mode, Reason, State, Transition};
 use crate::breaker::verdict::Verdict;
 
-pub(super) use crate::breaker::verdict::Verdict::{Answered, Fault, Neutral};
+pub(super) use crate::breaker::verdict::Verdict::{Failure, Ignored, Success};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Told {
@@ -40,33 +40,17 @@ impl Memory {
     }
 }
 
-impl Listener for Memory {
-    fn transition(&self, transition: &Transition) {
-        self.note(Told::Transition(*transition));
-    }
-
-    fn mode(&self, mode: Mode, forced_open: bool) {
-        self.note(Told::Mode(mode, forced_open));
-    }
-
-    fn reconfigured(&self) {
-        self.note(Told::Reconfigured);
-    }
-
-    fn ramp(&self, places: u32) {
-        self.note(Told::Ramp(places));
-    }
-
-    fn slow(&self, calls: u32) {
-        self.note(Told::Slow(calls));
-    }
-
-    fn abandoned(&self, held: Duration) {
-        self.note(Told::Abandoned(held));
-    }
-
-    fn discarded(&self, verdict: Verdict) {
-        self.note(Told::Discarded(verdict));
+impl Memory {
+    fn observe(&self, event: &Event<'_>) {
+        self.note(match *event {
+            Event::Transition(transition) => Told::Transition(*transition),
+            Event::Mode { mode, forced_open } => Told::Mode(mode, forced_open),
+            Event::Reconfigured => Told::Reconfigured,
+            Event::Ramp { places } => Told::Ramp(places),
+            Event::Slow { calls } => Told::Slow(calls),
+            Event::Abandoned { held } => Told::Abandoned(held),
+            Event::Discarded { verdict } => Told::Discarded(verdict),
+        });
     }
 }
 
@@ -76,19 +60,19 @@ pub(super) fn rules() -> Builder {
         .window(Window::calls(10))
         .minimum_calls(4)
         .failure_rate(0.5)
-        .slow_rate(None)
-        .slow_call(ms(64))
+        .slow_call_rate(None)
+        .slow_call_threshold(ms(64))
         .consecutive_failures(None)
-        .open_delay(ms(100))
-        .max_open_delay(ms(400))
+        .open_duration(ms(100))
+        .max_open_duration(ms(400))
         .jitter(0.0)
-        .probes(2)
+        .half_open_probes(2)
         .ramp(Ramp::Off)
 }
 
 /// The same with the slow-call rate in place of the failure rate.
 pub(super) fn slow_rules() -> Builder {
-    rules().failure_rate(None).slow_rate(0.5)
+    rules().failure_rate(None).slow_call_rate(0.5)
 }
 
 pub(super) struct Rig {
@@ -100,7 +84,10 @@ pub(super) struct Rig {
 impl Rig {
     pub(super) fn new(builder: Builder) -> Self {
         let (clock, memory) = (ManualClock::new(), Memory::default());
-        let builder = builder.clock(clock.clone()).listener(memory.clone());
+        let observer = memory.clone();
+        let builder = builder
+            .clock(clock.clone())
+            .on_event(move |event| observer.observe(event));
         Self {
             breaker: builder.build().unwrap(),
             clock,
@@ -111,7 +98,7 @@ impl Rig {
     /// A breaker that has just opened.
     pub(super) fn open(builder: Builder) -> Self {
         let rig = Self::new(builder);
-        rig.calls([Fault; 4]);
+        rig.calls([Failure; 4]);
         assert_eq!(rig.state(), State::Open);
         rig.memory.take();
         rig
@@ -153,7 +140,7 @@ impl Rig {
         self.breaker.try_acquire().err()?.retry_after()
     }
 
-    /// The changes of state since the listener was last asked.
+    /// The changes of state since the observer was last asked.
     pub(super) fn transitions(&self) -> Vec<(State, State, Reason)> {
         let told = self.memory.take().into_iter();
         told.filter_map(|told| match told {

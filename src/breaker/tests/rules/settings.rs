@@ -1,6 +1,6 @@
 //! The settings of a [`Model`](super::model::Model), and of the breaker that is compared with it.
 
-use super::rig::{Answered, Fault, Neutral, ms, rules};
+use super::rig::{Failure, Ignored, Success, ms, rules};
 use crate::breaker::builder::Builder;
 use crate::breaker::settings::{Ramp, Window};
 use crate::breaker::verdict::Verdict;
@@ -16,10 +16,10 @@ pub(super) struct Rules {
     pub(super) recent: Recent,
     pub(super) minimum: u32,
     pub(super) failure_rate: Option<f64>,
-    pub(super) slow_rate: Option<f64>,
+    pub(super) slow_call_rate: Option<f64>,
     pub(super) in_a_row: Option<u32>,
     pub(super) stall: Option<u64>,
-    pub(super) lump: Option<u64>,
+    pub(super) coalesce_failures: Option<u64>,
     pub(super) probes: u32,
     pub(super) probe_timeout: u64,
     pub(super) largest: u32,
@@ -38,12 +38,12 @@ impl Rules {
             .window(window)
             .minimum_calls(self.minimum)
             .failure_rate(self.failure_rate)
-            .slow_rate(self.slow_rate)
-            .slow_call(ms(SLOW))
+            .slow_call_rate(self.slow_call_rate)
+            .slow_call_threshold(ms(SLOW))
             .consecutive_failures(self.in_a_row)
             .stall_after(self.stall.map(ms))
-            .lump(self.lump.map(ms))
-            .probes(self.probes)
+            .coalesce_failures(self.coalesce_failures.map(ms))
+            .half_open_probes(self.probes)
             .probe_timeout(ms(self.probe_timeout))
             .ramp(Ramp::UpTo(self.largest))
     }
@@ -55,10 +55,10 @@ impl Rules {
 
     pub(super) fn outcome(&self, verdict: Verdict, took: u64) -> Option<Outcome> {
         match verdict {
-            _ if self.slow_rate.is_some() && took >= SLOW => Some(Outcome::Slow),
-            Fault => Some(Outcome::Fault),
-            Answered => Some(Outcome::Good),
-            Neutral => None,
+            _ if self.slow_call_rate.is_some() && took >= SLOW => Some(Outcome::Slow),
+            Failure => Some(Outcome::Failure),
+            Success => Some(Outcome::Good),
+            Ignored => None,
         }
     }
 }
@@ -66,7 +66,7 @@ impl Rules {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Outcome {
     Good,
-    Fault,
+    Failure,
     Slow,
 }
 

@@ -1,4 +1,4 @@
-use super::rig::{Answered, Fault, Neutral, Rig, ms, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Success, ms, rules, slow_rules};
 use crate::breaker::state::{Mode, State};
 
 #[test]
@@ -9,22 +9,22 @@ fn a_new_breaker_has_nothing_to_tell() {
         ("db", State::Closed, Mode::Enforce)
     );
     assert_eq!((now.calls, now.attempt, now.trips), (0, 0, 0));
-    assert_eq!((now.failure_rate, now.slow_rate), (0.0, 0.0));
+    assert_eq!((now.failure_rate, now.slow_call_rate), (0.0, 0.0));
     assert_eq!((now.retry_after, now.time_not_closed), (None, ms(0)));
 }
 
 #[test]
 fn every_call_is_in_one_count() {
     let rig = Rig::new(slow_rules().minimum_calls(10));
-    rig.calls([Answered, Answered, Fault, Neutral, Neutral, Neutral]);
+    rig.calls([Success, Success, Failure, Ignored, Ignored, Ignored]);
     drop(rig.breaker.try_acquire());
     let call = rig.breaker.try_acquire().unwrap();
-    call.settle_after(Answered, ms(64));
+    call.settle_after(Success, ms(64));
     let now = rig.snapshot();
-    assert_eq!((now.answered, now.faults), (3, 1));
-    assert_eq!((now.neutral, now.abandoned, now.slow), (3, 1, 1));
+    assert_eq!((now.successes, now.failures), (3, 1));
+    assert_eq!((now.ignored, now.abandoned, now.slow), (3, 1, 1));
     assert_eq!(
-        (now.calls, now.failure_rate, now.slow_rate),
+        (now.calls, now.failure_rate, now.slow_call_rate),
         (4, 0.25, 0.25)
     );
 }
@@ -35,7 +35,7 @@ fn trips_are_counted_each_time_it_opens() {
     rig.breaker.reconfigure(rules()).unwrap();
     assert_eq!(rig.snapshot().trips, 1);
     rig.pass(100);
-    rig.calls([Fault]);
+    rig.calls([Failure]);
     assert_eq!(rig.snapshot().trips, 2);
 }
 
@@ -46,11 +46,11 @@ fn the_time_open_and_half_open_adds_up() {
     rig.pass(30);
     assert_eq!(rig.snapshot().time_not_closed, ms(130));
     for probe in probes {
-        probe.settle(Answered);
+        probe.settle(Success);
     }
     rig.pass(1_000);
     assert_eq!(rig.snapshot().time_not_closed, ms(130));
-    rig.calls([Fault; 4]);
+    rig.calls([Failure; 4]);
     rig.pass(7);
     rig.breaker.reset();
     rig.pass(7);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::rig::{Answered, Fault, Neutral, Rig, ms, rules};
+use super::rig::{Failure, Ignored, Rig, Success, ms, rules};
 use crate::breaker::builder::Builder;
 use crate::breaker::permit::Permit;
 use crate::breaker::state::{Mode, Reason, State};
@@ -45,7 +45,7 @@ fn too_few_callers_are_no_demand() {
 fn an_answer_ends_a_stall() {
     let rig = Rig::new(stalling());
     give_up(&rig, [20, 20, 20]);
-    rig.calls([Answered]);
+    rig.calls([Success]);
     give_up(&rig, [30, 30]);
     assert_eq!(rig.state(), State::Closed);
     give_up(&rig, [4]);
@@ -56,7 +56,7 @@ fn an_answer_ends_a_stall() {
 fn what_says_nothing_of_the_backend_ends_no_stall() {
     let rig = Rig::new(stalling());
     give_up(&rig, [20, 20]);
-    rig.calls([Neutral, Fault]);
+    rig.calls([Ignored, Failure]);
     give_up(&rig, [24]);
     assert_eq!(rig.transitions(), STALLED);
 }
@@ -64,7 +64,7 @@ fn what_says_nothing_of_the_backend_ends_no_stall() {
 #[test]
 fn time_without_calls_is_no_stall() {
     let rig = Rig::new(stalling());
-    rig.calls([Answered]);
+    rig.calls([Success]);
     rig.pass(3_600_000);
     give_up(&rig, [20, 20, 20]);
     assert_eq!(rig.state(), State::Closed);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
-use super::rig::{Answered, Fault, Neutral, Rig, ms, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Success, ms, rules, slow_rules};
 use crate::breaker::builder::Builder;
 use crate::breaker::settings::{Ramp, Window};
 use crate::breaker::state::State;
@@ -42,15 +42,15 @@ fn every_permit_ends_in_one_count_under(rules: Builder) {
             };
             issued.fetch_add(1, Ordering::Relaxed);
             match random.u32(0..100) {
-                0..45 => permit.settle(Answered),
-                45..90 => permit.settle(Fault),
-                90..95 => permit.settle(Neutral),
+                0..45 => permit.settle(Success),
+                45..90 => permit.settle(Failure),
+                90..95 => permit.settle(Ignored),
                 _ => drop(permit),
             }
         }
     });
     let now = rig.snapshot();
-    let ended = now.answered + now.faults + now.neutral + now.abandoned;
+    let ended = now.successes + now.failures + now.ignored + now.abandoned;
     assert_eq!(ended, issued.into_inner());
     assert_eq!(now.rejected, rejected.into_inner());
     assert_eq!(ended + now.rejected, THREADS * CALLS);
@@ -64,21 +64,21 @@ fn a_window_agrees_with_its_calls_when_they_have_ended() {
     on_all_threads(|random| {
         for _ in 0..CALLS {
             let verdict = if random.u32(0..20) == 0 {
-                Fault
+                Failure
             } else {
-                Answered
+                Success
             };
             rig.calls([verdict]);
         }
     });
-    rig.calls([Answered; 10]);
+    rig.calls([Success; 10]);
     assert_eq!(
         (rig.snapshot().calls, rig.snapshot().failure_rate),
         (10, 0.0)
     );
 
     let rig = Rig::new(never.window(Window::last(ms(calls))));
-    on_all_threads(|_| (0..CALLS).for_each(|_| rig.calls([Answered])));
+    on_all_threads(|_| (0..CALLS).for_each(|_| rig.calls([Success])));
     assert_eq!(u64::from(rig.snapshot().calls), THREADS * CALLS);
     rig.pass(calls);
     assert_eq!(rig.snapshot().calls, 0);
@@ -87,7 +87,7 @@ fn a_window_agrees_with_its_calls_when_they_have_ended() {
 #[test]
 fn never_more_probes_run_than_the_batch_has_places() {
     const PLACES: u32 = 3;
-    let rig = Rig::due(rules().probes(PLACES));
+    let rig = Rig::due(rules().half_open_probes(PLACES));
     let (running, most) = (AtomicU32::new(0), AtomicU32::new(0));
     on_all_threads(|random| {
         for _ in 0..CALLS {
@@ -101,12 +101,12 @@ fn never_more_probes_run_than_the_batch_has_places() {
             }
             running.fetch_sub(1, Ordering::AcqRel);
             // Without a verdict, so that it stays half-open.
-            probe.settle(Neutral);
+            probe.settle(Ignored);
         }
     });
     assert_eq!(most.into_inner(), PLACES);
     assert_eq!(rig.state(), State::HalfOpen);
     // No place was lost.
-    rig.calls([Answered; PLACES as usize]);
+    rig.calls([Success; PLACES as usize]);
     assert_eq!(rig.state(), State::Closed);
 }

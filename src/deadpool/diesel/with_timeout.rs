@@ -8,9 +8,9 @@ use super::connection::Connection;
 use super::driver::Driver;
 
 /// A connection whose statements have a deadline of their own as long as this lives; see
-/// [`Connection::within`]. Diesel's statements run on `&mut within` as on the connection itself.
+/// [`Connection::with_timeout`]. Diesel's statements run on `&mut within` as on the connection itself.
 #[must_use = "only statements that run on it have the deadline"]
-pub struct Within<'c, R: Driver> {
+pub struct WithTimeout<'c, R: Driver> {
     connection: &'c mut Connection<R>,
     /// The deadline around this one.
     outer: Option<Duration>,
@@ -38,9 +38,9 @@ impl<R: Driver> Connection<R> {
     /// # async fn run(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     /// let limit = Duration::from_secs(300);
     /// let analyze = diesel::sql_query("ANALYZE sales");
-    /// analyze.execute(&mut conn.within(limit)).await?; // one statement,
-    /// refresh(&mut conn.within(limit)).await?; // whatever a function runs,
-    /// conn.within(limit).transaction(async |conn| refresh(conn).await).await?; // or a transaction
+    /// analyze.execute(&mut conn.with_timeout(limit)).await?; // one statement,
+    /// refresh(&mut conn.with_timeout(limit)).await?; // whatever a function runs,
+    /// conn.with_timeout(limit).transaction(async |conn| refresh(conn).await).await?; // or a transaction
     /// # Ok(())
     /// # }
     /// ```
@@ -50,25 +50,25 @@ impl<R: Driver> Connection<R> {
     /// With another `limit`, every statement fails with
     /// [`QueryBuilderError`](diesel::result::Error::QueryBuilderError), whose source is a
     /// [`ConfigError`](crate::ConfigError), and is not sent.
-    pub fn within(&mut self, limit: Duration) -> Within<'_, R> {
-        Within::new(self, limit)
+    pub fn with_timeout(&mut self, limit: Duration) -> WithTimeout<'_, R> {
+        WithTimeout::new(self, limit)
     }
 }
 
-impl<'c, R: Driver> Within<'c, R> {
+impl<'c, R: Driver> WithTimeout<'c, R> {
     fn new(connection: &'c mut Connection<R>, limit: Duration) -> Self {
         let outer = connection.limit.replace(limit);
         Self { connection, outer }
     }
 }
 
-impl<R: Driver> Drop for Within<'_, R> {
+impl<R: Driver> Drop for WithTimeout<'_, R> {
     fn drop(&mut self) {
         self.connection.limit = self.outer;
     }
 }
 
-impl<R: Driver> Deref for Within<'_, R> {
+impl<R: Driver> Deref for WithTimeout<'_, R> {
     type Target = Connection<R>;
 
     fn deref(&self) -> &Connection<R> {
@@ -76,15 +76,15 @@ impl<R: Driver> Deref for Within<'_, R> {
     }
 }
 
-impl<R: Driver> DerefMut for Within<'_, R> {
+impl<R: Driver> DerefMut for WithTimeout<'_, R> {
     fn deref_mut(&mut self) -> &mut Connection<R> {
         self.connection
     }
 }
 
-impl<R: Driver> fmt::Debug for Within<'_, R> {
+impl<R: Driver> fmt::Debug for WithTimeout<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Within")
+        f.debug_struct("WithTimeout")
             .field("connection", &self.connection)
             .field("limit", &self.connection.limit)
             .finish_non_exhaustive()
