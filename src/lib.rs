@@ -197,3 +197,8 @@ pub use outcome::served::{Served, Source, StaleReason, Unanswered};
 pub use pool::adapter::Adapter;
 pub use pool::guarded::{Guarded, GuardedBuilder};
 pub use pool::lease::Lease;
+#[cfg(feature = "cache")]
+pub use pool::read::Read;
+#[cfg(feature = "cache")]
+pub use pool::read_error::ReadError;
+pub use pool::snapshot::{PoolSnapshot, PoolStatus};

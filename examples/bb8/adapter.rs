@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ops::{Deref, DerefMut};
 
 use bb8::{ManageConnection, Pool, PooledConnection, RunError};
-use fusepool::{Adapter, Class};
+use fusepool::{Adapter, Class, PoolStatus};
 
 /// A bb8 pool, and what its manager's errors mean.
 pub(crate) struct Bb8<M: ManageConnection + Clone> {
@@ -25,13 +25,13 @@ impl<M: ManageConnection<Error: Error> + Clone> Adapter for Bb8<M> {
         "bb8".to_owned()
     }
 
-    fn size(&self) -> u32 {
-        self.size
-    }
-
-    fn is_full(&self) -> bool {
+    fn status(&self) -> PoolStatus {
         let state = self.pool.state();
-        state.idle_connections == 0 && state.connections >= self.size
+        PoolStatus {
+            size: state.connections,
+            idle: state.idle_connections,
+            max_connections: self.size,
+        }
     }
 
     // A bb8 pool cannot be closed.

@@ -3,22 +3,133 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use crate::cache::entry::Loaded;
+use crate::cache::origin::Origin;
+use crate::cache::policy::CachePolicy;
+use crate::cache::question::{Question, Wording};
+use crate::cache::read_through::ask;
 use crate::outcome::served::{Served, Source, Unanswered};
 
-type Alternative<'f, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'f>>;
+/// A read with its fallbacks. `T` is what is fetched, `P` another pool that may be asked.
+pub(crate) struct Reading<'f, T, P> {
+    pub(crate) wording: Wording,
+    steps: Vec<Step<'f, T, P>>,
+}
+
+impl<'f, T, P> Reading<'f, T, P> {
+    pub(crate) fn new() -> Self {
+        Self {
+            wording: Wording::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// A second policy takes the place of the first.
+    pub(crate) fn cached(&mut self, policy: &CachePolicy) {
+        self.steps.retain(|step| !matches!(step, Step::Stale));
+        self.steps.push(Step::Stale);
+        self.wording.policy = Some(*policy);
+    }
+
+    pub(crate) fn vary_by(&mut self, scope: &[u8]) {
+        self.wording.vary_by(scope);
+    }
+
+    pub(crate) fn tag(&mut self, tag: &str) {
+        self.wording.tag(tag);
+    }
+
+    pub(crate) fn or_value(&mut self, value: T) {
+        self.steps.push(Step::Value(value));
+    }
+
+    pub(crate) fn or_else<V: Into<T>, E>(
+        &mut self,
+        alternative: impl Future<Output = Result<V, E>> + Send + 'f,
+    ) {
+        let alternative = async move { alternative.await.ok().map(Into::into) };
+        self.steps.push(Step::Alternative(Box::pin(alternative)));
+    }
+
+    pub(crate) fn or_from(&mut self, pool: P) {
+        self.steps.push(Step::Pool(pool));
+    }
+
+    /// Whether another pool may be asked the same.
+    pub(crate) fn asks_others(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Pool(_)))
+    }
+
+    /// The same, of a row that need not be there.
+    pub(crate) fn optional(self) -> Reading<'f, Option<T>, P>
+    where
+        T: Send + 'f,
+    {
+        let steps = self.steps.into_iter().map(|step| step.map(Some));
+        Reading {
+            wording: self.wording,
+            steps: steps.collect(),
+        }
+    }
+
+    /// Answers: from the cache, from the backend, or by the first step that has something.
+    ///
+    /// Cancellation: a load that was begun for the cache goes on; any other call is dropped.
+    pub(crate) async fn serve<O, L, A, E>(
+        self,
+        origin: &Arc<O>,
+        question: Option<&Question>,
+        load: impl FnOnce() -> Result<L, O::Error>,
+        ask_other: impl FnMut(P) -> A,
+    ) -> Result<Served<T>, Arc<O::Error>>
+    where
+        O: Origin,
+        T: Clone + Send + Sync + 'static,
+        L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
+        A: Future<Output = Result<T, E>>,
+    {
+        let may_leave = self.steps.iter().any(|step| !matches!(step, Step::Stale));
+        let failed = match ask(origin, question, may_leave, load).await {
+            Ok(served) => return Ok(served),
+            Err(failed) => failed,
+        };
+        let Some(reason) = failed.unanswered else {
+            return Err(failed.error);
+        };
+        let served = fall_back(self.steps, reason, failed.stale, ask_other).await;
+        let served = served.ok_or(failed.error)?;
+        let policy = self.wording.policy.as_ref();
+        origin
+            .cache()
+            .fell_back(origin.gate(), policy, served.source);
+        Ok(served)
+    }
+}
+
+impl<T, P> fmt::Debug for Reading<'_, T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading")
+            .field("policy", &self.wording.policy)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+type Alternative<'f, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'f>>;
 
 /// One thing to serve instead. `P` is another pool to ask.
-pub(crate) enum Step<'f, T, E, P> {
+enum Step<'f, T, P> {
     /// What the cache has.
     Stale,
     Value(T),
-    Alternative(Alternative<'f, T, E>),
+    Alternative(Alternative<'f, T>),
     Pool(P),
 }
 
-impl<'f, T: Send + 'f, E: Send + 'f, P> Step<'f, T, E, P> {
-    pub(crate) fn map<U: 'f>(self, f: fn(T) -> U) -> Step<'f, U, E, P> {
+impl<'f, T: Send + 'f, P> Step<'f, T, P> {
+    fn map<U: 'f>(self, f: fn(T) -> U) -> Step<'f, U, P> {
         match self {
             Self::Stale => Step::Stale,
             Self::Value(value) => Step::Value(f(value)),
@@ -34,8 +145,8 @@ impl<'f, T: Send + 'f, E: Send + 'f, P> Step<'f, T, E, P> {
 /// passed over.
 ///
 /// Cancellation: drops the step under way.
-pub(crate) async fn fall_back<T, E, P, A>(
-    steps: Vec<Step<'_, T, E, P>>,
+async fn fall_back<T, E, P, A>(
+    steps: Vec<Step<'_, T, P>>,
     reason: Unanswered,
     mut stale: Option<Served<T>>,
     mut ask: impl FnMut(P) -> A,
@@ -44,15 +155,15 @@ where
     A: Future<Output = Result<T, E>>,
 {
     for step in steps {
-        let served = match step {
-            Step::Stale => stale.take(),
-            Step::Value(value) => Some(Served::new(value, Source::Default { reason })),
-            Step::Alternative(alternative) => (alternative.await.ok())
-                .map(|value| Served::new(value, Source::Alternative { reason })),
-            Step::Pool(pool) => {
-                (ask(pool).await.ok()).map(|value| Served::new(value, Source::OtherPool { reason }))
-            }
-        };
+        let served =
+            match step {
+                Step::Stale => stale.take(),
+                Step::Value(value) => Some(Served::new(value, Source::Default { reason })),
+                Step::Alternative(alternative) => (alternative.await)
+                    .map(|value| Served::new(value, Source::Alternative { reason })),
+                Step::Pool(pool) => (ask(pool).await.ok())
+                    .map(|value| Served::new(value, Source::OtherPool { reason })),
+            };
         if served.is_some() {
             return served;
         }
@@ -60,7 +171,7 @@ where
     None
 }
 
-impl<T, E, P> fmt::Debug for Step<'_, T, E, P> {
+impl<T, P> fmt::Debug for Step<'_, T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stale => "Stale",

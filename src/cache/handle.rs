@@ -2,23 +2,20 @@
 
 use std::fmt;
 
+use crate::cache::answers::Answers;
 use crate::cache::invalidation::Name;
 use crate::cache::policy::CachePolicy;
-use crate::cache::read_through::ReadThrough;
 use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::Gate;
 
 /// The cache of a pool: what its cached reads keep there.
 pub struct Cache<'p> {
     gate: &'p Gate,
-    answers: &'p dyn Answers,
+    answers: &'p Answers,
 }
 
 impl<'p> Cache<'p> {
-    pub(crate) fn new<E: Send + Sync + 'static>(
-        gate: &'p Gate,
-        answers: &'p ReadThrough<E>,
-    ) -> Self {
+    pub(crate) fn new(gate: &'p Gate, answers: &'p Answers) -> Self {
         Self { gate, answers }
     }
 
@@ -46,22 +43,6 @@ impl<'p> Cache<'p> {
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot {
         self.answers.snapshot()
-    }
-}
-
-/// A [`ReadThrough`], whatever its errors.
-trait Answers: Send + Sync {
-    fn invalidate(&self, gate: &Gate, name: Name);
-    fn snapshot(&self) -> CacheSnapshot;
-}
-
-impl<E: Send + Sync + 'static> Answers for ReadThrough<E> {
-    fn invalidate(&self, gate: &Gate, name: Name) {
-        self.invalidate(gate, name);
-    }
-
-    fn snapshot(&self) -> CacheSnapshot {
-        self.snapshot()
     }
 }
 

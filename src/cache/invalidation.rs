@@ -20,6 +20,10 @@ pub(crate) struct Name(u64);
 impl Name {
     pub(crate) const ALL: Self = Self(0);
 
+    pub(crate) fn tags(tags: &[&str]) -> Vec<Self> {
+        tags.iter().map(|tag| Self::tag(tag)).collect()
+    }
+
     pub(crate) fn tag(tag: &str) -> Self {
         Self::hashed("tag", tag)
     }

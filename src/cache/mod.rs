@@ -38,22 +38,29 @@
 //! - A default value looks like an answer to whoever gets it. Look at [`Source`](crate::Source) where
 //!   the difference matters, and show the age.
 
+pub(crate) mod answers;
 pub(crate) mod entry;
 pub(crate) mod fallback;
 pub(crate) mod handle;
 pub(crate) mod invalidation;
 pub(crate) mod key;
+mod load;
+pub(crate) mod origin;
 pub(crate) mod policy;
+pub(crate) mod publication;
+pub(crate) mod question;
 pub(crate) mod read_only;
 pub(crate) mod read_through;
-pub(crate) mod reading;
 pub(crate) mod rows;
 pub(crate) mod single_flight;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+pub(crate) mod unpublished;
+pub(crate) mod weigh;
 
 pub use policy::{
     CachePolicy, DEFAULT_JITTER, DEFAULT_MAX_ENTRY_BYTES, LONGEST_AGE, MAX_POLICY_TAGS,
 };
 pub use snapshot::CacheSnapshot;
 pub use store::{DEFAULT_CACHE_BYTES, LARGEST_CACHE_BYTES, SMALLEST_CACHE_BYTES};
+pub use weigh::Weigh;

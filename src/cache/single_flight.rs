@@ -6,6 +6,7 @@
 //! ended; so at most one is under way and one is waiting. If that one gives up before it starts, the
 //! first one has its place back.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,48 +17,52 @@ use super::entry::Entry;
 use super::invalidation::{Generation, Generations, Name};
 use super::key::Key;
 
-/// What a load brought: an answer, or the error that everybody who waited gets.
-pub(crate) type Outcome<E> = Result<Arc<Entry>, Arc<E>>;
+/// The error of a load, of the one type that the loads of a pool have: as with the value of an
+/// [`Entry`], the cache need not know it.
+pub(crate) type Failure = Arc<dyn Any + Send + Sync>;
 
-pub(crate) struct SingleFlight<E> {
-    latest: Mutex<HashMap<Key, Flight<E>>>,
+/// What a load brought: an answer, or the error that every waiter gets.
+pub(crate) type Outcome = Result<Arc<Entry>, Failure>;
+
+pub(crate) struct SingleFlight {
+    latest: Mutex<HashMap<Key, Flight>>,
 }
 
-struct Flight<E> {
-    outcome: watch::Receiver<Arrival<E>>,
+struct Flight {
+    outcome: watch::Receiver<Arrival>,
     /// As of when the database was asked; `None` if it has not been.
     started: Option<Generation>,
 }
 
 /// `None` while the load is under way.
-type Arrival<E> = Option<Result<Outcome<E>, Lost>>;
+type Arrival = Option<Result<Outcome, Lost>>;
 
 /// Who waits for a load.
-pub(crate) struct Waiter<E> {
-    outcome: watch::Receiver<Arrival<E>>,
+pub(crate) struct Waiter {
+    outcome: watch::Receiver<Arrival>,
 }
 
 /// The duty to make a load. Dropped without [`land`](Self::land), all who wait are told that it was lost.
-pub(crate) struct Leader<E> {
-    single_flight: Arc<SingleFlight<E>>,
+pub(crate) struct Leader {
+    single_flight: Arc<SingleFlight>,
     key: Key,
-    outcome: watch::Sender<Arrival<E>>,
+    outcome: watch::Sender<Arrival>,
     /// The load that has to end before this one may start.
-    previous: Option<Flight<E>>,
+    previous: Option<Flight>,
 }
 
 /// A load ended without bringing anything: its task was stopped, or it panicked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost;
 
-impl<E> SingleFlight<E> {
+impl SingleFlight {
     pub(crate) fn new() -> Self {
         Self {
             latest: Mutex::default(),
         }
     }
 
-    fn latest(&self) -> MutexGuard<'_, HashMap<Key, Flight<E>>> {
+    fn latest(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,7 +75,7 @@ impl<E> SingleFlight<E> {
         names: &[Name],
         generations: &Generations,
         joins_started: bool,
-    ) -> (Waiter<E>, Option<Leader<E>>) {
+    ) -> (Waiter, Option<Leader>) {
         let mut latest = self.latest();
         let flight = latest.get(&key);
         if let Some(flight) = flight {
@@ -102,8 +107,8 @@ impl<E> SingleFlight<E> {
     }
 }
 
-impl<E> Flight<E> {
-    fn waiter(&self) -> Waiter<E> {
+impl Flight {
+    fn waiter(&self) -> Waiter {
         Waiter {
             outcome: self.outcome.clone(),
         }
@@ -114,11 +119,11 @@ impl<E> Flight<E> {
     }
 }
 
-impl<E> Waiter<E> {
+impl Waiter {
     /// Waits until the load has ended.
     ///
     /// Cancellation: the load goes on.
-    pub(crate) async fn outcome(mut self) -> Result<Outcome<E>, Lost> {
+    pub(crate) async fn outcome(mut self) -> Result<Outcome, Lost> {
         let arrived = self.outcome.wait_for(Option::is_some).await;
         arrived
             .ok()
@@ -127,9 +132,9 @@ impl<E> Waiter<E> {
     }
 }
 
-impl<E> Leader<E> {
+impl Leader {
     /// Whom to wait for before [`depart`](Self::depart).
-    pub(crate) fn previous(&self) -> Option<Waiter<E>> {
+    pub(crate) fn previous(&self) -> Option<Waiter> {
         self.previous.as_ref().map(Flight::waiter)
     }
 
@@ -146,13 +151,13 @@ impl<E> Leader<E> {
     }
 
     /// Tells all who wait what the load brought.
-    pub(crate) fn finish(mut self, outcome: Outcome<E>) {
+    pub(crate) fn finish(mut self, outcome: Outcome) {
         self.arrive(Ok(outcome));
     }
 
     /// In one step, under the lock: whoever comes once the load has ended must neither take its answer
     /// for a new one, nor wait for one that was lost.
-    fn arrive(&mut self, arrival: Result<Outcome<E>, Lost>) {
+    fn arrive(&mut self, arrival: Result<Outcome, Lost>) {
         let mut latest = self.single_flight.latest();
         let is_first = self.outcome.send_if_modified(|arrived| {
             let is_first = arrived.is_none();
@@ -170,18 +175,18 @@ impl<E> Leader<E> {
         };
     }
 
-    fn leads(&self, flight: &Flight<E>) -> bool {
+    fn leads(&self, flight: &Flight) -> bool {
         flight.outcome.same_channel(&self.outcome.subscribe())
     }
 }
 
-impl<E> Drop for Leader<E> {
+impl Drop for Leader {
     fn drop(&mut self) {
         self.arrive(Err(Lost));
     }
 }
 
-impl<E> fmt::Debug for SingleFlight<E> {
+impl fmt::Debug for SingleFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SingleFlight")
             .field("under_way", &self.len())
@@ -198,7 +203,7 @@ mod tests {
     use super::*;
 
     struct Rig {
-        single_flight: Arc<SingleFlight<&'static str>>,
+        single_flight: Arc<SingleFlight>,
         generations: Generations,
         key: Key,
         names: [Name; 1],
@@ -214,12 +219,12 @@ mod tests {
             }
         }
 
-        fn join(&self) -> (Waiter<&'static str>, Option<Leader<&'static str>>) {
+        fn join(&self) -> (Waiter, Option<Leader>) {
             self.single_flight
                 .join(self.key, &self.names, &self.generations, true)
         }
 
-        fn start(&self, leader: &Leader<&'static str>) {
+        fn start(&self, leader: &Leader) {
             leader.start(&self.names, &self.generations);
         }
 
@@ -230,7 +235,7 @@ mod tests {
         }
     }
 
-    fn brought(waiter: Waiter<&'static str>) -> Option<u32> {
+    fn brought(waiter: Waiter) -> Option<u32> {
         waiter.outcome().now_or_never()?.unwrap().unwrap().value()
     }
 
@@ -318,7 +323,7 @@ mod tests {
         let (first, leader) = rig.join();
         let (second, _) = rig.join();
         leader.unwrap().finish(Err(Arc::new("no")));
-        let cause = |waiter: Waiter<_>| {
+        let cause = |waiter: Waiter| {
             let outcome = waiter.outcome().now_or_never().unwrap().unwrap();
             outcome.err().unwrap()
         };

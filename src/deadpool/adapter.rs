@@ -9,6 +9,7 @@ use deadpool::managed::{HookError, Manager, Object, Pool, PoolError, TimeoutType
 use super::dialect::Dialect;
 use crate::breaker::verdict::{Class, Classify};
 use crate::pool::adapter::Adapter;
+use crate::pool::snapshot::PoolStatus;
 
 /// The adapter behind [`Pool`](super::Pool).
 pub(super) struct Managed<M: Manager> {
@@ -40,13 +41,14 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
         self.dialect.name(self.raw.manager())
     }
 
-    fn size(&self) -> u32 {
-        u32::try_from(self.raw.status().max_size).unwrap_or(u32::MAX)
-    }
-
-    fn is_full(&self) -> bool {
+    fn status(&self) -> PoolStatus {
         let status = self.raw.status();
-        status.size >= status.max_size && status.available == 0
+        let count = |connections| u32::try_from(connections).unwrap_or(u32::MAX);
+        PoolStatus {
+            size: count(status.size),
+            idle: count(status.available),
+            max_connections: count(status.max_size),
+        }
     }
 
     fn is_closed(&self) -> bool {

@@ -206,17 +206,13 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, managed::Pool<M
     pub(super) fn build_with_defaults(self) -> Pool<M, W> {
         let (settings, managed) = self.managed(None);
         let gate = (settings.gate(&managed)).unwrap_or_else(|_| Gate::with_defaults());
-        Pool::new(Guarded::new(managed, gate, settings.active_probing))
+        Pool::new(Guarded::new(managed, gate, &settings))
     }
 
     fn finish(self, recycle: Option<Duration>) -> Result<Pool<M, W>, ConfigError> {
         let (settings, managed) = self.managed(recycle);
         let gate = settings.gate(&managed)?;
-        Ok(Pool::new(Guarded::new(
-            managed,
-            gate,
-            settings.active_probing,
-        )))
+        Ok(Pool::new(Guarded::new(managed, gate, &settings)))
     }
 
     fn managed(self, recycle: Option<Duration>) -> (Settings, Managed<M>) {

@@ -95,10 +95,12 @@ mod object;
 mod pool;
 #[cfg(feature = "deadpool-postgres")]
 pub mod postgres;
+#[cfg(feature = "cache")]
+mod read;
 mod recycle;
-mod snapshot;
 mod wrapper;
 
+pub use crate::pool::snapshot::PoolSnapshot;
 pub use builder::PoolBuilder;
 pub use deadpool::managed::{
     Hook, HookError, HookFuture, HookResult, Manager, Metrics, ObjectId, PoolConfig, QueueMode,
@@ -108,5 +110,6 @@ pub use deadpool::{Runtime, Status};
 pub use error::{BuildError, CreatePoolError, PoolError};
 pub use object::Object;
 pub use pool::{Pool, WeakPool};
-pub use snapshot::PoolSnapshot;
+#[cfg(feature = "cache")]
+pub use read::{Read, ReadError};
 pub use wrapper::Wrapper;

@@ -11,13 +11,16 @@ use deadpool::managed::{self, Manager, Metrics, RetainResult, Status, Timeouts};
 use super::adapter::Managed;
 use super::error::PoolError;
 use super::object::Object;
-use super::snapshot::PoolSnapshot;
 use crate::breaker::verdict::Class;
+#[cfg(feature = "cache")]
+use crate::cache::handle::Cache;
 use crate::gate::Gate;
+use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
 use crate::pool::lease::Lease;
 use crate::pool::shared::Shared;
+use crate::pool::snapshot::PoolSnapshot;
 
 /// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
 ///
@@ -45,6 +48,11 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
         }
     }
 
+    #[cfg(feature = "cache")]
+    pub(super) fn guarded(&self) -> &Guarded<Managed<M>> {
+        &self.guarded
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared<Managed<M>>> {
         self.guarded.shared()
     }
@@ -57,7 +65,8 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// [`PoolError::Backend`] and [`PoolError::PostCreateHook`]: one could not be created.
     /// [`PoolError::Closed`]: the pool is.
     pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
-        lease(self.shared(), &self.guarded.adapter().timeouts).await
+        let lease = lease(self.shared(), &self.guarded.adapter().timeouts);
+        lease.await.map_err(PoolError::from_gate)
     }
 
     /// [`get`](Self::get) with other timeouts than the pool's. Where there is one for waiting, that
@@ -74,7 +83,8 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
             recycle,
             ..*timeouts
         };
-        lease(self.shared(), &timeouts).await
+        let lease = lease(self.shared(), &timeouts);
+        lease.await.map_err(PoolError::from_gate)
     }
 
     /// Changes how many objects there may be. Those beyond it are dropped when they come back.
@@ -146,18 +156,22 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// All there is to know about the pool at this moment.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
-        PoolSnapshot {
-            gate: self.guarded.snapshot(),
-            status: self.status(),
-        }
+        self.guarded.snapshot()
+    }
+
+    /// The cache of this pool: what its cached reads keep there.
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn cache(&self) -> Cache<'_> {
+        self.guarded.cache()
     }
 }
 
-/// An object for somebody who holds no handle of the pool.
+/// Leases an object, with a shared reference to the pool's parts instead of a handle of it.
 pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     shared: &Arc<Shared<Managed<M>>>,
     timeouts: &Timeouts,
-) -> Result<W, PoolError<M::Error>> {
+) -> Result<W, GateError<managed::PoolError<M::Error>>> {
     let managed = &*shared.adapter;
     let acquire_timeout = shared.gate.limits().acquire_timeout;
     let wait = timeouts.wait.unwrap_or_default();
@@ -176,10 +190,9 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     };
     let acquire = pin!(managed.raw.timeout_get(timeouts));
     let mut lease = Lease::empty(Arc::clone(shared));
-    let filled = shared
+    shared
         .fill_ready(&mut lease, limit, classify, acquire)
-        .await;
-    filled.map_err(PoolError::from_gate)?;
+        .await?;
     Ok(Object { lease }.into())
 }
 

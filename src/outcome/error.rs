@@ -184,6 +184,13 @@ pub enum GateError<E> {
     Failed(#[source] E),
 }
 
+impl<E> GateError<E> {
+    /// The call was made, and may have had an effect.
+    pub(crate) fn was_sent(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}
+
 /// Why a call with a deadline of its own gave no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

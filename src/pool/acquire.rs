@@ -30,7 +30,7 @@ impl<A: Adapter> Shared<A> {
             return Ok(None);
         }
         self.background.remember_runtime();
-        let is_full = || self.adapter.is_full();
+        let is_full = || self.adapter.status().is_full();
         let ((), permit) = self.gate.acquire(limit, is_full, classify, fill).await?;
         Ok(permit)
     }

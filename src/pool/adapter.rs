@@ -6,6 +6,7 @@ use std::ops::DerefMut;
 
 use crate::breaker::verdict::Class;
 use crate::pool::connection_state::Diagnosis;
+use crate::pool::snapshot::PoolStatus;
 
 /// What fusepool has to know of a connection pool in order to guard it: implement this for a pool
 /// that fusepool does not know, and give it to [`Guarded`](crate::Guarded).
@@ -33,16 +34,11 @@ pub trait Adapter: Send + Sync + 'static {
         "pool".to_owned()
     }
 
-    /// How many connections the pool may have: the recovery ramp ends there, and the default of
-    /// `max_queue` is a multiple of it.
-    fn size(&self) -> u32;
-
-    /// Whether every connection is leased and no more may be opened. Only while this is true are
-    /// statements given up that an [outage left behind](crate#what-an-outage-leaves-behind). Default:
-    /// `true`.
-    fn is_full(&self) -> bool {
-        true
-    }
+    /// How many connections the pool has, and may have. The recovery ramp ends at the most that it may
+    /// have, and the default of `max_queue` is a multiple of that. Only while every connection is
+    /// leased are statements given up that an
+    /// [outage left behind](crate#what-an-outage-leaves-behind).
+    fn status(&self) -> PoolStatus;
 
     /// Whether the pool was closed. It is then neither guarded nor probed any more, and
     /// [`lease`](Self::lease) says so by its error.

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::breaker::verdict::Class;
+#[cfg(feature = "cache")]
+use crate::cache::unpublished::Unpublished;
 use crate::pool::transaction::{begins_transaction, is_plain_end};
 
 /// What has become of a connection since it was leased.
@@ -19,6 +21,8 @@ pub(crate) struct ConnectionState {
     in_transaction: AtomicBool,
     /// It must not be used again, for this reason.
     close: OnceLock<&'static str>,
+    #[cfg(feature = "cache")]
+    pub(crate) unpublished: Unpublished,
 }
 
 /// What a statement's error says.

@@ -6,13 +6,13 @@ use std::sync::{Arc, Weak};
 
 use crate::breaker::config::ConfigError;
 use crate::gate::Gate;
-use crate::gate::snapshot::GateSnapshot;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
 use crate::pool::prober::recover;
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
+use crate::pool::snapshot::{PoolSnapshot, PoolStatus};
 use crate::pool::target::Target;
 use crate::pool::tasks::Users;
 
@@ -35,9 +35,9 @@ impl<A: Adapter> Guarded<A> {
         }
     }
 
-    pub(crate) fn new(adapter: A, gate: Gate, active_probing: bool) -> Self {
-        let shared = Shared::new(adapter, gate);
-        if active_probing {
+    pub(crate) fn new(adapter: A, gate: Gate, settings: &Settings) -> Self {
+        let shared = Shared::new(adapter, Arc::new(gate), settings);
+        if settings.active_probing {
             let weak = Arc::downgrade(&shared);
             (shared.gate).on_open(Box::new(move || probe_in_background(&weak)));
         }
@@ -63,15 +63,7 @@ impl<A: Adapter> Guarded<A> {
     /// [`GateError::Refused`]: refused at once. [`GateError::Deadline`]: there was none in time.
     /// [`GateError::Failed`]: the pool's own.
     pub async fn lease(&self) -> Result<Lease<A>, GateError<A::Error>> {
-        let limit = self.shared.gate.limits().acquire_timeout;
-        let adapter = self.adapter();
-        let classify = |error: &A::Error| adapter.classify(error);
-        let acquire = pin!(adapter.lease());
-        let mut lease = Lease::empty(Arc::clone(&self.shared));
-        (self.shared)
-            .fill_ready(&mut lease, limit, classify, acquire)
-            .await?;
-        Ok(lease)
+        lease(&self.shared).await
     }
 
     /// The adapter, with the pool inside.
@@ -86,10 +78,22 @@ impl<A: Adapter> Guarded<A> {
         &self.shared.gate
     }
 
-    /// All there is to know about the guard at this moment.
+    /// All there is to know about the pool at this moment.
     #[must_use]
-    pub fn snapshot(&self) -> GateSnapshot {
-        self.shared.gate.snapshot()
+    pub fn snapshot(&self) -> PoolSnapshot {
+        let PoolStatus {
+            size,
+            idle,
+            max_connections,
+        } = self.adapter().status();
+        PoolSnapshot {
+            gate: self.gate().snapshot(),
+            #[cfg(feature = "cache")]
+            cache: self.shared.cache_snapshot(),
+            size,
+            idle,
+            max_connections,
+        }
     }
 }
 
@@ -107,6 +111,21 @@ impl<A: Adapter> Clone for Guarded<A> {
             _users: Arc::clone(&self._users),
         }
     }
+}
+
+/// Leases a connection, with a shared reference to the pool's parts instead of a handle of it.
+pub(crate) async fn lease<A: Adapter>(
+    shared: &Arc<Shared<A>>,
+) -> Result<Lease<A>, GateError<A::Error>> {
+    let adapter = &*shared.adapter;
+    let limit = shared.gate.limits().acquire_timeout;
+    let classify = |error: &A::Error| adapter.classify(error);
+    let acquire = pin!(adapter.lease());
+    let mut lease = Lease::empty(Arc::clone(shared));
+    shared
+        .fill_ready(&mut lease, limit, classify, acquire)
+        .await?;
+    Ok(lease)
 }
 
 fn probe_in_background<A: Adapter>(shared: &Weak<Shared<A>>) {
@@ -148,10 +167,6 @@ impl<A: Adapter> GuardedBuilder<A> {
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self) -> Result<Guarded<A>, ConfigError> {
         let gate = self.settings.gate(&self.adapter)?;
-        Ok(Guarded::new(
-            self.adapter,
-            gate,
-            self.settings.active_probing,
-        ))
+        Ok(Guarded::new(self.adapter, gate, &self.settings))
     }
 }

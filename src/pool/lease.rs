@@ -144,6 +144,11 @@ impl<A: Adapter> Drop for Lease<A> {
             return;
         };
         self.shared.gate.handed_back();
+        // The end of the transaction was not seen.
+        #[cfg(feature = "cache")]
+        if !self.state.unpublished.is_empty() {
+            drop(self.watch().commits());
+        }
         match self.state.must_close() {
             Some(reason) => self.close(raw, reason),
             None if A::RELEASE_WAITS => self.release(raw),

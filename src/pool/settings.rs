@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::breaker::builder::Builder;
 use crate::breaker::config::ConfigError;
 use crate::breaker::handle::Breaker;
+#[cfg(feature = "cache")]
+use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::gate::Gate;
 use crate::gate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_QUEUE_PER_CONNECTION, Limits,
@@ -25,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) active_probing: bool,
     pub(crate) give_up_lost: bool,
     pub(crate) sink: Arc<dyn Sink>,
+    #[cfg(feature = "cache")]
+    pub(crate) cache_bytes: u64,
 }
 
 impl Default for Settings {
@@ -37,6 +41,8 @@ impl Default for Settings {
             active_probing: true,
             give_up_lost: true,
             sink: Arc::new(TracingSink),
+            #[cfg(feature = "cache")]
+            cache_bytes: DEFAULT_CACHE_BYTES,
         }
     }
 }
@@ -48,7 +54,9 @@ impl Settings {
 
     /// The gate of a pool.
     pub(crate) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
-        let size = adapter.size().max(1);
+        #[cfg(feature = "cache")]
+        check_bytes(self.cache_bytes)?;
+        let size = adapter.status().max_connections.max(1);
         let limits = Limits {
             acquire_timeout: self.acquire_timeout(),
             query_timeout: self.query_timeout,
@@ -127,6 +135,17 @@ macro_rules! setters {
         #[must_use]
         pub fn give_up_lost(mut self, on: bool) -> Self {
             self.settings.give_up_lost = on;
+            self
+        }
+
+        /// How much memory the answers of cached reads may take together; the least useful ones make
+        /// room for others. Default: [`DEFAULT_CACHE_BYTES`](crate::cache::DEFAULT_CACHE_BYTES), at
+        /// least [`SMALLEST_CACHE_BYTES`](crate::cache::SMALLEST_CACHE_BYTES). Nothing is taken before
+        /// there are any.
+        #[cfg(feature = "cache")]
+        #[must_use]
+        pub fn cache_bytes(mut self, bytes: u64) -> Self {
+            self.settings.cache_bytes = bytes;
             self
         }
 

@@ -1,23 +1,57 @@
 //! What the handles of one guarded pool share.
 
 use std::sync::Arc;
+#[cfg(feature = "cache")]
+use std::sync::OnceLock;
 
 use super::adapter::Adapter;
+use super::settings::Settings;
 use super::tasks::Background;
+#[cfg(feature = "cache")]
+use crate::cache::answers::Answers;
+#[cfg(feature = "cache")]
+use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::Gate;
 
 pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) background: Background,
+    /// Built when it is first needed: a pool without cached reads pays nothing for it.
+    #[cfg(feature = "cache")]
+    answers: OnceLock<Arc<Answers>>,
+    #[cfg(feature = "cache")]
+    cache_bytes: u64,
 }
 
 impl<A: Adapter> Shared<A> {
-    pub(crate) fn new(adapter: A, gate: Gate) -> Arc<Self> {
+    pub(crate) fn new(adapter: A, gate: Arc<Gate>, settings: &Settings) -> Arc<Self> {
+        let _ = settings;
         Arc::new(Self {
             adapter: Arc::new(adapter),
-            gate: Arc::new(gate),
+            gate,
             background: Background::default(),
+            #[cfg(feature = "cache")]
+            answers: OnceLock::new(),
+            #[cfg(feature = "cache")]
+            cache_bytes: settings.cache_bytes,
         })
+    }
+
+    #[cfg(feature = "cache")]
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        let new = || Arc::new(Answers::new(self.cache_bytes));
+        self.answers.get_or_init(new)
+    }
+
+    #[cfg(feature = "cache")]
+    pub(crate) fn cache_snapshot(&self) -> CacheSnapshot {
+        match self.answers.get() {
+            Some(answers) => answers.snapshot(),
+            None => CacheSnapshot {
+                max_bytes: self.cache_bytes,
+                ..CacheSnapshot::default()
+            },
+        }
     }
 }

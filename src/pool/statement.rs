@@ -8,8 +8,12 @@ use crate::breaker::permit::Permit;
 use crate::gate::admission::turned_away;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::Adapter;
+#[cfg(feature = "cache")]
+use crate::pool::cache::settle;
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
+#[cfg(feature = "cache")]
+use crate::pool::transaction::{commits, is_plain_end};
 
 /// Watches the statements on a leased connection.
 pub(crate) struct Watch<'l, A: Adapter> {
@@ -76,6 +80,21 @@ impl<'l, A: Adapter> Watch<'l, A> {
     }
 }
 
+impl<A: Adapter> Watch<'_, A> {
+    /// Statements with this text were run: a transaction that they begin by hand lasts until they end
+    /// it. What it made outdated in the cache is published then.
+    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+    pub(crate) fn follow<T, E>(self, sql: &str, result: &Result<T, GateError<E>>) {
+        self.state.follow(sql, result.is_ok());
+        #[cfg(feature = "cache")]
+        if commits(sql) {
+            settle(self.commits(), result, GateError::was_sent);
+        } else if is_plain_end(sql) {
+            drop(self.state.unpublished.take());
+        }
+    }
+}
+
 impl<A: Adapter> Clone for Watch<'_, A> {
     fn clone(&self) -> Self {
         *self
@@ -93,7 +112,14 @@ pub(crate) struct Statement<'l, A: Adapter> {
     pub(super) shared: &'l Shared<A>,
 }
 
-impl<A: Adapter> Statement<'_, A> {
+impl<'l, A: Adapter> Statement<'l, A> {
+    pub(crate) fn watch(&self) -> Watch<'l, A> {
+        Watch {
+            state: self.state,
+            shared: self.shared,
+        }
+    }
+
     /// Makes the statement's call, and notes what that did to the connection.
     ///
     /// Cancellation: dropped while the call runs, nothing more is run on the connection, and it is

@@ -13,6 +13,11 @@ pub(crate) fn ends_transaction(sql: &str) -> bool {
     begins_with(sql, &["commit", "rollback", "end", "abort"])
 }
 
+/// `COMMIT` by hand.
+pub(crate) fn commits(sql: &str) -> bool {
+    begins_with(sql, &["commit", "end"])
+}
+
 /// `BEGIN` and `START TRANSACTION` by hand, alone or as the first of several statements, or after the
 /// end of another transaction.
 pub(crate) fn begins_transaction(sql: &str) -> bool {
@@ -25,7 +30,7 @@ pub(crate) fn begins_transaction(sql: &str) -> bool {
 
 /// The end of a transaction and nothing else.
 pub(crate) fn is_plain_end(sql: &str) -> bool {
-    let sql = sql.trim().trim_end_matches(';');
+    let sql = past_comments(sql).trim_end().trim_end_matches(';');
     sql.eq_ignore_ascii_case("commit") || sql.eq_ignore_ascii_case("rollback")
 }
 

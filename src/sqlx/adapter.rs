@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{ConnectOptions, Connection, Database, Error};
@@ -12,8 +12,8 @@ use super::error;
 use super::options::PoolOptions;
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::{Class, Classify};
-use crate::cache::read_through::ReadThrough;
 use crate::pool::adapter::Adapter;
+use crate::pool::snapshot::PoolStatus;
 
 /// What the handles of one pool share.
 pub(super) type Shared<DB> = crate::pool::shared::Shared<Sqlx<DB>>;
@@ -26,7 +26,6 @@ pub(super) struct Sqlx<DB: Database> {
     classify: Arc<dyn Classify<Error>>,
     /// Why no call can be made at all, where the constructor could not return it.
     pub(super) misconfigured: Option<ConfigError>,
-    pub(super) cache: OnceLock<Arc<ReadThrough<Error>>>,
 }
 
 impl<DB: Database> Sqlx<DB> {
@@ -37,7 +36,6 @@ impl<DB: Database> Sqlx<DB> {
             classify: options.classifier(),
             options,
             misconfigured: None,
-            cache: OnceLock::new(),
         }
     }
 
@@ -62,12 +60,12 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         (self.traits.name)(&self.raw.connect_options())
     }
 
-    fn size(&self) -> u32 {
-        self.options.get_max_connections()
-    }
-
-    fn is_full(&self) -> bool {
-        self.raw.num_idle() == 0 && self.raw.size() >= self.size()
+    fn status(&self) -> PoolStatus {
+        PoolStatus {
+            size: self.raw.size(),
+            idle: u32::try_from(self.raw.num_idle()).unwrap_or(u32::MAX),
+            max_connections: self.options.get_max_connections(),
+        }
     }
 
     fn is_closed(&self) -> bool {

@@ -12,6 +12,7 @@ use super::pool::Pool;
 use crate::breaker::config::ConfigError;
 use crate::gate::Gate;
 use crate::pool::guarded::Guarded;
+use crate::pool::settings::Settings;
 
 /// sqlx's own default, by which one tells that a user has not set it.
 const SQLX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -132,16 +133,20 @@ impl<DB: Database> PoolOptions<DB> {
     }
 
     fn start(self, raw: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
-        let active_probing = self.settings.active_probing;
+        let settings = self.settings.clone();
         let adapter = Sqlx::new(raw, self);
-        let gate = adapter.options.settings.gate(&adapter)?;
-        Ok(Pool::new(Guarded::new(adapter, gate, active_probing)))
+        let gate = settings.gate(&adapter)?;
+        Ok(Pool::new(Guarded::new(adapter, gate, &settings)))
     }
 
     /// A pool that answers every call with `config`.
     fn misconfigured(options: Self, raw: sqlx::Pool<DB>, config: ConfigError) -> Pool<DB> {
         let adapter = Sqlx::new(raw, options).misconfigured(config);
-        Pool::new(Guarded::new(adapter, Gate::with_defaults(), false))
+        let settings = Settings {
+            active_probing: false,
+            ..Settings::default()
+        };
+        Pool::new(Guarded::new(adapter, Gate::with_defaults(), &settings))
     }
 }
 

@@ -8,8 +8,6 @@ use sqlx::{Connection, Database, Error};
 use super::adapter::Sqlx;
 use super::driver::in_transaction;
 use super::error;
-use super::publication::Publication;
-use crate::cache::invalidation::Name;
 use crate::pool::adapter::diagnose;
 use crate::pool::lease::Lease;
 use crate::pool::statement::{Admission, Watch};
@@ -21,20 +19,11 @@ use crate::pool::statement::{Admission, Watch};
 /// where the driver's own connection is asked for, whose statements are not.
 pub struct GuardedConnection<DB: Database> {
     pub(super) lease: Lease<Sqlx<DB>>,
-    /// What the transaction that is open makes outdated in the cache, when it is committed.
-    unpublished: Vec<Name>,
-    /// Transactions and savepoints of ours that are open. The driver's own count lags behind where it
-    /// queues a rollback, as SQLite's does.
-    open_transactions: usize,
 }
 
 impl<DB: Database> GuardedConnection<DB> {
     pub(super) fn new(lease: Lease<Sqlx<DB>>) -> Self {
-        Self {
-            lease,
-            unpublished: Vec::new(),
-            open_transactions: 0,
-        }
+        Self { lease }
     }
 
     /// Asks the database for an answer, guarded like a statement.
@@ -60,41 +49,6 @@ impl<DB: Database> GuardedConnection<DB> {
             false => Admission::Breaker,
         };
         (raw, watch, admission)
-    }
-
-    /// What a statement makes outdated: to be published when it has succeeded, or by the transaction
-    /// that it is part of.
-    pub(super) fn publish_later(&mut self, mut names: Vec<Name>) -> Option<Publication<DB>> {
-        if self.open_transactions == 0 {
-            return Publication::of(&self.lease.shared, names);
-        }
-        self.unpublished.append(&mut names);
-        None
-    }
-
-    /// A transaction or savepoint has begun; how much there is to publish by then.
-    pub(super) fn enter(&mut self) -> usize {
-        self.open_transactions += 1;
-        self.unpublished.len()
-    }
-
-    /// It has ended.
-    pub(super) fn leave(&mut self) {
-        self.open_transactions -= 1;
-    }
-
-    pub(super) fn is_outermost(&self) -> bool {
-        self.open_transactions == 1
-    }
-
-    /// What was written since the savepoint never happened.
-    pub(super) fn forget_unpublished(&mut self, savepoint: usize) {
-        self.unpublished.truncate(savepoint);
-    }
-
-    /// All that the transaction made outdated, to be published when it is committed.
-    pub(super) fn publication(&mut self) -> Option<Publication<DB>> {
-        Publication::of(&self.lease.shared, std::mem::take(&mut self.unpublished))
     }
 }
 

@@ -77,6 +77,11 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
+/// Whether a write that failed may have had an effect.
+pub(super) fn was_sent(error: &Error) -> bool {
+    delivery(error) != Delivery::NotSent
+}
+
 /// What all drivers have in common; `database` classifies what a server answered.
 pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {
     match error {

@@ -10,28 +10,29 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_core::future::BoxFuture;
-use futures_util::TryStreamExt;
+use futures_util::{TryFutureExt, TryStreamExt};
 use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
 
 use super::adapter::{Shared, Sqlx};
 use super::connection::{GuardedConnection, Held};
 use super::driver::{Driver, RawExecutor, Rows};
-use super::error;
+use super::error::{self, was_sent};
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
-use super::publication::Publication;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::breaker::permit::Permit;
 use crate::cache::invalidation::Name;
+use crate::cache::publication::Publication;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::{Adapter, diagnose};
+use crate::pool::cache::settle;
 use crate::pool::lease::Lease;
 use crate::pool::statement::{Admission, Statement, Watch};
 use crate::pool::transaction::ends_transaction;
 
 /// A pool or a connection whose statements have a deadline of their own; see
 /// [`Pool::with_timeout`] and [`GuardedConnection::with_timeout`].
-pub struct WithTimeout<'c, DB: Database> {
+pub struct Configured<'c, DB: Database> {
     pub(super) target: Target<'c, DB>,
     /// `None`: the pool's.
     limit: Option<Duration>,
@@ -45,6 +46,13 @@ pub(super) enum Target<'c, DB: Database> {
 }
 
 impl<DB: Database> Target<'_, DB> {
+    fn invalidates(&self, names: Vec<Name>) -> Option<Publication> {
+        match self {
+            Self::Pool(shared) => shared.publication(names),
+            Self::Lease(connection) => connection.lease.watch().invalidates(names),
+        }
+    }
+
     /// The connection for the statement, which is then the probe if there is a permit.
     async fn lease(&mut self) -> Result<(Held<'_, DB>, Option<Permit<'_>>), GateError<Error>> {
         match self {
@@ -74,28 +82,28 @@ impl<DB: Database> Pool<DB> {
     /// # }
     /// ```
     #[must_use]
-    pub fn with_timeout(&self, limit: Duration) -> WithTimeout<'static, DB> {
-        WithTimeout::of(Arc::clone(self.shared()), Some(limit))
+    pub fn with_timeout(&self, limit: Duration) -> Configured<'static, DB> {
+        Configured::of(Arc::clone(self.shared()), Some(limit))
     }
 
-    fn guarded(&self) -> WithTimeout<'static, DB> {
-        WithTimeout::of(Arc::clone(self.shared()), None)
+    fn guarded(&self) -> Configured<'static, DB> {
+        Configured::of(Arc::clone(self.shared()), None)
     }
 }
 
 impl<DB: Database> GuardedConnection<DB> {
     /// This connection, with another deadline for the one statement that is run on it. See
     /// [`Pool::with_timeout`].
-    pub fn with_timeout(&mut self, limit: Duration) -> WithTimeout<'_, DB> {
-        WithTimeout::on(self, Some(limit))
+    pub fn with_timeout(&mut self, limit: Duration) -> Configured<'_, DB> {
+        Configured::on(self, Some(limit))
     }
 
-    fn guarded(&mut self) -> WithTimeout<'_, DB> {
-        WithTimeout::on(self, None)
+    fn guarded(&mut self) -> Configured<'_, DB> {
+        Configured::on(self, None)
     }
 }
 
-impl<'c, DB: Database> WithTimeout<'c, DB> {
+impl<'c, DB: Database> Configured<'c, DB> {
     pub(super) fn of(pool: Arc<Shared<DB>>, limit: Option<Duration>) -> Self {
         Self {
             target: Target::Pool(pool),
@@ -118,19 +126,19 @@ impl<'c, DB: Database> WithTimeout<'c, DB> {
     }
 }
 
-impl<DB: Database> From<&Pool<DB>> for WithTimeout<'static, DB> {
+impl<DB: Database> From<&Pool<DB>> for Configured<'static, DB> {
     fn from(pool: &Pool<DB>) -> Self {
         pool.guarded()
     }
 }
 
-impl<'c, DB: Database> From<&'c mut GuardedConnection<DB>> for WithTimeout<'c, DB> {
+impl<'c, DB: Database> From<&'c mut GuardedConnection<DB>> for Configured<'c, DB> {
     fn from(lease: &'c mut GuardedConnection<DB>) -> Self {
         lease.guarded()
     }
 }
 
-impl<DB: Database<Connection: RawExecutor<DB>>> WithTimeout<'_, DB> {
+impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     /// The deadline, if it can be met at all: one of zero would pass for a failure of the database.
     pub(super) fn limit(&self) -> Result<Option<Duration>, Error> {
         if let Some(limit) = self.limit {
@@ -139,27 +147,36 @@ impl<DB: Database<Connection: RawExecutor<DB>>> WithTimeout<'_, DB> {
         Ok(self.limit)
     }
 
-    /// What the statement makes outdated; in a transaction that waits for its end.
-    fn publication(&mut self) -> Option<Publication<DB>> {
-        let names = take(&mut self.invalidates);
-        match &mut self.target {
-            Target::Pool(shared) => Publication::of(shared, names),
-            Target::Lease(lease) => lease.publish_later(names),
-        }
-    }
-
     async fn run<O: Operation<DB>>(mut self, operation: O) -> Result<O::Output, Error> {
         let limit = self.limit()?;
-        let publication = self.publication();
-        let result = self.run_statement(operation, limit).await;
+        let publication = self.target.invalidates(take(&mut self.invalidates));
+        let result = self.attempt(operation, limit).await;
         let result = result.map_err(error::of_statement);
-        if let Some(publication) = publication {
-            publication.settle(&result);
-        }
+        settle(publication, &result, was_sent);
         result
     }
 
-    async fn run_statement<O: Operation<DB>>(
+    /// All rows of a statement, or the first. A refusal and a deadline are told as such.
+    pub(super) fn fetch<'e, E>(
+        self,
+        query: E,
+        limit: Option<Duration>,
+        only_first: bool,
+    ) -> BoxFuture<'e, Result<Vec<DB::Row>, GateError<Error>>>
+    where
+        Self: 'e,
+        E: 'static + Execute<'static, DB>,
+    {
+        match only_first {
+            true => {
+                let first = self.attempt(FetchOptional(query, PhantomData), limit);
+                Box::pin(first.map_ok(|first| first.into_iter().collect()))
+            }
+            false => Box::pin(self.attempt(FetchAll(query, PhantomData), limit)),
+        }
+    }
+
+    async fn attempt<O: Operation<DB>>(
         self,
         operation: O,
         limit: Option<Duration>,
@@ -169,9 +186,9 @@ impl<DB: Database<Connection: RawExecutor<DB>>> WithTimeout<'_, DB> {
         let (raw, watch, admission) = held.parts();
         match watch.admit(admission.or(permit), limit).await {
             Ok(statement) => statement.run(diagnose, operation.start(raw)).await,
-            Err(rejected) => {
+            Err(refused) => {
                 let (sql, operation) = operation.into_plain();
-                let statement = pass(watch, rejected, &sql, limit)?;
+                let statement = pass(watch, refused, &sql, limit)?;
                 statement.run(diagnose, operation.start(raw)).await
             }
         }
@@ -186,7 +203,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> WithTimeout<'_, DB> {
         E: 'q + Execute<'q, DB>,
     {
         let limit = self.limit();
-        let publication = self.publication();
+        let publication = self.target.invalidates(take(&mut self.invalidates));
         Box::pin(try_stream! {
             let limit = limit?;
             let mut target = self.target;
@@ -205,7 +222,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> WithTimeout<'_, DB> {
                 yield row;
             }
             if let Some(publication) = publication {
-                publication.settle(&Ok(()));
+                publication.publish();
             }
         })
     }
@@ -239,7 +256,7 @@ fn pass<'l, DB: Database>(
     }
 }
 
-impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for WithTimeout<'c, DB> {
+impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<'c, DB> {
     type Database = DB;
 
     fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
@@ -408,9 +425,9 @@ impl<'c, DB: Driver> Executor<'c> for &'c mut GuardedConnection<DB> {
     }
 }
 
-impl<DB: Database> fmt::Debug for WithTimeout<'_, DB> {
+impl<DB: Database> fmt::Debug for Configured<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("WithTimeout");
+        let mut debug = f.debug_struct("Configured");
         match &self.target {
             Target::Pool(pool) => debug.field("pool", pool.gate.breaker().name()),
             Target::Lease(lease) => debug.field("connection", lease),

@@ -87,11 +87,9 @@ mod options;
 mod pool;
 #[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
-mod publication;
 mod read;
 mod serve;
 mod shared_error;
-mod snapshot;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
 mod statement;
@@ -100,10 +98,11 @@ mod write;
 
 pub use crate::cache::handle::Cache;
 pub use crate::outcome::delivery::Delivery;
+pub use crate::pool::snapshot::PoolSnapshot;
 pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
 pub use error::{CouldNotConnect, delivery};
-pub use executor::WithTimeout;
+pub use executor::Configured;
 pub use mapper::Readable;
 #[cfg(feature = "sqlx-mysql")]
 pub use mysql::{MySqlPool, MySqlPoolOptions, MySqlTransaction};
@@ -112,7 +111,6 @@ pub use pool::Pool;
 #[cfg(feature = "sqlx-postgres")]
 pub use postgres::{PgPool, PgPoolOptions, PgTransaction};
 pub use read::{Read, ReadExt};
-pub use snapshot::PoolSnapshot;
 #[cfg(feature = "sqlx-sqlite")]
 pub use sqlite::{SqlitePool, SqlitePoolOptions, SqliteTransaction};
 pub use transaction::Transaction;

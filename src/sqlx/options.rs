@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use super::driver::{Driver, Traits};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Classify;
-use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::pool::settings::{Settings, setters};
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
@@ -41,7 +40,6 @@ pub struct PoolOptions<DB: Database> {
     /// `None`: connections are never tested.
     alive_bypass: Option<Duration>,
     classify: Option<Arc<dyn Classify<Error>>>,
-    cache_bytes: u64,
 }
 
 impl<DB: Driver> PoolOptions<DB> {
@@ -58,7 +56,6 @@ impl<DB: Driver> PoolOptions<DB> {
             },
             alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
             classify: None,
-            cache_bytes: DEFAULT_CACHE_BYTES,
         }
     }
 }
@@ -92,19 +89,6 @@ impl<DB: Database> PoolOptions<DB> {
     pub fn classify(mut self, classify: impl Classify<Error>) -> Self {
         self.classify = Some(Arc::new(classify));
         self
-    }
-
-    /// How much memory the answers of [`cached`](super::ReadExt::cached) queries may take together; the least
-    /// useful ones make room for others. Default: [`DEFAULT_CACHE_BYTES`], at least
-    /// [`SMALLEST_CACHE_BYTES`](crate::cache::SMALLEST_CACHE_BYTES). Nothing is taken before there are any.
-    #[must_use]
-    pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.cache_bytes = bytes;
-        self
-    }
-
-    pub(super) fn get_cache_bytes(&self) -> u64 {
-        self.cache_bytes
     }
 
     /// See sqlx.
@@ -251,7 +235,7 @@ impl<DB: Database> PoolOptions<DB> {
         if size == 0 {
             return Err(ConfigError::new("max_connections", size, "at least 1"));
         }
-        check_bytes(self.cache_bytes)
+        Ok(())
     }
 
     /// The inner pool's options: its test before each use is replaced by one that spares connections
@@ -317,7 +301,6 @@ impl<DB: Database> Clone for PoolOptions<DB> {
             settings: self.settings.clone(),
             alive_bypass: self.alive_bypass,
             classify: self.classify.clone(),
-            cache_bytes: self.cache_bytes,
         }
     }
 }
@@ -328,7 +311,6 @@ impl<DB: Database> fmt::Debug for PoolOptions<DB> {
             .field("raw", &self.raw)
             .field("settings", &self.settings)
             .field("alive_bypass", &self.alive_bypass)
-            .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }
 }

@@ -15,12 +15,12 @@ use super::connection::{GuardedConnection, PoolConnection};
 use super::error;
 use super::executor::lease;
 use super::options::PoolOptions;
-use super::snapshot::PoolSnapshot;
 use super::transaction::Transaction;
 use crate::gate::Gate;
 use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
 use crate::pool::lease::RELEASE_TIMEOUT;
+use crate::pool::snapshot::PoolSnapshot;
 use crate::pool::statement::Admission;
 
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
@@ -170,13 +170,7 @@ impl<DB: Database> Pool<DB> {
     /// All there is to know about the pool at this moment.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
-        PoolSnapshot {
-            gate: self.guarded.snapshot(),
-            cache: self.cache_snapshot(),
-            size: self.size(),
-            idle: self.num_idle(),
-            max_connections: self.options().get_max_connections(),
-        }
+        self.guarded.snapshot()
     }
 
     /// A connection for whatever the caller will do with it.

@@ -8,7 +8,7 @@ use sqlx::Error;
 
 use super::driver::Driver;
 use super::error;
-use super::executor::WithTimeout;
+use super::executor::Configured;
 use super::mapper::{Parts, Readable};
 use super::pool::Pool;
 use super::serve::{Reading, serve, with_statement};
@@ -202,7 +202,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
     /// As the query's, and as [`ReadExt::cached`] says.
     pub async fn fetch_all<'c>(
         self,
-        executor: impl Into<WithTimeout<'c, DB>>,
+        executor: impl Into<Configured<'c, DB>>,
     ) -> Result<Arc<Vec<O>>, Error> {
         Ok(self.fetch_all_served(executor).await?.value)
     }
@@ -214,7 +214,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
     /// As [`fetch_all`](Self::fetch_all).
     pub async fn fetch_all_served<'c>(
         self,
-        executor: impl Into<WithTimeout<'c, DB>>,
+        executor: impl Into<Configured<'c, DB>>,
     ) -> Result<Served<Arc<Vec<O>>>, Error> {
         serve(self.parts, self.reading, executor.into()).await
     }
@@ -244,7 +244,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
     /// As the query's, and as [`ReadExt::cached`] says.
     pub async fn fetch_optional<'c>(
         self,
-        executor: impl Into<WithTimeout<'c, DB>>,
+        executor: impl Into<Configured<'c, DB>>,
     ) -> Result<Option<Arc<O>>, Error> {
         Ok(self.fetch_optional_served(executor).await?.value)
     }
@@ -256,7 +256,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
     /// As [`fetch_optional`](Self::fetch_optional).
     pub async fn fetch_optional_served<'c>(
         self,
-        executor: impl Into<WithTimeout<'c, DB>>,
+        executor: impl Into<Configured<'c, DB>>,
     ) -> Result<Served<Option<Arc<O>>>, Error> {
         serve(self.parts, self.reading, executor.into()).await
     }
@@ -271,7 +271,7 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
     /// [`ReadExt::cached`] says.
     pub async fn fetch_one<'c>(
         self,
-        executor: impl Into<WithTimeout<'c, DB>>,
+        executor: impl Into<Configured<'c, DB>>,
     ) -> Result<Arc<O>, Error> {
         Ok(self.fetch_one_served(executor).await?.value)
     }
@@ -283,7 +283,7 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
     /// As [`fetch_one`](Self::fetch_one).
     pub async fn fetch_one_served<'c>(
         self,
-        executor: impl Into<WithTimeout<'c, DB>>,
+        executor: impl Into<Configured<'c, DB>>,
     ) -> Result<Served<Arc<O>>, Error> {
         // One answer serves this and `fetch_optional`.
         let served = serve(self.parts, self.reading.optional(), executor.into()).await?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use sqlx::{Error, Executor};
+use sqlx::Error;
 
 use super::adapter::Shared;
 use super::driver::Driver;
-use super::executor::{Target, WithTimeout};
+use super::executor::{Configured, Target};
 use super::mapper::{Mapper, Parts};
 use super::pool::Pool;
 use super::statement::Statement;
@@ -17,16 +17,19 @@ use super::{error, shared_error};
 use crate::cache::entry::Loaded;
 use crate::cache::key::KeyHasher;
 use crate::cache::rows::Shape;
+use crate::outcome::error::GateError;
 use crate::outcome::served::{Served, Source};
+use crate::pool::adapter::Adapter;
+use crate::pool::read_error::ReadError;
 
 /// What is served of a read, and what instead.
-pub(super) type Reading<'f, DB, T> = crate::cache::reading::Reading<'f, T, Error, Pool<DB>>;
+pub(super) type Reading<'f, DB, T> = crate::cache::fallback::Reading<'f, T, Pool<DB>>;
 
 /// Answers a query: from the cache, from the database, or by a fallback.
 pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     parts: Parts<DB, O>,
     reading: Reading<'_, DB, S>,
-    executor: WithTimeout<'_, DB>,
+    executor: Configured<'_, DB>,
 ) -> Result<Served<S>, Error> {
     let limit = executor.limit()?;
     let (statement, mapper) = (parts.statement?, parts.mapper);
@@ -36,7 +39,8 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         .map_err(error::misconfigured)?;
     let Target::Pool(shared) = &executor.target else {
         DB::check_read(statement.sql.as_str()).map_err(error::not_a_read)?;
-        let loaded = fetch(executor, statement, &mapper).await?;
+        let loaded = fetch(executor, limit, statement, &mapper).await;
+        let loaded = loaded.map_err(error::of_statement)?;
         return Ok(Served::new(loaded.value, Source::Live));
     };
     let shared = Arc::clone(shared);
@@ -54,14 +58,18 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     let ask_other = |pool: Pool<DB>| {
         let again = again.clone();
         async move {
-            let (statement, mapper) = again.ok_or(Error::PoolClosed)?;
-            let executor = WithTimeout::of(Arc::clone(pool.shared()), limit);
-            Ok(fetch(executor, statement, &mapper).await?.value)
+            let (statement, mapper) = again.ok_or(GateError::Failed(Error::PoolClosed))?;
+            let executor = Configured::of(Arc::clone(pool.shared()), limit);
+            let loaded = fetch(executor, limit, statement, &mapper).await?;
+            Ok::<_, GateError<Error>>(loaded.value)
         }
     };
     let load = load(&shared, limit, statement, mapper);
     let served = reading.serve(&shared, question.as_ref(), load, ask_other);
-    served.await.map_err(shared_error::of_all)
+    let is_closed = || shared.adapter.is_closed();
+    served
+        .await
+        .map_err(|error| shared_error::of_read(error, is_closed()))
 }
 
 /// A load of these rows, which is refused if it is none.
@@ -70,29 +78,26 @@ fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     limit: Option<Duration>,
     statement: Statement<DB>,
     mapper: Mapper<DB, O>,
-) -> impl FnOnce() -> Result<BoxFuture<'static, Result<Loaded<S>, Error>>, Error> {
-    let executor = WithTimeout::of(Arc::clone(shared), limit);
+) -> impl FnOnce() -> Result<BoxFuture<'static, Result<Loaded<S>, ReadError<Error>>>, ReadError<Error>>
+{
+    let executor = Configured::of(Arc::clone(shared), limit);
     move || {
-        DB::check_read(statement.sql.as_str()).map_err(error::not_a_read)?;
+        DB::check_read(statement.sql.as_str())?;
         Ok(Box::pin(async move {
-            fetch(executor, statement, &mapper).await
+            Ok(fetch(executor, limit, statement, &mapper).await?)
         }))
     }
 }
 
 async fn fetch<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
-    executor: WithTimeout<'_, DB>,
+    executor: Configured<'_, DB>,
+    limit: Option<Duration>,
     statement: Statement<DB>,
     mapper: &Mapper<DB, O>,
-) -> Result<Loaded<S>, Error> {
-    let rows = if S::IS_FIRST {
-        let row = executor.fetch_optional(statement).await?;
-        row.into_iter().collect()
-    } else {
-        executor.fetch_all(statement).await?
-    };
+) -> Result<Loaded<S>, GateError<Error>> {
+    let rows = executor.fetch(statement, limit, S::IS_FIRST).await?;
     let referred: usize = rows.iter().map(DB::row_bytes).sum();
-    let value = S::of(mapper.map(rows)?);
+    let value = S::of(mapper.map(rows).map_err(GateError::Failed)?);
     Ok(Loaded {
         bytes: (value.bytes() + referred) as u64,
         value,

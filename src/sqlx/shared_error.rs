@@ -8,26 +8,36 @@ use std::{fmt, io};
 use sqlx::Error;
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind};
 
-use super::error::{CouldNotConnect, refused};
-use crate::outcome::error::{deadline_exceeded, refusal};
+use super::error::{self, CouldNotConnect};
+use crate::pool::read_error::ReadError;
+
+/// The error of a caller whose read has no answer.
+pub(super) fn of_read(error: Arc<ReadError<Error>>, is_closed: bool) -> Error {
+    match ReadError::clone(&error) {
+        ReadError::Refused(refused) => error::refused(refused),
+        ReadError::Deadline(deadline) => error::missed(deadline),
+        ReadError::Config(config) => error::misconfigured(config),
+        ReadError::NotARead(not_a_read) => error::not_a_read(not_a_read),
+        ReadError::Lost if is_closed => Error::PoolClosed,
+        ReadError::Lease(shared) | ReadError::Statement(shared) => {
+            drop(error);
+            of_all(shared)
+        }
+        _ => error::lost(),
+    }
+}
 
 /// An error like `error`, which several callers get: of the same variant, saying the same, with the
-/// same source. Whoever is the only one gets `error` itself.
-pub(super) fn of_all(error: Arc<Error>) -> Error {
+/// same source. The only caller gets `error` itself.
+fn of_all(error: Arc<Error>) -> Error {
     let error = match Arc::try_unwrap(error) {
         Ok(error) => return error,
         Err(error) => error,
     };
-    if let Some(rejected) = refusal(&*error) {
-        return refused(rejected.clone());
-    }
     match &*error {
         Error::Io(io) => {
             let kind = io.kind();
             let inner = io.get_ref();
-            if let Some(deadline) = deadline_exceeded(&*error) {
-                return Error::Io(io::Error::new(kind, deadline.clone()));
-            }
             match inner.and_then(|inner| inner.downcast_ref::<CouldNotConnect>()) {
                 Some(could_not) => Error::Io(io::Error::new(kind, could_not.clone())),
                 None => Error::Io(io::Error::new(kind, Shared(error))),

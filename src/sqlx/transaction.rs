@@ -8,8 +8,9 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::adapter::Sqlx;
 use super::connection::{GuardedConnection, Held, PoolConnection};
-use super::error;
+use super::error::{self, was_sent};
 use crate::pool::adapter::diagnose;
+use crate::pool::cache::settle;
 use crate::pool::statement::{Admission, Watch};
 
 /// A transaction in progress, or a savepoint in one. Dropped without
@@ -36,7 +37,7 @@ impl<DB: Database> Transaction<'static, DB> {
         let (raw, watch, _) = connection.parts();
         begin(raw, watch, admission, statement).await?;
         Ok(Self {
-            unpublished: connection.enter(),
+            unpublished: connection.lease.state.unpublished.enter(),
             connection: Held::Owned(connection),
             open: true,
         })
@@ -67,7 +68,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let (raw, watch, admission) = connection.parts();
         begin(raw, watch, admission, statement).await?;
         Ok(Self {
-            unpublished: connection.enter(),
+            unpublished: connection.lease.state.unpublished.enter(),
             connection: Held::Borrowed(connection),
             open: true,
         })
@@ -101,21 +102,19 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     ///
     /// As a statement's. After a deadline it is unknown whether the transaction was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
+        let (raw, watch, _) = self.connection.parts();
         // A savepoint's writes are the outer transaction's.
-        let publication = match self.connection.is_outermost() {
-            true => self.connection.publication(),
+        let publication = match watch.state.unpublished.is_outermost() {
+            true => watch.commits(),
             false => None,
         };
-        let (raw, watch, _) = self.connection.parts();
         let commit = async {
             let statement = watch.admit(Admission::Transaction, None).await?;
             let commit = Manager::<DB>::commit(raw);
             statement.unshortened().run(diagnose, commit).await
         };
         let result = commit.await.map_err(error::of_statement);
-        if let Some(publication) = publication {
-            publication.settle(&result);
-        }
+        settle(publication, &result, was_sent);
         result?;
         self.open = false;
         Ok(())
@@ -135,7 +134,8 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         };
         rollback.await.map_err(error::of_statement)?;
         self.open = false;
-        self.connection.forget_unpublished(self.unpublished);
+        let unpublished = &self.connection.lease.state.unpublished;
+        unpublished.forget_since(self.unpublished);
         Ok(())
     }
 }
@@ -169,9 +169,10 @@ impl<DB: Database> Drop for Transaction<'_, DB> {
             // Queues the rollback; it is sent by whatever uses the connection next, at the latest
             // when that is given back.
             Manager::<DB>::start_rollback(&mut self.connection);
-            self.connection.forget_unpublished(self.unpublished);
+            let unpublished = &self.connection.lease.state.unpublished;
+            unpublished.forget_since(self.unpublished);
         }
-        self.connection.leave();
+        self.connection.lease.state.unpublished.leave();
     }
 }
 

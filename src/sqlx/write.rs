@@ -6,7 +6,7 @@ use sqlx::{Database, Error, IntoArguments, query::Query};
 
 use super::connection::GuardedConnection;
 use super::driver::Driver;
-use super::executor::WithTimeout;
+use super::executor::Configured;
 use super::pool::Pool;
 use crate::cache::invalidation::Name;
 
@@ -54,7 +54,7 @@ where
     fn invalidates(self, tags: &[&str]) -> Write<Self> {
         Write {
             query: self,
-            names: names(tags),
+            names: Name::tags(tags),
         }
     }
 }
@@ -71,7 +71,7 @@ where
     /// As the statement's.
     pub async fn execute<'c>(
         self,
-        executor: impl Into<WithTimeout<'c, DB>>,
+        executor: impl Into<Configured<'c, DB>>,
     ) -> Result<DB::QueryResult, Error> {
         let executor = executor.into().invalidating(self.names);
         self.query.execute(executor).await
@@ -91,21 +91,17 @@ impl<DB: Database> Pool<DB> {
     /// # }
     /// ```
     #[must_use]
-    pub fn invalidates(&self, tags: &[&str]) -> WithTimeout<'static, DB> {
-        WithTimeout::from(self).invalidating(names(tags))
+    pub fn invalidates(&self, tags: &[&str]) -> Configured<'static, DB> {
+        Configured::from(self).invalidating(Name::tags(tags))
     }
 }
 
 impl<DB: Database> GuardedConnection<DB> {
     /// This connection, for one statement that makes what is cached under any of `tags` outdated.
     /// See [`WriteExt::invalidates`].
-    pub fn invalidates(&mut self, tags: &[&str]) -> WithTimeout<'_, DB> {
-        WithTimeout::from(self).invalidating(names(tags))
+    pub fn invalidates(&mut self, tags: &[&str]) -> Configured<'_, DB> {
+        Configured::from(self).invalidating(Name::tags(tags))
     }
-}
-
-fn names(tags: &[&str]) -> Vec<Name> {
-    tags.iter().map(|tag| Name::tag(tag)).collect()
 }
 
 impl<Q> fmt::Debug for Write<Q> {

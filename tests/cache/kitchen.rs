@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusepool::cache::CachePolicy;
-use fusepool::sqlx::{Driver, Pool, PoolOptions, Read, ReadExt, WithTimeout, WriteExt};
+use fusepool::sqlx::{Configured, Driver, Pool, PoolOptions, Read, ReadExt, WriteExt};
 use fusepool::{Breaker, ManualClock, Served};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{
@@ -56,7 +56,7 @@ pub trait Kind: Sized + Send + Sync + 'static {
     }
 
     /// Renames the dish, and says so to the cache.
-    async fn rename(to: &str, executor: WithTimeout<'_, Self::Db>) -> Result<(), Error>;
+    async fn rename(to: &str, executor: Configured<'_, Self::Db>) -> Result<(), Error>;
 }
 
 pub struct Kitchen<K: Kind> {
@@ -98,9 +98,7 @@ impl<K: Kind> Kitchen<K> {
 
     /// Renames the dish through the pool.
     pub async fn rename(&self, name: &str) {
-        K::rename(name, WithTimeout::from(&self.pool))
-            .await
-            .unwrap();
+        K::rename(name, Configured::from(&self.pool)).await.unwrap();
     }
 
     pub async fn ask(&self) -> Result<Served<Arc<String>>, Error> {
@@ -133,7 +131,7 @@ where
     sqlx::query_scalar::<DB, String>(sql).bind(id)
 }
 
-async fn rename<DB>(sql: &'static str, to: &str, executor: WithTimeout<'_, DB>) -> Result<(), Error>
+async fn rename<DB>(sql: &'static str, to: &str, executor: Configured<'_, DB>) -> Result<(), Error>
 where
     DB: Driver,
     DB::Arguments: IntoArguments<DB>,
@@ -239,7 +237,7 @@ impl Kind for Networked<Postgres> {
         query("SELECT name FROM dish WHERE id = $1", id)
     }
 
-    async fn rename(to: &str, executor: WithTimeout<'_, Postgres>) -> Result<(), Error> {
+    async fn rename(to: &str, executor: Configured<'_, Postgres>) -> Result<(), Error> {
         rename("UPDATE dish SET name = $1 WHERE id = 1", to, executor).await
     }
 }
@@ -287,7 +285,7 @@ impl Kind for Networked<MySql> {
         query("SELECT name FROM dish WHERE id = ?", id)
     }
 
-    async fn rename(to: &str, executor: WithTimeout<'_, MySql>) -> Result<(), Error> {
+    async fn rename(to: &str, executor: Configured<'_, MySql>) -> Result<(), Error> {
         rename("UPDATE dish SET name = ? WHERE id = 1", to, executor).await
     }
 }
@@ -360,7 +358,7 @@ impl Kind for SqliteFile {
         query("SELECT name FROM dish WHERE id = ?", id)
     }
 
-    async fn rename(to: &str, executor: WithTimeout<'_, Sqlite>) -> Result<(), Error> {
+    async fn rename(to: &str, executor: Configured<'_, Sqlite>) -> Result<(), Error> {
         rename("UPDATE dish SET name = ? WHERE id = 1", to, executor).await
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusepool::cache::{CachePolicy, SMALLEST_CACHE_BYTES};
-use fusepool::deadpool::postgres::{Manager, Pool, ReadError};
+use fusepool::deadpool::postgres::{BuildError, Manager, Pool, ReadError};
 use fusepool::{Breaker, ManualClock, NotARead, Source, StaleReason, Unanswered};
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
@@ -337,10 +337,97 @@ async fn what_makes_no_sense_is_refused() {
     assert!(matches!(none, Err(ReadError::RowCount(0))));
 
     let config = kitchen.server.url().parse().unwrap();
-    let manager = Manager::new(config, NoTls).cache_bytes(SMALLEST_CACHE_BYTES - 1);
-    let small = Pool::builder(manager).build().unwrap();
-    let refused = small.cached(&MENU).query(NAME, &[&1]).await.unwrap_err();
-    assert!(matches!(refused, ReadError::Config(_)), "{refused:?}");
+    let small = Pool::builder(Manager::new(config, NoTls)).cache_bytes(SMALLEST_CACHE_BYTES - 1);
+    let refused = small.build().unwrap_err();
+    assert!(matches!(refused, BuildError::Config(_)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_invalidates_when_it_takes_effect() {
+    const RAISE: &str = "UPDATE dish SET name = name || '!' WHERE id = 1";
+    let kitchen = Kitchen::open().await;
+    let is_fresh = async || {
+        let (_, source) = kitchen.ask(1).await.unwrap();
+        matches!(source, Source::Fresh { .. })
+    };
+    let mut client = kitchen.pool.get().await.unwrap();
+    is_fresh().await;
+
+    client
+        .invalidates(&["orders"])
+        .execute(RAISE, &[])
+        .await
+        .unwrap();
+    assert!(is_fresh().await, "another tag");
+    client
+        .invalidates(&["dishes"])
+        .execute(RAISE, &[])
+        .await
+        .unwrap();
+    assert!(!is_fresh().await, "a write alone");
+    client
+        .invalidates(&["dishes"])
+        .batch_execute(RAISE)
+        .await
+        .unwrap();
+    assert!(!is_fresh().await, "a write by its text");
+
+    let transaction = client.transaction().await.unwrap();
+    transaction
+        .invalidates(&["dishes"])
+        .execute(RAISE, &[])
+        .await
+        .unwrap();
+    assert!(is_fresh().await, "it is not committed yet");
+    transaction.commit().await.unwrap();
+    assert!(!is_fresh().await, "it is committed");
+
+    let mut transaction = client.transaction().await.unwrap();
+    let savepoint = transaction.transaction().await.unwrap();
+    savepoint
+        .invalidates(&["dishes"])
+        .execute(RAISE, &[])
+        .await
+        .unwrap();
+    savepoint.rollback().await.unwrap();
+    transaction.commit().await.unwrap();
+    assert!(is_fresh().await, "the savepoint was rolled back");
+    let mut transaction = client.transaction().await.unwrap();
+    let savepoint = transaction.transaction().await.unwrap();
+    savepoint
+        .invalidates(&["dishes"])
+        .execute(RAISE, &[])
+        .await
+        .unwrap();
+    savepoint.commit().await.unwrap();
+    assert!(is_fresh().await, "the transaction goes on");
+    transaction.commit().await.unwrap();
+    assert!(!is_fresh().await, "the transaction is committed");
+
+    client.batch_execute("BEGIN").await.unwrap();
+    client
+        .invalidates(&["dishes"])
+        .execute(RAISE, &[])
+        .await
+        .unwrap();
+    assert!(is_fresh().await, "it is not committed yet");
+    client.batch_execute("COMMIT").await.unwrap();
+    assert!(!is_fresh().await, "it is committed by hand");
+    client.batch_execute("BEGIN").await.unwrap();
+    client
+        .invalidates(&["dishes"])
+        .execute(RAISE, &[])
+        .await
+        .unwrap();
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert!(is_fresh().await, "it is rolled back by hand");
+
+    // Whether it took effect is not known: it is asked for again.
+    let patience = Duration::from_millis(50);
+    let unknown = client.invalidates(&["dishes"]).with_timeout(patience);
+    let slow = "UPDATE dish SET name = name || pg_sleep(9)::text WHERE id = 1";
+    unknown.execute(slow, &[]).await.unwrap_err();
+    assert!(!is_fresh().await, "it may have taken effect");
 }
 
 /// A load that hangs does not outlive its pool.

@@ -149,5 +149,5 @@ async fn errors_that_are_none_of_the_breakers_business() {
     let snapshot = pool.snapshot();
     assert_eq!(snapshot.gate.breaker.failures, 0, "{snapshot:?}");
     assert_eq!(snapshot.gate.closed_connections, 0, "{snapshot:?}");
-    assert_eq!(snapshot.status.size, 1);
+    assert_eq!(snapshot.size, 1);
 }

@@ -39,7 +39,7 @@ async fn broken_rules<D: Dialect>() {
         ("failure_rate", |options| {
             options.breaker(fusepool::Breaker::builder().failure_rate(1.5))
         }),
-        ("probes", |options| {
+        ("half_open_probes", |options| {
             options.breaker(fusepool::Breaker::builder().half_open_probes(0))
         }),
         ("slow_call_threshold", |options| {

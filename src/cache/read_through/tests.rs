@@ -12,7 +12,12 @@ use super::*;
 use crate::breaker::clock::ManualClock;
 use crate::breaker::handle::Breaker;
 use crate::breaker::verdict::Verdict;
+use crate::cache::invalidation::Name;
 use crate::cache::key::KeyHasher;
+use crate::cache::origin::Task;
+use crate::cache::policy::CachePolicy;
+use crate::gate::Gate;
+use crate::outcome::error::{DeadlineExceeded, Refused};
 
 const MENU: CachePolicy = CachePolicy::named("menu")
     .fresh_for(Duration::from_secs(5))
@@ -36,27 +41,31 @@ enum Failure {
 
 struct Backend {
     gate: Gate,
-    cache: Arc<ReadThrough<Failure>>,
+    cache: Arc<Answers>,
     tasks: Mutex<JoinSet<()>>,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<DeadlineExceeded> for Failure {
+    fn from(_: DeadlineExceeded) -> Self {
+        Self::Missed
+    }
 }
 
 impl Origin for Backend {
     type Error = Failure;
 
-    fn cache(&self) -> &Arc<ReadThrough<Failure>> {
+    fn cache(&self) -> &Arc<Answers> {
         &self.cache
     }
 
     fn gate(&self) -> &Gate {
         &self.gate
-    }
-
-    fn refused(rejected: Refused) -> Failure {
-        Failure::Refused(rejected)
-    }
-
-    fn missed(_: DeadlineExceeded) -> Failure {
-        Failure::Missed
     }
 
     fn unanswered(&self, error: &Failure) -> Option<Unanswered> {
@@ -69,7 +78,7 @@ impl Origin for Backend {
         }
     }
 
-    fn lost(&self) -> Failure {
+    fn lost() -> Failure {
         Failure::Lost
     }
 
@@ -83,7 +92,7 @@ type Answer = Result<(&'static str, Source), Failed<&'static str, Failure>>;
 
 /// A cache, its backend, and the loads that wait to be told what they bring.
 struct Rig {
-    cache: Arc<ReadThrough<Failure>>,
+    cache: Arc<Answers>,
     backend: Arc<Backend>,
     clock: ManualClock,
     started: Arc<AtomicUsize>,
@@ -94,7 +103,7 @@ impl Rig {
     fn new() -> Self {
         let clock = ManualClock::new();
         let breaker = Breaker::builder().clock(clock.clone());
-        let cache = Arc::new(ReadThrough::new(1 << 20));
+        let cache = Arc::new(Answers::new(1 << 20));
         Self {
             cache: Arc::clone(&cache),
             backend: Arc::new(Backend {

@@ -18,6 +18,7 @@ use super::error;
 use super::rows::Rows;
 use super::statement::Statement;
 use crate::breaker::config::{LONGEST, check_duration};
+use crate::cache::invalidation::Name;
 use crate::deadpool::object;
 use crate::gate::admission::turned_away;
 use crate::pool::statement::Admission;
@@ -35,6 +36,8 @@ pub struct Connection<R: Driver> {
     pub(super) object: object::Object<R::Manager>,
     /// The deadline of its statements. `None`: the pool's.
     pub(super) limit: Option<Duration>,
+    /// What each of its statements makes outdated in the cache.
+    pub(super) invalidates: Vec<Name>,
 }
 
 impl<R: Driver> Connection<R> {
@@ -61,10 +64,12 @@ impl<R: Driver> Connection<R> {
             true => Admission::Transaction,
             false => Admission::Breaker,
         };
-        match watch.try_admit(admission, limit) {
-            Ok(statement) => Ok((raw, Statement(statement))),
-            Err(rejected) => Err(error::refused(rejected)),
-        }
+        let admitted = watch.try_admit(admission, limit);
+        let statement = Statement {
+            admitted: admitted.map_err(error::refused)?,
+            publication: watch.invalidates(self.invalidates.clone()),
+        };
+        Ok((raw, statement))
     }
 }
 
@@ -75,19 +80,13 @@ fn in_transaction<R: Driver>(raw: &mut R) -> bool {
 
 impl<R: Driver> SimpleAsyncConnection for Connection<R> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        let (raw, mut statement) = match self.statement(Some(query)) {
+        let (raw, statement) = match self.statement(Some(query)) {
             Ok(admitted) => admitted,
             // diesel takes a connection for broken whose `BEGIN` is dropped, if only while it makes way.
             Err(error) if begins_transaction(query) => return Err(error),
             Err(error) => return turned_away(Err(error)).await,
         };
-        if ends_transaction(query) {
-            statement = statement.unshortened();
-        }
-        let result = statement.run(raw.batch_execute(query)).await;
-        // diesel's own transactions come this way, too, and their beginning and end with them.
-        self.object.lease.state.follow(query, result.is_ok());
-        result
+        statement.run_sql(query, raw.batch_execute(query)).await
     }
 }
 

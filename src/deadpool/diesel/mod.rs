@@ -115,6 +115,7 @@
 //!   [`recycle_timeout`](PoolBuilder::recycle_timeout) the connection is replaced: on a slow network, set
 //!   that.
 
+mod configured;
 mod connection;
 mod dialect;
 mod driver;
@@ -129,9 +130,9 @@ mod rows;
 mod statement;
 #[cfg(feature = "diesel-postgres")]
 mod transaction_builder;
-mod with_timeout;
 
 pub use super::error::BuildError;
+pub use configured::Configured;
 pub use connection::Connection;
 pub use driver::Driver;
 pub use error::{classify, delivery};
@@ -147,4 +148,3 @@ pub use postgres::AsyncPgConnection;
 pub use rows::Rows;
 #[cfg(feature = "diesel-postgres")]
 pub use transaction_builder::TransactionBuilder;
-pub use with_timeout::WithTimeout;

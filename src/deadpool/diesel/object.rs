@@ -22,6 +22,7 @@ impl<R: Driver> From<object::Object<R::Manager>> for Object<Connection<R>> {
         Self(Connection {
             object,
             limit: None,
+            invalidates: Vec::new(),
         })
     }
 }

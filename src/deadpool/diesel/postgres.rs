@@ -89,8 +89,12 @@ impl Connection<Raw> {
     fn pipelined(&self) -> QueryResult<(&Raw, Statement<'_, Raw>)> {
         let lease = &self.object.lease;
         let limit = self.limit()?;
-        let admitted = lease.watch().try_admit(Admission::Transaction, limit);
-        let statement = Statement(admitted.map_err(error::refused)?);
+        let watch = lease.watch();
+        let admitted = watch.try_admit(Admission::Transaction, limit);
+        let statement = Statement {
+            admitted: admitted.map_err(error::refused)?,
+            publication: watch.invalidates(self.invalidates.clone()),
+        };
         Ok((lease, statement))
     }
 }
@@ -98,9 +102,7 @@ impl Connection<Raw> {
 impl SimpleAsyncConnection for &Connection<Raw> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let (mut raw, statement) = self.pipelined()?;
-        let result = statement.run(raw.batch_execute(query)).await;
-        self.object.lease.state.follow(query, result.is_ok());
-        result
+        statement.run_sql(query, raw.batch_execute(query)).await
     }
 }
 

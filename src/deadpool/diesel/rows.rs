@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use diesel::QueryResult;
 use diesel::result::Error;
@@ -14,6 +14,7 @@ use futures_util::stream::MapErr;
 
 use super::driver::Driver;
 use super::error;
+use crate::cache::publication::Publication;
 use crate::deadpool::adapter::Managed;
 use crate::pool::rows;
 
@@ -26,17 +27,24 @@ type Raw<'c, R> =
 ///
 /// Dropped between two rows, it leaves those that remain to the driver, which reads them off before
 /// the connection's next statement. Dropped in a wait, the connection is one to be closed.
-pub struct Rows<'c, R: Driver>(
-    pub(super) rows::Rows<'c, Managed<R::Manager>, Raw<'c, R>, R::OwnedRow>,
-);
+pub struct Rows<'c, R: Driver> {
+    pub(super) rows: rows::Rows<'c, Managed<R::Manager>, Raw<'c, R>, R::OwnedRow>,
+    /// What the statement makes outdated, once it has ended.
+    pub(super) publication: Option<Publication>,
+}
 
 impl<R: Driver> Stream for Rows<'_, R> {
     type Item = QueryResult<R::OwnedRow>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let rows = &mut self.get_mut().0;
-        rows.try_poll_next_unpin(context)
-            .map_err(error::of_statement)
+        let this = self.get_mut();
+        let next = ready!(this.rows.try_poll_next_unpin(context));
+        if next.is_none()
+            && let Some(publication) = this.publication.take()
+        {
+            publication.publish();
+        }
+        Poll::Ready(next.map(|row| row.map_err(error::of_statement)))
     }
 }
 

@@ -10,21 +10,47 @@ use futures_util::{TryFutureExt, TryStreamExt};
 use super::driver::Driver;
 use super::error;
 use super::rows::Rows;
+use crate::cache::publication::Publication;
 use crate::deadpool::adapter::Managed;
+use crate::outcome::error::GateError;
 use crate::pool::adapter::diagnose;
+use crate::pool::cache::settle;
 use crate::pool::statement;
+use crate::pool::transaction::ends_transaction;
 
 /// A statement that was admitted. What the user's [`Classify`](crate::Classify) takes is diesel-async's
 /// `PoolError`, whatever failed.
-pub(super) struct Statement<'c, R: Driver>(
-    pub(super) statement::Statement<'c, Managed<R::Manager>>,
-);
+pub(super) struct Statement<'c, R: Driver> {
+    pub(super) admitted: statement::Statement<'c, Managed<R::Manager>>,
+    /// What it makes outdated in the cache.
+    pub(super) publication: Option<Publication>,
+}
 
 impl<'c, R: Driver> Statement<'c, R> {
     /// Cancellation: dropped while the call runs, the connection is one to be closed.
     pub(super) async fn run<T>(self, call: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
         let call = call.map_err(PoolError::QueryError);
-        let result = self.0.run(diagnose, call).await;
+        let result = self.admitted.run(diagnose, call).await;
+        settle(self.publication, &result, GateError::was_sent);
+        result.map_err(error::of_statement)
+    }
+
+    /// [`run`](Self::run) for statements by their text. diesel's own transactions come this way, too,
+    /// and their beginning and end with them.
+    pub(super) async fn run_sql<T>(
+        self,
+        sql: &str,
+        call: impl Future<Output = QueryResult<T>>,
+    ) -> QueryResult<T> {
+        let watch = self.admitted.watch();
+        let statement = match ends_transaction(sql) {
+            true => self.admitted.unshortened(),
+            false => self.admitted,
+        };
+        let call = call.map_err(PoolError::QueryError);
+        let result = statement.run(diagnose, call).await;
+        settle(self.publication, &result, GateError::was_sent);
+        watch.follow(sql, &result);
         result.map_err(error::of_statement)
     }
 
@@ -37,11 +63,10 @@ impl<'c, R: Driver> Statement<'c, R> {
             let rows = call.await.map_err(PoolError::QueryError)?;
             Ok(rows.map_err(PoolError::QueryError as fn(_) -> _))
         };
-        let rows = self.0.load(call).await;
-        Ok(Rows(rows.map_err(error::of_statement)?))
-    }
-
-    pub(super) fn unshortened(self) -> Self {
-        Self(self.0.unshortened())
+        let rows = self.admitted.load(call).await;
+        Ok(Rows {
+            rows: rows.map_err(error::of_statement)?,
+            publication: self.publication,
+        })
     }
 }

@@ -16,7 +16,7 @@ use tokio_postgres::{
 
 use super::dialect::Postgres;
 use super::manager::Manager;
-use super::statements::{Watch, WithTimeout, statements};
+use super::statements::{Configured, Watch, statements};
 use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
 use crate::deadpool::object::Object;
@@ -54,11 +54,31 @@ impl Client {
     /// # }
     /// ```
     #[must_use]
-    pub fn with_timeout(&self, limit: Duration) -> WithTimeout<'_> {
-        WithTimeout {
+    pub fn with_timeout(&self, limit: Duration) -> Configured<'_> {
+        Configured {
             limit: Some(limit),
             ..self.guarded()
         }
+    }
+
+    /// This connection, for a statement that makes what is cached under any of `tags` outdated, when it
+    /// succeeds; in a transaction, when that is committed. If it cannot be known whether the statement
+    /// took effect, such answers are asked for again, and served only where the database cannot give a
+    /// newer one.
+    ///
+    /// ```
+    /// # async fn raise(client: &fusepool::deadpool::postgres::Client, id: i64)
+    /// # -> Result<(), tokio_postgres::Error> {
+    /// client
+    ///     .invalidates(&["dishes"])
+    ///     .execute("UPDATE dish SET price = price + 1 WHERE id = $1", &[&id])
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn invalidates(&self, tags: &[&str]) -> Configured<'_> {
+        self.guarded().invalidates(tags)
     }
 
     statements!();
@@ -104,9 +124,9 @@ impl Client {
         Some(Pool::new(this.object.lease.pool()))
     }
 
-    pub(super) fn guarded(&self) -> WithTimeout<'_> {
+    pub(super) fn guarded(&self) -> Configured<'_> {
         let lease = &self.object.lease;
-        WithTimeout {
+        Configured {
             client: lease,
             cache: &lease.statement_cache,
             watch: Watch {
@@ -114,6 +134,7 @@ impl Client {
                 in_transaction: false,
             },
             limit: None,
+            invalidates: Vec::new(),
         }
     }
 }

@@ -3,18 +3,12 @@
 use std::fmt;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 
 use deadpool::managed::{self, Metrics, RecycleResult};
 use deadpool_postgres::{ClientWrapper, Connect, ManagerConfig};
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Config, Error, Socket};
-
-use super::read_error::ReadError;
-use crate::breaker::config::ConfigError;
-use crate::cache::read_through::ReadThrough;
-use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 
 /// Opens and recycles connections: deadpool-postgres' `Manager`, which this dereferences to, and what
 /// it takes to cancel a statement over the same TLS.
@@ -23,8 +17,6 @@ pub struct Manager {
     name: String,
     waits_to_recycle: bool,
     canceller: Option<Box<dyn Cancel>>,
-    cache_bytes: u64,
-    cache: OnceLock<Arc<ReadThrough<ReadError>>>,
 }
 
 impl Manager {
@@ -51,8 +43,6 @@ impl Manager {
             name: name(&pg_config),
             waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: Some(Box::new(Tls(tls.clone()))),
-            cache_bytes: DEFAULT_CACHE_BYTES,
-            cache: OnceLock::new(),
             raw: deadpool_postgres::Manager::from_config(pg_config, tls, config),
         }
     }
@@ -68,31 +58,8 @@ impl Manager {
             name: name(&pg_config),
             waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: None,
-            cache_bytes: DEFAULT_CACHE_BYTES,
-            cache: OnceLock::new(),
             raw: deadpool_postgres::Manager::from_connect(pg_config, connect, config),
         }
-    }
-
-    /// How much memory the answers of [cached reads](super::Pool::cached) may take together; the
-    /// least useful ones make room for others. Default: [`DEFAULT_CACHE_BYTES`]. Nothing is taken
-    /// before there are any. With less than
-    /// [`SMALLEST_CACHE_BYTES`](crate::cache::SMALLEST_CACHE_BYTES), every read is a
-    /// [`ReadError::Config`].
-    #[must_use]
-    pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.cache_bytes = bytes;
-        self
-    }
-
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        check_bytes(self.cache_bytes)
-    }
-
-    /// Built when it is first needed: a pool without cached reads pays nothing for it.
-    pub(super) fn cache(&self) -> &Arc<ReadThrough<ReadError>> {
-        self.cache
-            .get_or_init(|| Arc::new(ReadThrough::new(self.cache_bytes)))
     }
 
     /// Server and database. No user, no password.

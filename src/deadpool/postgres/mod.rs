@@ -93,7 +93,6 @@ mod dialect;
 mod error;
 mod generic_client;
 mod manager;
-mod origin;
 mod parameters;
 mod pool;
 mod read;
@@ -116,7 +115,7 @@ pub use manager::Manager;
 pub use pool::{Pool, PoolBuilder, WeakPool};
 pub use read::Read;
 pub use read_error::ReadError;
-pub use statements::WithTimeout;
+pub use statements::Configured;
 pub use transaction::Transaction;
 pub use transaction_builder::TransactionBuilder;
 

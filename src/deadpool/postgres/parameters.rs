@@ -36,7 +36,8 @@ pub(super) fn encode(
 impl Parameter {
     fn of(of: &Type, value: &(dyn ToSql + Sync)) -> Result<Self, ReadError> {
         let mut encoded = BytesMut::new();
-        let is_null = (value.to_sql_checked(of, &mut encoded)).map_err(ReadError::encode)?;
+        let is_null = (value.to_sql_checked(of, &mut encoded))
+            .map_err(|error| ReadError::Encode(error.into()))?;
         Ok(Self {
             oid: of.oid(),
             is_text: matches!(value.encode_format(of), Format::Text),

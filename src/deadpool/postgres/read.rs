@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,21 +17,23 @@ use super::manager::Manager;
 use super::parameters::{Parameter, encode};
 use super::pool::Pool;
 use super::read_error::ReadError;
-use super::statements::WithTimeout;
+use super::statements::Configured;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::breaker::verdict::Class;
 use crate::cache::entry::Loaded;
-use crate::cache::handle::Cache;
+use crate::cache::fallback::Reading;
 use crate::cache::invalidation::Name;
 use crate::cache::key::{Key, KeyHasher};
+use crate::cache::origin::Origin;
 use crate::cache::policy::{CachePolicy, Freshness, LONGEST_AGE};
+use crate::cache::question::Question;
 use crate::cache::read_only::{self, Dialect};
-use crate::cache::read_through::{Origin, Question, ask};
-use crate::cache::reading::Reading;
+use crate::cache::read_through::ask;
 use crate::cache::rows::Shape;
 use crate::deadpool::adapter::Managed;
 use crate::deadpool::pool;
 use crate::outcome::served::Served;
+use crate::pool::read::reading;
 
 type Shared = crate::pool::shared::Shared<Managed<Manager>>;
 type Load<S> = Pin<Box<dyn Future<Output = Result<Loaded<S>, ReadError>> + Send>>;
@@ -88,15 +90,6 @@ impl pool::Pool<Manager, Client> {
             limit: None,
         }
     }
-
-    /// The cache of this pool. A write through this pool does not know of it: invalidate when the
-    /// write has succeeded, or its transaction was committed; and where either failed and
-    /// [`delivery`](super::delivery) is [`Unknown`](crate::Delivery::Unknown), since it may have.
-    #[must_use]
-    pub fn cache(&self) -> Cache<'_> {
-        let shared = self.shared();
-        Cache::new(&shared.gate, shared.cache())
-    }
 }
 
 /// A read, and what is served when the database cannot answer it; see [`Pool::cached`].
@@ -105,7 +98,7 @@ impl pool::Pool<Manager, Client> {
 #[must_use = "a read does nothing until it is queried"]
 pub struct Read<'f, T> {
     pool: Pool,
-    reading: Reading<'f, T, ReadError, Pool>,
+    reading: Reading<'f, T, Pool>,
     limit: Option<Duration>,
 }
 
@@ -116,48 +109,12 @@ impl<'f, T> Read<'f, T> {
         self
     }
 
-    /// What decides the rows besides the statement and its parameters, such as the tenant of a
-    /// session. Can be given several times. Of a number, give `to_be_bytes()`.
-    pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
-        self.reading.vary_by(scope.as_ref());
-        self
-    }
-
-    /// A tag besides those of the policy, such as `product:42`, by which the answer can be
-    /// invalidated.
-    pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
-        self.reading.tag(tag.as_ref());
-        self
-    }
+    reading!(Pool);
 
     /// Another deadline than the pool's for the statement. A zero one, or one longer than
     /// [`LONGEST`], is a [`ReadError::Config`].
     pub fn with_timeout(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
-        self
-    }
-
-    /// Serves `value` where the database cannot answer. Never in place of an error that it answered
-    /// with.
-    pub fn or_value(mut self, value: impl Into<T>) -> Self {
-        self.reading.or_value(value.into());
-        self
-    }
-
-    /// Serves what `alternative` gives where the database cannot answer. It is not begun before it
-    /// is needed.
-    pub fn or_else<V: Into<T>>(
-        mut self,
-        alternative: impl Future<Output = Result<V, ReadError>> + Send + 'f,
-    ) -> Self {
-        self.reading.or_else(alternative);
-        self
-    }
-
-    /// Asks `pool` where the database cannot answer: a replica, guarded by a breaker of its own.
-    /// It is asked live: its own cache would not know of writes through this pool.
-    pub fn or_from(mut self, pool: &Pool) -> Self {
-        self.reading.or_from(pool.clone());
         self
     }
 }
@@ -262,7 +219,6 @@ impl<S> Read<'_, S> {
         if let Some(limit) = self.limit {
             check_duration("with_timeout", limit, LONGEST)?;
         }
-        self.pool.manager().check()?;
         read_only::check(sql, Dialect::Postgres)?;
         let sql: Arc<str> = sql.into();
         let (reading, limit) = (self.reading, self.limit);
@@ -275,7 +231,8 @@ impl<S> Read<'_, S> {
         // Live: its own cache would not know of writes through this pool.
         let ask_other = async |other: Pool| {
             let statement = on(&other).await?;
-            Ok(load(other.shared(), limit, statement).await?.value)
+            let loaded = load(other.shared(), limit, statement).await?;
+            Ok::<_, ReadError>(loaded.value)
         };
         let shared = self.pool.shared();
         // Without the types of its parameters it can be neither found nor sent.
@@ -366,10 +323,9 @@ async fn types(
         Ok(async move {
             let client = client(&shared).await?;
             // Anew: what was prepared before may have other types than the table has now.
-            let prepared = match limit {
-                Some(limit) => client.with_timeout(limit).prepare(&sql).await?,
-                None => client.prepare(&sql).await?,
-            };
+            let on = client.guarded();
+            let prepare = on.client.prepare(&sql);
+            let prepared = on.watch.attempt(limit, prepare).await?;
             let types: Arc<[Type]> = prepared.params().into();
             let bytes = size_of_val(&*types) as u64;
             Ok(Loaded {
@@ -395,7 +351,7 @@ fn load<S: Shape<Row>>(
     let shared = Arc::clone(shared);
     Box::pin(async move {
         let client = client(&shared).await?;
-        let client = WithTimeout {
+        let client = Configured {
             limit,
             ..client.guarded()
         };
@@ -429,10 +385,11 @@ fn is_about_statement(error: &Error) -> bool {
     error.as_db_error().is_some() && error::classify(error) == Class::Success
 }
 
-async fn rows(client: &WithTimeout<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {
+async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {
     // With the very types that the parameters are encoded for.
-    let prepared = client
-        .prepare_typed_cached(&statement.sql, &statement.types)
+    let prepare = (client.cache).prepare_typed(client.client, &statement.sql, &statement.types);
+    let prepared = (client.watch)
+        .attempt_cached(client.limit, pin!(prepare))
         .await?;
     let (expected, given) = (prepared.params().len(), statement.parameters.len());
     if expected != given {
@@ -440,7 +397,8 @@ async fn rows(client: &WithTimeout<'_>, statement: &Statement) -> Result<Vec<Row
     }
     let parameters = statement.parameters.iter();
     let parameters: Vec<_> = parameters.map(|one| one as &(dyn ToSql + Sync)).collect();
-    Ok(client.query(&prepared, &parameters).await?)
+    let query = client.client.query(&prepared, &parameters);
+    Ok(client.watch.attempt(client.limit, query).await?)
 }
 
 /// Rows are slices of what was read from the network, and keep all of that.
@@ -460,7 +418,8 @@ fn row_bytes(row: &Row) -> usize {
 
 /// A connection for somebody who holds no handle of the pool.
 async fn client(shared: &Arc<Shared>) -> Result<Client, ReadError> {
-    Ok(pool::lease(shared, &shared.adapter.timeouts).await?)
+    let lease = pool::lease(shared, &shared.adapter.timeouts);
+    lease.await.map_err(ReadError::of_lease)
 }
 
 impl<T> fmt::Debug for Read<'_, T> {

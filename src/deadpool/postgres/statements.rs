@@ -1,5 +1,5 @@
 //! Statements on a connection, guarded: what [`Client`](super::Client),
-//! [`Transaction`](super::Transaction) and [`WithTimeout`] have in common.
+//! [`Transaction`](super::Transaction) and [`Configured`] have in common.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -18,10 +18,13 @@ use tokio_postgres::{
 use super::error;
 use super::manager::Manager;
 use crate::breaker::config::{LONGEST, check_duration};
+use crate::cache::invalidation::Name;
+use crate::cache::unpublished::Open;
 use crate::deadpool::adapter::Managed;
 use crate::gate::at_once::at_once;
-use crate::outcome::error::GateError;
+use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::diagnose;
+use crate::pool::cache::settle;
 use crate::pool::statement::{self, Admission, Statement};
 use crate::pool::transaction::ends_transaction;
 
@@ -380,13 +383,15 @@ pub(super) use statements;
 
 /// A connection or transaction whose statements have a deadline of their own; see
 /// [`Client::with_timeout`](super::Client::with_timeout).
-#[derive(Clone, Copy)]
-pub struct WithTimeout<'c> {
+#[derive(Clone)]
+pub struct Configured<'c> {
     pub(super) client: &'c tokio_postgres::Client,
     pub(super) cache: &'c Arc<StatementCache>,
     pub(super) watch: Watch<'c>,
     /// `None`: the pool's.
     pub(super) limit: Option<Duration>,
+    /// What the statement makes outdated in the cache.
+    pub(super) invalidates: Vec<Name>,
 }
 
 /// What watches the statements on a connection, inside of a transaction or not.
@@ -403,73 +408,93 @@ impl<'c> Watch<'c> {
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let statement = self.admit(None, limit).await?;
-        finish(statement.run(diagnose, call).await).await
+        check(limit).await?;
+        finish(self.attempt(limit, call).await).await
     }
 
-    /// [`run`](Self::run) for statements by their text, which may begin or end a transaction.
-    async fn run_sql<T>(
+    /// [`run`](Self::run) that tells a refusal and a deadline as such.
+    pub(super) async fn attempt<T>(
+        self,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, GateError<Error>> {
+        let statement = self.admit(None, limit).await?;
+        statement.run(diagnose, call).await
+    }
+
+    /// [`attempt`](Self::attempt) for statements by their text, which may begin or end a transaction.
+    async fn attempt_sql<T>(
         self,
         sql: &str,
         limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let mut statement = self.admit(Some(sql), limit).await?;
-        if ends_transaction(sql) {
-            statement = statement.unshortened();
-        }
-        let result = statement.run(diagnose, call).await;
-        self.on.state.follow(sql, result.is_ok());
-        finish(result).await
+    ) -> Result<T, GateError<Error>> {
+        let run = async {
+            let mut statement = self.admit(Some(sql), limit).await?;
+            if ends_transaction(sql) {
+                statement = statement.unshortened();
+            }
+            statement.run(diagnose, call).await
+        };
+        let result = run.await;
+        self.on.follow(sql, &result);
+        result
     }
 
-    /// [`run`](Self::run) for what the server need not be asked for, if it was before, or what does
-    /// not wait for it: that is no answer of the server's, and would hide that its answers are slow.
-    async fn run_cached<T>(
+    /// [`attempt`](Self::attempt) for what the server need not be asked for, if it was before, or what
+    /// does not wait for it: that is no answer of the server's, and would hide that its answers are
+    /// slow.
+    pub(super) async fn attempt_cached<T>(
         self,
         limit: Option<Duration>,
         mut call: Pin<&mut impl Future<Output = Result<T, Error>>>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, GateError<Error>> {
         let statement = self.admit(None, limit).await?;
-        let result = match at_once(call.as_mut()).await {
+        match at_once(call.as_mut()).await {
             Some(Ok(value)) => {
                 statement.withdraw();
-                return Ok(value);
+                Ok(value)
             }
             Some(failed) => statement.run(diagnose, ready(failed)).await,
             None => statement.run(diagnose, call).await,
-        };
-        finish(result).await
+        }
     }
 
-    /// Commits. The wait for that is not cut short: whether it took effect is worth knowing.
+    /// Commits a transaction, or a savepoint in one. The wait for that is not cut short: whether it took
+    /// effect is worth knowing.
     pub(super) async fn commit<T>(
         self,
+        open: Open<'_>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let statement = self.admit(None, None).await?.unshortened();
-        finish(statement.run(diagnose, call).await).await
+        // A savepoint's writes are the outer transaction's.
+        let publication = match self.on.state.unpublished.is_outermost() {
+            true => self.on.commits(),
+            false => None,
+        };
+        let commit = async {
+            let statement = self.admit(None, None).await?.unshortened();
+            statement.run(diagnose, call).await
+        };
+        let result = commit.await;
+        if result.is_ok() {
+            open.commit();
+        }
+        settle(publication, &result, GateError::was_sent);
+        finish(result).await
     }
 
     async fn admit(
         &self,
         sql: Option<&str>,
         limit: Option<Duration>,
-    ) -> Result<Statement<'c, Managed<Manager>>, Error> {
-        if let Some(limit) = limit
-            && let Err(config) = check_duration("with_timeout", limit, LONGEST)
-        {
-            return Err(error::misconfigured(config).await);
-        }
+    ) -> Result<Statement<'c, Managed<Manager>>, Refused> {
         let in_transaction = self.in_transaction || self.on.state.is_in_transaction();
         let admission = match in_transaction || sql.is_some_and(ends_transaction) {
             true => Admission::Transaction,
             false => Admission::Breaker,
         };
-        match self.on.admit(admission, limit).await {
-            Ok(statement) => Ok(statement),
-            Err(rejected) => Err(error::refused(rejected).await),
-        }
+        self.on.admit(admission, limit).await
     }
 
     pub(super) fn inside_transaction(self) -> Self {
@@ -480,6 +505,17 @@ impl<'c> Watch<'c> {
     }
 }
 
+/// The deadline, if there is one, can be met.
+async fn check(limit: Option<Duration>) -> Result<(), Error> {
+    let checked = limit.map_or(Ok(()), |limit| {
+        check_duration("with_timeout", limit, LONGEST)
+    });
+    match checked {
+        Ok(()) => Ok(()),
+        Err(config) => Err(error::misconfigured(config).await),
+    }
+}
+
 async fn finish<T>(result: Result<T, GateError<Error>>) -> Result<T, Error> {
     match result {
         Ok(value) => Ok(value),
@@ -487,40 +523,64 @@ async fn finish<T>(result: Result<T, GateError<Error>>) -> Result<T, Error> {
     }
 }
 
-impl<'c> WithTimeout<'c> {
+impl<'c> Configured<'c> {
     fn guarded(&self) -> Self {
-        *self
+        self.clone()
+    }
+
+    /// Makes what is cached under any of `tags` outdated, too, when the statement succeeds. See
+    /// [`Client::invalidates`](super::Client::invalidates).
+    #[must_use]
+    pub fn invalidates(mut self, tags: &[&str]) -> Self {
+        self.invalidates.extend(Name::tags(tags));
+        self
+    }
+
+    /// The same with another deadline. See [`Client::with_timeout`](super::Client::with_timeout).
+    #[must_use]
+    pub fn with_timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     pub(super) async fn run<T>(
-        self,
+        &self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        check(self.limit).await?;
+        let publication = self.watch.on.invalidates(self.invalidates.clone());
         // Pinned here, because the driver's futures are large, and would be moved from call to call.
-        self.watch.run(self.limit, pin!(call)).await
+        let result = self.watch.attempt(self.limit, pin!(call)).await;
+        settle(publication, &result, GateError::was_sent);
+        finish(result).await
     }
 
     pub(super) async fn run_cached<T>(
-        self,
+        &self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.watch.run_cached(self.limit, pin!(call)).await
+        check(self.limit).await?;
+        finish(self.watch.attempt_cached(self.limit, pin!(call)).await).await
     }
 
     pub(super) async fn run_sql<T>(
-        self,
+        &self,
         sql: &str,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.watch.run_sql(sql, self.limit, pin!(call)).await
+        check(self.limit).await?;
+        let publication = self.watch.on.invalidates(self.invalidates.clone());
+        let result = self.watch.attempt_sql(sql, self.limit, pin!(call)).await;
+        settle(publication, &result, GateError::was_sent);
+        finish(result).await
     }
 
     statements!();
 }
 
-impl fmt::Debug for WithTimeout<'_> {
+impl fmt::Debug for Configured<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WithTimeout")
+        f.debug_struct("Configured")
             .field("pool", self.watch.on.shared.gate.breaker().name())
             .field("limit", &self.limit)
             .finish_non_exhaustive()

@@ -13,7 +13,9 @@ use tokio_postgres::{
     SimpleQueryStream, ToStatement,
 };
 
-use super::statements::{Watch, WithTimeout, statements};
+use crate::cache::unpublished::Open;
+
+use super::statements::{Configured, Watch, statements};
 
 /// A transaction, used like deadpool-postgres' `Transaction`. Dropped, it is rolled back.
 ///
@@ -22,6 +24,7 @@ use super::statements::{Watch, WithTimeout, statements};
 pub struct Transaction<'a> {
     raw: deadpool_postgres::Transaction<'a>,
     watch: Watch<'a>,
+    open: Open<'a>,
     /// The prepared statements of its connection.
     pub statement_cache: Arc<StatementCache>,
 }
@@ -31,6 +34,7 @@ impl<'a> Transaction<'a> {
         Self {
             statement_cache: Arc::clone(&raw.statement_cache),
             raw,
+            open: Open::new(&watch.on.state.unpublished),
             watch: watch.inside_transaction(),
         }
     }
@@ -38,11 +42,18 @@ impl<'a> Transaction<'a> {
     /// This transaction, with another deadline for a statement that is run in it. See
     /// [`Client::with_timeout`](super::Client::with_timeout).
     #[must_use]
-    pub fn with_timeout(&self, limit: Duration) -> WithTimeout<'_> {
-        WithTimeout {
+    pub fn with_timeout(&self, limit: Duration) -> Configured<'_> {
+        Configured {
             limit: Some(limit),
             ..self.guarded()
         }
+    }
+
+    /// This transaction, for a statement that makes what is cached under any of `tags` outdated, when the
+    /// transaction is committed. See [`Client::invalidates`](super::Client::invalidates).
+    #[must_use]
+    pub fn invalidates(&self, tags: &[&str]) -> Configured<'_> {
+        self.guarded().invalidates(tags)
     }
 
     statements!();
@@ -110,7 +121,7 @@ impl<'a> Transaction<'a> {
     ///
     /// The driver's; deadlines are among them.
     pub async fn commit(self) -> Result<(), Error> {
-        self.watch.commit(self.raw.commit()).await
+        self.watch.commit(self.open, self.raw.commit()).await
     }
 
     /// Rolls back.
@@ -144,12 +155,13 @@ impl<'a> Transaction<'a> {
         Ok(Transaction::new(raw, watch))
     }
 
-    fn guarded(&self) -> WithTimeout<'_> {
-        WithTimeout {
+    fn guarded(&self) -> Configured<'_> {
+        Configured {
             client: self.raw.client(),
             cache: &self.statement_cache,
             watch: self.watch,
             limit: None,
+            invalidates: Vec::new(),
         }
     }
 }

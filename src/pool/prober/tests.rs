@@ -12,8 +12,9 @@ use crate::breaker::clock::Clock;
 use crate::breaker::settings::Ramp;
 use crate::breaker::state::Mode;
 use crate::breaker::verdict::Verdict;
+use crate::pool::settings::Settings;
 use crate::pool::shared::Shared;
-use crate::pool::tasks::Background;
+use crate::pool::snapshot::PoolStatus;
 
 #[derive(Debug)]
 struct RuntimeClock(Instant);
@@ -46,8 +47,12 @@ impl<S: Script> Adapter for Pool<S> {
     type Error = S::Error;
     type StatementError = S::Error;
 
-    fn size(&self) -> u32 {
-        1
+    fn status(&self) -> PoolStatus {
+        PoolStatus {
+            size: 1,
+            idle: 0,
+            max_connections: 1,
+        }
     }
 
     fn is_closed(&self) -> bool {
@@ -88,11 +93,7 @@ impl<S: Script> Adapter for Pool<S> {
 }
 
 async fn recover_by<S: Script>(gate: &Arc<Gate>, backend: S) {
-    let shared = Arc::new(Shared {
-        adapter: Arc::new(Pool(backend)),
-        gate: Arc::clone(gate),
-        background: Background::default(),
-    });
+    let shared = Shared::new(Pool(backend), Arc::clone(gate), &Settings::default());
     recover(Arc::clone(gate), Target::of(&shared)).await;
 }
 

@@ -1,0 +1,108 @@
+//! A load: one question, asked of the origin on behalf of all who wait for the answer.
+//!
+//! A load is a task of its own: it outlives the caller that started it, and ends with the pool. It
+//! passes the gate like every call, so an empty cache sends no herd that the gate would not have let
+//! through.
+//!
+//! A second, shared tier would go around the load: ask there first, and tell it what came.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::answers::{Answers, Count};
+use crate::cache::entry::{Entry, Loaded};
+use crate::cache::invalidation::Name;
+use crate::cache::key::Key;
+use crate::cache::origin::Origin;
+use crate::cache::policy::{CachePolicy, Freshness};
+use crate::cache::question::Question;
+use crate::cache::single_flight::{Failure, Leader, Waiter};
+use crate::telemetry::event::Event;
+
+impl Answers {
+    /// Joins the load of this question's key, or starts one.
+    pub(super) fn join<O, T, L>(
+        self: &Arc<Self>,
+        origin: &Arc<O>,
+        question: &Question,
+        load: L,
+    ) -> Waiter
+    where
+        O: Origin,
+        T: Send + Sync + 'static,
+        L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
+    {
+        let names = question.names();
+        let (waiter, leader) = self.single_flight.join(
+            question.key,
+            &names,
+            &self.generations,
+            !question.policy.always_asks(),
+        );
+        if let Some(leader) = leader {
+            let under_way = Load {
+                answers: Arc::clone(self),
+                origin: Arc::clone(origin),
+                policy: question.policy,
+                key: question.key,
+                names,
+            };
+            origin.spawn(Box::pin(under_way.lead(leader, load)));
+        }
+        waiter
+    }
+}
+
+/// A load under way.
+struct Load<O: Origin> {
+    answers: Arc<Answers>,
+    origin: Arc<O>,
+    policy: CachePolicy,
+    key: Key,
+    names: Box<[Name]>,
+}
+
+impl<O: Origin> Load<O> {
+    /// Cancellation: those who wait are told that the load was lost.
+    async fn lead<T: Send + Sync + 'static>(
+        self,
+        leader: Leader,
+        load: impl Future<Output = Result<Loaded<T>, O::Error>> + Send,
+    ) {
+        let gate = self.origin.gate();
+        if let Some(previous) = leader.previous()
+            && let Err(refused) = gate.unless_opened(previous.outcome()).await
+        {
+            return leader.finish(Err(Arc::new(O::Error::from(refused))));
+        }
+        let generation = leader.start(&self.names, &self.answers.generations);
+        // Another may have landed between a caller's look at what is kept and its boarding.
+        let found = self.answers.find::<T>(gate, &self.policy, &self.key);
+        if let Some((entry, _, Freshness::Fresh)) = found {
+            return leader.finish(Ok(entry));
+        }
+        let asked_at = gate.now();
+        let loaded = load.await;
+        let took = Duration::from_nanos(gate.now().saturating_sub(asked_at));
+        let outcome = match loaded {
+            Ok(loaded) => {
+                self.answers.count(Count::Loads);
+                let entry = Entry::new(loaded, asked_at, self.names.clone(), generation);
+                let entry = Arc::new(entry);
+                self.answers.keep(gate, &self.policy, self.key, &entry);
+                Ok(entry)
+            }
+            Err(error) => {
+                self.answers.count(Count::FailedLoads);
+                Err(Arc::new(error) as Failure)
+            }
+        };
+        gate.tell(&Event::Load {
+            policy: self.policy.name(),
+            took,
+            bytes: outcome.as_ref().ok().map(|entry| entry.bytes()),
+        });
+        leader.finish(outcome);
+    }
+}
