@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The longest duration that a breaker or a gate accepts: one day. A longer one is taken for a
+/// The longest duration that a breaker or a gate accepts: one day. A longer one is considered a
 /// mistake.
 ///
 /// A time window has a limit of its own, [`LONGEST_WINDOW`](super::LONGEST_WINDOW).

@@ -181,8 +181,9 @@ impl Machine {
         for probe in &mut batch.running {
             probe.holds_slot &= now.saturating_sub(probe.since) < timeout;
         }
-        let bound = settings.slow_bound()?;
-        let is_slow = |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= bound;
+        let threshold = settings.slow_threshold()?;
+        let is_slow =
+            |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= threshold;
         let index = batch.running.iter().position(is_slow)?;
         batch.running.swap_remove(index);
         batch.settled.add(Outcome {
@@ -238,10 +239,10 @@ impl Machine {
         settings: &Settings,
         random: f64,
     ) -> Change {
-        let delay = settings.next_open_duration(self.attempt, random);
+        let open_duration = settings.next_open_duration(self.attempt, random);
         self.attempt = self.attempt.saturating_add(1);
-        let until = now.saturating_add(nanos(delay));
-        self.transition(Phase::Open { until }, reason, counts, Some(delay))
+        let until = now.saturating_add(nanos(open_duration));
+        self.transition(Phase::Open { until }, reason, counts, Some(open_duration))
     }
 
     fn transition(
@@ -282,13 +283,17 @@ impl Batch {
     /// The time at which the first probe frees its slot or counts as slow, if none ends before.
     pub(super) fn full_until(&self, settings: &Settings) -> u64 {
         let timeout = nanos(settings.probe_timeout);
-        let bound = |probe: &Probe| {
+        let next_change = |probe: &Probe| {
             let slot_timeout = probe.holds_slot.then_some(timeout);
-            let is_slow = settings.slow_bound().filter(|_| probe.is_running);
-            let bound = slot_timeout.into_iter().chain(is_slow).min()?;
-            Some(probe.since.saturating_add(bound))
+            let slow_threshold = settings.slow_threshold().filter(|_| probe.is_running);
+            let earliest = slot_timeout.into_iter().chain(slow_threshold).min()?;
+            Some(probe.since.saturating_add(earliest))
         };
-        self.running.iter().filter_map(bound).min().unwrap_or(0)
+        self.running
+            .iter()
+            .filter_map(next_change)
+            .min()
+            .unwrap_or(0)
     }
 
     fn slot_holders(&self) -> impl Iterator<Item = &Probe> {

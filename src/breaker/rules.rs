@@ -49,7 +49,7 @@ impl Settings {
     }
 
     /// The slow-call threshold in nanoseconds; `None` if slow calls do not count.
-    pub(super) fn slow_bound(&self) -> Option<u64> {
+    pub(super) fn slow_threshold(&self) -> Option<u64> {
         self.slow_call_rate.map(|_| nanos(self.slow_call_threshold))
     }
 
@@ -65,7 +65,7 @@ impl Settings {
     /// the slow-call threshold is slow and not a failure, as if a sweep had counted it while it
     /// ran.
     pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
-        let slow = self.slow_bound().is_some_and(|bound| elapsed >= bound);
+        let slow = self.slow_threshold().is_some_and(|bound| elapsed >= bound);
         match verdict {
             _ if slow => Some(Outcome {
                 failure: false,

@@ -184,7 +184,7 @@ impl Gate {
         }))
     }
 
-    /// Gives up the calls from before an outage whose answers are taken for lost, if no call has
+    /// Gives up the calls from before an outage whose answers are considered lost, if no call has
     /// obtained a connection since the backend recovered. To be called when a caller has waited
     /// long at a full pool. Calls with a deadline of their own are exempt, and so are calls that
     /// have not yet run twice as long as the longest call that ended.

@@ -66,10 +66,8 @@ impl Progress {
     pub(crate) async fn lost(&self, began: u64, start: Instant) {
         loop {
             self.given_up.notified().await;
-            let far_longer = self.longest.load(Ordering::Acquire).saturating_mul(2);
-            if began < self.well_since.load(Ordering::Acquire)
-                && nanos(start.elapsed()) > far_longer
-            {
+            let limit = self.longest.load(Ordering::Acquire).saturating_mul(2);
+            if began < self.well_since.load(Ordering::Acquire) && nanos(start.elapsed()) > limit {
                 return;
             }
         }

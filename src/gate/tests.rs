@@ -273,7 +273,7 @@ async fn a_call_that_blocks_no_other_or_is_not_lost_is_not_given_up() {
         ..LOST
     };
     let since = Outage { begins, ..LOST };
-    let patient = Outage {
+    let own_deadline = Outage {
         own: Some(own),
         ..LOST
     };
@@ -283,7 +283,7 @@ async fn a_call_that_blocks_no_other_or_is_not_lost_is_not_given_up() {
         (default, with_room),
         (default, as_usual),
         (begins + default, since),
-        (own, patient),
+        (own, own_deadline),
     ];
     for (n, (expected, outage)) in cases.into_iter().enumerate() {
         assert_eq!(given_up(outage).await, expected, "case {n}");

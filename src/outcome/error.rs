@@ -34,8 +34,9 @@ pub enum Refused {
         waiting: u32,
     },
     /// An earlier statement on this connection was given up, at its deadline or because its future
-    /// was dropped. Its answer may still arrive, and would be taken for that of the next statement.
-    /// Drop the connection and lease another; the dropped one does not return to the pool.
+    /// was dropped. Its answer may still arrive, and would be mistaken for that of the next
+    /// statement. Drop the connection and lease another; the dropped one does not return to the
+    /// pool.
     #[error(
         "an earlier statement on this connection of pool `{pool}` was given up, so the call was not \
          sent: drop the connection and lease another"

@@ -224,15 +224,15 @@ impl Model {
         let Phase::HalfOpen { size, results } = &self.phase else {
             return Ok(self.counted());
         };
-        let under_way = |call: &Call| match call.kind {
+        let in_progress = |call: &Call| match call.kind {
             Kind::Probe { awaited, has_slot } if awaited => Some((call.started, has_slot)),
             _ => None,
         };
-        let under_way: Vec<_> = self.running.iter().filter_map(under_way).collect();
-        let slots = under_way.iter().filter(|(_, has_slot)| *has_slot).count();
+        let in_progress: Vec<_> = self.running.iter().filter_map(in_progress).collect();
+        let slots = in_progress.iter().filter(|(_, has_slot)| *has_slot).count();
         if slots + results.len() >= *size as usize {
             let slow = self.rules.slow_call_rate.map(|_| SLOW);
-            let until = under_way.iter().filter_map(|(started, has_slot)| {
+            let until = in_progress.iter().filter_map(|(started, has_slot)| {
                 let slot_timeout = has_slot.then_some(self.rules.probe_timeout);
                 Some(started + slot_timeout.into_iter().chain(slow).min()?)
             });
