@@ -1,4 +1,4 @@
-//! How a breaker is configured.
+//! The configuration of a breaker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use super::settings::{
 };
 use super::state::Mode;
 
-/// Configures a [`Breaker`](super::Breaker). Nothing is checked before [`build`](Self::build).
+/// Configures a [`Breaker`](super::Breaker). Values are checked by [`build`](Self::build), not by
+/// the setters.
 ///
 /// ```
 /// use fusepool::breaker::{Breaker, Window};
@@ -77,70 +78,76 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// What the breaker guards, as errors and events call it. Default: `"unnamed"`; a pool of sqlx's or
-    /// deadpool-postgres' names its breaker after its server and database, another one `deadpool`,
-    /// `diesel`, or what its adapter says. Where there are two such, give each a name.
+    /// The name of the breaker in errors and events.
+    ///
+    /// Default: `"unnamed"`. A pool of sqlx or deadpool-postgres names its breaker after its server
+    /// and database, and other pools use `deadpool`, `diesel`, or the name of their adapter. Name
+    /// each breaker where a service has several of these.
     #[must_use]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The window of both rates. Default: [`DEFAULT_WINDOW`].
+    /// The calls over which both rates are computed. Default: [`DEFAULT_WINDOW`].
     #[must_use]
     pub fn window(mut self, window: Window) -> Self {
         self.settings.window = window;
         self
     }
 
-    /// The rates trip nothing before this many calls are in the window. At least 1, at most the
-    /// size of a [`Window::calls`]. Default: [`DEFAULT_MINIMUM_CALLS`].
+    /// The number of calls in the window from which the rates are evaluated. At least 1, and at most
+    /// the size of a [`Window::calls`]. Default: [`DEFAULT_MINIMUM_CALLS`].
     #[must_use]
     pub fn minimum_calls(mut self, calls: u32) -> Self {
         self.settings.minimum_calls = calls;
         self
     }
 
-    /// Trips when at least this part of the calls in the window were failures. In (0, 1], or `None`
-    /// to do without. Default: [`DEFAULT_FAILURE_RATE`].
+    /// Opens the breaker when at least this fraction of the calls in the window failed. In (0, 1].
+    /// Default: [`DEFAULT_FAILURE_RATE`].
+    ///
+    /// `None` disables the rule. A half-open breaker then opens again at the first failed probe.
     #[must_use]
     pub fn failure_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
         self.settings.failure_rate = rate.into();
         self
     }
 
-    /// A call is slow when it has run for this long, ended or not; it is then counted at once, as
-    /// slow, and not again when it ends. Default: [`DEFAULT_SLOW_CALL_THRESHOLD`].
+    /// The duration from which a call is slow, even while it still runs. A slow call is counted at
+    /// once, and not again when it ends. Default: [`DEFAULT_SLOW_CALL_THRESHOLD`].
     ///
-    /// Running calls are looked at whenever any other call comes or goes, in steps of a
-    /// 64th of this duration.
+    /// Running calls are checked whenever another call starts or ends, with a resolution of 1/64 of
+    /// this duration. Without a [`slow_call_rate`](Self::slow_call_rate) no call is slow.
     #[must_use]
     pub fn slow_call_threshold(mut self, duration: Duration) -> Self {
         self.settings.slow_call_threshold = duration;
         self
     }
 
-    /// Trips when at least this part of the calls in the window were slow. In (0, 1], or `None` to
-    /// do without. Default: [`DEFAULT_SLOW_CALL_RATE`].
+    /// Opens the breaker when at least this fraction of the calls in the window were slow. In (0,
+    /// 1]; `None` disables the rule. Default: [`DEFAULT_SLOW_CALL_RATE`].
     #[must_use]
     pub fn slow_call_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
         self.settings.slow_call_rate = rate.into();
         self
     }
 
-    /// Trips at this many failures with no answer in between. At least 1, or `None` to do without.
-    /// Default: [`DEFAULT_CONSECUTIVE_FAILURES`].
+    /// Opens the breaker at this many failures with no success in between. At least 1; `None`
+    /// disables the rule. Default: [`DEFAULT_CONSECUTIVE_FAILURES`].
     #[must_use]
     pub fn consecutive_failures(mut self, failures: impl Into<Option<u32>>) -> Self {
         self.settings.consecutive_failures = failures.into();
         self
     }
 
-    /// Trips when nobody was answered for this long, while at least
-    /// [`consecutive_failures`](Self::consecutive_failures) calls were wanted: were running, waiting for
-    /// a connection, or given up by their callers. Calls with deadlines of their own do not count. At
-    /// least two calls are needed, and 5 without `consecutive_failures`. `None` to do without.
-    /// Default: as long as [`slow_call_threshold`](Self::slow_call_threshold).
+    /// Opens the breaker when no call succeeded for this long, while at least
+    /// [`consecutive_failures`](Self::consecutive_failures) calls were pending: they were running,
+    /// waiting for a connection, or given up by their callers.
+    ///
+    /// Calls with a deadline of their own do not count. At least two calls are required, and 5
+    /// without `consecutive_failures`. `None` disables the rule. Default: the
+    /// [`slow_call_threshold`](Self::slow_call_threshold).
     #[must_use]
     pub fn stall_after(mut self, duration: impl Into<Option<Duration>>) -> Self {
         self.settings.stall_after = match duration.into() {
@@ -150,84 +157,91 @@ impl Builder {
         self
     }
 
-    /// Failures within this time of the first of them count as one: a reset of ten pooled
-    /// connections is one event. Default: `None`, every failure counts.
+    /// Counts failures within this duration of the first of them as one failure, since a reset of
+    /// ten pooled connections is one event. Default: `None`, which counts every failure.
     #[must_use]
     pub fn coalesce_failures(mut self, span: impl Into<Option<Duration>>) -> Self {
         self.settings.coalesce_failures = span.into();
         self
     }
 
-    /// How long the breaker stays open the first time. Default: [`DEFAULT_OPEN_DURATION`].
+    /// How long the breaker stays open the first time, before jitter. Default:
+    /// [`DEFAULT_OPEN_DURATION`].
     #[must_use]
-    pub fn open_duration(mut self, delay: Duration) -> Self {
-        self.settings.open_duration = delay;
+    pub fn open_duration(mut self, duration: Duration) -> Self {
+        self.settings.open_duration = duration;
         self
     }
 
-    /// Each further time without closing in between, the delay is this many times longer. At
-    /// least 1. Default: [`DEFAULT_OPEN_DURATION_MULTIPLIER`].
+    /// The factor by which the open duration grows each time the breaker opens again without having
+    /// closed. At least 1. Default: [`DEFAULT_OPEN_DURATION_MULTIPLIER`].
     #[must_use]
     pub fn open_duration_multiplier(mut self, multiplier: f64) -> Self {
         self.settings.open_duration_multiplier = multiplier;
         self
     }
 
-    /// The delay grows no longer than this; jitter comes on top. Not shorter than
+    /// The longest open duration, before jitter. At least the
     /// [`open_duration`](Self::open_duration). Default: [`DEFAULT_MAX_OPEN_DURATION`].
     #[must_use]
-    pub fn max_open_duration(mut self, delay: Duration) -> Self {
-        self.settings.max_open_duration = delay;
+    pub fn max_open_duration(mut self, duration: Duration) -> Self {
+        self.settings.max_open_duration = duration;
         self
     }
 
-    /// Each delay is lengthened or shortened by up to this part of itself, at random, so that the
-    /// instances of a service do not come back all at once. In [0, 1). Default: [`DEFAULT_JITTER`].
+    /// The fraction by which each open duration is randomly lengthened or shortened at most, so that
+    /// the instances of a service do not retry all at once. In [0, 1). Default: [`DEFAULT_JITTER`].
     #[must_use]
-    pub fn jitter(mut self, part: f64) -> Self {
-        self.settings.jitter = part;
+    pub fn jitter(mut self, fraction: f64) -> Self {
+        self.settings.jitter = fraction;
         self
     }
 
-    /// How many probes the first half-open batch has. At least 1. Default: [`DEFAULT_HALF_OPEN_PROBES`].
+    /// The number of probes in the first half-open batch. At least 1. Default:
+    /// [`DEFAULT_HALF_OPEN_PROBES`].
     #[must_use]
     pub fn half_open_probes(mut self, probes: u32) -> Self {
         self.settings.half_open_probes = probes;
         self
     }
 
-    /// How long a pool's background probe waits for the answer to each ping. A call of a user's is not
-    /// cut short for being a probe: after this time its place in the batch goes to another, and it goes
-    /// on. Default: [`DEFAULT_PROBE_TIMEOUT`].
+    /// How long the background probe of a pool waits for the answer to each ping, and how long a
+    /// probe occupies its slot. Default: [`DEFAULT_PROBE_TIMEOUT`].
+    ///
+    /// This never ends a caller's call: a probe that exceeds it frees its slot and goes on.
     #[must_use]
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.settings.probe_timeout = timeout;
         self
     }
 
-    /// How the load is let back in. Default: [`DEFAULT_RAMP`](super::DEFAULT_RAMP); for a pool, up to its size.
+    /// How a half-open breaker increases the load. Default: [`DEFAULT_RAMP`](super::DEFAULT_RAMP);
+    /// in a pool, batches double up to the size of the pool.
     #[must_use]
     pub fn ramp(mut self, ramp: Ramp) -> Self {
         self.settings.ramp = Some(ramp);
         self
     }
 
-    /// The mode to start in. Default: [`Mode::Enforce`].
+    /// The initial mode. Default: [`Mode::Enforce`].
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Where the breaker reads the time. Default: a [`CoarseClock`].
+    /// The clock of the breaker. Default: a [`CoarseClock`].
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Is told what the breaker does. Called after every lock is released, on the task whose call made
-    /// it happen: be quick, and do not panic. Default: nothing; a gate reports to `tracing` in any case.
+    /// Sets an observer of the breaker's [`Event`]s. Default: none; a gate reports to its own sink
+    /// in any case.
+    ///
+    /// The observer runs on the thread that caused the event, after every lock is released. It may
+    /// call the breaker. It must be quick and must not panic. A second observer replaces the first.
     ///
     /// ```
     /// use fusepool::breaker::{Breaker, Event};
@@ -253,7 +267,7 @@ impl Builder {
         self.settings.check()
     }
 
-    /// Lets batches grow up to `size`, unless the user chose a ramp.
+    /// Sets a ramp up to `size`, unless the user chose a ramp.
     pub(crate) fn ramp_if_unset(mut self, size: u32) -> Self {
         let size = size.clamp(
             self.settings.half_open_probes,
@@ -282,6 +296,7 @@ impl Builder {
         self.settings.probe_timeout
     }
 
+    /// `None` if slow calls do not count.
     pub(crate) fn get_slow_call_threshold(&self) -> Option<Duration> {
         self.settings
             .slow_call_rate

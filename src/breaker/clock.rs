@@ -1,22 +1,39 @@
-//! Where time comes from.
+//! Clocks.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A monotonic clock: the time elapsed since an origin of its own.
+/// A monotonic clock, which measures the time since an origin of its own.
 ///
-/// Two readings of one clock can be compared; readings of different clocks cannot.
+/// Readings of one clock can be compared; readings of different clocks cannot.
+///
+/// ```
+/// use fusepool::{Breaker, Clock};
+/// use std::time::{Duration, Instant};
+///
+/// #[derive(Debug)]
+/// struct SinceStart(Instant);
+///
+/// impl Clock for SinceStart {
+///     fn now(&self) -> Duration {
+///         self.0.elapsed()
+///     }
+/// }
+///
+/// let breaker = Breaker::builder().clock(SinceStart(Instant::now())).build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The time since this clock's origin. Never goes backwards.
+    /// The time since the origin of this clock. It must never go backwards.
     fn now(&self) -> Duration;
 }
 
 /// The default clock: the operating system's coarse monotonic clock.
 ///
-/// A reading costs a fraction of [`Instant::now`] and moves in steps of the kernel's tick, 1 to
-/// 10 ms on Linux. On systems without a coarse clock it is an ordinary monotonic clock.
+/// A reading costs a fraction of [`Instant::now`]. Its resolution is the kernel's tick, 1 to 10 ms
+/// on Linux. On systems without a coarse clock it is an ordinary monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct CoarseClock {
     origin: coarsetime::Instant,
@@ -45,7 +62,7 @@ impl Clock for CoarseClock {
     }
 }
 
-/// [`Instant`] as a clock, for when steps of a few milliseconds are too coarse.
+/// [`Instant`] as a clock, for durations that the resolution of [`CoarseClock`] is too coarse for.
 #[derive(Clone, Copy, Debug)]
 pub struct PreciseClock {
     origin: Instant,
@@ -72,9 +89,8 @@ impl Clock for PreciseClock {
     }
 }
 
-/// A clock that moves only when told to, for tests that must not sleep.
-///
-/// Clones share one time.
+/// A clock that moves only by [`advance`](Self::advance), for tests that do not sleep. Clones share
+/// one time.
 ///
 /// ```
 /// use fusepool::{Clock, ManualClock};
@@ -90,12 +106,12 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that stands at zero.
+    /// A clock at zero.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Moves the clock forward. It stops at about 584 years.
+    /// Moves the clock forward. It saturates at about 584 years.
     pub fn advance(&self, by: Duration) {
         let by = nanos(by);
         let _ = self
@@ -112,7 +128,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// A duration in whole nanoseconds, the unit the breaker counts in.
+/// A duration in whole nanoseconds, the breaker's unit of time. Saturates at about 584 years.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -139,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_clock_stops_rather_than_wraps() {
+    fn the_manual_clock_saturates() {
         let clock = ManualClock::new();
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);

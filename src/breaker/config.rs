@@ -1,12 +1,23 @@
-//! What a configuration has to keep to.
+//! Errors of a configuration.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The longest duration a breaker or gate is configured with: one day. What is longer is a slip.
+/// The longest duration that a breaker or a gate accepts: one day. A longer one is considered a
+/// mistake.
+///
+/// A time window has a limit of its own, [`LONGEST_WINDOW`](super::LONGEST_WINDOW).
 pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A configuration that cannot work: which field, its value, and the rule it breaks.
+/// An invalid configuration: the field, its value, and the rule that the value breaks.
+///
+/// ```
+/// use fusepool::Breaker;
+///
+/// let error = Breaker::builder().failure_rate(2.0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`failure_rate` is 2.0, but it must be greater than 0 and at most 1");
+/// assert_eq!(error.field(), "failure_rate");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` is {value}, but it must be {rule}")]
 pub struct ConfigError {
@@ -28,19 +39,19 @@ impl ConfigError {
         }
     }
 
-    /// The name of the setter that was given the value.
+    /// The name of the setter that received the value.
     #[must_use]
     pub fn field(&self) -> &'static str {
         self.field
     }
 
-    /// The value that was refused, as `Debug` prints it.
+    /// The invalid value, in its `Debug` format.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// What the value must be.
+    /// The rule that the value breaks, for instance `at least 1`.
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.rule

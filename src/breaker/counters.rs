@@ -1,4 +1,4 @@
-//! Counters for many writers and a rare reader.
+//! Counters with many writers and few reads.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -6,8 +6,8 @@ use crossbeam_utils::CachePadded;
 
 const SHARDS: usize = 16;
 
-/// `N` counts. Each thread adds to a shard of its own, so that cores that count do not contend
-/// for one cache line.
+/// `N` counters, sharded by thread, so that cores do not contend for one cache line. A read sums up
+/// the shards.
 #[derive(Debug)]
 pub(crate) struct Counters<const N: usize> {
     shards: [CachePadded<[AtomicU64; N]>; SHARDS],

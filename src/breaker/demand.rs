@@ -1,30 +1,30 @@
-//! Whether anybody is answered while calls are wanted: a database that hangs ends nothing, and
-//! callers with timeouts of their own leave before anything else could be counted.
+//! Detects a stall: calls are pending and none succeeds. A database that hangs ends no call, and
+//! callers with short timeouts leave before their calls are counted in any other way.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The calls of one generation that wait for an answer, or were given up without one.
+/// The pending calls of one generation: those that run without an answer, and those given up.
 #[derive(Debug)]
 pub(super) struct Demand {
-    /// When a call was last answered, or else when the generation began.
+    /// The time of the last success, or the start of the generation if there was none.
     last_answer: AtomicU64,
     unanswered: Mutex<Unanswered>,
-    /// Calls that have been running for a while. Those with a deadline of their own may take long, and
-    /// are no demand.
+    /// Long-running calls. Calls with a deadline of their own are not counted: they may take long.
     running: AtomicU32,
 }
 
-/// What was seen since an answer.
+/// The unanswered calls since a success.
 #[derive(Clone, Copy, Debug)]
 struct Unanswered {
+    /// The success, or the start of the generation, that these calls follow.
     answer: u64,
-    /// When the earliest call began, or the answer came, whichever is later.
+    /// The start of the earliest call, or `answer` if that is later.
     since: u64,
     given_up: u32,
 }
 
-/// Calls, and how long none of them was answered.
+/// A number of pending calls, and the time since which none has succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stall {
     pub(super) since: u64,
@@ -44,15 +44,16 @@ impl Demand {
         }
     }
 
-    /// A call was answered.
+    /// Records a success.
     pub(super) fn answered(&self, now: u64) {
-        // Reading first spares a write that other cores contend for, as the clock moves in steps.
+        // The clock moves in steps: most calls find the time recorded, and write nothing that other
+        // cores contend for.
         if self.last_answer.load(Ordering::Acquire) < now {
             self.last_answer.fetch_max(now, Ordering::AcqRel);
         }
     }
 
-    /// A call that began at `started` has no answer yet, or was given up without one.
+    /// Records a call that began at `started` and is still unanswered, or was given up.
     pub(super) fn unanswered(&self, started: u64, given_up: bool) -> Stall {
         let answer = self.last_answer.load(Ordering::Acquire);
         let mut seen = (self.unanswered.lock()).unwrap_or_else(PoisonError::into_inner);
@@ -71,19 +72,19 @@ impl Demand {
         }
     }
 
-    /// No call has been running for a while.
+    /// Whether there is no long-running call.
     pub(super) fn is_quick(&self) -> bool {
         self.running.load(Ordering::Acquire) == 0
     }
 
-    /// A call has been running for a while, and still is while the guard lives.
+    /// Counts a long-running call for as long as the guard lives.
     pub(super) fn running(self: &Arc<Self>) -> LongRunning {
         self.running.fetch_add(1, Ordering::AcqRel);
         LongRunning(Arc::clone(self))
     }
 }
 
-/// A call that has been running for a while.
+/// Counts one long-running call until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LongRunning(Arc<Demand>);
 

@@ -1,4 +1,5 @@
-//! What one load of an atomic pointer tells a call: the state, the rules, and where to count.
+//! The breaker as the hot path sees it, behind one atomic pointer: the state, the rules and the
+//! counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use super::state::{Mode, State};
 use super::verdict::Verdict;
 use super::window::Recent;
 
-/// A generation of the breaker, as the hot path sees it. Never changed, only replaced.
+/// An immutable view of the breaker. It is replaced with every change of state, mode or rules.
 pub(super) struct Epoch {
     pub(super) generation: u64,
     pub(super) state: State,
@@ -23,29 +24,29 @@ pub(super) struct Epoch {
 }
 
 impl Epoch {
-    /// Calls are admitted and counted, nothing else to ask.
+    /// Whether calls are admitted and counted without taking the lock.
     pub(super) fn admits(&self) -> bool {
         self.state == State::Closed && !self.forced_open && self.mode != Mode::Disabled
     }
 
-    /// Calls pass, counted or not.
+    /// Whether calls are admitted, counted or not, without taking the lock.
     pub(super) fn passes(&self) -> bool {
         !self.forced_open && (self.state == State::Closed || self.mode == Mode::Disabled)
     }
 
-    /// Whether it matters that nobody is answered.
+    /// Whether the stall rule applies.
     pub(super) fn may_stall(&self) -> bool {
         self.state != State::Open && self.mode != Mode::Disabled
     }
 
-    /// Running calls are watched.
+    /// Whether running calls are tracked, to count them as slow in time.
     pub(super) fn sweeps(&self) -> bool {
         self.state == State::Closed
             && self.settings.slow_call_rate.is_some()
             && self.mode != Mode::Disabled
     }
 
-    /// A counted call starts.
+    /// Starts a counted call.
     pub(super) fn start(&self, now: u64) -> Kind {
         Kind::Counted {
             generation: self.generation,
@@ -55,7 +56,7 @@ impl Epoch {
         }
     }
 
-    /// A call starts that may not be rejected.
+    /// Starts a call that must not be rejected.
     pub(super) fn observe(&self, now: u64) -> Kind {
         match (self.mode, self.state) {
             (Mode::Disabled, _) => Kind::Unrecorded,
@@ -65,15 +66,15 @@ impl Epoch {
     }
 }
 
-/// How a permit counts.
+/// How the result of a permit is counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Into the window of this generation.
+    /// In the window of this generation, and in the totals.
     Counted {
         generation: u64,
         slot: Option<Started>,
     },
-    /// As a probe.
+    /// As a probe of this generation, and in the totals.
     Probe { generation: u64, id: u64 },
     /// In the totals only.
     Uncounted,
@@ -82,7 +83,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The generation that the call counts in.
+    /// The generation in which the call counts.
     pub(super) fn generation(self) -> Option<u64> {
         match self {
             Self::Counted { generation, .. } | Self::Probe { generation, .. } => Some(generation),
@@ -96,9 +97,9 @@ pub(super) struct Ledger {
     pub(super) recent: Arc<Recent>,
     pub(super) running: Running,
     pub(super) demand: Arc<Demand>,
-    /// Failures with no answer in between.
+    /// The consecutive failures.
     streak: AtomicU32,
-    /// Failures before this time belong to one that was counted.
+    /// Failures before this time are coalesced with one that was counted.
     coalesce_until: AtomicU64,
 }
 
@@ -113,8 +114,9 @@ impl Ledger {
         }
     }
 
-    /// These counts under `new` settings: the window stays if its shape does.
-    pub(super) fn under(&self, old: &Settings, new: &Settings, now: u64) -> Arc<Self> {
+    /// The ledger under `new` settings. It keeps the consecutive failures, and the window if its
+    /// shape is the same.
+    pub(super) fn reconfigured(&self, old: &Settings, new: &Settings, now: u64) -> Arc<Self> {
         let mut ledger = Self::new(new, now);
         if old.window == new.window {
             ledger.recent = Arc::clone(&self.recent);
@@ -127,13 +129,13 @@ impl Ledger {
         self.streak.load(Ordering::Acquire)
     }
 
-    /// Counts a verdict towards the failures in a row; returns how many they are now.
-    pub(super) fn count_in_a_row(&self, verdict: Verdict) -> u32 {
+    /// Counts a verdict towards the consecutive failures; returns their number.
+    pub(super) fn count_consecutive(&self, verdict: Verdict) -> u32 {
         match verdict {
             Verdict::Failure => self.streak.fetch_add(1, Ordering::AcqRel).saturating_add(1),
             Verdict::Ignored => self.streak(),
             Verdict::Success => {
-                // Reading first spares the common case a write that other cores contend for.
+                // Most calls find zero, and write nothing that other cores contend for.
                 if self.streak() != 0 {
                     self.streak.store(0, Ordering::Release);
                 }
@@ -142,7 +144,8 @@ impl Ledger {
         }
     }
 
-    /// Whether a failure at `now` belongs to one that was already counted.
+    /// Whether a failure at `now` is coalesced with one that was already counted. If not, it starts
+    /// a new span.
     pub(super) fn coalesces(&self, settings: &Settings, now: u64) -> bool {
         let Some(span) = settings.coalesce_failures else {
             return false;
@@ -152,6 +155,7 @@ impl Ledger {
             return true;
         }
         let next = now.saturating_add(nanos(span));
+        // Of two failures that race to start a span, one is counted.
         let first =
             self.coalesce_until
                 .compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire);

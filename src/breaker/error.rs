@@ -1,33 +1,33 @@
-//! What a breaker says no with.
+//! Errors of the breaker.
 
 use std::time::Duration;
 
-/// A call was not made, because the breaker does not admit it now. Nothing was sent: it is safe to
-/// retry.
+/// The breaker did not admit the call. The call was not made, so it is safe to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
     /// The breaker is open.
     #[error("the circuit is open; retry in {retry_after:?}")]
     Open {
-        /// How long until the first probe.
+        /// The time until a probe may start.
         retry_after: Duration,
     },
-    /// The breaker is half-open, and all probes of this batch are under way.
+    /// The breaker is half-open, and no probe slot is free.
     #[error(
         "the circuit is half-open and its probes are under way; retry in {retry_after:?} or sooner"
     )]
     HalfOpen {
-        /// When the oldest probe is given up at the latest.
+        /// The time until a probe frees its slot or counts as slow. A slot may be free sooner, when
+        /// a probe ends.
         retry_after: Duration,
     },
-    /// An operator holds the breaker open, see [`Breaker::force_open`](super::Breaker::force_open).
+    /// An operator holds the breaker open with [`Breaker::force_open`](super::Breaker::force_open).
     #[error("the circuit is held open by an operator")]
     ForcedOpen,
 }
 
 impl Rejection {
-    /// How long to wait before trying again; `None` if only an operator knows.
+    /// The time to wait before a retry; `None` if an operator holds the breaker open.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match *self {
@@ -37,13 +37,13 @@ impl Rejection {
     }
 }
 
-/// Why [`Breaker::call`](super::Breaker::call) gave no value.
+/// The error of [`Breaker::call`](super::Breaker::call).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError<E> {
-    /// The call was not made.
+    /// The breaker rejected the call, which was not made.
     #[error(transparent)]
     Refused(#[from] Rejection),
-    /// The call was made, and failed.
+    /// The call was made and returned this error.
     #[error("the call failed")]
     Failed(#[source] E),
 }

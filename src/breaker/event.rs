@@ -1,4 +1,4 @@
-//! What a breaker tells its observer.
+//! The events that a breaker reports to its observer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,44 +6,45 @@ use std::time::Duration;
 use super::state::{Mode, Transition};
 use super::verdict::Verdict;
 
-/// Something that a breaker did.
+/// An event of a breaker, as [`Builder::on_event`](super::Builder::on_event) receives it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The state changed.
     Transition(&'a Transition),
-    /// The operator changed the mode, or began or ceased to hold the breaker open. Of two operators at
-    /// once either may be told of last: what holds is what [`Breaker::mode`](super::Breaker::mode) says.
+    /// An operator changed the mode, or started or stopped holding the breaker open. Concurrent
+    /// changes may be reported in any order; [`Breaker::mode`](super::Breaker::mode) has the
+    /// current mode.
     Mode {
-        /// The mode now.
+        /// The new mode.
         mode: Mode,
-        /// Whether the breaker is held open now, in whatever mode.
+        /// Whether the breaker is now held open. That applies in every mode.
         forced_open: bool,
     },
-    /// The operator changed the rules.
+    /// [`Breaker::reconfigure`](super::Breaker::reconfigure) changed the rules.
     Reconfigured,
-    /// A batch of probes went well, and a larger one follows.
+    /// A batch of probes succeeded, and a larger one follows.
     Ramp {
-        /// How many calls it admits.
+        /// The number of probes in the larger batch.
         places: u32,
     },
-    /// Calls reached the slow-call threshold, most while still running.
+    /// Calls were counted as slow, most of them while still running.
     Slow {
-        /// How many.
+        /// The number of these calls.
         calls: u32,
     },
     /// A permit was dropped unsettled.
     Abandoned {
-        /// How long the call had been under way.
+        /// The time from the start of the call.
         held: Duration,
     },
-    /// A result was not counted: it came from before the last change of state, or from a probe that had
-    /// been given up.
+    /// A result came too late to count: its call started in an older generation, or was a probe
+    /// that had counted as slow or whose batch is over.
     Discarded {
-        /// What it was.
+        /// The verdict that was not counted.
         verdict: Verdict,
     },
 }
 
-/// Is told what a breaker does.
+/// Receives the events of a breaker.
 pub(crate) type Observer = Arc<dyn Fn(&Event<'_>) + Send + Sync>;

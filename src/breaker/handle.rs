@@ -1,4 +1,4 @@
-//! The breaker as its users hold it.
+//! The public handle of a breaker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,19 +17,20 @@ use super::snapshot::{Count, Snapshot};
 use super::state::{Mode, State};
 use super::verdict::{Class, Verdict};
 
-/// How many times `probe_timeout` a background task has after the delay to begin its probes.
-const PATIENCE: u64 = 3;
+/// The background task has this many times `probe_timeout`, from the end of the open duration, to
+/// start the probes. Callers start them from then on.
+const PROBER_GRACE: u64 = 3;
 
 /// A circuit breaker. Clones share one state.
 ///
-/// See the [module documentation](super) for the rules and defaults.
+/// The [module documentation](super) has the rules and the defaults.
 #[derive(Clone)]
 pub struct Breaker {
     inner: Arc<Inner>,
 }
 
 impl Breaker {
-    /// Starts to configure a breaker.
+    /// Configures a breaker, starting from the defaults.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
@@ -41,17 +42,27 @@ impl Breaker {
         }
     }
 
-    /// The name it was built with.
+    /// The name of the breaker, as in errors and events.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.inner.name
     }
 
-    /// Asks to make one call.
+    /// Requests a permit for one call. The caller settles it with the result of the call.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`], when the breaker does not admit calls now.
+    /// A [`Rejection`] if the breaker does not admit calls now.
+    ///
+    /// ```
+    /// use fusepool::{Breaker, Verdict};
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// let permit = breaker.try_acquire().expect("the breaker is closed");
+    /// permit.settle(Verdict::Success); // after the call
+    /// assert_eq!(breaker.snapshot().successes, 1);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejection> {
         let inner = &*self.inner;
         let now = inner.now();
@@ -65,10 +76,13 @@ impl Breaker {
         Ok(Permit::new(inner, kind, now))
     }
 
-    /// Asks to make one call that will only start later, and will be observed then; while closed
-    /// that takes no permit, so that the time until it starts is not taken for the call's. With
-    /// `may_open_half` false, somebody else sees to it that an open breaker turns half-open; but
-    /// not for ever, for that may be a task on a runtime that nobody drives any more.
+    /// Requests admission of a call that starts later. `None` while the breaker is closed: the
+    /// caller then takes a permit with [`observe`](Self::observe) when the call starts, so that the
+    /// wait does not count as part of the call.
+    ///
+    /// If `may_open_half` is false, a background task turns an open breaker half-open, and calls
+    /// are rejected until then. That ends [`PROBER_GRACE`] after the open duration, because the
+    /// runtime of that task may be stopped.
     pub(crate) fn ticket(&self, may_open_half: bool) -> Result<Option<Permit<'_>>, Rejection> {
         let inner = &*self.inner;
         let now = inner.now();
@@ -81,8 +95,9 @@ impl Breaker {
         }
         let waits = !epoch.forced_open && epoch.state == State::Open && epoch.mode == Mode::Enforce;
         let overdue = (epoch.open_until)
-            .saturating_add(nanos(epoch.settings.probe_timeout).saturating_mul(PATIENCE));
-        if waits && !may_open_half && now < overdue && inner.not_yet(&epoch, now).is_none() {
+            .saturating_add(nanos(epoch.settings.probe_timeout).saturating_mul(PROBER_GRACE));
+        if waits && !may_open_half && now < overdue && inner.probe_rejection(&epoch, now).is_none()
+        {
             inner.count(Count::Rejected, 1);
             return Err(Rejection::HalfOpen {
                 retry_after: epoch.settings.probe_timeout,
@@ -91,18 +106,19 @@ impl Breaker {
         drop(epoch);
         let permit = Permit::new(inner, inner.admit(now, false)?, now);
         if permit.is_counted() {
-            permit.withdraw(); // it closed meanwhile
+            permit.withdraw(); // the breaker closed in the meantime
             return Ok(None);
         }
         Ok(Some(permit))
     }
 
-    /// Calls pass, and there is nothing else to ask.
+    /// Whether calls are admitted without taking the lock.
     pub(crate) fn passes(&self) -> bool {
         self.inner.passes.load(Ordering::Acquire)
     }
 
-    /// An open breaker would reject calls now, or wants the next one for a probe.
+    /// Whether the breaker is held open, or open and enforcing. A call would then be rejected or
+    /// become the first probe.
     pub(crate) fn rejects(&self) -> bool {
         if self.passes() {
             return false;
@@ -119,22 +135,23 @@ impl Breaker {
         self.inner.epoch.load().settings.probe_timeout
     }
 
-    /// How often who waits for an answer looks whether anybody gets one.
-    pub(crate) fn look_interval(&self) -> Duration {
+    /// The interval at which a pending call checks for a stall.
+    pub(crate) fn stall_check_interval(&self) -> Duration {
         let settings = &self.inner.epoch.load().settings;
         settings
             .stall_after()
             .unwrap_or(settings.slow_call_threshold)
     }
 
-    /// How many calls wait for what they need before they start; for whoever makes them wait to count.
+    /// The number of calls in the queue for a connection. The gate maintains it.
     pub(crate) fn waiting(&self) -> &AtomicU32 {
         &self.inner.waiting
     }
 
-    /// A call that began to wait at `began`, and has no permit, still waits, or was given up. Where all
-    /// connections are handed out, and no statement on them hangs, it waits for their holders, and not
-    /// for the backend.
+    /// Records that a call without a permit, in the queue since `began`, still waits or was given
+    /// up, and checks for a stall. Such a call does not count while all connections are handed out
+    /// and no statement on them is long-running: it then waits for other callers, not for the
+    /// backend.
     pub(crate) fn still_waits(&self, began: u64, given_up: bool, all_handed_out: bool) {
         let waits_for_holders = all_handed_out && self.inner.epoch.load().ledger.demand.is_quick();
         if !waits_for_holders {
@@ -146,8 +163,9 @@ impl Breaker {
         self.inner.epoch.load().settings.open_duration
     }
 
-    /// A permit for a call that is made in any case, such as the next statement of an open
-    /// transaction: never rejected, counted while the breaker is closed.
+    /// Returns a permit for a call that is made in any case, such as the next statement of an open
+    /// transaction. The call is never rejected and is never a probe. Its result counts in the window
+    /// while the breaker is closed, and otherwise only in the totals of the [`Snapshot`].
     pub fn observe(&self) -> Permit<'_> {
         let inner = &*self.inner;
         let now = inner.now();
@@ -158,7 +176,8 @@ impl Breaker {
         Permit::new(inner, epoch.observe(now), now)
     }
 
-    /// Makes a call; every `Err` of it is a failure. A panic in it is one, too, and goes on.
+    /// Makes a call. Every `Err` counts as a failure. A panic counts as a failure, too, and
+    /// propagates.
     ///
     /// # Errors
     ///
@@ -167,7 +186,19 @@ impl Breaker {
         self.call_with(|_| Class::Failure, call)
     }
 
-    /// Makes a call; `classify` says what its `Err`s mean.
+    /// Makes a call whose `Err`s count as `classify` says. A panic counts as a failure and
+    /// propagates.
+    ///
+    /// ```
+    /// use fusepool::{Breaker, Class};
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// let classify = |_: &std::num::ParseIntError| Class::Success; // an answer, though an error
+    /// let answer = breaker.call_with(classify, || "x".parse::<u32>());
+    /// assert!(answer.is_err());
+    /// assert_eq!(breaker.snapshot().failures, 0);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -190,56 +221,71 @@ impl Breaker {
         }
     }
 
-    /// The state now. Time alone does not change it: an open breaker whose delay is over is open
-    /// until the next call comes.
+    /// The current state. Time alone does not change it: after the open duration, the breaker stays
+    /// open until the next call arrives.
     #[must_use]
     pub fn state(&self) -> State {
         self.inner.epoch.load().state
     }
 
-    /// Why a call would be rejected now, without asking for a permit; `None` if it might pass.
+    /// The reason why a call would be rejected now, without requesting a permit; `None` if it may be
+    /// admitted. It is not counted as a rejected call.
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
         let epoch = self.inner.epoch.load();
         match epoch.mode {
             _ if epoch.forced_open => Some(Rejection::ForcedOpen),
-            Mode::Enforce if !epoch.admits() => self.inner.not_yet(&epoch, self.inner.now()),
+            Mode::Enforce if !epoch.admits() => {
+                self.inner.probe_rejection(&epoch, self.inner.now())
+            }
             _ => None,
         }
     }
 
-    /// How long until a probe may start, whatever the mode does with ordinary calls; `None` if one
-    /// may start now.
+    /// The time until a probe may start, in every mode; `None` if one may start now. While the
+    /// breaker is disabled or held open, this is the open duration, after which to ask again.
     pub(crate) fn until_probe(&self) -> Option<Duration> {
         let epoch = self.inner.epoch.load();
         if epoch.forced_open || epoch.mode == Mode::Disabled {
             return Some(epoch.settings.open_duration);
         }
-        let rejection = self.inner.not_yet(&epoch, self.inner.now())?;
+        let rejection = self.inner.probe_rejection(&epoch, self.inner.now())?;
         rejection.retry_after()
     }
 
-    /// [`rejection`](Self::rejection), counted: a call that was admitted is turned away after all.
-    pub(crate) fn turn_away(&self) -> Option<Rejection> {
+    /// [`rejection`](Self::rejection), counted as a rejected call.
+    pub(crate) fn count_rejection(&self) -> Option<Rejection> {
         let rejection = self.rejection();
         self.inner
             .count(Count::Rejected, u64::from(rejection.is_some()));
         rejection
     }
 
-    /// The mode now.
+    /// The current mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.inner.epoch.load().mode
     }
 
-    /// Changes the mode. The state and the counts stay.
+    /// Changes the mode. The state and the counts are kept.
     pub fn set_mode(&self, mode: Mode) {
         self.inner.operate(|core| core.mode = mode);
     }
 
-    /// Holds the breaker open, in every mode, until this handle and all others are dropped. Then
-    /// it goes on in the state it had. In a pool, those who wait for a connection are refused, too.
+    /// Holds the breaker open, in every mode, until this handle and all others are dropped. The
+    /// breaker then continues in its previous state. In a pool, callers in the queue are refused,
+    /// too.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// let maintenance = breaker.force_open();
+    /// assert!(breaker.try_acquire().is_err());
+    /// drop(maintenance);
+    /// assert!(breaker.try_acquire().is_ok());
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn force_open(&self) -> ForcedOpen {
         self.inner.operate(|core| core.forced_open += 1);
         ForcedOpen {
@@ -247,23 +293,34 @@ impl Breaker {
         }
     }
 
-    /// Closes the breaker and empties its window; calls under way will not be counted.
+    /// Closes the breaker and empties its window. The results of calls in progress are discarded.
     pub fn reset(&self) {
         let now = self.inner.now();
         let mut core = self.inner.core();
         let change = core.machine.reset();
         self.inner.publish(&mut core, now);
         drop(core);
-        self.inner.tell(change);
+        self.inner.report(change);
     }
 
-    /// Changes the rules. The state stays, and the counts if the window keeps its shape; calls
-    /// under way will not be counted, and a half-open batch starts anew. A ramp that `builder`
-    /// does not set stays. Name, mode, clock and observer of `builder` are not used.
+    /// Changes the rules at run time.
+    ///
+    /// The state and the consecutive failures are kept; the window is kept if its shape is the
+    /// same. The results of calls in progress are discarded, and a half-open batch starts again.
+    /// The ramp is kept if `builder` sets none. The name, mode, clock and observer of `builder` are
+    /// ignored.
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`], and nothing has changed.
+    /// A [`ConfigError`] for the first field whose value breaks a rule. Nothing has changed then.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// breaker.reconfigure(Breaker::builder().failure_rate(0.3))?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn reconfigure(&self, builder: Builder) -> Result<(), ConfigError> {
         builder.settings.check()?;
         let mut settings = builder.settings;
@@ -275,7 +332,7 @@ impl Breaker {
             .epoch
             .load()
             .ledger
-            .under(&core.settings, &settings, now);
+            .reconfigured(&core.settings, &settings, now);
         core.settings = Arc::new(settings);
         let settings = Arc::clone(&core.settings);
         core.machine.restart_batch(&settings);
@@ -285,11 +342,11 @@ impl Breaker {
         Ok(())
     }
 
-    /// All there is to know about the breaker at this moment.
+    /// The state, the rates and the counts of the breaker at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let inner = &*self.inner;
-        // Under the lock nothing is published: state and counts are of one generation.
+        // No epoch is stored while the lock is held, so state and counts are of one generation.
         let core = inner.core();
         let now = inner.now();
         let epoch = inner.epoch.load();
@@ -331,7 +388,7 @@ impl Breaker {
 }
 
 impl Builder {
-    /// Builds the breaker, closed.
+    /// Builds the breaker. Its state is closed.
     ///
     /// # Errors
     ///
@@ -353,7 +410,7 @@ impl fmt::Debug for Breaker {
     }
 }
 
-/// Holds a breaker open for as long as it lives.
+/// Holds a breaker open until it is dropped. Returned by [`Breaker::force_open`].
 #[derive(Debug)]
 #[must_use = "the breaker is held open only until this is dropped"]
 pub struct ForcedOpen {

@@ -1,5 +1,5 @@
-//! The state machine, pure: it is told the time and a random number, and returns what changed.
-//! No clock, no lock, no observer; the shell around it has those.
+//! The state machine. It is pure: it receives the time and a random number, and returns what
+//! changed. The shell around it has the clock, the lock and the observer.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::state::{Reason, State, Transition};
 use super::tally::{Counts, Outcome};
 
-/// The machine's state with what belongs to it.
+/// A state with its data. Times are in nanoseconds on the breaker's clock.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Phase {
     Closed,
@@ -16,7 +16,7 @@ pub(super) enum Phase {
     HalfOpen(Batch),
 }
 
-/// A batch of probes: `size` of them are admitted, and their results decide.
+/// A batch of `size` probes, whose results decide.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Batch {
     pub(super) size: u32,
@@ -24,40 +24,40 @@ pub(super) struct Batch {
     pub(super) running: Vec<Probe>,
 }
 
-/// A probe under way.
+/// A probe in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Probe {
     id: u64,
     since: u64,
-    /// It runs; if not, it waits for its connection.
+    /// `false` while the probe waits for its connection.
     is_running: bool,
-    /// No other call is admitted for it.
-    holds_place: bool,
+    /// The probe occupies a probe slot, and not only runs on after `probe_timeout`.
+    holds_slot: bool,
 }
 
-/// What became of a request to start a probe.
+/// The answer to a request to start a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// The probe of this id may run.
+    /// The probe with this id may start.
     Probe(u64),
-    /// Not before this time.
+    /// No probe may start before this time.
     NotBefore(u64),
 }
 
-/// What the machine reports to its shell.
+/// A change that the machine reports to its shell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Change {
     State(Transition),
-    /// The next batch has this many places.
+    /// The next batch has this many probes.
     Ramp(u32),
-    /// A probe was slow.
+    /// A probe counted as slow.
     Slow,
 }
 
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) phase: Phase,
-    /// How often it opened since it was last closed.
+    /// How often the machine opened since it was last closed.
     pub(super) attempt: u32,
     next_probe: u64,
 }
@@ -79,7 +79,7 @@ impl Machine {
         }
     }
 
-    /// To open, because a rule held: over the `counts` of a closed breaker, or in a batch.
+    /// Opens, because a rule held over the `counts` of a closed breaker, or during a batch.
     pub(super) fn trip(
         &mut self,
         now: u64,
@@ -95,8 +95,9 @@ impl Machine {
         self.open(now, reason, counts, settings, random)
     }
 
-    /// Asks to start a probe. At exactly the end of the delay the open machine turns half-open and
-    /// gives out the first place, in one step. What `starts` runs at once.
+    /// Requests to start a probe. From exactly the end of the open duration on, the machine turns
+    /// half-open and admits the first probe in one step. `starts`: the probe runs at once, and does
+    /// not wait for a connection first.
     pub(super) fn admit(
         &mut self,
         now: u64,
@@ -108,7 +109,7 @@ impl Machine {
             if now < until {
                 return (Admission::NotBefore(until), None);
             }
-            change = Some(self.turn(
+            change = Some(self.transition(
                 Phase::HalfOpen(Batch::of(settings.half_open_probes)),
                 Reason::DelayElapsed,
                 Counts::default(),
@@ -127,13 +128,13 @@ impl Machine {
             id,
             since: now,
             is_running: starts,
-            holds_place: true,
+            holds_slot: true,
         });
         (Admission::Probe(id), change)
     }
 
-    /// A probe ended: `Some` verdict and slowness, or `None` if it gives its place back. Returns
-    /// whether it was still awaited.
+    /// Ends a probe. Without an outcome it only frees its slot. Returns whether the probe still
+    /// counted towards its batch.
     pub(super) fn settle(
         &mut self,
         id: u64,
@@ -156,17 +157,17 @@ impl Machine {
         (true, self.evaluate(now, settings, random))
     }
 
-    /// A probe that was given its place ahead of time starts only then, and has a place again.
+    /// Moves the start of a probe to `at`. The probe runs from then on, and occupies a slot again.
     pub(super) fn restart(&mut self, id: u64, at: u64) {
         if let Phase::HalfOpen(batch) = &mut self.phase
             && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
         {
-            (probe.since, probe.is_running, probe.holds_place) = (at, true, true);
+            (probe.since, probe.is_running, probe.holds_slot) = (at, true, true);
         }
     }
 
-    /// Gives the places to others of probes that have had them for `probe_timeout`, and takes out the
-    /// probes that are slow, one at a time: call it until it returns `None`.
+    /// Frees the slots of probes that have exceeded `probe_timeout`, and counts one slow probe. To
+    /// be called until it returns `None`: then no slow probe is left.
     pub(super) fn expire(
         &mut self,
         now: u64,
@@ -178,10 +179,11 @@ impl Machine {
         };
         let timeout = nanos(settings.probe_timeout);
         for probe in &mut batch.running {
-            probe.holds_place &= now.saturating_sub(probe.since) < timeout;
+            probe.holds_slot &= now.saturating_sub(probe.since) < timeout;
         }
-        let bound = settings.slow_bound()?;
-        let is_slow = |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= bound;
+        let threshold = settings.slow_threshold()?;
+        let is_slow =
+            |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= threshold;
         let index = batch.running.iter().position(is_slow)?;
         batch.running.swap_remove(index);
         batch.settled.add(Outcome {
@@ -191,16 +193,16 @@ impl Machine {
         Some(self.evaluate(now, settings, random))
     }
 
-    /// Back to closed with an empty window.
+    /// Closes, and resets the attempt count.
     pub(super) fn reset(&mut self) -> Option<Change> {
         self.attempt = 0;
         match self.phase {
             Phase::Closed => None,
-            _ => Some(self.turn(Phase::Closed, Reason::Reset, Counts::default(), None)),
+            _ => Some(self.transition(Phase::Closed, Reason::Reset, Counts::default(), None)),
         }
     }
 
-    /// The batch starts anew, under new settings.
+    /// Starts a half-open batch again, under new settings.
     pub(super) fn restart_batch(&mut self, settings: &Settings) {
         if let Phase::HalfOpen(batch) = &mut self.phase {
             *batch = Batch::of(settings.half_open_probes);
@@ -212,7 +214,7 @@ impl Machine {
             return None;
         };
         let (counts, size) = (batch.settled, batch.size);
-        // As soon as the outcome is certain: the rest of the batch could not lower these parts.
+        // The rest of the batch cannot lower these rates any more.
         if settings.batch_failed(counts, size) {
             return Some(self.open(now, Reason::ProbesFailed, counts, settings, random));
         }
@@ -222,7 +224,7 @@ impl Machine {
         let last = settings.last_batch();
         if size >= last {
             self.attempt = 0;
-            return Some(self.turn(Phase::Closed, Reason::ProbesSucceeded, counts, None));
+            return Some(self.transition(Phase::Closed, Reason::ProbesSucceeded, counts, None));
         }
         let next = size.saturating_mul(2).min(last);
         self.phase = Phase::HalfOpen(Batch::of(next));
@@ -237,13 +239,13 @@ impl Machine {
         settings: &Settings,
         random: f64,
     ) -> Change {
-        let delay = settings.delay(self.attempt, random);
+        let open_duration = settings.next_open_duration(self.attempt, random);
         self.attempt = self.attempt.saturating_add(1);
-        let until = now.saturating_add(nanos(delay));
-        self.turn(Phase::Open { until }, reason, counts, Some(delay))
+        let until = now.saturating_add(nanos(open_duration));
+        self.transition(Phase::Open { until }, reason, counts, Some(open_duration))
     }
 
-    fn turn(
+    fn transition(
         &mut self,
         phase: Phase,
         reason: Reason,
@@ -273,24 +275,28 @@ impl Batch {
         }
     }
 
-    /// No place is left: every one is taken by a probe under way or by a result.
+    /// Whether no slot is free: a probe or a result occupies each.
     pub(super) fn is_full(&self) -> bool {
-        self.holders().count() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
+        self.slot_holders().count() as u64 + u64::from(self.settled.calls) >= u64::from(self.size)
     }
 
-    /// When the first of the probes loses its place, or is slow, if none ends before.
+    /// The time at which the first probe frees its slot or counts as slow, if none ends before.
     pub(super) fn full_until(&self, settings: &Settings) -> u64 {
         let timeout = nanos(settings.probe_timeout);
-        let bound = |probe: &Probe| {
-            let loses_place = probe.holds_place.then_some(timeout);
-            let is_slow = settings.slow_bound().filter(|_| probe.is_running);
-            let bound = loses_place.into_iter().chain(is_slow).min()?;
-            Some(probe.since.saturating_add(bound))
+        let next_change = |probe: &Probe| {
+            let slot_timeout = probe.holds_slot.then_some(timeout);
+            let slow_threshold = settings.slow_threshold().filter(|_| probe.is_running);
+            let earliest = slot_timeout.into_iter().chain(slow_threshold).min()?;
+            Some(probe.since.saturating_add(earliest))
         };
-        self.running.iter().filter_map(bound).min().unwrap_or(0)
+        self.running
+            .iter()
+            .filter_map(next_change)
+            .min()
+            .unwrap_or(0)
     }
 
-    fn holders(&self) -> impl Iterator<Item = &Probe> {
-        self.running.iter().filter(|probe| probe.holds_place)
+    fn slot_holders(&self) -> impl Iterator<Item = &Probe> {
+        self.running.iter().filter(|probe| probe.holds_slot)
     }
 }

@@ -1,4 +1,4 @@
-//! The circuit breaker, usable on its own for anything a service calls.
+//! The circuit breaker. It needs no pool: it can guard any call that a service makes.
 //!
 //! ```
 //! use fusepool::breaker::{Breaker, CallError};
@@ -13,36 +13,43 @@
 //! # Ok::<(), fusepool::ConfigError>(())
 //! ```
 //!
-//! Where a closure does not fit, take a [`Permit`] and settle it; for futures there is
-//! [`Gate`](crate::Gate), which adds a deadline and events.
+//! Where a closure does not fit, take a [`Permit`] and settle it. For futures, [`Gate`](crate::Gate)
+//! adds a deadline and events.
 //!
 //! # The rules
 //!
-//! **Closed.** Every call is counted once: when it ends, or when it has run for `slow_call_threshold`,
-//! whichever is first. The breaker trips as soon as one configured rule holds: the failure rate or
-//! the slow-call rate is at least its threshold, from `minimum_calls` on; or there were
-//! `consecutive_failures` failures with no answer in between; or nobody was answered for `stall_after`,
-//! while at least `consecutive_failures` calls were wanted.
+//! **Closed.** Every call is counted once: when it ends, or when it has run for
+//! `slow_call_threshold`, whichever comes first. The breaker opens as soon as one configured rule
+//! holds:
 //!
-//! *Wanted* is a call that runs, waits for a connection, or was given up by its caller: a database that
-//! hangs ends nothing, and a caller with a timeout of its own leaves before anything else is counted.
-//! So that a single long statement is no outage, at least two calls have to be wanted; and calls with
-//! a deadline of their own do not count.
+//! - The failure rate or the slow-call rate is at least its threshold, and at least `minimum_calls`
+//!   calls are in the window.
+//! - There were `consecutive_failures` failures with no success in between.
+//! - It is *stalled*: no call succeeded for `stall_after`, while at least `consecutive_failures`
+//!   calls were pending.
 //!
-//! **Open.** Calls are rejected, and told when to retry. The delay grows with each failed attempt
-//! to recover, up to a maximum, and is spread by jitter. The first call at or after its end is
-//! admitted; the time is read when a call comes, so there is no timer to lose.
+//! A *pending* call is one that runs, waits for a connection, or was given up by its caller since
+//! the last success. The stall rule exists because a database that hangs ends no call, and a caller
+//! with a short timeout leaves before its call is counted in any other way. At least two calls must
+//! be pending, so that a single long statement does not open the breaker. Calls with a deadline of
+//! their own do not count. A breaker without a gate or a pool sees only the calls that were given
+//! up, which are the permits that were dropped.
 //!
-//! **Half-open.** A batch of probes is admitted. A probe without a verdict gives its place to
-//! another, and so does one that outlives `probe_timeout`: it goes on, and counts when it ends, if its
-//! batch is still undecided. A probe that reaches `slow_call_threshold` is slow, as any call. As soon as the
-//! batch can no longer stay below the thresholds, or nobody is answered for `stall_after`, the breaker
-//! opens again; when a batch went well, one of twice the size follows, and after the largest it closes
-//! with an empty window.
+//! **Open.** Calls are rejected, and the rejection says when to retry. The open duration grows with
+//! each failed attempt to recover, up to a maximum, and jitter spreads it. The first call at or
+//! after its end is admitted. The breaker reads the clock when a call arrives, and needs no timer.
 //!
-//! **Generations.** A permit remembers the generation it was issued in. Every change of state, a
-//! reset and a new configuration begin another one, with counts of its own, so a late result can
-//! never move the state; it is counted as discarded, and reported.
+//! **Half-open.** A batch of probes is admitted; each occupies one probe slot. A probe that is
+//! ignored or abandoned frees its slot. A probe that exceeds `probe_timeout` frees its slot, too,
+//! but goes on, and counts when it ends if its batch is still undecided. A probe that reaches
+//! `slow_call_threshold` is slow, like any call. The breaker opens again as soon as the batch can
+//! no longer stay below the thresholds, or when it is stalled. A successful batch is followed by
+//! one of twice the size; after the largest batch, the breaker closes with an empty window.
+//!
+//! **Generations.** A permit carries the generation in which it was issued. Every change of state,
+//! a reset and a new configuration start a new generation. The counts start from zero; only a new
+//! configuration keeps the consecutive failures, and the window if its shape is the same. A result
+//! of an older generation never changes the state: it is counted and reported as discarded.
 //!
 //! # Defaults
 //!
@@ -62,7 +69,7 @@
 //! | [`jitter`](Builder::jitter) | ±20 % | [`DEFAULT_JITTER`] |
 //! | [`half_open_probes`](Builder::half_open_probes) | 3 | [`DEFAULT_HALF_OPEN_PROBES`] |
 //! | [`probe_timeout`](Builder::probe_timeout) | 1 s | [`DEFAULT_PROBE_TIMEOUT`] |
-//! | [`ramp`](Builder::ramp) | doubling up to 10, or a pool's size | [`DEFAULT_RAMP`] |
+//! | [`ramp`](Builder::ramp) | doubling up to 10, or up to the size of the pool | [`DEFAULT_RAMP`] |
 //! | [`mode`](Builder::mode) | [`Mode::Enforce`] | |
 //! | [`clock`](Builder::clock) | [`CoarseClock`](crate::CoarseClock) | |
 

@@ -1,4 +1,4 @@
-//! Leave to make one call.
+//! The permit to make one call.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,18 +8,22 @@ use super::epoch::Kind;
 use super::shell::Inner;
 use super::verdict::{Class, Verdict};
 
-/// Leave to make one call, to be settled once with what came of it.
+/// A permit to make one call. It is settled once, with the verdict on the call.
 ///
-/// A permit that is dropped unsettled is *abandoned*: the call was given up, which says nothing
-/// about the backend, unless it had already run for `slow_call_threshold`. Dropped by a panic, it is a failure.
+/// A permit that is dropped unsettled is *abandoned*: its caller gave the call up. That is neither
+/// a success nor a failure, but a call that had run for `slow_call_threshold` counts as slow, and
+/// many abandoned calls without a success are a [stall](super::Builder::stall_after). A permit that
+/// is dropped by a panic is a failure.
+///
+/// [`Breaker::try_acquire`](super::Breaker::try_acquire) has an example.
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 pub struct Permit<'breaker> {
     breaker: &'breaker Inner,
     kind: Kind,
     started: u64,
     settled: bool,
-    /// The call has a deadline of its own.
-    is_patient: bool,
+    /// The call has a deadline of its own, and may take long: it never counts as pending.
+    has_own_deadline: bool,
 }
 
 impl<'breaker> Permit<'breaker> {
@@ -29,54 +33,56 @@ impl<'breaker> Permit<'breaker> {
             kind,
             started,
             settled: false,
-            is_patient: false,
+            has_own_deadline: false,
         }
     }
 
-    /// The call is a probe of a half-open breaker.
+    /// Whether the call is a probe of a half-open breaker.
     #[must_use]
     pub fn is_probe(&self) -> bool {
         matches!(self.kind, Kind::Probe { .. })
     }
 
-    /// The call counts into the window of a closed breaker.
+    /// Whether the call counts in the window of a closed breaker.
     pub(super) fn is_counted(&self) -> bool {
         matches!(self.kind, Kind::Counted { .. })
     }
 
-    /// When it started, on the breaker's clock.
+    /// The start of the call, in nanoseconds on the breaker's clock.
     pub(crate) fn started(&self) -> u64 {
         self.started
     }
 
-    /// The call has a deadline of its own, and may take long: that it is not answered tells nothing.
-    pub(crate) fn set_patient(&mut self) {
-        self.is_patient = true;
+    /// Marks the call as one with a deadline of its own. It then never counts as pending.
+    pub(crate) fn set_own_deadline(&mut self) {
+        self.has_own_deadline = true;
     }
 
-    /// The call has been running for a while; `None` if that does not count, or not any more.
+    /// Counts the call as a long-running one until the guard is dropped. `None` if it has a
+    /// deadline of its own or its generation is over.
     pub(crate) fn running(&self) -> Option<LongRunning> {
         let generation = self.kind.generation()?;
         let epoch = self.breaker.epoch.load();
-        let counts = !self.is_patient && epoch.generation == generation;
+        let counts = !self.has_own_deadline && epoch.generation == generation;
         counts.then(|| epoch.ledger.demand.running())
     }
 
-    /// The call has no answer yet.
+    /// Records that the call has no answer yet, and checks for a stall.
     pub(crate) fn is_unanswered(&self) {
-        if !self.is_patient
+        if !self.has_own_deadline
             && let Some(generation) = self.kind.generation()
         {
             (self.breaker).unanswered(Some(generation), self.started, false);
         }
     }
 
-    /// A probe that was given its place ahead of time starts only now.
+    /// Starts a probe now that was admitted ahead of time. No effect on other calls.
     pub(crate) fn restart(&mut self) {
         self.restart_in(Duration::ZERO);
     }
 
-    /// A probe starts after another one, which takes `probe_timeout` at most.
+    /// Starts a probe after another one, which takes `probe_timeout` at most. No effect on other
+    /// calls.
     pub(crate) fn restart_after_another(&mut self) {
         self.restart_in(self.breaker.epoch.load().settings.probe_timeout);
     }
@@ -87,25 +93,27 @@ impl<'breaker> Permit<'breaker> {
         }
     }
 
-    /// The call is not made after all: it counts as none, and a probe's place goes to another.
+    /// Cancels the permit of a call that is not made after all. Nothing is counted, and a probe
+    /// frees its slot.
     pub fn withdraw(mut self) {
         self.settled = true;
         self.breaker.withdraw(self.kind);
     }
 
-    /// The call ended now.
+    /// Settles the permit: the call ended now.
     pub fn settle(mut self, verdict: Verdict) {
         self.settled = true;
         self.breaker.settle(self.kind, self.started, verdict, None);
     }
 
-    /// The call ended, and took this long, whatever the clock says.
+    /// Settles the permit of a call that took this long, whatever the clock says.
     pub fn settle_after(mut self, verdict: Verdict, took: Duration) {
         self.settled = true;
         (self.breaker).settle(self.kind, self.started, verdict, Some(took));
     }
 
-    /// The call ended now, with an error of this class. [`Class::Starved`] counts as a failure.
+    /// Settles the permit: the call ended now, with an error of this class. [`Class::Starved`]
+    /// counts as a failure, and [`Class::Slow`] as a slow success.
     pub fn settle_class(self, class: Class) {
         match class {
             Class::Failure | Class::FailureAndClose | Class::Starved => {
@@ -127,7 +135,7 @@ impl Drop for Permit<'_> {
             (self.breaker).settle(self.kind, self.started, Verdict::Failure, None);
         } else {
             self.breaker
-                .abandon(self.kind, self.started, self.is_patient);
+                .abandon(self.kind, self.started, self.has_own_deadline);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a breaker that is not closed admits calls, and what becomes of its probes.
+//! Admission by a breaker that is not closed, and its probes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use super::verdict::Verdict;
 use super::shell::{Core, Inner};
 
 impl Inner {
-    /// Admission when the breaker is not simply closed, of a call that starts now or later.
+    /// Admits a call when the breaker may not be closed. `starts`: the call starts now, not later.
     pub(super) fn admit(&self, now: u64, starts: bool) -> Result<Kind, Rejection> {
         let epoch = self.epoch.load();
         if epoch.forced_open {
@@ -28,7 +28,7 @@ impl Inner {
         if epoch.admits() {
             return Ok(epoch.start(now));
         }
-        let rejection = match self.not_yet(&epoch, now) {
+        let rejection = match self.probe_rejection(&epoch, now) {
             Some(rejection) => rejection,
             None => match self.start_probe(now, starts) {
                 Ok(kind) => return Ok(kind),
@@ -42,8 +42,8 @@ impl Inner {
         }
     }
 
-    /// Why no probe can start at `now`, as far as can be told without the lock.
-    pub(super) fn not_yet(&self, epoch: &Epoch, now: u64) -> Option<Rejection> {
+    /// The reason why no probe can start at `now`. `None` if only the lock can tell.
+    pub(super) fn probe_rejection(&self, epoch: &Epoch, now: u64) -> Option<Rejection> {
         let left = |until: u64| Duration::from_nanos(until.saturating_sub(now));
         match epoch.state {
             State::Open if now < epoch.open_until => Some(Rejection::Open {
@@ -64,7 +64,7 @@ impl Inner {
         let mut changes = self.expire(&mut core, now);
         let settings = Arc::clone(&core.settings);
         let kind = if core.machine.state() == State::Closed {
-            // It closed while we came for the lock.
+            // It closed before this thread took the lock.
             Ok(self.epoch.load().start(now))
         } else {
             let (admission, change) = core.machine.admit(now, starts, &settings);
@@ -88,11 +88,11 @@ impl Inner {
         };
         self.note_full(&core);
         drop(core);
-        self.tell(changes);
+        self.report(changes);
         kind
     }
 
-    /// Without a verdict the probe was not made.
+    /// Ends a probe. `None` as verdict: its call was not made.
     pub(super) fn end_probe(
         &self,
         generation: u64,
@@ -126,13 +126,13 @@ impl Inner {
         }
         self.note_full(&core);
         drop(core);
-        self.tell(changes);
+        self.report(changes);
         if !awaited && let Some(verdict) = verdict {
             self.discard(verdict);
         }
     }
 
-    /// A probe starts only after this delay. Returns what time that is.
+    /// Moves the start of a probe to `delay` from now. Returns that time.
     pub(super) fn restart(&self, kind: Kind, delay: Duration) -> u64 {
         let at = self.now().saturating_add(nanos(delay));
         if let Kind::Probe { generation, id } = kind {
@@ -145,7 +145,7 @@ impl Inner {
         at
     }
 
-    /// Sees to the probes whose time is up.
+    /// Handles the probes that have reached their timeout or the slow-call threshold.
     pub(super) fn expire(&self, core: &mut Core, now: u64) -> Vec<Change> {
         let settings = Arc::clone(&core.settings);
         let mut changes = Vec::new();
@@ -163,6 +163,7 @@ impl Inner {
         changes
     }
 
+    /// Publishes until when the batch is full, so that callers are rejected without the lock.
     pub(super) fn note_full(&self, core: &Core) {
         let until = match &core.machine.phase {
             Phase::HalfOpen(batch) if batch.is_full() => batch.full_until(&core.settings),

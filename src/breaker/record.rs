@@ -1,4 +1,4 @@
-//! How calls are counted: when they end, when they turn slow, and when nobody is answered.
+//! Counts calls when they end, when they turn slow, and when none succeeds.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Inner {
         self.end(kind, started, verdict, took);
     }
 
-    /// The call is not made after all, and counts as none.
+    /// Ends a call that is not made after all. Nothing is counted.
     pub(super) fn withdraw(&self, kind: Kind) {
         match kind {
             Kind::Counted { generation, slot } => {
@@ -49,7 +49,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn abandon(&self, kind: Kind, started: u64, is_patient: bool) {
+    pub(super) fn abandon(&self, kind: Kind, started: u64, has_own_deadline: bool) {
         if matches!(kind, Kind::Unrecorded) {
             return;
         }
@@ -58,13 +58,13 @@ impl Inner {
         let held = Duration::from_nanos(held);
         self.emit(&Event::Abandoned { held });
         self.end(kind, started, Verdict::Ignored, None);
-        if !is_patient && let Some(generation) = kind.generation() {
+        if !has_own_deadline && let Some(generation) = kind.generation() {
             self.unanswered(Some(generation), started, true);
         }
     }
 
-    /// A call that began at `started` has no answer yet, or was given up without one: opens the
-    /// breaker if nobody was answered for too long. A generation that is over does not count.
+    /// Records a call that began at `started` and has no answer, or was given up, and opens the
+    /// breaker if that makes a stall. A call of an older generation does not count.
     pub(super) fn unanswered(&self, generation: Option<u64>, started: u64, given_up: bool) {
         let now = self.now();
         let counts = |epoch: &Epoch| {
@@ -97,7 +97,7 @@ impl Inner {
                     self.discard(verdict);
                     return;
                 }
-                // A swept call has been counted already.
+                // If a sweep has taken the slot, the call was counted as slow.
                 let counted = slot.is_some_and(|slot| !epoch.ledger.running.finish(slot));
                 self.record(&epoch, now, elapsed, verdict, counted);
                 self.sweep(&epoch, now);
@@ -127,9 +127,9 @@ impl Inner {
         let streak = if coalesced {
             ledger.streak()
         } else {
-            ledger.count_in_a_row(verdict)
+            ledger.count_consecutive(verdict)
         };
-        // A slow call counts however it ends: a sweep a moment ago would have counted it, too.
+        // A slow call counts even if its failure is coalesced, as a sweep would have counted it.
         let outcome = (settings.outcome(verdict, elapsed))
             .filter(|outcome| !counted && (outcome.slow || !coalesced));
         let counts = match outcome {
@@ -144,8 +144,8 @@ impl Inner {
         }
     }
 
-    /// Counts the calls that have reached the slow bound while running. True if there were any, and
-    /// the epoch may have been superseded.
+    /// Counts the running calls that have reached the slow-call threshold. Returns whether there
+    /// were any: the epoch may then be out of date.
     pub(super) fn sweep(&self, epoch: &Epoch, now: u64) -> bool {
         if !epoch.sweeps() {
             return false;
@@ -173,13 +173,13 @@ impl Inner {
     pub(super) fn trip(&self, epoch: &Epoch, now: u64, reason: Reason, counts: Counts) {
         let mut core = self.core();
         if core.generation != epoch.generation {
-            return; // another call was first
+            return; // another thread was first
         }
         let random = core.random.f64();
         let change = (core.machine).trip(now, reason, counts, &epoch.settings, random);
         self.publish(&mut core, now);
         drop(core);
-        self.tell([change]);
+        self.report([change]);
     }
 
     pub(super) fn note_slow(&self, calls: u32) {

@@ -1,4 +1,4 @@
-//! The rules by which a breaker opens, and how long it stays open.
+//! The rules that open a breaker, and the open duration.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::tally::{Counts, Outcome};
 use super::verdict::Verdict;
 
 impl Settings {
-    /// The rule that holds over the closed window, if any.
+    /// The rule that opens a closed breaker with these counts, if any.
     pub(super) fn tripped(&self, counts: Counts, streak: u32) -> Option<Reason> {
         if self
             .consecutive_failures
@@ -35,8 +35,8 @@ impl Settings {
         None
     }
 
-    /// Whether a batch of `size` can no longer succeed. A breaker that has no failure rate, and so
-    /// no measure for a small batch, lets no failure pass.
+    /// Whether a batch of `size` can no longer succeed. Without a failure rate there is no measure
+    /// for a small batch, so one failure fails it.
     pub(super) fn batch_failed(&self, counts: Counts, size: u32) -> bool {
         let at_end = |some: u32| f64::from(some) / f64::from(size);
         match self.failure_rate {
@@ -48,24 +48,24 @@ impl Settings {
             .is_some_and(|limit| at_end(counts.slow) >= limit)
     }
 
-    /// From when on a running call counts as slow, if slow calls count at all.
-    pub(super) fn slow_bound(&self) -> Option<u64> {
+    /// The slow-call threshold in nanoseconds; `None` if slow calls do not count.
+    pub(super) fn slow_threshold(&self) -> Option<u64> {
         self.slow_call_rate.map(|_| nanos(self.slow_call_threshold))
     }
 
-    /// Whether it is a stall that `calls` were wanted for so long, and none was answered. One call is
-    /// a long statement.
+    /// Whether it is a stall that `calls` have been pending for `elapsed` nanoseconds without a
+    /// success. One call alone is not: it may be a long statement.
     pub(super) fn is_stall(&self, elapsed: u64, calls: u32) -> bool {
         let least = (self.consecutive_failures).unwrap_or(DEFAULT_CONSECUTIVE_FAILURES);
         let is_long = |bound| elapsed >= nanos(bound);
         calls >= least.max(2) && self.stall_after().is_some_and(is_long)
     }
 
-    /// What a call adds to the window when it ends, or `None` if it adds nothing. A call that
-    /// reached the slow bound is slow and nothing else, as it would have been counted while
-    /// still running.
+    /// What a call adds to the window when it ends; `None` if it adds nothing. A call that reached
+    /// the slow-call threshold is slow and not a failure, as if a sweep had counted it while it
+    /// ran.
     pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
-        let slow = self.slow_bound().is_some_and(|bound| elapsed >= bound);
+        let slow = self.slow_threshold().is_some_and(|bound| elapsed >= bound);
         match verdict {
             _ if slow => Some(Outcome {
                 failure: false,
@@ -80,7 +80,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn delay(&self, attempt: u32, random: f64) -> Duration {
+    /// The open duration after `attempt` failed ones. `random` is in [0, 1) and sets the jitter.
+    pub(super) fn next_open_duration(&self, attempt: u32, random: f64) -> Duration {
         let growth = self
             .open_duration_multiplier
             .powi(attempt.min(1_000).cast_signed());

@@ -1,27 +1,28 @@
-//! Which calls are still running, so that one counts as slow when it reaches the bound and not
-//! when it ends: a hung backend ends nothing.
+//! Tracks the running calls, so that a call counts as slow when it reaches the threshold and not
+//! when it ends. A backend that hangs ends no call.
 
 use std::time::Duration;
 
 use super::clock::nanos;
 use super::sync::{AtomicU64, Ordering};
 
-/// Slots that make up the slow-call bound; loom can follow only a few.
+/// The number of slots that make up the slow-call threshold; loom can explore only a few.
 pub(super) const STEPS: u64 = if cfg!(all(test, fusepool_loom)) {
     2
 } else {
     64
 };
-/// Slots in the ring: those of the bound, and as many again for calls not yet swept.
+/// The number of slots in the ring: those of the threshold, and as many for calls not yet swept.
 const RING: u64 = 2 * STEPS;
 
 const COUNT_BITS: u32 = 24;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 const NUMBER_MASK: u64 = u64::MAX >> COUNT_BITS;
 
-/// Calls by the time slot they started in. Each slot is one word, the slot's absolute number and
-/// how many calls of it are running. A sweep moves the word on to the slot one lap later, and that
-/// settles, once, whether the sweep or the call itself counts the call.
+/// The running calls by the time slot in which they started. Each slot is one word: the absolute
+/// number of the slot, and how many of its calls are running. A sweep atomically replaces the word
+/// by that of the slot one lap later. So either the sweep or the end of the call counts the call,
+/// and never both.
 #[derive(Debug)]
 pub(super) struct Running {
     width: u64,
@@ -49,17 +50,17 @@ impl Running {
         }
     }
 
-    /// A call starts. [`sweep`](Self::sweep) has to come first, with the same `now`; without, the
-    /// call may not be watched, and is `None`.
+    /// Starts a call. [`sweep`](Self::sweep) must come first, with the same `now`; otherwise the
+    /// call may not be tracked, which is `None`.
     pub(super) fn start(&self, now: u64) -> Option<Started> {
-        // Rounded up, so that no call is ever taken for slow too early.
+        // Rounded up, so that no call counts as slow too early.
         let mut number = now
             .div_ceil(self.width)
             .max(self.swept.load(Ordering::Acquire));
         loop {
             match self.update(number, |word| word + 1) {
                 Ok(_) => return Some(Started(number)),
-                // Another thread, with a later reading of the clock, has swept it just now.
+                // Another thread, with a later reading of the clock, has just swept this slot.
                 Err(word) if is_later(word >> COUNT_BITS, number) => {
                     number = (number + 1).max(self.swept.load(Ordering::Acquire));
                 }
@@ -68,12 +69,12 @@ impl Running {
         }
     }
 
-    /// A call ends. False if a sweep has already counted it as slow.
+    /// Ends a call. `false` if a sweep has counted it as slow.
     pub(super) fn finish(&self, started: Started) -> bool {
         self.update(started.0, |word| word - 1).is_ok()
     }
 
-    /// Changes the word of slot `number`; `Err` if the word is another slot's.
+    /// Changes the word of slot `number`; `Err` if the word belongs to another slot.
     fn update(&self, number: u64, change: impl Fn(u64) -> u64) -> Result<u64, u64> {
         let own = empty(number) >> COUNT_BITS;
         self.word(number)
@@ -82,30 +83,30 @@ impl Running {
             })
     }
 
-    /// Takes out the calls that have reached the bound by `now`, and says how many they are.
+    /// Removes the calls that have reached the threshold by `now`; returns their number.
     pub(super) fn sweep(&self, now: u64) -> u32 {
         let due = due(now, self.width);
         let swept = self.swept.load(Ordering::Acquire);
         if due <= swept {
             return 0;
         }
-        // One lap reaches every slot, however long nobody came.
+        // One lap covers every slot, however long ago the last sweep was.
         let overdue = (swept.max(due.saturating_sub(RING))..due)
             .map(|number| self.take(number))
             .sum();
-        // Only now, so that who starts a call does not find a slot that is still to be swept.
+        // Last, so that a call never starts in a slot that is still to be swept.
         self.swept.fetch_max(due, Ordering::AcqRel);
         overdue
     }
 
-    /// Moves the word of slot `number` on by a lap; returns how many calls of it were running.
+    /// Moves the word of slot `number` on by one lap; returns how many calls of it were running.
     fn take(&self, number: u64) -> u32 {
         let taken = self
             .word(number)
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
                 (!is_later(word >> COUNT_BITS, number)).then(|| empty(number + RING))
             });
-        // Who finds the word moved on has nothing to count: another thread did.
+        // If the word has moved on, another thread has counted these calls.
         taken.map_or(0, |word| {
             u32::try_from(word & COUNT_MASK).unwrap_or(u32::MAX)
         })
@@ -116,8 +117,8 @@ impl Running {
     }
 }
 
-/// The first slot whose calls have not reached the bound by `now`: calls of slot `s` started at
-/// `s` widths or before, and the bound is `STEPS` widths.
+/// The first slot whose calls have not reached the threshold by `now`. Calls of slot `s` started at
+/// `s` widths or before, and the threshold is `STEPS` widths.
 fn due(now: u64, width: u64) -> u64 {
     (now / width + 1).saturating_sub(STEPS)
 }
@@ -127,7 +128,8 @@ fn empty(number: u64) -> u64 {
     number << COUNT_BITS
 }
 
-/// Whether a word's slot comes after slot `number`; a word holds only a number's low bits.
+/// Whether the slot of a word comes after slot `number`. A word holds only the low bits of its
+/// number.
 fn is_later(slot: u64, number: u64) -> bool {
     let ahead = slot.wrapping_sub(number) & NUMBER_MASK;
     ahead != 0 && ahead <= NUMBER_MASK / 2

@@ -1,4 +1,4 @@
-//! What can be set on a breaker: every default and bound, the rules, and what is refused.
+//! The settings of a breaker: their defaults, their limits and their validation.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::config::{ConfigError, LONGEST, check_duration};
 pub const DEFAULT_WINDOW: Window = Window::last(Duration::from_secs(10));
 /// Default [`Builder::minimum_calls`](super::Builder::minimum_calls): 10.
 pub const DEFAULT_MINIMUM_CALLS: u32 = 10;
-/// Default [`Builder::failure_rate`](super::Builder::failure_rate): one half.
+/// Default [`Builder::failure_rate`](super::Builder::failure_rate): 0.5.
 pub const DEFAULT_FAILURE_RATE: f64 = 0.5;
 /// Default [`Builder::slow_call_threshold`](super::Builder::slow_call_threshold): 1 second.
 pub const DEFAULT_SLOW_CALL_THRESHOLD: Duration = Duration::from_secs(1);
-/// Default [`Builder::slow_call_rate`](super::Builder::slow_call_rate): four fifths.
+/// Default [`Builder::slow_call_rate`](super::Builder::slow_call_rate): 0.8.
 pub const DEFAULT_SLOW_CALL_RATE: f64 = 0.8;
 /// Default [`Builder::consecutive_failures`](super::Builder::consecutive_failures): 5.
 pub const DEFAULT_CONSECUTIVE_FAILURES: u32 = 5;
@@ -22,25 +22,34 @@ pub const DEFAULT_OPEN_DURATION: Duration = Duration::from_millis(500);
 pub const DEFAULT_OPEN_DURATION_MULTIPLIER: f64 = 2.0;
 /// Default [`Builder::max_open_duration`](super::Builder::max_open_duration): 5 seconds.
 pub const DEFAULT_MAX_OPEN_DURATION: Duration = Duration::from_secs(5);
-/// Default [`Builder::jitter`](super::Builder::jitter): a fifth, up or down.
+/// Default [`Builder::jitter`](super::Builder::jitter): 0.2, which is ±20 %.
 pub const DEFAULT_JITTER: f64 = 0.2;
 /// Default [`Builder::half_open_probes`](super::Builder::half_open_probes): 3.
 pub const DEFAULT_HALF_OPEN_PROBES: u32 = 3;
 /// Default [`Builder::probe_timeout`](super::Builder::probe_timeout): 1 second.
 pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Default [`Builder::ramp`](super::Builder::ramp) of a breaker that guards no pool: batches double up to 10 calls.
+/// Default [`Builder::ramp`](super::Builder::ramp) of a breaker without a pool: batches double up
+/// to 10 probes.
 pub const DEFAULT_RAMP: Ramp = Ramp::UpTo(10);
 
 /// The longest [`Window::last`]: one hour.
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// The largest [`Window::calls`]: 65,536 calls.
 pub const LARGEST_WINDOW: u32 = 65_536;
-/// The most buckets a [`Window::last`] is kept in: 1,024.
+/// The largest number of buckets of a [`Window::last`]: 1,024.
 pub const MOST_BUCKETS: u32 = 1_024;
-/// The most calls a half-open batch can have: 65,536.
+/// The largest number of probes in a half-open batch: 65,536.
 pub const LARGEST_BATCH: u32 = 65_536;
 
-/// Which calls the failure rate and the slow-call rate are computed over.
+/// The calls over which the failure rate and the slow-call rate are computed.
+///
+/// ```
+/// use fusepool::breaker::Window;
+/// use std::time::Duration;
+///
+/// let last_calls = Window::calls(100);
+/// let last_minute = Window::last(Duration::from_secs(60)).buckets(30);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window(pub(super) Shape);
 
@@ -51,14 +60,16 @@ pub(super) enum Shape {
 }
 
 impl Window {
-    /// The last `n` calls, exactly.
+    /// Exactly the last `n` calls. From 1 to [`LARGEST_WINDOW`].
     #[must_use]
     pub const fn calls(n: u32) -> Self {
         Self(Shape::Calls(n))
     }
 
-    /// The calls of the last `length` of time, in 10 buckets: a call leaves the window with its
-    /// whole bucket, after between 9 and 10 tenths of `length`, however idle the breaker was.
+    /// The calls of the last `length` of time, in 10 buckets. At most [`LONGEST_WINDOW`].
+    ///
+    /// A call leaves the window together with its bucket, after between 9 and 10 tenths of `length`,
+    /// even if the breaker was idle in the meantime.
     #[must_use]
     pub const fn last(length: Duration) -> Self {
         Self(Shape::Span {
@@ -67,7 +78,8 @@ impl Window {
         })
     }
 
-    /// Keeps a [`Window::last`] in `buckets` instead of 10. No effect on [`Window::calls`].
+    /// Divides a [`Window::last`] into this many buckets, from 1 to [`MOST_BUCKETS`]. No effect on
+    /// [`Window::calls`].
     #[must_use]
     pub const fn buckets(self, buckets: u32) -> Self {
         match self.0 {
@@ -77,17 +89,20 @@ impl Window {
     }
 }
 
-/// How a half-open breaker lets the load back in.
+/// How a half-open breaker increases the load until it closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ramp {
-    /// Close after the first good batch of probes.
+    /// Closes after the first successful batch of probes.
     Off,
-    /// After each good batch admit one twice as large; close after a good batch of this size.
+    /// Admits a batch of twice the size after each successful one, and closes after a successful
+    /// batch of this size. At least
+    /// [`Builder::half_open_probes`](super::Builder::half_open_probes), and at most
+    /// [`LARGEST_BATCH`].
     UpTo(u32),
 }
 
-/// The rules alone, checked: what the running breaker reads.
+/// The rules that the running breaker reads. They were checked when the breaker was built.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) window: Window,
@@ -107,9 +122,10 @@ pub(super) struct Settings {
     pub(super) ramp: Option<Ramp>,
 }
 
-/// How long nobody may be answered while calls are wanted.
+/// The duration without a success that makes a stall.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum StallAfter {
+    /// The slow-call threshold.
     SlowCall,
     Duration(Duration),
     Off,
@@ -132,7 +148,7 @@ impl Settings {
                 check_duration("window", length, LONGEST_WINDOW)?;
                 within("window.buckets", buckets, 1, MOST_BUCKETS)?;
                 if length.as_nanos() < u128::from(buckets) {
-                    let rule = "at least one nanosecond a bucket";
+                    let rule = "at least one nanosecond per bucket";
                     return Err(ConfigError::new("window", length, rule));
                 }
             }
@@ -150,8 +166,8 @@ impl Settings {
             return Err(ConfigError::new(
                 "failure_rate",
                 self.failure_rate,
-                "set, or `slow_call_rate` or `consecutive_failures` must be: without any of them no \
-                 failure would trip the breaker (to switch it off, use `Mode::Disabled`)",
+                "set if neither `slow_call_rate` nor `consecutive_failures` is: without any of these \
+                 rules no failure would trip the breaker (to switch it off, use `Mode::Disabled`)",
             ));
         }
         check_duration("slow_call_threshold", self.slow_call_threshold, LONGEST)?;
@@ -193,7 +209,7 @@ impl Settings {
         Ok(())
     }
 
-    /// How long nobody may be answered while calls are wanted, if that matters.
+    /// The duration without a success that makes a stall; `None` if the rule is disabled.
     pub(super) fn stall_after(&self) -> Option<Duration> {
         match self.stall_after {
             StallAfter::SlowCall => Some(self.slow_call_threshold),
@@ -224,7 +240,7 @@ fn within(field: &'static str, value: u32, least: u32, most: u32) -> Result<(), 
 
 fn rate(field: &'static str, rate: Option<f64>) -> Result<(), ConfigError> {
     match rate {
-        // Written so that NaN fails.
+        // Negated, so that NaN is an error.
         Some(rate) if !(rate > 0.0 && rate <= 1.0) => Err(ConfigError::new(
             field,
             rate,

@@ -1,9 +1,10 @@
-//! The breaker: reads the clock, holds the lock, and tells the observer after releasing it.
+//! The shell around the state machine. It reads the clock, holds the lock, and calls the observer
+//! after releasing it.
 //!
-//! What the hot path needs hangs on one atomic pointer, the [`Epoch`]: while closed, a call loads
-//! it to be admitted and again to be counted, and takes no lock and allocates nothing. Whatever
-//! changes the state takes the lock, and publishes a new epoch before it lets go. Those who only
-//! want a connection look at a flag beside it.
+//! The hot path needs only the [`Epoch`], behind one atomic pointer: while the breaker is closed, a
+//! call loads it once to be admitted and once to be counted, takes no lock and allocates nothing.
+//! Every change of state takes the lock, and stores a new epoch before it releases the lock. A call
+//! that only needs a connection reads the flag `passes` instead.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,17 +26,18 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Option<Observer>,
     pub(super) epoch: ArcSwap<Epoch>,
-    /// What [`Epoch::passes`] says, for those who need nothing else of it.
+    /// A copy of [`Epoch::passes`], which is cheaper to read than the epoch.
     pub(super) passes: AtomicBool,
-    /// Half-open: no place comes free before this time, unless a probe ends.
+    /// While half-open: no probe slot is free before this time, unless a probe ends. 0: ask the
+    /// machine.
     pub(super) full_until: AtomicU64,
-    /// Calls that wait for what they need before they start.
+    /// The number of calls in the queue for a connection.
     pub(super) waiting: AtomicU32,
     pub(super) core: Mutex<Core>,
     pub(super) counters: Counters<COUNTS>,
 }
 
-/// What only changes under the lock.
+/// The state that changes only under the lock.
 pub(super) struct Core {
     pub(super) machine: Machine,
     pub(super) settings: Arc<Settings>,
@@ -87,16 +89,17 @@ impl Inner {
     }
 
     pub(super) fn core(&self) -> MutexGuard<'_, Core> {
-        // Nothing in a critical section can panic half-way, so a poisoned lock is still sound.
+        // No critical section can panic half-way, so the data of a poisoned lock is consistent.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a generation, with counts of its own.
+    /// Starts a new generation, with empty counts.
     pub(super) fn publish(&self, core: &mut Core, now: u64) {
         let ledger = Arc::new(Ledger::new(&core.settings, now));
         self.publish_with(core, now, ledger);
     }
 
+    /// Starts a new generation, with these counts.
     pub(super) fn publish_with(&self, core: &mut Core, now: u64, ledger: Arc<Ledger>) {
         core.generation += 1;
         match (core.machine.state(), core.not_closed_since) {
@@ -111,17 +114,17 @@ impl Inner {
             _ => {}
         }
         self.full_until.store(0, Ordering::Release);
-        self.show(core.epoch(ledger));
+        self.store_epoch(core.epoch(ledger));
     }
 
-    /// Makes a change of the operator's, which leaves state and counts alone.
+    /// Applies an operator's change, which keeps the state, the counts and the generation.
     pub(super) fn operate(&self, change: impl FnOnce(&mut Core)) {
         let mut core = self.core();
-        let before = core.orders();
+        let before = core.operator_settings();
         change(&mut core);
-        let after = core.orders();
+        let after = core.operator_settings();
         let ledger = Arc::clone(&self.epoch.load().ledger);
-        self.show(core.epoch(ledger));
+        self.store_epoch(core.epoch(ledger));
         drop(core);
         if after != before {
             let (mode, forced_open) = after;
@@ -129,7 +132,7 @@ impl Inner {
         }
     }
 
-    fn show(&self, epoch: Epoch) {
+    fn store_epoch(&self, epoch: Epoch) {
         self.passes.store(epoch.passes(), Ordering::Release);
         self.epoch.store(Arc::new(epoch));
     }
@@ -140,7 +143,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn tell(&self, changes: impl IntoIterator<Item = Change>) {
+    pub(super) fn report(&self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             match change {
                 Change::State(transition) => self.emit(&Event::Transition(&transition)),
@@ -152,13 +155,13 @@ impl Inner {
 }
 
 impl Core {
-    /// What the operator wants: the mode, and whether the breaker is held open in every mode.
-    fn orders(&self) -> (Mode, bool) {
+    /// The mode, and whether the breaker is held open.
+    fn operator_settings(&self) -> (Mode, bool) {
         (self.mode, self.forced_open > 0)
     }
 
     fn epoch(&self, ledger: Arc<Ledger>) -> Epoch {
-        let (mode, forced_open) = self.orders();
+        let (mode, forced_open) = self.operator_settings();
         Epoch {
             generation: self.generation,
             state: self.machine.state(),

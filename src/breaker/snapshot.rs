@@ -1,11 +1,11 @@
-//! A breaker at one moment.
+//! The state and the counts of a breaker at one moment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::{Mode, State};
 
-/// What a breaker counts from the beginning.
+/// The totals, counted since the breaker was built.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Count {
     Successes,
@@ -19,11 +19,15 @@ pub(super) enum Count {
 
 pub(super) const COUNTS: usize = Count::Rejected as usize + 1;
 
-/// A breaker at one moment. The counts without a window are since the breaker was built.
+/// The state and the counts of a breaker at one moment, from
+/// [`Breaker::snapshot`](super::Breaker::snapshot).
+///
+/// The totals (`trips`, `time_not_closed`, and `successes` to `rejected`) are counted since the
+/// breaker was built. Calls that were admitted while it was disabled are not counted.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// What the breaker guards.
+    /// The name of the breaker.
     pub name: Arc<str>,
     /// The state.
     pub state: State,
@@ -31,21 +35,21 @@ pub struct Snapshot {
     pub mode: Mode,
     /// Whether an operator holds it open.
     pub forced_open: bool,
-    /// Calls in the window.
+    /// The number of calls in the window.
     pub calls: u32,
-    /// The part of them that were failures; 0 without calls.
+    /// The fraction of `calls` that failed; 0 without calls.
     pub failure_rate: f64,
-    /// The part of them that were slow; 0 without calls.
+    /// The fraction of `calls` that were slow; 0 without calls.
     pub slow_call_rate: f64,
-    /// Failures with no answer in between.
+    /// The consecutive failures of the closed breaker; coalesced failures count as one.
     pub consecutive_failures: u32,
-    /// How often it has opened since it was last closed.
+    /// How often the breaker has opened since it was last closed.
     pub attempt: u32,
-    /// When open: how long until the first probe.
+    /// The time until a probe may start. `None` unless the breaker is open.
     pub retry_after: Option<Duration>,
-    /// How often it opened.
+    /// How often the breaker opened.
     pub trips: u64,
-    /// The time spent open or half-open.
+    /// The time that the breaker was open or half-open.
     pub time_not_closed: Duration,
     /// Calls that ended with [`Verdict::Success`](crate::Verdict::Success).
     pub successes: u64,
@@ -55,10 +59,11 @@ pub struct Snapshot {
     pub ignored: u64,
     /// Permits that were dropped unsettled.
     pub abandoned: u64,
-    /// Calls that reached the slow-call bound.
+    /// Calls that counted as slow.
     pub slow: u64,
-    /// Results that came too late to count.
+    /// Results that came too late to count. They are also in the count of their verdict.
     pub discarded: u64,
-    /// Calls that were rejected, or in [`Mode::Observe`] would have been.
+    /// Calls that were rejected, or would have been in [`Mode::Enforce`] while the mode was
+    /// [`Mode::Observe`].
     pub rejected: u64,
 }

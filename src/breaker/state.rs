@@ -1,20 +1,20 @@
-//! The states, a change between them, and the mode, which is the operator's.
+//! The states, the transitions between them, and the mode.
 
 use std::time::Duration;
 
-/// The state a breaker is in; it changes by itself.
+/// The state of a breaker. The breaker changes it by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Calls pass, and are counted.
+    /// Calls are admitted and counted.
     Closed,
-    /// Calls are rejected until the open delay is over.
+    /// Calls are rejected until the open duration is over.
     Open,
-    /// A few calls pass as probes; how they fare decides.
+    /// A few calls are admitted as probes. Their results decide the next state.
     HalfOpen,
 }
 
 impl State {
-    /// The state in `snake_case`, as events spell it.
+    /// The state in `snake_case`, as in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl State {
     }
 }
 
-/// Why a breaker changed its state.
+/// The reason for a change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -33,22 +33,22 @@ pub enum Reason {
     FailureRate,
     /// The slow-call rate reached its threshold.
     SlowRate,
-    /// So many failures in a row.
+    /// The number of consecutive failures reached its limit.
     ConsecutiveFailures,
-    /// Nobody was answered for [`stall_after`](super::Builder::stall_after), while calls were wanted.
+    /// No call succeeded for [`stall_after`](super::Builder::stall_after) while calls were pending.
     Stalled,
-    /// The open delay is over: the next call is the first probe.
+    /// The open duration is over, and a call arrived as the first probe.
     DelayElapsed,
     /// A batch of probes failed.
     ProbesFailed,
-    /// The last batch of probes went well.
+    /// The last batch of probes succeeded.
     ProbesSucceeded,
     /// [`Breaker::reset`](super::Breaker::reset) was called.
     Reset,
 }
 
 impl Reason {
-    /// The reason in `snake_case`, as events spell it.
+    /// The reason in `snake_case`, as in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,49 +64,49 @@ impl Reason {
     }
 }
 
-/// A change of state, and what led to it.
+/// A change of state, with its reason and the counts that led to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Transition {
     /// The state before.
     pub from: State,
-    /// The state now.
+    /// The new state.
     pub to: State,
-    /// What caused it.
+    /// The reason for the change.
     pub reason: Reason,
-    /// Calls that were counted: of the window, or of the batch of probes.
+    /// The number of calls in the window, or of results in the batch of probes.
     pub calls: u32,
-    /// The part of `calls` that were failures; 0 without calls.
+    /// The fraction of `calls` that failed; 0 without calls.
     pub failure_rate: f64,
-    /// The part of `calls` that were slow; 0 without calls.
+    /// The fraction of `calls` that were slow; 0 without calls.
     pub slow_call_rate: f64,
-    /// How often it has opened since it was last closed; 0 when closed.
+    /// How often the breaker has opened since it was last closed; 0 when closed.
     pub attempt: u32,
-    /// When open: how long until the first probe.
+    /// The time until a probe may start. `None` unless the new state is open.
     pub retry_after: Option<Duration>,
 }
 
-/// Whether the breaker does what its state says. Set by the operator, never by the breaker.
+/// Whether the breaker acts on its state. An operator sets the mode; the breaker never changes it.
 ///
-/// A breaker can also be held open by handles: see
-/// [`Breaker::force_open`](super::Breaker::force_open).
+/// Independently of the mode, [`Breaker::force_open`](super::Breaker::force_open) holds a breaker
+/// open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Rejects calls as its state demands.
+    /// Rejects calls according to the state.
     #[default]
     Enforce,
-    /// Records, changes state and reports, but never rejects: for trying a configuration on
-    /// real traffic. A pool's deadlines and its `max_queue` end and refuse nothing either; a deadline
-    /// of a statement's own holds.
+    /// Records calls, changes state and reports, but never rejects. This tries out a configuration
+    /// on real traffic. The deadlines of a pool and its `max_queue` have no effect either; a
+    /// statement's own deadline still applies.
     Observe,
     /// Admits every call and records nothing; the state stays as it is. As in
-    /// [`Observe`](Self::Observe), nothing is ended or refused.
+    /// [`Observe`](Self::Observe), the deadlines of a pool and its `max_queue` have no effect.
     Disabled,
 }
 
 impl Mode {
-    /// The mode in `snake_case`, as events spell it.
+    /// The mode in `snake_case`, as in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The primitives of what is lock-free here, so that loom can check its interleavings.
+//! The primitives of the lock-free parts, replaced by those of loom in its tests.
 
 #[cfg(all(test, fusepool_loom))]
 pub(super) use loom::sync::{

@@ -1,8 +1,8 @@
-//! Counts of calls, failures and slow calls that many threads add to.
+//! Counts of calls, failures and slow calls, shared by many threads.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// What one call adds to a tally.
+/// What one call adds to the counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) failure: bool,
@@ -19,11 +19,11 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn failure_rate(self) -> f64 {
-        part(self.failures, self.calls)
+        ratio(self.failures, self.calls)
     }
 
     pub(super) fn slow_call_rate(self) -> f64 {
-        part(self.slow, self.calls)
+        ratio(self.slow, self.calls)
     }
 
     pub(super) fn add(&mut self, outcome: Outcome) {
@@ -33,16 +33,17 @@ impl Counts {
     }
 }
 
-fn part(some: u32, of: u32) -> f64 {
+fn ratio(some: u32, of: u32) -> f64 {
     if of == 0 {
         return 0.0;
     }
     f64::from(some) / f64::from(of)
 }
 
-/// Calls and failures share a word, so that the common call costs one addition and the two are
-/// always read together; few calls are slow. While others record, the slow calls may be ahead of
-/// or behind the calls by those being recorded just then, but are never more.
+/// Atomic [`Counts`]. Calls and failures share one word: a call that is not slow costs one
+/// addition, and both are read together. Slow calls are in a word of their own. While other threads
+/// add, it may be ahead of the calls or behind them; what is returned never has more slow calls
+/// than calls.
 #[derive(Debug)]
 pub(super) struct Tally {
     calls_and_failures: AtomicU64,
@@ -59,7 +60,7 @@ impl Tally {
         }
     }
 
-    /// Adds a call; returns the counts with it.
+    /// Adds a call; returns the counts including it.
     pub(super) fn add(&self, outcome: Outcome) -> Counts {
         let call = CALL + u64::from(outcome.failure);
         let before = self.calls_and_failures.fetch_add(call, Ordering::AcqRel);
@@ -68,10 +69,10 @@ impl Tally {
         } else {
             self.slow.load(Ordering::Acquire)
         };
-        seen(before + call, slow)
+        clamped(before + call, slow)
     }
 
-    /// Takes calls away that were added before.
+    /// Subtracts calls that were added before.
     pub(super) fn subtract(&self, counts: Counts) {
         let calls = u64::from(counts.calls) * CALL + u64::from(counts.failures);
         if calls != 0 {
@@ -82,7 +83,7 @@ impl Tally {
         }
     }
 
-    /// Empties it; returns what was in it.
+    /// Resets the counts to zero; returns the previous ones.
     pub(super) fn take(&self) -> Counts {
         let calls = self.calls_and_failures.swap(0, Ordering::AcqRel);
         unpack(calls, self.slow.swap(0, Ordering::AcqRel))
@@ -90,11 +91,11 @@ impl Tally {
 
     pub(super) fn counts(&self) -> Counts {
         let calls = self.calls_and_failures.load(Ordering::Acquire);
-        seen(calls, self.slow.load(Ordering::Acquire))
+        clamped(calls, self.slow.load(Ordering::Acquire))
     }
 }
 
-fn seen(calls_and_failures: u64, slow: u32) -> Counts {
+fn clamped(calls_and_failures: u64, slow: u32) -> Counts {
     let counts = unpack(calls_and_failures, slow);
     Counts {
         slow: slow.min(counts.calls),

@@ -1,41 +1,43 @@
-//! What the end of a call says about the backend.
+//! Verdicts on calls, and the classification of errors.
 
-/// What a finished call says about the health of the backend.
+/// What the end of a call says about the health of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// The backend is unwell: it could not be reached, broke off, or said so itself.
+    /// The backend is unhealthy: it could not be reached, broke the connection, or reported so
+    /// itself.
     Failure,
-    /// The backend answered, even if with a unique violation.
+    /// The backend answered. An error such as a unique violation is an answer, too.
     Success,
-    /// The outcome says nothing about the backend, for instance a serialization failure.
+    /// The result says nothing about the health of the backend, for instance a serialization
+    /// failure.
     Ignored,
 }
 
-/// The class of an error: its [`Verdict`], and what else follows from it.
+/// The class of an error: its [`Verdict`], and its effect on the connection and the slow-call count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
     /// [`Verdict::Failure`].
     Failure,
-    /// [`Verdict::Failure`], and this connection must not be used again: it leads to a server that
-    /// can no longer do its job, for instance a primary that became a read-only standby.
+    /// [`Verdict::Failure`], and the connection must be closed: its server can no longer do its
+    /// job, for instance a primary that became a read-only standby.
     FailureAndClose,
-    /// [`Verdict::Success`], and counted as slow however long the call took: the server gave up
-    /// because of its own statement timeout.
+    /// [`Verdict::Success`], and counted as slow whatever the duration of the call: the server
+    /// ended it by its own statement timeout.
     Slow,
     /// [`Verdict::Success`].
     Success,
     /// [`Verdict::Ignored`].
     Ignored,
-    /// No connection came free in time, or the server has no slot for one. That is a
-    /// [`Verdict::Failure`] if nobody else got one lately either, and otherwise saturation, which is
-    /// [`Verdict::Ignored`].
+    /// No connection became free in time, or the server has no slot for another one. This is a
+    /// [`Verdict::Failure`], unless a pool was acquiring a connection and any call obtained one
+    /// during the same timeout: that is saturation, and [`Verdict::Ignored`].
     Starved,
 }
 
 /// Decides the [`Class`] of an error of type `E`.
 ///
-/// Every pool has a documented default; give your own to a pool to change it. Closures work:
+/// Every pool has a documented default, which can be replaced. Closures implement this trait:
 ///
 /// ```
 /// use fusepool::{Class, Classify};
@@ -47,7 +49,7 @@ pub enum Class {
 /// assert_eq!(classify.classify(&std::io::ErrorKind::NotFound.into()), Class::Success);
 /// ```
 pub trait Classify<E: ?Sized>: Send + Sync + 'static {
-    /// The class of `error`. Runs on the path of every failed call: keep it quick.
+    /// The class of `error`. This runs on the task of every failed call, and must be quick.
     fn classify(&self, error: &E) -> Class;
 }
 

@@ -1,11 +1,12 @@
-//! The calls that the rates are computed over: the last N, or those of the last while.
+//! The window over which the rates are computed: the last N calls, or the calls of the last
+//! duration.
 
 use super::clock::nanos;
 use super::settings::{Shape, Window};
 use super::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
 use super::tally::{Counts, Outcome, Tally};
 
-/// A sliding window that any number of threads record into, without a lock on the common path.
+/// A sliding window, shared by many threads. Most calls are recorded without a lock.
 #[derive(Debug)]
 pub(super) enum Recent {
     Calls(CallWindow),
@@ -23,7 +24,7 @@ impl Recent {
         }
     }
 
-    /// Records a call that ended at `now`; returns the counts with it.
+    /// Records a call that ended at `now`; returns the counts including it.
     pub(super) fn record(&self, now: u64, outcome: Outcome) -> Counts {
         match self {
             Self::Calls(window) => window.record(outcome),
@@ -48,7 +49,7 @@ pub(super) struct CallWindow {
 }
 
 const PRESENT: u8 = 1;
-const FAULT: u8 = 2;
+const FAILURE: u8 = 2;
 const SLOW: u8 = 4;
 
 impl CallWindow {
@@ -64,12 +65,12 @@ impl CallWindow {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let cell = &self.cells[slot(turn, self.cells.len())];
         let bits = bits(outcome);
-        // A call that takes the place of its like, as most do, changes nothing.
+        // Most calls replace a call with the same outcome, which changes nothing.
         if cell.load(Ordering::Acquire) == bits {
             return self.total.counts();
         }
-        // Into the total before it is in the cell, so that whoever replaces it there never takes
-        // away what is not yet in: a total below zero is a huge one, and would trip the breaker.
+        // Add to the total before the cell: a thread that replaces the cell must not subtract what
+        // is not yet added. A total below zero wraps to a huge one, and would trip the breaker.
         self.total.add(outcome);
         self.total
             .subtract(counts(cell.swap(bits, Ordering::AcqRel)));
@@ -79,21 +80,21 @@ impl CallWindow {
 
 fn bits(outcome: Outcome) -> u8 {
     let Outcome { failure, slow } = outcome;
-    PRESENT | if failure { FAULT } else { 0 } | if slow { SLOW } else { 0 }
+    PRESENT | if failure { FAILURE } else { 0 } | if slow { SLOW } else { 0 }
 }
 
 fn counts(bits: u8) -> Counts {
     Counts {
         calls: u32::from(bits & PRESENT != 0),
-        failures: u32::from(bits & FAULT != 0),
+        failures: u32::from(bits & FAILURE != 0),
         slow: u32::from(bits & SLOW != 0),
     }
 }
 
-/// The calls of the last while, in buckets of equal width.
+/// The calls of the last duration, in buckets of equal width.
 ///
 /// `head` is the absolute number of the newest bucket; the ring holds it and those before it.
-/// Moving the head takes a lock, once a bucket's width.
+/// Moving the head takes a lock, once per bucket.
 #[derive(Debug)]
 pub(super) struct TimeWindow {
     width: u64,
@@ -115,9 +116,9 @@ impl TimeWindow {
     }
 
     fn record(&self, now: u64, outcome: Outcome) -> Counts {
-        // A thread whose reading of the clock is a little old records into the newest bucket.
+        // A thread with an older reading of the clock records into the newest bucket.
         let head = self.move_head(now / self.width);
-        // Into the total first, so that it never holds less than its buckets.
+        // Add to the total first, so that it never holds less than the buckets.
         let counts = self.total.add(outcome);
         self.ring[slot(head, self.ring.len())].add(outcome);
         counts
@@ -128,11 +129,12 @@ impl TimeWindow {
         self.total.counts()
     }
 
-    /// Expires what has left the window by bucket number `to`; returns the newest bucket's number.
+    /// Expires the buckets that have left the window by bucket number `to`; returns the number of
+    /// the newest bucket.
     ///
-    /// A thread that read the head just before it moved may add to a bucket that has just been
-    /// emptied: its call then stays in the window for as long as that bucket does, and leaves it
-    /// with it, so the total is always the sum of the buckets.
+    /// A thread that read the head just before it moved may add to a bucket that was just emptied
+    /// and reused. Its call then leaves the window with that bucket, so the total is always the sum
+    /// of the buckets.
     fn move_head(&self, to: u64) -> u64 {
         let head = self.head.load(Ordering::Acquire);
         if to <= head {

@@ -1,4 +1,4 @@
-//! Waits for a connection.
+//! Acquires a connection, in the queue if necessary.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,8 +17,9 @@ use crate::breaker::verdict::{Class, Verdict};
 use crate::outcome::error::{Awaited, GateError, Refused};
 
 impl Gate {
-    /// Asks for a connection, and gives a permit only if that matters before the call itself starts:
-    /// the call is then a probe.
+    /// Acquires a connection with `connect`, within `limit`. Returns a permit only if the breaker
+    /// was not closed: the call is then a probe, or, in a mode that does not enforce, is not in the
+    /// window.
     pub(crate) async fn acquire<T, E>(
         &self,
         limit: Duration,
@@ -26,8 +27,8 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
-        // Most connections can be had without waiting, and then no place in the queue, no timer and
-        // no ear for the breaker are needed. Where nobody else may wait, nothing is even begun.
+        // Most connections are available at once: those need no queue slot, no timer and no wake-up
+        // by the breaker. If the queue is full, the pool is not even asked.
         let waiting = self.breaker.waiting().load(Ordering::Acquire);
         let may_wait = waiting < self.limits.max_queue;
         let connected = match may_wait && self.breaker.passes() {
@@ -40,15 +41,15 @@ impl Gate {
                 Ok((connection, None))
             }
             Some(Err(error)) => {
-                self.could_not_connect(None, limit, classify(&error));
+                self.settle_failed_acquire(None, limit, classify(&error));
                 Err(GateError::Failed(error))
             }
-            None => (self.acquire_in_turn(limit, is_full, classify, connect)).await,
+            None => (self.acquire_queued(limit, is_full, classify, connect)).await,
         }
     }
 
-    /// Asks for admission, and waits for a connection until the breaker opens.
-    async fn acquire_in_turn<T, E>(
+    /// Requests admission, and waits in the queue for a connection, unless the breaker opens.
+    async fn acquire_queued<T, E>(
         &self,
         limit: Duration,
         is_full: impl Fn() -> bool + Sync,
@@ -60,17 +61,19 @@ impl Gate {
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
         let start = Instant::now();
-        let waited = match self.wait(probe.is_some(), &is_full) {
-            Ok(mut place) => {
-                let look = || place.still_waits(false);
-                // Those who come first after an outage are the first who may meet what it left behind.
+        let waited = match self.enqueue(probe.is_some(), &is_full) {
+            Ok(mut slot) => {
+                let check_stall = || slot.still_waits(false);
+                // A probe checks for lost calls sooner: it is among the first calls after an outage.
                 let patience = match &probe {
                     Some(_) => limit.min(self.breaker.probe_timeout()),
                     None => limit,
                 };
                 let wait = async {
                     let early = Deadline::of_call(start + patience / 3);
-                    if let Some(connected) = self.until(early, start, look, connect.as_mut()).await
+                    if let Some(connected) = self
+                        .until(early, start, check_stall, connect.as_mut())
+                        .await
                     {
                         return Some(connected);
                     }
@@ -78,10 +81,10 @@ impl Gate {
                         self.give_up_lost_calls();
                     }
                     let deadline = Deadline::of_gate(start + limit);
-                    self.until(deadline, start, look, connect).await
+                    self.until(deadline, start, check_stall, connect).await
                 };
                 let waited = self.unless_opened(wait).await;
-                place.is_settled = true;
+                slot.is_settled = true;
                 waited
             }
             Err(rejected) => Err(rejected),
@@ -89,7 +92,7 @@ impl Gate {
         match waited {
             Ok(Some(Ok(connection))) => {
                 self.acquired();
-                // The time to connect is not the statement's.
+                // The time to connect is not part of the statement.
                 if let Some(probe) = &mut probe {
                     probe.restart();
                 }
@@ -97,19 +100,19 @@ impl Gate {
             }
             Ok(Some(Err(error))) => {
                 let class = classify(&error);
-                // The pool has less patience than the gate.
+                // The timeout of the pool was shorter than that of the gate.
                 if class == Class::Starved && is_full() {
                     self.give_up_lost_calls();
                 }
-                self.could_not_connect(probe, limit, class);
+                self.settle_failed_acquire(probe, limit, class);
                 Err(GateError::Failed(error))
             }
             Ok(None) => {
-                self.could_not_connect(probe, limit, Class::Starved);
+                self.settle_failed_acquire(probe, limit, Class::Starved);
                 Err(self.missed(limit, Awaited::Connection).into())
             }
             Err(rejected) => {
-                // No connection was obtained: the place in the batch is free.
+                // No connection was obtained: free the probe slot.
                 if let Some(probe) = probe {
                     probe.withdraw();
                 }
@@ -118,61 +121,62 @@ impl Gate {
         }
     }
 
-    fn could_not_connect(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
+    fn settle_failed_acquire(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
             Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Ignored),
-            // Nothing but a statement's end is an answer.
+            // Only the end of a statement is an answer.
             Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
     }
 
-    /// Somebody got a connection within `limit`: who got none meanwhile met a pool that is too
-    /// small, not a backend that is unwell.
+    /// Whether any call obtained a connection within the last `limit`. A call that obtained none in
+    /// that time then met a pool that is too small, and not an unhealthy backend.
     pub(crate) fn acquired_within(&self, limit: Duration) -> bool {
         self.progress.acquired_within(limit, self.now())
     }
 
-    /// A connection is handed to its holder.
+    /// Counts a connection that a caller holds from now on.
     pub(crate) fn handed_out(&self) {
         self.leased.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The holder of a connection is done with it.
+    /// Counts a connection that its caller has returned.
     pub(crate) fn handed_back(&self) {
         self.leased.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Somebody got a connection.
+    /// Records that a call obtained a connection.
     pub(crate) fn acquired(&self) {
         self.progress.acquired(self.now());
     }
 
-    /// A lease with this permit is handed out after a ping: what its holder does may take its time.
-    /// Where nothing is enforced, nobody waits for that.
+    /// Whether the connection must answer a ping before the caller receives it. This settles a
+    /// probe at once, since the caller may hold the connection idle. Only a breaker that enforces
+    /// requires it.
     pub(crate) fn is_proving(&self, permit: &Permit<'_>) -> bool {
         permit.is_probe() && self.enforces()
     }
 
-    /// A place among those who wait. `has_permit`: the caller's permit counts if it leaves.
-    fn wait<'g, F: Fn() -> bool>(
+    /// Joins the queue. `has_permit`: the caller has a permit, which records it if it leaves.
+    fn enqueue<'g, F: Fn() -> bool>(
         &'g self,
         has_permit: bool,
         is_full: &'g F,
-    ) -> Result<Place<'g, F>, Refused> {
+    ) -> Result<QueueSlot<'g, F>, Refused> {
         let before = self.breaker.waiting().fetch_add(1, Ordering::AcqRel);
-        let mut place = Place {
+        let mut slot = QueueSlot {
             gate: self,
             began: self.now(),
             is_full,
             is_settled: has_permit,
         };
         if before < self.limits.max_queue || !self.enforces() {
-            return Ok(place);
+            return Ok(slot);
         }
-        place.is_settled = true;
-        drop(place);
+        slot.is_settled = true;
+        drop(slot);
         self.counters.add(Count::Saturated as usize, 1);
         Err(self.rejected(Refused::Saturated {
             pool: Arc::clone(self.breaker.name()),
@@ -180,10 +184,10 @@ impl Gate {
         }))
     }
 
-    /// The backend answers again, but a caller has waited for long at a full pool and got no
-    /// connection, and nor has anybody else: they are held by calls from before the outage, whose
-    /// answers were lost with it. Those are given up, except for what has a deadline of its own, and
-    /// for what may yet end, as calls before it that took as long.
+    /// Gives up the calls from before an outage whose answers are considered lost, if no call has
+    /// obtained a connection since the backend recovered. To be called when a caller has waited
+    /// long at a full pool. Calls with a deadline of their own are exempt, and so are calls that
+    /// have not yet run twice as long as the longest call that ended.
     pub(super) fn give_up_lost_calls(&self) {
         let is_closing = self.enforces() && !self.breaker.rejects();
         if self.limits.give_up_lost && is_closing && self.progress.is_stuck() {
@@ -191,21 +195,21 @@ impl Gate {
         }
     }
 
-    /// The backend has answered for the first time since the breaker opened.
+    /// Records that the backend has answered for the first time since the breaker opened.
     pub(crate) fn well_again(&self) {
         self.progress.well_again(self.now());
     }
 }
 
-/// A place among those who wait. Dropped before anything came of the wait, its caller gave up.
-struct Place<'gate, F: Fn() -> bool> {
+/// A slot in the queue. If it is dropped before `is_settled`, the caller gave up.
+struct QueueSlot<'gate, F: Fn() -> bool> {
     gate: &'gate Gate,
     began: u64,
     is_full: &'gate F,
     is_settled: bool,
 }
 
-impl<F: Fn() -> bool> Place<'_, F> {
+impl<F: Fn() -> bool> QueueSlot<'_, F> {
     fn still_waits(&self, given_up: bool) {
         let Gate {
             breaker,
@@ -214,13 +218,13 @@ impl<F: Fn() -> bool> Place<'_, F> {
             ..
         } = self.gate;
         let leased = leased.load(Ordering::Acquire);
-        // A pool is full of connections that it is opening, too.
+        // A pool may be full of connections that it is still opening.
         let all_handed_out = leased >= limits.connections && (self.is_full)();
         breaker.still_waits(self.began, given_up, all_handed_out);
     }
 }
 
-impl<F: Fn() -> bool> Drop for Place<'_, F> {
+impl<F: Fn() -> bool> Drop for QueueSlot<'_, F> {
     fn drop(&mut self) {
         self.gate.breaker.waiting().fetch_sub(1, Ordering::AcqRel);
         if !self.is_settled {

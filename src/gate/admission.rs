@@ -1,4 +1,4 @@
-//! Admits calls, and refuses them.
+//! Admits and refuses calls.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -16,19 +16,19 @@ use crate::breaker::permit::Permit;
 use crate::outcome::error::Refused;
 use crate::telemetry::event::Event;
 
-/// A storm of rejections is summed up in one event in this time.
+/// The shortest time between two events that summarize rejections.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Gate {
-    /// Asks the breaker whether a call may be made. Gives a permit only if that matters before the
-    /// call itself starts: the call is then a probe.
+    /// Requests admission of a call that starts later. Returns a permit only if the breaker is not
+    /// closed: the call is then a probe, or, in a mode that does not enforce, is not in the window.
     pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Refused> {
         let may_probe = !self.probing.load(Ordering::Acquire);
         let ticket = self.breaker.ticket(may_probe);
         ticket.map_err(|rejection| self.refused(rejection))
     }
 
-    /// Admission of a statement on a connection that was leased outside a transaction.
+    /// Admits a statement on a leased connection, outside a transaction.
     pub(crate) fn admit_on_lease(&self) -> Result<Permit<'_>, Refused> {
         if self.breaker.rejects()
             && let Some(permit) = self.admit()?
@@ -36,7 +36,7 @@ impl Gate {
             return Ok(permit);
         }
         let permit = self.breaker.observe();
-        // Which counts those that hang by now, and they may be one too many.
+        // `observe` counts the calls that have become slow, which may have opened the breaker.
         match self.refusal() {
             None => Ok(permit),
             Some(rejected) => {
@@ -46,31 +46,31 @@ impl Gate {
         }
     }
 
-    /// Turns a call away, if the breaker is open and rejects. Asks for no permit otherwise.
+    /// Refuses a call if the breaker is open and enforces. Requests no permit.
     pub(crate) fn refusal(&self) -> Option<Refused> {
         if !self.breaker.rejects() {
             return None;
         }
-        let rejection = self.breaker.turn_away()?;
+        let rejection = self.breaker.count_rejection()?;
         Some(self.refused(rejection))
     }
 
-    /// Waits, unless the breaker opens and rejects. A probe does not meet an open breaker, except
-    /// when it is too late for it.
+    /// Waits, unless the breaker is or becomes open and enforces. A probe is refused only if its
+    /// batch fails in the meantime.
     pub(crate) async fn unless_opened<T>(
         &self,
         wait: impl Future<Output = T>,
     ) -> Result<T, Refused> {
         let mut wait = pin!(wait);
         loop {
-            // Before the state is read, so that no opening falls in between.
+            // Created before the state is read, so that it does not miss the breaker opening.
             let mut opened = pin!(self.opened.notified());
             if let Some(rejected) = self.refusal() {
                 return Err(rejected);
             }
             let ended = poll_fn(|context| {
-                // Listens first: those who were connecting pass their places on as they leave, and
-                // the next in line would connect before it leaves, too.
+                // Polled first. A caller that leaves lets the next one in the pool's queue connect,
+                // and that one must be refused, too, before it starts to connect.
                 if opened.as_mut().poll(context).is_ready() {
                     return Poll::Ready(None);
                 }
@@ -82,7 +82,7 @@ impl Gate {
         }
     }
 
-    /// The refusal of a statement on a connection on which one was given up.
+    /// Refuses a statement on a connection on which an earlier one was given up.
     pub(crate) fn abandoned(&self) -> Refused {
         let rejected = Refused::Abandoned {
             pool: Arc::clone(self.breaker.name()),
@@ -102,29 +102,29 @@ impl Gate {
         self.tell(&Event::Rejected(&rejected));
         let (now, due) = (self.now(), self.next_summary.load(Ordering::Acquire));
         if now >= due {
-            self.sum_up(due, now);
+            self.summarize(due, now);
         }
         rejected
     }
 
-    fn sum_up(&self, due: u64, now: u64) {
+    fn summarize(&self, due: u64, now: u64) {
         let next = now.saturating_add(nanos(SUMMARY_INTERVAL));
         let turn =
             self.next_summary
                 .compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire);
         if turn.is_err() {
-            return; // another task sums up
+            return; // another task reports the summary
         }
         let total = self.breaker.rejections() + self.counters.get(Count::Saturated as usize);
-        let before = self.summed_up.swap(total, Ordering::AcqRel);
+        let before = self.summarized.swap(total, Ordering::AcqRel);
         self.tell(&Event::Rejections {
             calls: total.saturating_sub(before),
         });
     }
 }
 
-/// To refuse takes no time, so who tries again at once, and again, would never let another task run on
-/// its thread, and the one that probes is one of those.
+/// Returns a refusal to the caller. It consumes cooperative budget, so that a retry loop cannot
+/// starve the prober.
 pub(crate) async fn turned_away<R>(refusal: R) -> R {
     consume_budget().await;
     refusal

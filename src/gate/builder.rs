@@ -1,4 +1,4 @@
-//! How a gate is configured.
+//! The configuration of a gate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,17 @@ use crate::gate::limits::Limits;
 use crate::telemetry::event::Sink;
 use crate::telemetry::trace::TracingSink;
 
-/// Configures a [`Gate`].
+/// Configures a [`Gate`]. Values are checked by [`build`](Self::build), not by the setters.
+///
+/// ```
+/// use fusepool::{Breaker, Gate};
+/// use std::time::Duration;
+///
+/// let gate = Gate::builder(Breaker::builder().name("geocoder"))
+///     .call_timeout(Duration::from_secs(5))
+///     .build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct GateBuilder {
     breaker: Builder,
@@ -20,14 +30,15 @@ pub struct GateBuilder {
 }
 
 impl GateBuilder {
-    /// How long a call may take. Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
+    /// The deadline of each call, from its start. Longer than the slow-call threshold, and at most
+    /// one day. Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.limits.query_timeout = timeout;
         self
     }
 
-    /// Who takes the events. Default: [`TracingSink`].
+    /// The receiver of the events. Default: [`TracingSink`].
     #[must_use]
     pub fn sink(mut self, sink: impl Sink) -> Self {
         self.sink = Arc::new(sink);
@@ -55,7 +66,7 @@ impl fmt::Debug for GateBuilder {
 }
 
 impl Gate {
-    /// Starts to configure a gate around the breaker that `breaker` builds.
+    /// Configures a gate around the breaker that `breaker` builds.
     #[must_use]
     pub fn builder(breaker: Builder) -> GateBuilder {
         GateBuilder {

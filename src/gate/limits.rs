@@ -1,15 +1,17 @@
-//! Deadlines, and how many may wait.
+//! The deadlines and the size of the queue.
 
 use std::time::Duration;
 
 use crate::breaker::builder::Builder;
 use crate::breaker::config::{ConfigError, LONGEST, check_duration};
 
-/// Default time to wait for a connection: 2 seconds.
+/// Default `acquire_timeout`, the time to wait for a connection: 2 seconds.
 pub const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Default time a statement, or a call through a [`Gate`](crate::Gate), may take: 30 seconds.
+/// Default `query_timeout` of a statement, and default
+/// [`call_timeout`](crate::GateBuilder::call_timeout) of a [`Gate`](crate::Gate): 30 seconds.
 pub const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Default of how many callers may wait for each connection of a pool: 8.
+/// Default number of callers in the queue for each connection of a pool: 8. A pool of 10 connections
+/// has a `max_queue` of 80.
 pub const DEFAULT_QUEUE_PER_CONNECTION: u32 = 8;
 
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +19,9 @@ pub(crate) struct Limits {
     pub(crate) acquire_timeout: Duration,
     pub(crate) query_timeout: Duration,
     pub(crate) max_queue: u32,
-    /// How many connections the pool may have.
+    /// The largest number of connections of the pool.
     pub(crate) connections: u32,
-    /// Calls are given up whose answers were lost in an outage.
+    /// Whether calls are given up whose answers were lost in an outage.
     pub(crate) give_up_lost: bool,
 }
 
@@ -36,7 +38,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// `call_timeout` is what the caller's setter for the deadline of a call is named.
+    /// `call_timeout` is the name of the setter for `query_timeout`, for the error.
     pub(crate) fn check(
         &self,
         call_timeout: &'static str,
@@ -45,7 +47,7 @@ impl Limits {
         check_duration("acquire_timeout", self.acquire_timeout, LONGEST)?;
         check_duration(call_timeout, self.query_timeout, LONGEST)?;
         if self.max_queue == 0 {
-            let rule = "at least 1: whoever opens a connection waits for a moment, too";
+            let rule = "at least 1: a caller is in the queue while its connection is opened, too";
             return Err(ConfigError::new("max_queue", self.max_queue, rule));
         }
         match breaker.get_slow_call_threshold() {
@@ -54,8 +56,8 @@ impl Limits {
                     "slow_call_threshold",
                     slow_call_threshold,
                     format!(
-                        "shorter than the `{call_timeout}` of {:?}, or no call could live to be slow \
-                     (`slow_call_rate(None)` switches slow calls off)",
+                        "shorter than the `{call_timeout}` of {:?}, so that a call can be slow before \
+                         its deadline (`slow_call_rate(None)` switches slow calls off)",
                         self.query_timeout
                     ),
                 ))

@@ -1,4 +1,4 @@
-//! Whether anybody gets a connection, and whose answer an outage has lost.
+//! Tracks whether calls obtain connections, and which calls an outage has left without an answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,66 +8,66 @@ use tokio::time::Instant;
 
 use crate::breaker::clock::nanos;
 
-/// Moments are in nanoseconds on the breaker's clock.
+/// The progress of the calls of a gate. Times are in nanoseconds on the breaker's clock.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// When somebody last got a connection, plus one: 0 is never.
+    /// The time at which a call last obtained a connection, plus one; 0 is never.
     last_acquired: AtomicU64,
-    /// When the backend last became well again.
+    /// The time at which the backend last recovered.
     well_since: AtomicU64,
-    /// How long the longest call took of those that ended and were not quick.
+    /// The duration of the longest call that ended, of the long-running ones.
     longest: AtomicU64,
-    /// Wakes those who wait in [`lost`](Self::lost).
+    /// Wakes the calls that wait in [`lost`](Self::lost).
     given_up: Notify,
 }
 
 impl Progress {
-    /// Somebody got a connection.
+    /// Records that a call obtained a connection.
     pub(crate) fn acquired(&self, now: u64) {
         let mark = now.saturating_add(1);
-        // Reading first spares a write that other cores contend for, as this clock moves in steps.
+        // The clock moves in steps: most calls find the time recorded, and write nothing that other
+        // cores contend for.
         if self.last_acquired.load(Ordering::Acquire) != mark {
             self.last_acquired.store(mark, Ordering::Release);
         }
     }
 
-    /// Somebody got a connection within `limit` before `now`.
+    /// Whether a call obtained a connection within `limit` before `now`.
     pub(crate) fn acquired_within(&self, limit: Duration, now: u64) -> bool {
-        // Not since the start: a server without a free slot says so at once.
+        // Not since the caller started to wait: a server without a free slot fails it at once.
         let recently = now.saturating_sub(nanos(limit));
         self.last_acquired.load(Ordering::Acquire) > recently
     }
 
-    /// The backend has answered for the first time after an outage.
+    /// Records that the backend has answered for the first time after an outage.
     pub(crate) fn well_again(&self, now: u64) {
         self.well_since.store(now, Ordering::Release);
     }
 
-    /// Nobody got a connection since the backend is well again.
+    /// Whether no call has obtained a connection since the backend recovered.
     pub(crate) fn is_stuck(&self) -> bool {
         let well_since = self.well_since.load(Ordering::Acquire);
         self.last_acquired.load(Ordering::Acquire) <= well_since
     }
 
-    /// A call ended that was not quick.
+    /// Records the duration of a long-running call that ended.
     pub(crate) fn ended(&self, took: Duration) {
         self.longest.fetch_max(nanos(took), Ordering::AcqRel);
     }
 
-    /// Takes the calls for lost that began before the backend became well again, and have run far
-    /// longer than any that ended.
+    /// Wakes the waiting calls in [`lost`](Self::lost), which decide whether they are lost.
     pub(crate) fn give_up_lost(&self) {
         self.given_up.notify_waiters();
     }
 
-    /// Waits until a call is taken for lost that began at `began`, which was at `start`.
+    /// Waits until [`give_up_lost`](Self::give_up_lost) finds this call lost: it began before the
+    /// backend recovered, and has run more than twice as long as the longest call that ended.
+    /// `began` and `start` are the same moment, on the breaker's clock and on the runtime's.
     pub(crate) async fn lost(&self, began: u64, start: Instant) {
         loop {
             self.given_up.notified().await;
-            let far_longer = self.longest.load(Ordering::Acquire).saturating_mul(2);
-            if began < self.well_since.load(Ordering::Acquire)
-                && nanos(start.elapsed()) > far_longer
-            {
+            let limit = self.longest.load(Ordering::Acquire).saturating_mul(2);
+            if began < self.well_since.load(Ordering::Acquire) && nanos(start.elapsed()) > limit {
                 return;
             }
         }

@@ -1,40 +1,56 @@
-//! Admit, run, classify, settle, report: the only async path through a breaker.
+//! The path of a call through the breaker: admit, acquire, run, classify, settle, report.
 //!
-//! A pool's call takes two steps, and is admitted once. [`Gate::acquire`] asks the breaker, and
-//! waits for a connection, as one of at most `max_queue` and under the acquire deadline;
-//! [`Gate::run`] makes the call on it, under the call's deadline, and settles.
+//! Start reading the source here. A gate combines a breaker, deadlines and events. A call of any
+//! pool takes three steps:
 //!
-//! ```text
-//!         admit ───────── acquire ─────────────── run
-//!           │                │                     │
-//!   open:   └▶ Refused      ├▶ Saturated          ├▶ DeadlineExceeded   outcome unknown
-//!   nothing sent, retry      ├▶ could not connect  ├▶ Failed(E)          by its class
-//!                            └▶ none came free     └▶ value              an answer
-//! ```
+//! 1. **Admit** ([`Gate::admit`]): the breaker admits or rejects the call.
+//! 2. **Acquire** ([`Gate::acquire`]): the call waits for a connection, as one of at most
+//!    `max_queue` callers, up to `acquire_timeout`.
+//! 3. **Run** ([`Gate::run`]): the statement runs, up to `query_timeout` or its own deadline. Its
+//!    [`Class`] becomes a [`Verdict`], which settles the [`Permit`] and may change the state.
 //!
-//! Nobody waits on a breaker that is open: when it opens, those who wait for a connection are
-//! refused at once. They have sent nothing; left alone, they would each try to connect in turn, as
-//! the one before gives up.
+//! Steps 1 and 3 are enough for a statement on a connection that the caller already holds, and for
+//! [`Gate::call`], which has no pool. A statement inside a transaction is never rejected.
 //!
-//! What is recorded: that no connection could be had is a failure; that one could is not yet an
-//! answer, only a statement's or a ping's end is. While the breaker is closed, the time spent waiting
-//! for a connection never makes a call slow, so a pool that is too small does not trip its breaker.
-//! A call that is a probe has the deadline of any other.
+//! | step | ends with | sent | recorded as |
+//! |---|---|---|---|
+//! | admit | `Refused::Circuit`: the breaker rejects calls | no | rejected |
+//! | acquire | `Refused::Saturated`: the queue is full | no | saturated |
+//! | | `Refused::Circuit`: the breaker opened meanwhile | no | rejected |
+//! | | `DeadlineExceeded`: no connection in time | no | ignored if any call got a connection in that time, else a failure |
+//! | | `Failed`: the connection failed | no | by its class, but never a success |
+//! | run | a value | yes | success |
+//! | | `Failed`: an error | maybe | by its class |
+//! | | `DeadlineExceeded`: no answer in time | maybe | failure |
+//! | | `DeadlineExceeded`: the answer was lost in an outage | maybe | ignored |
+//! | | the future was dropped | maybe | abandoned |
 //!
-//! A database that hangs answers nobody, and ends nothing that could be recorded. So a call that runs,
-//! or waits, looks now and then whether anybody is answered, and so does the caller who leaves before
-//! that.
+//! **Evidence.** An acquired connection is no success: only the end of a statement or a ping shows
+//! that the backend answers. While the breaker is closed, the wait for a connection is not part of
+//! the call, so a pool that is too small causes no slow calls.
 //!
-//! Where the breaker only observes, or is disabled, nothing is refused for the queue's sake, and no
-//! deadline but a call's own ends it.
+//! **The queue empties when the breaker opens.** Callers in the queue are refused at once, since
+//! they have sent nothing. Otherwise each of them would try in turn to connect to a backend that is
+//! down.
 //!
-//! Nor does anybody wait for what was lost in an outage: connections may fall silent for ever in the
-//! middle of calls, and their places in the pool would come free only at the calls' deadlines. When
-//! the backend is well again, and yet nobody gets a connection, calls from before are
-//! [given up](Gate::give_up_lost_calls).
+//! **Stalls.** A database that hangs ends no call. So a call that runs or waits checks at intervals
+//! whether any call succeeds, and so does a caller that leaves before.
 //!
-//! Cancellation: every future here may be dropped at any await. A call that is dropped while it
-//! runs drops its [`Permit`], which counts it as abandoned and frees a probe's place.
+//! **Probes.** A call that is a probe has the same deadline as any other call.
+//!
+//! **Lost answers.** After an outage, connections may stay silent in the middle of their calls, and
+//! would occupy the pool until the deadlines. When the backend has recovered and still no caller
+//! obtains a connection, calls from before the outage are [given up](Gate::give_up_lost_calls).
+//!
+//! **Modes.** While the breaker observes or is disabled, `max_queue` and the deadlines of the gate
+//! have no effect. A deadline of a call's own always applies.
+//!
+//! **Cancellation.** Every future here may be dropped at any await. A call that is dropped while it
+//! runs drops its permit: it counts as abandoned, and a probe frees its slot.
+//!
+//! [`Class`]: crate::Class
+//! [`Permit`]: crate::breaker::Permit
+//! [`Verdict`]: crate::Verdict
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -66,7 +82,10 @@ pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 
-/// A breaker in front of asynchronous calls, with a deadline for each and events about them.
+/// Guards asynchronous calls with a breaker, a deadline for each call, and events.
+///
+/// For connection pools there is [`Guarded`](crate::Guarded), and for blocking calls
+/// [`Breaker::call`](crate::Breaker::call).
 ///
 /// ```
 /// use fusepool::{Breaker, Class, Gate, GateError};
@@ -86,15 +105,17 @@ pub struct Gate {
     breaker: Breaker,
     limits: Limits,
     sink: Arc<dyn Sink>,
-    /// Wakes those who wait for a connection when the breaker opens.
+    /// Wakes the callers in the queue when the breaker opens.
     opened: Arc<Notify>,
     progress: Progress,
-    /// Connections that are with their holders.
+    /// The number of connections that callers hold.
     leased: AtomicU32,
     counters: Counters<COUNTS>,
+    /// The earliest time of the next summary of rejections.
     next_summary: AtomicU64,
-    summed_up: AtomicU64,
-    /// A background task sees to the first probes, so that no user's call has to.
+    /// The rejections up to the last summary.
+    summarized: AtomicU64,
+    /// A background task makes the first probes, so that no caller's call is one.
     probing: AtomicBool,
     on_open: Arc<OnceLock<OnOpen>>,
 }
@@ -111,7 +132,7 @@ enum Count {
 const COUNTS: usize = Count::ClosedConnections as usize + 1;
 
 impl Gate {
-    /// A gate with limits that were checked.
+    /// A gate with limits that were already checked.
     pub(crate) fn new(
         breaker: Builder,
         limits: Limits,
@@ -144,19 +165,19 @@ impl Gate {
             leased: AtomicU32::new(0),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
-            summed_up: AtomicU64::new(0),
+            summarized: AtomicU64::new(0),
             probing: AtomicBool::new(false),
             on_open,
         }
     }
 
-    /// The breaker, for its mode, state and snapshot.
+    /// The breaker of this gate, for its mode, state and snapshot.
     #[must_use]
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
     }
 
-    /// Whether the breaker does what its state says.
+    /// Whether the breaker acts on its state.
     fn enforces(&self) -> bool {
         self.breaker.mode() == Mode::Enforce
     }
@@ -165,12 +186,12 @@ impl Gate {
         &self.limits
     }
 
-    /// Calls `on_open` whenever the breaker opens. Only the first call has an effect.
+    /// Sets a callback for when the breaker opens. Only the first one is used.
     pub(crate) fn on_open(&self, on_open: OnOpen) {
         let _ = self.on_open.set(on_open);
     }
 
-    /// Reserves the first probes for one background task. `None` if there is one already.
+    /// Reserves the first probes for a background task. `None` if another task has them.
     pub(crate) fn reserve_probing(&self) -> Option<Probing<'_>> {
         let taken = self.probing.swap(true, Ordering::AcqRel);
         (!taken).then(|| Probing(&self.probing))
@@ -205,7 +226,7 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// The first probes are seen to, as long as this lives.
+/// Reserves the first probes until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Probing<'gate>(&'gate AtomicBool);
 

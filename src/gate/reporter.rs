@@ -1,4 +1,4 @@
-//! Turns what a breaker does into events of its pool.
+//! Reports the events of a breaker to the sink of its gate.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,7 @@ use crate::telemetry::event::{Event, Sink};
 /// Called when the breaker opens.
 pub(crate) type OnOpen = Box<dyn Fn() + Send + Sync>;
 
-/// The breaker with the gate's observer, which passes on to the user's own, if there is one.
+/// Sets the observer of the gate, which calls the user's observer, too.
 pub(super) fn observed(
     breaker: Builder,
     sink: Arc<dyn Sink>,
@@ -32,7 +32,7 @@ pub(super) fn observed(
                     on_open();
                 }
             }
-            // Those who wait see for themselves what that means for them.
+            // The callers in the queue read the new mode themselves.
             breaker::Event::Mode { .. } => opened.notify_waiters(),
             _ => {}
         }

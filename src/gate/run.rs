@@ -1,4 +1,4 @@
-//! Makes a call on a connection, under its deadline.
+//! Runs a call under its deadline.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,18 +16,22 @@ use crate::breaker::verdict::{Class, Classify, Verdict};
 use crate::outcome::error::{Awaited, DeadlineExceeded, GateError};
 use crate::telemetry::event::Event;
 
-/// A call that has run for so long counts as one that waits for its answer, and listens for being taken
-/// for lost: a quick one, which most are, pays nothing for that.
+/// A call is long-running from this duration on: it counts as pending, and may be given up as lost.
+/// A shorter call, as most are, pays nothing for either.
 const LONG_AFTER: Duration = Duration::from_millis(100);
 
 impl Gate {
-    /// Makes a call: admitted by the breaker, under the call's deadline. `classify` says what its
-    /// errors mean.
+    /// Makes a call if the breaker admits it, under the
+    /// [`call_timeout`](crate::GateBuilder::call_timeout). Its errors count as `classify` says; a
+    /// value is a success.
+    ///
+    /// Cancellation: the future may be dropped at any await. A call in progress then counts as
+    /// abandoned.
     ///
     /// # Errors
     ///
-    /// [`GateError::Refused`]: the call was not made. [`GateError::Deadline`]: it was dropped.
-    /// [`GateError::Failed`]: its own error.
+    /// [`GateError::Refused`] if the call was not made, [`GateError::Deadline`] if it was dropped
+    /// at its deadline, [`GateError::Failed`] with its own error.
     pub async fn call<T, E>(
         &self,
         classify: &(impl Classify<E> + ?Sized),
@@ -41,7 +45,8 @@ impl Gate {
             .await
     }
 
-    /// Makes a call on a connection, under a deadline: its own, or the gate's.
+    /// Runs an admitted call and settles its permit. `limit` is the call's own deadline, and
+    /// replaces the gate's.
     pub(crate) async fn run<T, E>(
         &self,
         mut permit: Permit<'_>,
@@ -50,7 +55,7 @@ impl Gate {
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
         if limit.is_some() {
-            permit.set_patient();
+            permit.set_own_deadline();
         }
         match self.bounded(Some(&permit), limit, pin!(call)).await {
             Ok(Ok(value)) => {
@@ -68,8 +73,8 @@ impl Gate {
         }
     }
 
-    /// What `call` comes to before its own deadline; or before the gate's, unless it is taken for
-    /// lost earlier.
+    /// Runs `call` until its deadline: `own`, or else the gate's. A call without a deadline of its
+    /// own may be given up earlier, as lost.
     pub(crate) async fn bounded<T>(
         &self,
         permit: Option<&Permit<'_>>,
@@ -91,7 +96,7 @@ impl Gate {
             || self.now().saturating_sub(nanos(LONG_AFTER)),
             Permit::started,
         );
-        // No probe is from before an outage.
+        // Probes start after an outage, not before it.
         let may_be_lost = own.is_none() && !permit.is_some_and(Permit::is_probe);
         let mut lost = pin!(self.progress.lost(began, start));
         let ended = pin!(poll_fn(|context| match call.as_mut().poll(context) {
@@ -99,8 +104,8 @@ impl Gate {
             Poll::Pending if may_be_lost => lost.as_mut().poll(context).map(|()| None),
             Poll::Pending => Poll::Pending,
         }));
-        let look = || permit.into_iter().for_each(Permit::is_unanswered);
-        match self.until(deadline, start, look, ended).await {
+        let check_stall = || permit.into_iter().for_each(Permit::is_unanswered);
+        match self.until(deadline, start, check_stall, ended).await {
             Some(Some(ended)) => {
                 self.progress.ended(start.elapsed());
                 Ok(ended)
@@ -116,16 +121,16 @@ impl Gate {
         }
     }
 
-    /// What `wait` comes to before its deadline. It began at `start`, and looks at intervals whether
-    /// anybody is answered meanwhile. A breaker that does not enforce lets the gate's deadlines pass.
+    /// Runs `wait`, which began at `start`, until its deadline, and calls `check_stall` at
+    /// intervals. The gate's deadlines have no effect while the breaker does not enforce.
     pub(super) async fn until<T>(
         &self,
         deadline: Deadline,
         start: Instant,
-        look: impl Fn(),
+        check_stall: impl Fn(),
         mut wait: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
-        let mut next_look = start + self.breaker.look_interval();
+        let mut next_check = start + self.breaker.stall_check_interval();
         loop {
             let now = Instant::now();
             let is_missed = deadline.at <= now;
@@ -133,19 +138,20 @@ impl Gate {
                 return None;
             }
             let wake = match is_missed {
-                true => next_look,
-                false => next_look.min(deadline.at),
+                true => next_check,
+                false => next_check.min(deadline.at),
             };
             if let Ok(ended) = timeout_at(wake, wait.as_mut()).await {
                 return Some(ended);
             }
-            if wake == next_look {
-                look();
-                next_look = Instant::now() + self.breaker.look_interval();
+            if wake == next_check {
+                check_stall();
+                next_check = Instant::now() + self.breaker.stall_check_interval();
             }
         }
     }
 
+    /// Counts and reports a missed deadline.
     pub(crate) fn missed(&self, limit: Duration, awaited: Awaited) -> DeadlineExceeded {
         self.counters.add(Count::Deadlines as usize, 1);
         if awaited == Awaited::LostAnswer {
@@ -156,17 +162,17 @@ impl Gate {
     }
 }
 
-/// A call that was given up, and what that says of the backend.
+/// The error and the verdict of a call that was given up.
 pub(crate) struct GivenUp {
     pub(crate) error: DeadlineExceeded,
     pub(crate) verdict: Verdict,
 }
 
-/// When a wait ends.
+/// The end of a wait.
 #[derive(Clone, Copy)]
 pub(super) struct Deadline {
     at: Instant,
-    /// It holds whatever the breaker's mode.
+    /// It applies in every mode of the breaker.
     is_own: bool,
 }
 

@@ -1,32 +1,33 @@
-//! A gate at one moment.
+//! The counts of a gate at one moment.
 
 use std::sync::atomic::Ordering;
 
 use super::{Count, Gate};
 use crate::breaker::snapshot::Snapshot;
 
-/// A gate at one moment. The counts are since it was built.
+/// The state and the counts of a gate at one moment, from [`Gate::snapshot`]. All counts but
+/// `waiting` are totals since the gate was built.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct GateSnapshot {
-    /// Its breaker.
+    /// The breaker.
     pub breaker: Snapshot,
-    /// Callers that wait for a connection now.
+    /// Callers in the queue for a connection now.
     pub waiting: u32,
-    /// Calls refused because too many were waiting.
+    /// Calls that were refused because the queue was full.
     pub saturated: u64,
-    /// Connections and answers that did not come in time.
+    /// Missed deadlines, for connections and for answers, lost ones included.
     pub deadlines: u64,
-    /// Those of them that an outage had taken with it: their calls were given up for the sake of others.
+    /// Calls that were [given up as lost in an outage](crate#what-an-outage-leaves-behind).
     pub lost_answers: u64,
-    /// Probes made in the background.
+    /// Probes that the background task made.
     pub probes: u64,
-    /// Connections that were closed instead of going back to the pool.
+    /// Connections that were closed instead of returned to the pool.
     pub closed_connections: u64,
 }
 
 impl Gate {
-    /// All there is to know about the gate and its breaker at this moment.
+    /// The state and the counts of the gate and its breaker at this moment.
     #[must_use]
     pub fn snapshot(&self) -> GateSnapshot {
         let count = |what: Count| self.counters.get(what as usize);

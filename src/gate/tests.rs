@@ -1,4 +1,4 @@
-//! Those who wait for a connection, when the breaker opens, and calls that are never answered.
+//! Callers in the queue when the breaker opens, and calls that are never answered.
 
 use std::future::{pending, ready};
 use std::pin::pin;
@@ -37,7 +37,7 @@ async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static 
     Ok((connection, probe.is_some()))
 }
 
-/// A statement elsewhere, that opens the breaker.
+/// A failed statement of another call. It opens the breaker.
 async fn failure(gate: &Gate) {
     gate.breaker().observe().settle(Verdict::Failure);
 }
@@ -47,7 +47,7 @@ fn is_rejected(acquired: &Acquired) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_wait_are_refused_as_soon_as_the_breaker_opens() {
+async fn the_whole_queue_is_refused_as_soon_as_the_breaker_opens() {
     let gate = gate(Breaker::builder());
     let started = tokio::time::Instant::now();
     let (first, second, ()) = tokio::join!(
@@ -67,11 +67,11 @@ async fn all_who_wait_are_refused_as_soon_as_the_breaker_opens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_takes_over_the_place_of_one_who_was_refused() {
+async fn no_caller_connects_in_place_of_a_refused_one() {
     let gate = gate(Breaker::builder());
-    let (places, attempts) = (Semaphore::new(1), AtomicU32::new(0));
+    let (slots, attempts) = (Semaphore::new(1), AtomicU32::new(0));
     let connect = || async {
-        let _place = places.acquire().await;
+        let _slot = slots.acquire().await;
         attempts.fetch_add(1, Ordering::Relaxed);
         pending().await
     };
@@ -85,7 +85,7 @@ async fn nobody_takes_over_the_place_of_one_who_was_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_began_to_connect_before_the_breaker_opened_does_not_begin_to_wait() {
+async fn a_call_that_is_connecting_when_the_breaker_opens_is_refused() {
     let gate = gate(Breaker::builder());
     let acquired = acquire(&gate, async {
         failure(&gate).await;
@@ -96,7 +96,7 @@ async fn who_began_to_connect_before_the_breaker_opened_does_not_begin_to_wait()
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_goes_on_if_the_open_breaker_rejects_nothing() {
+async fn the_queue_waits_on_while_an_open_breaker_only_observes() {
     let gate = gate(Breaker::builder().mode(Mode::Observe));
     let connect = async {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -125,26 +125,26 @@ async fn a_probe_waits_for_its_connection() {
     assert!(probe.is_some_and(|probe| probe.is_probe()));
 }
 
-/// An operator who holds the breaker open, or takes back that it only observes, left those alone who
-/// were waiting: they went on to a database that was to be let alone.
+/// When an operator held the breaker open, or made it enforce again, the queue was not refused and
+/// connected to a database that the operator wanted to spare.
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_refused_as_soon_as_an_operator_says_so() {
+async fn the_queue_is_refused_as_soon_as_an_operator_opens_or_enforces() {
     let gate = gate(Breaker::builder());
     let waits = acquire(&gate, pending());
-    let orders = async { gate.breaker().force_open() };
-    let (acquired, held) = tokio::join!(waits, orders);
+    let operator = async { gate.breaker().force_open() };
+    let (acquired, held) = tokio::join!(waits, operator);
     assert!(is_rejected(&acquired), "{acquired:?}");
     drop(held);
 
     gate.breaker().set_mode(Mode::Observe);
     failure(&gate).await;
-    let orders = async { gate.breaker().set_mode(Mode::Enforce) };
-    let (acquired, ()) = tokio::join!(acquire(&gate, pending()), orders);
+    let operator = async { gate.breaker().set_mode(Mode::Enforce) };
+    let (acquired, ()) = tokio::join!(acquire(&gate, pending()), operator);
     assert!(is_rejected(&acquired), "{acquired:?}");
 }
 
-/// A prober on a current-thread runtime only gets on while somebody blocks on that, and a refused
-/// call takes no time at all.
+/// A prober on a current-thread runtime runs only while a thread blocks on that runtime, and a
+/// refused call returns at once.
 #[test]
 fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
     let clock = crate::breaker::clock::ManualClock::new();
@@ -163,16 +163,19 @@ fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
     assert!(probe.is_probe());
 }
 
-/// An outage that ends after a second, and what there is to a call that is never answered.
+/// An outage that ends after a second, and a call that is never answered.
 #[derive(Clone, Copy)]
 struct Outage {
     /// The call's own deadline.
     own: Option<Duration>,
+    /// The start of the call.
     begins: Duration,
+    /// Another caller waits for a connection after the outage.
     someone_waits: bool,
+    /// Another caller obtains a connection after the outage.
     someone_is_served: bool,
     pool_is_full: bool,
-    /// What a call before it took.
+    /// The duration of a call that ended before.
     longest: Duration,
     mode: Mode,
 }
@@ -196,7 +199,7 @@ impl Clock for RuntimeClock {
     }
 }
 
-/// When such a call is given up.
+/// The time at which the call is given up.
 async fn given_up(outage: Outage) -> Duration {
     let start = Instant::now();
     let breaker = Breaker::builder().clock(RuntimeClock(start));
@@ -241,15 +244,15 @@ async fn given_up(outage: Outage) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_call_is_given_up_when_somebody_has_waited_for_its_place() {
+async fn a_lost_call_is_given_up_when_a_caller_has_waited_for_its_connection() {
     let waited = Duration::from_secs(1) + DEFAULT_ACQUIRE_TIMEOUT / 3;
-    // The runtime's timers go by milliseconds.
+    // The timers of the runtime have a resolution of one millisecond.
     let off = given_up(LOST).await.abs_diff(waited);
     assert!(off < Duration::from_millis(1), "{off:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
+async fn a_call_that_blocks_no_other_or_is_not_lost_is_not_given_up() {
     let default = DEFAULT_QUERY_TIMEOUT;
     let own = Duration::from_secs(600);
     let begins = Duration::from_millis(1100);
@@ -270,7 +273,7 @@ async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
         ..LOST
     };
     let since = Outage { begins, ..LOST };
-    let patient = Outage {
+    let own_deadline = Outage {
         own: Some(own),
         ..LOST
     };
@@ -280,14 +283,14 @@ async fn a_call_is_left_alone_that_is_not_in_the_way_or_not_lost() {
         (default, with_room),
         (default, as_usual),
         (begins + default, since),
-        (own, patient),
+        (own, own_deadline),
     ];
     for (n, (expected, outage)) in cases.into_iter().enumerate() {
         assert_eq!(given_up(outage).await, expected, "case {n}");
     }
 }
 
-/// The gate cut real statements off, where it should have observed them.
+/// The gate ended statements while it should only have observed them.
 #[tokio::test(start_paused = true)]
 async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
     for mode in [Mode::Observe, Mode::Disabled] {
@@ -324,9 +327,10 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
     }
 }
 
-/// Each call was a probe, was cut off as one, and failed: a backend that is well stayed shut out.
+/// Each call was a probe, was cut off as one and failed, so the breaker stayed open for a healthy
+/// backend.
 #[tokio::test(start_paused = true)]
-async fn a_backend_that_is_well_is_let_back_in_however_long_its_calls_take() {
+async fn the_breaker_closes_for_a_healthy_backend_however_long_its_calls_take() {
     for (slow_call_threshold, takes) in [(1_000, 950), (10_000, 1_200), (10_000, 9_000)] {
         let [slow_call_threshold, takes] = [slow_call_threshold, takes].map(Duration::from_millis);
         let breaker = Breaker::builder().clock(RuntimeClock(Instant::now()));
@@ -348,7 +352,7 @@ async fn a_backend_that_is_well_is_let_back_in_however_long_its_calls_take() {
             }
         });
         futures_util::future::join_all(callers).await;
-        // A batch of three, of six and of ten, by four callers.
+        // Batches of three, six and ten probes, by four callers.
         let bound = Duration::from_secs(1) + takes * 8;
         assert!(
             opened.elapsed() < bound,
@@ -359,7 +363,7 @@ async fn a_backend_that_is_well_is_let_back_in_however_long_its_calls_take() {
     }
 }
 
-/// Nobody else comes, so that it is for those who wait to find out.
+/// No other call arrives, so the hung calls themselves must detect the stall.
 #[tokio::test(start_paused = true)]
 async fn calls_that_hang_open_the_breaker_by_themselves() {
     let clock = RuntimeClock(Instant::now());
@@ -384,31 +388,31 @@ async fn calls_that_hang_open_the_breaker_by_themselves() {
     let futures_util::future::Either::Left((opened, _)) =
         futures_util::future::select(opened, hung).await
     else {
-        panic!("they hang");
+        panic!("the calls hang");
     };
-    // From when the first of them began to when the first of them looks.
+    // From the start of the first call to the first check for a stall.
     assert!(
         (1_000_000_000..1_250_000_000).contains(&opened),
         "{opened} ns"
     );
 }
 
-/// A consumer of many calls may leave one alone for long.
+/// A task that drives many calls may not poll one of them for long.
 #[tokio::test(start_paused = true)]
-async fn a_deadline_does_not_depend_on_when_it_is_looked_at() {
+async fn a_deadline_does_not_depend_on_when_the_call_is_polled() {
     let gate = gate(Breaker::builder());
     let never = pin!(pending::<()>());
     let mut call = pin!(gate.bounded(None, None, never));
     assert!(at_once(call.as_mut()).await.is_none());
     tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 2 / 3).await;
-    let looked_at = Instant::now();
+    let polled_at = Instant::now();
     assert!(call.await.is_err());
-    assert_eq!(looked_at.elapsed(), DEFAULT_QUERY_TIMEOUT / 3);
+    assert_eq!(polled_at.elapsed(), DEFAULT_QUERY_TIMEOUT / 3);
 }
 
-/// The caller that finds out that all others hang is not sent after them.
+/// The call whose admission reveals that all others hang is refused.
 #[tokio::test]
-async fn a_statement_that_opens_the_breaker_by_being_counted_is_refused() {
+async fn a_statement_whose_admission_opens_the_breaker_is_refused() {
     let clock = ManualClock::new();
     let breaker = Breaker::builder().clock(clock.clone());
     let gate = gate(breaker.minimum_calls(9));
@@ -417,13 +421,13 @@ async fn a_statement_that_opens_the_breaker_by_being_counted_is_refused() {
     let connected = acquire(&gate, ready(Ok(()))).await;
     assert_eq!(connected, Ok(((), false)));
     assert!(gate.admit_on_lease().is_err());
-    assert_eq!(gate.snapshot().breaker.ignored, 0, "it was not made");
+    assert_eq!(gate.snapshot().breaker.ignored, 0, "the call was not made");
     drop(hung);
 }
 
-/// The task that probes needs the thread, too.
+/// The background probe needs the thread, too.
 #[tokio::test]
-async fn who_tries_again_and_again_lets_others_run() {
+async fn a_retry_loop_lets_other_tasks_run() {
     let gate = gate(Breaker::builder());
     let _open = gate.breaker().force_open();
     let other = tokio::spawn(async {});

@@ -1,4 +1,4 @@
-//! What MySQL's and MariaDB's error numbers mean, whatever driver brings them.
+//! Classifies the error numbers of MySQL and MariaDB, for all drivers.
 //!
 #![doc = include_str!("errno.md")]
 
@@ -10,7 +10,7 @@ pub(crate) fn classify(number: u16, message: &str) -> Class {
         1040 => Class::Starved,
         1047 | 1053 | 1129 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => Class::Failure,
         1836 => Class::FailureAndClose,
-        // The server runs with some option; others, such as --secure-file-priv, are no failure.
+        // 1290 names the option of the server. Others, such as --secure-file-priv, are no failure.
         1290 if message.contains("read-only") => Class::FailureAndClose,
         1969 | 3024 => Class::Slow,
         1044 | 1045 | 1205 | 1213 | 1317 => Class::Ignored,

@@ -1,4 +1,4 @@
-//! What a gate says no with.
+//! Errors of the gate.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -8,35 +8,38 @@ use std::{fmt, io};
 use crate::breaker::config::ConfigError;
 use crate::breaker::error::Rejection;
 
-/// A call that was refused. It was never sent to the backend: it is safe to retry.
+/// The refusal of a call. The call was never sent to the backend, so it is safe to retry.
+///
+/// [`refusal`] finds it in any error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// The circuit breaker does not admit calls now.
-    #[error("pool `{pool}` is unwell and the call was not sent: {rejection}")]
+    /// The breaker rejected the call.
+    #[error("pool `{pool}` refused the call, which was not sent: {rejection}")]
     Circuit {
         /// The name of the pool.
         pool: Arc<str>,
-        /// What the breaker said.
+        /// The reason, and when to retry.
         rejection: Rejection,
     },
-    /// As many callers as may wait for a connection are waiting already.
+    /// The queue for a connection is full.
     #[error(
-        "pool `{pool}` is saturated and the call was not sent: {waiting} callers wait for a \
-         connection, which is `max_queue`"
+        "pool `{pool}` is saturated and the call was not sent: {waiting} callers already wait for \
+         a connection (`max_queue`)"
     )]
     Saturated {
         /// The name of the pool.
         pool: Arc<str>,
-        /// How many callers may wait.
+        /// The size of the queue, `max_queue`.
         waiting: u32,
     },
-    /// A statement was given up on this connection, at its deadline or by dropping its future. Its
-    /// answer may still come, and would be taken for the next statement's. Drop the connection, and
-    /// lease another: it does not go back to the pool.
+    /// An earlier statement on this connection was given up, at its deadline or because its future
+    /// was dropped. Its answer may still arrive, and would be mistaken for that of the next
+    /// statement. Drop the connection and lease another; the dropped one does not return to the
+    /// pool.
     #[error(
-        "a statement was given up on this connection of pool `{pool}`, so the call was not sent: \
-         drop the connection and lease another"
+        "an earlier statement on this connection of pool `{pool}` was given up, so the call was not \
+         sent: drop the connection and lease another"
     )]
     Abandoned {
         /// The name of the pool.
@@ -45,7 +48,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// The name of the pool that refused.
+    /// The name of the pool that refused the call.
     #[must_use]
     pub fn pool(&self) -> &str {
         match self {
@@ -55,7 +58,8 @@ impl Refused {
         }
     }
 
-    /// How long to wait before trying again; `None` if nobody knows. Made for `Retry-After`.
+    /// The time to wait before a retry, for instance for a `Retry-After` header. `None` if it is
+    /// unknown.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -64,7 +68,7 @@ impl Refused {
         }
     }
 
-    /// The reason in `snake_case`, as events spell it.
+    /// The reason in `snake_case`, as in events.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -79,7 +83,7 @@ impl Refused {
     }
 }
 
-/// What was waited for, too long.
+/// What a call waited for when its deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Awaited {
@@ -87,13 +91,14 @@ pub enum Awaited {
     Connection,
     /// The answer to a call. The call may have reached the backend: its outcome is unknown.
     Answer,
-    /// The same, of a call from before an outage, which was [given up](crate#what-an-outage-leaves-behind)
-    /// for the sake of others before its deadline.
+    /// The answer to a call from before an outage, which was [given up before its
+    /// deadline](crate#what-an-outage-leaves-behind) because other callers waited for its
+    /// connection. Its outcome is unknown.
     LostAnswer,
 }
 
 impl Awaited {
-    /// What was waited for in `snake_case`, as events spell it.
+    /// The name in `snake_case`, as in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -104,7 +109,9 @@ impl Awaited {
     }
 }
 
-/// What was waited for did not come in time.
+/// A connection or an answer did not arrive in time.
+///
+/// [`deadline_exceeded`] finds it in any error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadlineExceeded {
     pool: Arc<str>,
@@ -122,16 +129,16 @@ impl fmt::Display for DeadlineExceeded {
         match awaited {
             Awaited::Connection => write!(
                 f,
-                "pool `{pool}` had no connection to give within {limit:?}; nothing was sent"
+                "pool `{pool}` provided no connection within {limit:?}; nothing was sent"
             ),
             Awaited::Answer => write!(
                 f,
-                "pool `{pool}` gave no answer within {limit:?}; whether the call took effect is unknown"
+                "pool `{pool}` returned no answer within {limit:?}; whether the call took effect is unknown"
             ),
             Awaited::LostAnswer => write!(
                 f,
-                "pool `{pool}` gave this call up after {limit:?}, because it is from before an outage \
-                 and others wait for its connection (`give_up_lost`); whether it took effect is unknown"
+                "pool `{pool}` gave up this call after {limit:?}, because it started before an outage and \
+                 other callers wait for its connection (`give_up_lost`); whether it took effect is unknown"
             ),
         }
     }
@@ -154,32 +161,31 @@ impl DeadlineExceeded {
         &self.pool
     }
 
-    /// How long it was waited for: until the deadline, or shorter, for a
-    /// [`LostAnswer`](Awaited::LostAnswer).
+    /// The time waited: the whole timeout, or less for a [`LostAnswer`](Awaited::LostAnswer).
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// What was waited for.
+    /// What the call waited for.
     #[must_use]
     pub fn awaited(&self) -> Awaited {
         self.awaited
     }
 }
 
-/// Why a guarded call gave no value.
+/// The error of a guarded call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GateError<E> {
-    /// The call was refused, and never sent.
-    // Not transparent: what is found in an error is found among its sources.
+    /// The call was refused and never sent.
+    // Not transparent: `refusal` searches the sources of an error.
     #[error("{0}")]
     Refused(#[from] Refused),
-    /// There was no connection in time, or no answer; what it was, [`DeadlineExceeded::awaited`] tells.
+    /// No connection or no answer arrived in time; [`DeadlineExceeded::awaited`] tells which.
     #[error("{0}")]
     Deadline(#[from] DeadlineExceeded),
-    /// The call was made, and failed.
+    /// The call was made and returned this error.
     #[error("the call failed")]
     Failed(#[source] E),
 }
@@ -191,20 +197,20 @@ impl<E> GateError<E> {
     }
 }
 
-/// Why a call with a deadline of its own gave no value.
+/// The error of a guarded call with a deadline of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WithTimeoutError<E> {
-    /// The deadline breaks a rule. The call was not made.
+    /// The deadline is invalid. The call was not made.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// What [`GateError`] says.
+    /// Any other error of a guarded call.
     #[error("{0}")]
     Gate(#[from] GateError<E>),
 }
 
-/// The [`Refused`] in `error` or in one of its sources, however deep: for deciding on a
-/// `503 Service Unavailable`, wherever in an application errors end up.
+/// Finds the [`Refused`] in `error` or in any of its sources. An application can use it, wherever it
+/// handles errors, to respond with `503 Service Unavailable`.
 ///
 /// ```
 /// # fn response(error: &sqlx::Error) -> (u16, Option<std::time::Duration>) {
@@ -219,13 +225,23 @@ pub fn refusal<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Refused> {
     find(error)
 }
 
-/// The [`DeadlineExceeded`] in `error` or in one of its sources.
+/// Finds the [`DeadlineExceeded`] in `error` or in any of its sources.
+///
+/// ```
+/// use fusepool::Awaited;
+///
+/// # fn may_retry(error: &sqlx::Error) -> bool {
+/// // Without a connection, nothing was sent.
+/// fusepool::deadline_exceeded(error)
+///     .is_some_and(|deadline| deadline.awaited() == Awaited::Connection)
+/// # }
+/// ```
 #[must_use]
 pub fn deadline_exceeded<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e DeadlineExceeded> {
     find(error)
 }
 
-/// Looks also inside of `io::Error`s, which are not the source of themselves.
+/// Also looks inside `io::Error`s, whose inner error is not among their sources.
 fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -248,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_and_a_deadline_are_found_in_a_gates_error() {
+    fn refusals_and_deadlines_are_found_in_errors_of_a_gate() {
         let rejected = Refused::Saturated {
             pool: "orders".into(),
             waiting: 80,

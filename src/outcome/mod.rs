@@ -1,4 +1,4 @@
-//! What a caller gets of a guarded call: a value, with its source, or an error.
+//! The outcome of a guarded call: a value with its source, or an error.
 
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 pub(crate) mod delivery;

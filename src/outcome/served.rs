@@ -1,73 +1,74 @@
-//! What a caller gets, and where it came from.
+//! A served value and its source.
 
 use std::time::Duration;
 
-/// A value, and where it came from.
+/// A value with its source: the database, the cache or a fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Served<T> {
     /// The value.
     pub value: T,
-    /// Where it came from.
+    /// The source of the value.
     pub source: Source,
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// The database answered now.
+    /// The database, which answered this call.
     Live,
     /// The cache, within `fresh_for`.
     Fresh {
-        /// The time since the database was asked.
+        /// The time since the database was queried.
         age: Duration,
     },
     /// The cache, past `fresh_for`.
     Stale {
-        /// The time since the database was asked.
+        /// The time since the database was queried.
         age: Duration,
-        /// Why no newer value was served.
+        /// The reason why no newer value was served.
         reason: StaleReason,
     },
     /// The value given to `or_value`.
     Default {
-        /// Why the database's was not served.
+        /// The reason why the database gave no value.
         reason: Unanswered,
     },
     /// The future given to `or_else`.
     Alternative {
-        /// Why the database's was not served.
+        /// The reason why the database gave no value.
         reason: Unanswered,
     },
     /// The pool given to `or_from`.
     OtherPool {
-        /// Why the first pool's was not served.
+        /// The reason why the first pool gave no value.
         reason: Unanswered,
     },
 }
 
-/// Why a stale value was served.
+/// The reason why a stale value was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StaleReason {
-    /// The policy allows it for a while; a newer one is being asked for behind.
+    /// `stale_while_revalidate` allows it, and a newer value is loaded in the background.
     Revalidating,
-    /// There was no answer to be had.
+    /// The database gave no answer.
     Unanswered(Unanswered),
 }
 
-/// Why the database gave no answer.
+/// The reason why the database gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unanswered {
-    /// The breaker refuses calls: it is open, half-open with all probes under way, or held open.
+    /// The breaker rejects calls: it is open, half-open without a free probe slot, or held open.
     Open,
-    /// Too many callers wait for a connection, or none came free in time.
+    /// The queue for a connection is full, or no connection became free in time.
     Saturated,
-    /// The database is unwell: it could not be reached, broke off, or said so itself.
+    /// The database is unhealthy: it could not be reached, broke the connection, or reported so
+    /// itself.
     Failure,
-    /// It did not answer in time: by our deadline, or by the database's own.
+    /// The database did not answer in time, by a deadline of fusepool or by its own timeout.
     Deadline,
 }
 
@@ -76,14 +77,14 @@ impl<T> Served<T> {
         Self { value, source }
     }
 
-    /// The same, with what `f` makes of the value.
+    /// Applies `f` to the value and keeps the source.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Served<U> {
         Served::new(f(self.value), self.source)
     }
 }
 
 impl Source {
-    /// How old a value from the cache is; `None` for any other.
+    /// The age of a value from the cache; `None` for other sources.
     ///
     /// ```
     /// # use fusepool::Source;
@@ -100,13 +101,13 @@ impl Source {
         }
     }
 
-    /// The value stands in for one that the database did not give.
+    /// Whether the value is a fallback: stale, or from elsewhere than the database and its cache.
     #[must_use]
     pub fn is_fallback(&self) -> bool {
         !matches!(self, Self::Live | Self::Fresh { .. })
     }
 
-    /// The source in `snake_case`, as events spell it.
+    /// The source in `snake_case`, as in events.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -119,7 +120,8 @@ impl Source {
         }
     }
 
-    /// Why the value is a fallback, in `snake_case`, as events spell it; `None` if it is none.
+    /// The reason for the fallback in `snake_case`, as in events; `None` if the value is not a
+    /// fallback.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
@@ -133,7 +135,7 @@ impl Source {
 }
 
 impl StaleReason {
-    /// The reason in `snake_case`, as events spell it.
+    /// The reason in `snake_case`, as in events.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -144,7 +146,7 @@ impl StaleReason {
 }
 
 impl Unanswered {
-    /// The reason in `snake_case`, as events spell it.
+    /// The reason in `snake_case`, as in events.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What PostgreSQL's error codes mean, whatever driver brings them.
+//! Classifies the SQLSTATEs of PostgreSQL, for all drivers.
 //!
 #![doc = include_str!("sqlstate.md")]
 
@@ -24,15 +24,15 @@ pub(crate) fn classify(code: &str, message: &str) -> Class {
 mod tests {
     use super::*;
 
-    /// Every code that a rule of the table could name: all classes, and all codes of the classes
-    /// from which single ones are picked.
+    /// Tries all classes of codes, and all codes of the classes of which the table names single
+    /// ones.
     #[test]
     fn the_table_is_complete() {
         let mut found = [const { Vec::new() }; 5];
         let digits = || (b'0'..=b'9').chain(b'A'..=b'Z').map(char::from);
         for class in digits().flat_map(|a| digits().map(move |b| format!("{a}{b}"))) {
             for code in codes_of(&class) {
-                let place = match classify(&code, "canceling statement due to user request") {
+                let row = match classify(&code, "canceling statement due to user request") {
                     Class::Failure => 0,
                     Class::FailureAndClose => 1,
                     Class::Ignored => 2,
@@ -40,7 +40,7 @@ mod tests {
                     Class::Success => continue,
                     Class::Slow => panic!("{code}"),
                 };
-                found[place].push(code);
+                found[row].push(code);
             }
         }
         let timed_out = classify("57014", "canceling statement due to statement timeout");

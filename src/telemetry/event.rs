@@ -1,4 +1,4 @@
-//! The one event type, and who takes it.
+//! The event type and the trait of its receivers.
 
 use std::time::Duration;
 
@@ -6,75 +6,96 @@ use crate::breaker::event as breaker;
 use crate::outcome::error::{Awaited, Refused};
 use crate::outcome::served::Source;
 
-/// Something an operator may want to know.
+/// An event of a pool or a gate, as a [`Sink`] receives it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The breaker did something.
+    /// An event of the breaker.
     Breaker(&'a breaker::Event<'a>),
     /// A call was refused.
     Rejected(&'a Refused),
-    /// So many calls were refused since the last such event.
+    /// A summary of the calls that were refused since the last summary.
     Rejections {
-        /// How many.
+        /// The number of these calls.
         calls: u64,
     },
-    /// A connection or an answer did not come in time.
+    /// A connection or an answer did not arrive in time.
     Deadline {
-        /// How long it was waited for.
+        /// The time waited.
         limit: Duration,
-        /// What it was.
+        /// What the call waited for.
         awaited: Awaited,
     },
-    /// The background probe looked at the backend.
+    /// The background task probed the backend.
     Probe {
-        /// What it met; `None` if the backend answered.
+        /// The error; `None` if the backend answered.
         error: Option<&'a (dyn std::error::Error + 'static)>,
     },
-    /// A connection was closed instead of going back to the pool.
+    /// A connection was closed instead of returned to the pool.
     ClosedConnection {
-        /// Why.
+        /// The reason, one of those in the [module documentation](super).
         reason: &'static str,
     },
-    /// Something was served that the database did not answer now: stale, or another fallback.
+    /// A stale value or another fallback was served.
     Fallback {
-        /// The cache policy, if there is one.
+        /// The name of the cache policy; `None` if the query has none.
         policy: Option<&'static str>,
-        /// What was served, how old, and why.
+        /// The source of the value, its age and the reason.
         source: Source,
     },
     /// A load for the cache ended.
     Load {
-        /// The cache policy.
+        /// The name of the cache policy.
         policy: &'static str,
-        /// How long it took.
+        /// The duration of the load.
         took: Duration,
-        /// The memory that the answer takes; `None` if there was an error.
+        /// The size of the answer in memory, in bytes; `None` if the load failed.
         bytes: Option<u64>,
     },
-    /// An answer was served, but not kept.
+    /// An answer was served but not stored in the cache.
     NotKept {
-        /// The cache policy.
+        /// The name of the cache policy.
         policy: &'static str,
-        /// Why.
+        /// The reason.
         reason: NotKept,
     },
-    /// Answers were invalidated: of a tag, a policy, a key, or all.
+    /// Cached answers were invalidated: those of a tag, a policy or a key, or all.
     Invalidated,
 }
 
-/// Why an answer was not kept.
+/// The reason why an answer was not stored in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotKept {
-    /// It is larger than its policy allows, or than the cache can hold.
+    /// The answer is larger than its policy or the cache allows.
     TooLarge,
-    /// What it depends on was invalidated while it was under way.
+    /// The answer was invalidated while it was loaded.
     Outdated,
 }
 
-/// Takes events. Called on the task that made them happen: be quick, and do not panic.
+/// Receives the events of pools and gates.
+///
+/// It is called on the task that caused the event. It must be quick and must not panic.
+///
+/// ```
+/// use fusepool::telemetry::{Event, Sink, TracingSink};
+/// use fusepool::{Breaker, Gate};
+///
+/// struct Rejections(std::sync::atomic::AtomicU64);
+///
+/// impl Sink for Rejections {
+///     fn event(&self, pool: &str, event: &Event<'_>) {
+///         if let Event::Rejected(_) = event {
+///             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///         }
+///         TracingSink::default().event(pool, event);
+///     }
+/// }
+///
+/// let gate = Gate::builder(Breaker::builder()).sink(Rejections(0.into())).build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 pub trait Sink: Send + Sync + 'static {
-    /// An event of the pool of this name.
+    /// Receives an event of the pool or gate with this name.
     fn event(&self, pool: &str, event: &Event<'_>);
 }

@@ -1,7 +1,8 @@
-//! What fusepool tells an operator: events, through [`tracing`].
+//! Events for operators, through [`tracing`].
 //!
-//! Names, targets, levels and fields are part of the API, and tested. Every event has the field
-//! `pool`, and its name is its message. No event carries SQL text or arguments.
+//! The names, targets, levels and fields are part of the API, and tests check them. The name of an
+//! event is its message, and every event has the field `pool`. No event contains SQL text or
+//! arguments.
 //!
 //! | event | target | level | further fields |
 //! |---|---|---|---|
@@ -22,24 +23,26 @@
 //! | `not_kept` | `fusepool::cache` | DEBUG | `policy`, `reason` |
 //! | `invalidated` | `fusepool::cache` | DEBUG | |
 //!
-//! Durations are in seconds, as floating point numbers; a `retry_after` that is not known is
-//! absent, and so are the `policy` of a query without one, the `age` of what is not from the cache, and the
-//! `bytes` of a load that failed.
+//! Durations are in seconds, as floating-point numbers. A field without a value is absent:
+//! `retry_after` if it is unknown, the `policy` of a query without one, the `age` of a value that
+//! is not from the cache, the `bytes` of a load that failed, and the `error` of a probe that
+//! succeeded.
 //!
-//! | event | spelt as |
+//! | event | values |
 //! |---|---|
 //! | `transition` | `from`, `to`: [`State::as_str`](crate::breaker::State::as_str); `reason`: [`Reason::as_str`](crate::breaker::Reason::as_str) |
 //! | `mode` | `mode`: [`Mode::as_str`](crate::breaker::Mode::as_str) |
 //! | `rejected` | `reason`: [`Refused::reason`](crate::Refused::reason) |
 //! | `deadline` | `awaited`: [`Awaited::as_str`](crate::Awaited::as_str) |
-//! | `closed_connection` | `reason`: `abandoned` (given up in the middle of a statement), `broken`, `unusable` (read-only, say) or `close_on_drop` |
+//! | `closed_connection` | `reason`: `abandoned` (a statement on it was given up), `broken`, `unusable` (for instance read-only) or `close_on_drop` |
 //! | `fallback` | `source`: [`Source::as_str`](crate::Source::as_str); `reason`: [`Source::reason`](crate::Source::reason) |
 //! | `not_kept` | `reason`: `too_large` or `outdated` |
 //!
-//! `rejections` sums up those since the last such event. The first of a storm is told at once, the rest
-//! with the first that comes more than 10 s later.
+//! `rejections` is a summary: `calls` is the number of refused calls since the last one. The first
+//! refusal is reported at once, and later ones with the first refusal at least 10 s after that.
 //!
-//! To send events somewhere else instead, implement [`Sink`].
+//! To send the events elsewhere, implement [`Sink`] and set it with the `sink` setter of a pool or
+//! a gate.
 
 pub(crate) mod event;
 pub(crate) mod trace;

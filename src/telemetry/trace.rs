@@ -1,4 +1,4 @@
-//! Events as `tracing` events.
+//! The sink that emits `tracing` events.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const BREAKER: &str = "fusepool::breaker";
 const GATE: &str = "fusepool::gate";
 const CACHE: &str = "fusepool::cache";
 
-/// The default sink: `tracing`.
+/// The default sink, which emits `tracing` events as the [module documentation](super) says.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct TracingSink;
@@ -87,7 +87,7 @@ fn transition(pool: &str, transition: &Transition) {
     } = *transition;
     let (from, to, reason) = (from.as_str(), to.as_str(), reason.as_str());
     let retry_after = transition.retry_after.map(seconds);
-    // A level has to be constant where the event is written.
+    // `tracing` requires a constant level at each call site.
     if transition.to == State::Open {
         warn!(
             target: BREAKER,

@@ -1,4 +1,4 @@
-//! The interleavings of what is lock-free:
+//! Model checking of the lock-free parts:
 //! `RUSTFLAGS="--cfg fusepool_loom" cargo test --lib --release loom`
 
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::breaker::settings::Window;
 use crate::breaker::tally::{Counts, Outcome, Tally};
 use crate::breaker::window::Recent;
 
-const ANSWER: Outcome = Outcome {
+const SUCCESS: Outcome = Outcome {
     failure: false,
     slow: false,
 };
-const FAULT: Outcome = Outcome {
+const FAILURE: Outcome = Outcome {
     failure: true,
     slow: false,
 };
@@ -25,14 +25,14 @@ const SLOW: Outcome = Outcome {
     slow: true,
 };
 
-/// Every interleaving with up to two preemptions a run, where nearly all races show.
+/// Explores every interleaving with up to two preemptions per run, which finds nearly all races.
 fn model(test: impl Fn() + Send + Sync + 'static) {
     let mut model = Builder::new();
     model.preemption_bound = Some(2);
     model.check(test);
 }
 
-/// Runs `calls` on `shared`, each on a thread of its own; returns what they return, in order.
+/// Runs each of `calls` on `shared` in a thread of its own; returns their results in order.
 fn race<S: Send + Sync + 'static, R: 'static, const N: usize>(
     shared: &Arc<S>,
     calls: [fn(&S) -> R; N],
@@ -55,7 +55,8 @@ fn counts(calls: u32, failures: u32, slow: u32) -> Counts {
     }
 }
 
-/// No more failures or slow calls than calls: a rate above 1 would trip a healthy breaker.
+/// There are never more failures or slow calls than calls: a rate above 1 would open a healthy
+/// breaker.
 #[track_caller]
 fn assert_sane(seen: Counts) {
     assert!(seen.calls < 1_000, "{seen:?}");
@@ -64,14 +65,14 @@ fn assert_sane(seen: Counts) {
 }
 
 #[test]
-fn a_tally_loses_nothing() {
+fn a_tally_loses_no_call() {
     model(|| {
         let tally = Arc::new(Tally::new());
         race(
             &tally,
             [
                 |tally| {
-                    tally.add(FAULT);
+                    tally.add(FAILURE);
                     tally.add(SLOW);
                 },
                 |tally| assert_sane(tally.add(SLOW)),
@@ -84,16 +85,16 @@ fn a_tally_loses_nothing() {
 }
 
 #[test]
-fn a_window_of_calls_is_exact_and_never_below_zero() {
+fn a_call_window_is_exact_and_never_below_zero() {
     for size in [1, 2] {
         model(move || {
             let window = Arc::new(Recent::new(Window::calls(size), 0));
-            window.record(0, FAULT);
+            window.record(0, FAILURE);
             race(
                 &window,
                 [
                     |window| assert_sane(window.record(0, SLOW)),
-                    |window| assert_sane(window.record(0, ANSWER)),
+                    |window| assert_sane(window.record(0, SUCCESS)),
                     |window| assert_sane(window.counts(0)),
                 ],
             );
@@ -106,28 +107,28 @@ fn a_window_of_calls_is_exact_and_never_below_zero() {
 }
 
 #[test]
-fn a_bucket_leaves_a_window_of_time_while_calls_are_recorded() {
+fn a_bucket_expires_while_calls_are_recorded() {
     const WIDTH: u64 = 10;
     let window = Window::last(Duration::from_nanos(2 * WIDTH)).buckets(2);
     model(move || {
         let window = Arc::new(Recent::new(window, 0));
-        window.record(0, FAULT);
+        window.record(0, FAILURE);
         race(
             &window,
             [
-                |window| assert_sane(window.record(0, FAULT)),
-                |window| assert_sane(window.record(2 * WIDTH, ANSWER)),
+                |window| assert_sane(window.record(0, FAILURE)),
+                |window| assert_sane(window.record(2 * WIDTH, SUCCESS)),
                 |window| assert_sane(window.counts(3 * WIDTH)),
             ],
         );
         let end = window.counts(3 * WIDTH);
         assert!(end.calls <= 2 && end.failures <= 1, "{end:?}");
-        // Whatever was left behind leaves with its bucket: nothing is stuck in the total.
+        // A late call leaves with its bucket: no call remains in the total for ever.
         assert_eq!(window.counts(6 * WIDTH), counts(0, 0, 0));
     });
 }
 
-/// Calls that started at 0, watched with slots of one nanosecond.
+/// Running calls that started at 0, in slots of one nanosecond.
 fn running<const N: usize>() -> Arc<(Running, [Started; N])> {
     let running = Running::new(Duration::from_nanos(STEPS), 0);
     let calls = [(); N].map(|()| running.start(0).unwrap());
@@ -135,7 +136,7 @@ fn running<const N: usize>() -> Arc<(Running, [Started; N])> {
 }
 
 #[test]
-fn a_call_is_counted_once_by_a_sweep_or_by_itself() {
+fn either_a_sweep_or_the_end_counts_a_call() {
     model(|| {
         let shared = running::<2>();
         let counted = race(
@@ -153,13 +154,13 @@ fn a_call_is_counted_once_by_a_sweep_or_by_itself() {
 }
 
 #[test]
-fn a_call_that_starts_during_a_sweep_is_neither_lost_nor_taken_early() {
+fn a_call_that_starts_during_a_sweep_is_neither_lost_nor_slow_too_early() {
     /// One lap after the calls of [`running`], in the same word.
     const LATER: u64 = 2 * STEPS;
     fn start(now: u64, running: &Running) -> u32 {
         let overdue = running.sweep(now);
         let call = running.start(now).unwrap();
-        // Its bound has not come for anyone who reads the same clock.
+        // At the same time on the clock, the call is not slow.
         assert_eq!(running.sweep(now), 0);
         assert!(running.finish(call));
         running.start(now).unwrap();
@@ -181,7 +182,7 @@ fn a_call_that_starts_during_a_sweep_is_neither_lost_nor_taken_early() {
 }
 
 #[test]
-fn a_call_that_read_the_clock_long_ago_is_still_watched() {
+fn a_call_with_an_old_clock_reading_is_tracked() {
     model(|| {
         let shared = running::<1>();
         let overdue = race(

@@ -1,4 +1,4 @@
-//! What the module documentation promises, rule by rule.
+//! Tests of the rules in the module documentation.
 
 #[cfg(fusepool_loom)]
 mod loom;

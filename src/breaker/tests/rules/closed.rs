@@ -1,17 +1,17 @@
-use super::rig::{Failure, Ignored, Rig, Success, Told, ms, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Seen, Success, ms, rules, slow_rules};
 use crate::breaker::state::{Reason, State};
 use crate::breaker::verdict::Class;
 
 const OPENED: (State, State) = (State::Closed, State::Open);
 
 #[test]
-fn at_exactly_the_failure_rate_it_trips() {
+fn trips_at_exactly_the_failure_rate() {
     let rig = Rig::new(rules().minimum_calls(10));
     rig.calls([Success; 5]);
     rig.calls([Failure; 4]);
     rig.calls([Success]);
     assert_eq!(rig.state(), State::Closed);
-    rig.calls([Failure]); // the first answer leaves: 5 of 10
+    rig.calls([Failure]); // the first success leaves the window: 5 of 10
     assert_eq!(
         rig.transitions(),
         [(OPENED.0, OPENED.1, Reason::FailureRate)]
@@ -19,7 +19,7 @@ fn at_exactly_the_failure_rate_it_trips() {
 }
 
 #[test]
-fn a_rate_of_three_tenths_is_reached_by_three_of_ten() {
+fn three_failures_of_ten_reach_a_rate_of_three_tenths() {
     let rig = Rig::new(rules().minimum_calls(10).failure_rate(0.3));
     rig.calls([Success; 7]);
     rig.calls([Failure; 2]);
@@ -29,7 +29,7 @@ fn a_rate_of_three_tenths_is_reached_by_three_of_ten() {
 }
 
 #[test]
-fn below_the_minimum_of_calls_no_rate_trips() {
+fn no_rate_trips_below_minimum_calls() {
     let rig = Rig::new(rules());
     rig.calls([Failure; 3]);
     assert!(!rig.is_open());
@@ -38,7 +38,7 @@ fn below_the_minimum_of_calls_no_rate_trips() {
 }
 
 #[test]
-fn the_call_that_reaches_the_minimum_trips_even_if_it_was_answered() {
+fn the_call_that_reaches_minimum_calls_trips_even_if_it_succeeded() {
     let rig = Rig::new(rules());
     rig.calls([Failure, Failure, Failure, Success]);
     assert!(rig.is_open());
@@ -53,7 +53,7 @@ fn ignored_calls_are_not_in_the_window() {
 }
 
 #[test]
-fn at_exactly_the_slow_rate_it_trips() {
+fn trips_at_exactly_the_slow_call_rate() {
     let rig = Rig::new(slow_rules());
     rig.calls([Success; 2]);
     for tripped in [false, true] {
@@ -61,12 +61,12 @@ fn at_exactly_the_slow_rate_it_trips() {
         call.settle_after(Success, ms(64));
         assert_eq!(rig.is_open(), tripped);
     }
-    let told = rig.transitions();
-    assert_eq!(told, [(OPENED.0, OPENED.1, Reason::SlowRate)]);
+    let events = rig.transitions();
+    assert_eq!(events, [(OPENED.0, OPENED.1, Reason::SlowRate)]);
 }
 
 #[test]
-fn a_call_just_under_the_bound_is_not_slow() {
+fn a_call_just_below_the_threshold_is_not_slow() {
     let rig = Rig::new(slow_rules());
     let call = rig.breaker.try_acquire().unwrap();
     rig.pass(63);
@@ -75,7 +75,7 @@ fn a_call_just_under_the_bound_is_not_slow() {
 }
 
 #[test]
-fn a_hung_call_counts_as_slow_while_it_still_runs() {
+fn a_hung_call_counts_as_slow_while_it_runs() {
     let rig = Rig::new(slow_rules().minimum_calls(10));
     let _hung = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
     rig.pass(63);
@@ -84,11 +84,11 @@ fn a_hung_call_counts_as_slow_while_it_still_runs() {
     rig.pass(1);
     rig.calls([Success]);
     assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (5, 3));
-    assert_eq!(rig.memory.take(), [Told::Slow(3)]);
+    assert_eq!(rig.log.take(), [Seen::Slow(3)]);
 }
 
 #[test]
-fn hung_calls_alone_trip_when_the_next_call_comes() {
+fn hung_calls_alone_trip_when_the_next_call_arrives() {
     let rig = Rig::new(slow_rules());
     let _hung = [(); 4].map(|()| rig.breaker.try_acquire().unwrap());
     rig.pass(64);
@@ -110,7 +110,7 @@ fn a_slow_call_is_not_counted_again_when_it_ends() {
 }
 
 #[test]
-fn a_failure_after_the_bound_moves_only_the_streak() {
+fn a_failure_after_the_threshold_counts_only_as_consecutive() {
     let rig = Rig::new(slow_rules().consecutive_failures(2));
     for (streak, open) in [(1, false), (0, true)] {
         let call = rig.breaker.try_acquire().unwrap();
@@ -120,12 +120,12 @@ fn a_failure_after_the_bound_moves_only_the_streak() {
         assert_eq!(now.failure_rate.to_bits(), 0.0_f64.to_bits());
         assert_eq!((now.consecutive_failures, rig.is_open()), (streak, open));
     }
-    let told = rig.transitions();
-    assert_eq!(told, [(OPENED.0, OPENED.1, Reason::ConsecutiveFailures)]);
+    let events = rig.transitions();
+    assert_eq!(events, [(OPENED.0, OPENED.1, Reason::ConsecutiveFailures)]);
 }
 
 #[test]
-fn a_call_dropped_after_the_bound_was_slow_and_before_it_was_nothing() {
+fn a_dropped_call_counts_only_from_the_threshold_on() {
     for (ran, slow) in [(63, 0), (64, 1)] {
         let rig = Rig::new(slow_rules());
         let call = rig.breaker.try_acquire().unwrap();
@@ -137,7 +137,7 @@ fn a_call_dropped_after_the_bound_was_slow_and_before_it_was_nothing() {
 }
 
 #[test]
-fn without_a_slow_rate_no_call_is_slow() {
+fn without_a_slow_call_rate_no_call_is_slow() {
     let rig = Rig::new(rules());
     let _hung = rig.breaker.try_acquire().unwrap();
     rig.pass(1_000);
@@ -147,7 +147,7 @@ fn without_a_slow_rate_no_call_is_slow() {
 }
 
 #[test]
-fn an_error_of_class_slow_is_slow_however_short() {
+fn an_error_of_class_slow_is_slow_whatever_its_duration() {
     let rig = Rig::new(slow_rules());
     let call = rig.breaker.try_acquire().unwrap();
     call.settle_class(Class::Slow);
@@ -155,25 +155,25 @@ fn an_error_of_class_slow_is_slow_however_short() {
 }
 
 #[test]
-fn failures_in_a_row_are_broken_by_an_answer_and_not_by_a_ignored() {
+fn a_success_resets_consecutive_failures_and_an_ignored_call_does_not() {
     let rig = Rig::new(rules().failure_rate(None).consecutive_failures(3));
     rig.calls([Failure, Failure, Success, Failure, Failure, Ignored]);
     assert_eq!(rig.snapshot().consecutive_failures, 2);
     assert!(!rig.is_open());
     rig.calls([Failure]);
-    let told = rig.transitions();
-    assert_eq!(told, [(OPENED.0, OPENED.1, Reason::ConsecutiveFailures)]);
+    let events = rig.transitions();
+    assert_eq!(events, [(OPENED.0, OPENED.1, Reason::ConsecutiveFailures)]);
 }
 
 #[test]
-fn failures_within_the_span_count_as_one() {
+fn coalesced_failures_count_as_one() {
     let rig = Rig::new(rules().coalesce_failures(ms(10)));
     rig.calls([Failure; 3]);
     rig.pass(9);
     rig.calls([Failure]);
     assert_eq!(rig.snapshot().calls, 1);
     assert_eq!(rig.snapshot().consecutive_failures, 1);
-    rig.pass(1); // the span began with its first failure
+    rig.pass(1); // the span starts with its first failure
     rig.calls([Failure]);
     assert_eq!(rig.snapshot().calls, 2);
     assert_eq!(rig.snapshot().failures, 5);
@@ -189,15 +189,15 @@ fn a_slow_call_counts_even_if_its_failure_is_coalesced() {
     assert_eq!(rig.snapshot().consecutive_failures, 1);
 }
 
-/// Whoever waited for a connection, and found out on the way that others hang, was itself counted as a
-/// slow call when that took long.
+/// A call that waited long for a connection was itself counted as slow, if it found other calls
+/// hung.
 #[test]
-fn who_asks_ahead_of_time_is_not_counted_before_the_call_starts() {
+fn a_call_with_a_ticket_does_not_count_before_it_starts() {
     let rig = Rig::new(slow_rules());
     let _hung = rig.breaker.observe();
     rig.pass(64);
     assert!(rig.breaker.ticket(true).unwrap().is_none());
-    assert_eq!(rig.memory.take(), [Told::Slow(1)]);
+    assert_eq!(rig.log.take(), [Seen::Slow(1)]);
     rig.pass(64);
     rig.breaker.try_acquire().unwrap().settle(Success);
     assert_eq!(rig.snapshot().slow, 1);

@@ -41,7 +41,7 @@ fn the_defaults_and_the_extremes_are_accepted() {
 }
 
 #[test]
-fn rates_are_parts_above_zero() {
+fn rates_are_above_zero_and_at_most_one() {
     const RULE: &str = "greater than 0 and at most 1";
     for (rate, value) in [
         (0.0, "0.0"),
@@ -82,7 +82,7 @@ fn durations_are_longer_than_zero_and_at_most_a_day() {
 }
 
 #[test]
-fn a_window_holds_something_and_not_too_much() {
+fn a_window_is_neither_empty_nor_too_large() {
     let calls = |n| rules().window(Window::calls(n)).minimum_calls(1);
     let rule = "between 1 and 65536";
     refused(calls(0).minimum_calls(0), "window", "0", rule);
@@ -96,7 +96,7 @@ fn a_window_holds_something_and_not_too_much() {
     let value = format!("{:?}", Duration::MAX);
     refused(last(Duration::MAX), "window", &value, rule);
 
-    let rule = "at least one nanosecond a bucket";
+    let rule = "at least one nanosecond per bucket";
     refused(last(Duration::from_nanos(9)), "window", "9ns", rule);
     let buckets = |n| rules().window(Window::last(ms(1)).buckets(n));
     let rule = "between 1 and 1024";
@@ -105,7 +105,7 @@ fn a_window_holds_something_and_not_too_much() {
 }
 
 #[test]
-fn the_minimum_of_calls_fits_the_window() {
+fn minimum_calls_fits_the_window() {
     let rule = "at most the 10 calls of the window";
     refused(rules().minimum_calls(11), "minimum_calls", "11", rule);
     refused(rules().minimum_calls(0), "minimum_calls", "0", "at least 1");
@@ -138,7 +138,7 @@ fn the_largest_batch_is_not_smaller_than_the_first() {
 }
 
 #[test]
-fn the_delay_does_not_shrink() {
+fn the_open_duration_does_not_shrink() {
     let short = rules().max_open_duration(ms(99));
     refused(
         short,
@@ -164,7 +164,7 @@ fn the_delay_does_not_shrink() {
 }
 
 #[test]
-fn jitter_is_less_than_the_whole_delay() {
+fn jitter_is_less_than_one() {
     for (jitter, value) in [
         (1.0, "1.0"),
         (-0.1, "-0.1"),
@@ -188,7 +188,7 @@ fn a_breaker_without_any_rule_is_refused() {
 }
 
 #[test]
-fn errors_and_rejections_say_what_is_wrong() {
+fn errors_and_rejections_have_clear_messages() {
     let error = rules().half_open_probes(0).build().unwrap_err();
     let text = "`half_open_probes` is 0, but it must be between 1 and 65536";
     assert_eq!(error.to_string(), text);

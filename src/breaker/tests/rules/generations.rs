@@ -1,16 +1,16 @@
-use super::rig::{Failure, Rig, Success, Told, ms, rules};
+use super::rig::{Failure, Rig, Seen, Success, ms, rules};
 use crate::breaker::settings::{Ramp, Window};
 use crate::breaker::state::{Reason, State};
 
 #[test]
-fn a_result_from_an_older_generation_is_counted_reported_and_moves_nothing() {
+fn a_result_of_an_older_generation_is_counted_and_changes_no_state() {
     let rig = Rig::new(rules());
     let old = [(); 4].map(|()| rig.breaker.try_acquire().unwrap());
     rig.breaker.reset();
     for call in old {
         call.settle(Failure);
     }
-    assert_eq!(rig.memory.take(), [Told::Discarded(Failure); 4]);
+    assert_eq!(rig.log.take(), [Seen::Discarded(Failure); 4]);
     let now = rig.snapshot();
     assert_eq!((now.state, now.calls), (State::Closed, 0));
     assert_eq!((now.failures, now.discarded), (4, 4));
@@ -28,14 +28,14 @@ fn a_probe_of_an_earlier_half_open_phase_does_not_count_in_a_later_one() {
 }
 
 #[test]
-fn reset_closes_and_forgets() {
+fn reset_closes_and_empties_the_window() {
     let rig = Rig::open(rules());
     rig.breaker.reset();
-    let told = rig.transitions();
-    assert_eq!(told, [(State::Open, State::Closed, Reason::Reset)]);
+    let events = rig.transitions();
+    assert_eq!(events, [(State::Open, State::Closed, Reason::Reset)]);
     assert_eq!(rig.snapshot().attempt, 0);
     rig.calls([Failure; 3]);
-    rig.breaker.reset(); // closed already: only the window changes
+    rig.breaker.reset(); // already closed: only the window changes
     assert_eq!(rig.transitions(), []);
     assert_eq!(rig.snapshot().calls, 0);
 }
@@ -54,7 +54,7 @@ fn reconfigure_keeps_an_open_breaker_open_and_its_attempt() {
 }
 
 #[test]
-fn reconfigure_starts_a_batch_of_probes_anew() {
+fn reconfigure_restarts_a_batch_of_probes() {
     let rig = Rig::due(rules());
     let old = [(); 2].map(|()| rig.breaker.try_acquire().unwrap());
     rig.breaker
@@ -69,7 +69,7 @@ fn reconfigure_starts_a_batch_of_probes_anew() {
 }
 
 #[test]
-fn reconfigure_keeps_the_window_if_its_shape_stays() {
+fn reconfigure_keeps_a_window_of_the_same_shape() {
     let rig = Rig::new(rules());
     rig.calls([Failure; 3]);
     rig.breaker.reconfigure(rules().failure_rate(0.6)).unwrap();
@@ -82,14 +82,14 @@ fn reconfigure_keeps_the_window_if_its_shape_stays() {
 }
 
 #[test]
-fn reconfigure_discards_what_is_under_way() {
+fn reconfigure_discards_calls_in_progress() {
     let rig = Rig::new(rules());
     let call = rig.breaker.try_acquire().unwrap();
     rig.breaker.reconfigure(rules()).unwrap();
     call.settle(Failure);
     assert_eq!(rig.snapshot().calls, 0);
-    let told = [Told::Reconfigured, Told::Discarded(Failure)];
-    assert_eq!(rig.memory.take(), told);
+    let events = [Seen::Reconfigured, Seen::Discarded(Failure)];
+    assert_eq!(rig.log.take(), events);
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn a_bad_configuration_changes_nothing() {
     assert_eq!(refused.unwrap_err().field(), "failure_rate");
     call.settle(Failure);
     assert_eq!(rig.snapshot().calls, 1);
-    assert_eq!(rig.memory.take(), []);
+    assert_eq!(rig.log.take(), []);
 }
 
 #[test]
-fn a_ramp_that_is_not_given_anew_stays() {
+fn reconfigure_keeps_a_ramp_that_is_not_set() {
     let unset = || {
         crate::Breaker::builder()
             .window(Window::calls(10))

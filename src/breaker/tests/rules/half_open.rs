@@ -1,4 +1,4 @@
-use super::rig::{Failure, Ignored, Rig, Success, Told, ms, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Seen, Success, ms, rules, slow_rules};
 use crate::breaker::builder::Builder;
 use crate::breaker::error::Rejection;
 use crate::breaker::permit::Permit;
@@ -9,11 +9,11 @@ use crate::breaker::verdict::Verdict;
 const REOPENED: (State, State, Reason) = (State::HalfOpen, State::Open, Reason::ProbesFailed);
 const CLOSED: (State, State, Reason) = (State::HalfOpen, State::Closed, Reason::ProbesSucceeded);
 
-/// A half-open breaker, and the first `N` probes of it.
+/// Starts the first `N` probes of a half-open breaker.
 fn probing<const N: usize>(rig: &Rig) -> [Permit<'_>; N] {
     let probes = [(); N].map(|()| rig.breaker.try_acquire().unwrap());
     assert!(probes.iter().all(Permit::is_probe));
-    rig.memory.take();
+    rig.log.take();
     probes
 }
 
@@ -22,7 +22,7 @@ fn batch_of(probes: u32) -> Builder {
 }
 
 #[test]
-fn no_more_probes_run_than_the_batch_has_places() {
+fn no_more_probes_run_than_the_batch_has_slots() {
     let rig = Rig::due(rules());
     let _probes: [_; 2] = probing(&rig);
     rig.pass(300);
@@ -34,7 +34,7 @@ fn no_more_probes_run_than_the_batch_has_places() {
 }
 
 #[test]
-fn a_result_keeps_its_place_in_the_batch() {
+fn a_result_occupies_its_slot_in_the_batch() {
     let rig = Rig::due(rules());
     let [one, _two] = probing(&rig);
     one.settle(Success);
@@ -42,7 +42,7 @@ fn a_result_keeps_its_place_in_the_batch() {
 }
 
 #[test]
-fn a_good_batch_closes_it_with_an_empty_window() {
+fn a_successful_batch_closes_the_breaker_with_an_empty_window() {
     let rig = Rig::due(batch_of(3));
     let [one, two, three] = probing(&rig);
     one.settle(Success);
@@ -58,19 +58,19 @@ fn a_good_batch_closes_it_with_an_empty_window() {
 }
 
 #[test]
-fn it_opens_again_as_soon_as_the_batch_cannot_succeed() {
+fn the_breaker_opens_as_soon_as_the_batch_cannot_succeed() {
     let rig = Rig::due(batch_of(4));
     let [one, two, late, _four] = probing(&rig);
     one.settle(Failure);
     assert_eq!(rig.state(), State::HalfOpen);
-    two.settle(Failure); // 2 of 4, whatever becomes of the others
+    two.settle(Failure); // 2 of 4, whatever the other results are
     assert_eq!(rig.transitions(), [REOPENED]);
     late.settle(Success);
-    assert_eq!(rig.memory.take(), [Told::Discarded(Success)]);
+    assert_eq!(rig.log.take(), [Seen::Discarded(Success)]);
 }
 
 #[test]
-fn slow_probes_fail_a_batch_too() {
+fn slow_probes_fail_a_batch() {
     let rig = Rig::new(slow_rules());
     let _hung = [(); 4].map(|()| rig.breaker.try_acquire().unwrap());
     rig.pass(64);
@@ -78,24 +78,24 @@ fn slow_probes_fail_a_batch_too() {
     rig.pass(100);
     let [probe] = probing(&rig);
     probe.settle_after(Success, ms(64));
-    assert_eq!(rig.memory.take()[0], Told::Slow(1));
+    assert_eq!(rig.log.take()[0], Seen::Slow(1));
     assert!(rig.is_open());
 }
 
 #[test]
-fn a_probe_that_reaches_the_slow_bound_is_taken_back_as_slow() {
+fn a_running_probe_that_reaches_the_threshold_is_slow() {
     let rig = Rig::due(rules().slow_call_rate(0.5));
     let [hung] = probing(&rig);
     rig.pass(64);
     assert_eq!(rig.retry_after(), Some(ms(200)));
-    assert_eq!(rig.memory.take()[0], Told::Slow(1));
+    assert_eq!(rig.log.take()[0], Seen::Slow(1));
     assert_eq!(rig.snapshot().slow, 1);
     hung.settle(Success);
-    assert_eq!(rig.memory.take(), [Told::Discarded(Success)]);
+    assert_eq!(rig.log.take(), [Seen::Discarded(Success)]);
 }
 
 #[test]
-fn without_a_failure_rate_no_probe_may_failure() {
+fn without_a_failure_rate_one_failed_probe_fails_the_batch() {
     let rules = rules().failure_rate(None).consecutive_failures(4);
     let rig = Rig::due(rules.half_open_probes(100));
     rig.calls([Failure]);
@@ -103,26 +103,26 @@ fn without_a_failure_rate_no_probe_may_failure() {
 }
 
 #[test]
-fn batches_double_up_to_the_ramps_end() {
+fn batches_double_up_to_the_end_of_the_ramp() {
     let rig = Rig::due(rules().ramp(Ramp::UpTo(7)));
-    for (size, told) in [(2, Some(4)), (4, Some(7)), (7, None)] {
+    for (size, next) in [(2, Some(4)), (4, Some(7)), (7, None)] {
         let batch: Vec<_> = (0..size)
             .map(|_| rig.breaker.try_acquire().unwrap())
             .collect();
         assert!(rig.breaker.try_acquire().is_err());
-        rig.memory.take();
+        rig.log.take();
         for probe in batch {
             probe.settle(Success);
         }
-        match told {
-            Some(places) => assert_eq!(rig.memory.take(), [Told::Ramp(places)]),
+        match next {
+            Some(size) => assert_eq!(rig.log.take(), [Seen::Ramp(size)]),
             None => assert_eq!(rig.transitions(), [CLOSED]),
         }
     }
 }
 
 #[test]
-fn a_ramp_that_fails_begins_with_the_first_batch_again() {
+fn a_ramp_that_fails_starts_again_with_the_first_batch() {
     let rig = Rig::due(rules().ramp(Ramp::UpTo(8)));
     rig.calls([Success, Success, Failure, Failure]);
     assert!(rig.is_open());
@@ -132,16 +132,16 @@ fn a_ramp_that_fails_begins_with_the_first_batch_again() {
 }
 
 #[test]
-fn a_ignored_probe_gives_its_place_back() {
-    gives_its_place_back(|probe| probe.settle(Ignored));
+fn an_ignored_probe_frees_its_slot() {
+    frees_its_slot(|probe| probe.settle(Ignored));
 }
 
 #[test]
-fn an_abandoned_probe_gives_its_place_back() {
-    gives_its_place_back(|probe| drop(probe));
+fn an_abandoned_probe_frees_its_slot() {
+    frees_its_slot(|probe| drop(probe));
 }
 
-fn gives_its_place_back(end: impl FnOnce(Permit<'_>)) {
+fn frees_its_slot(end: impl FnOnce(Permit<'_>)) {
     let rig = Rig::due(rules());
     let [one, two] = probing(&rig);
     end(one);
@@ -154,16 +154,16 @@ fn gives_its_place_back(end: impl FnOnce(Permit<'_>)) {
     assert_eq!(rig.state(), State::Closed);
 }
 
-/// It counted as a failure: a healthy backend whose calls took longer than `probe_timeout` was never let
-/// back in.
+/// Such a probe counted as a failure, so the breaker never closed for a healthy backend whose calls
+/// took longer than `probe_timeout`.
 #[test]
-fn a_probe_over_its_timeout_loses_its_place_and_counts_when_it_ends() {
+fn a_probe_past_its_timeout_frees_its_slot_and_counts_when_it_ends() {
     let rig = Rig::due(batch_of(3));
     let [one, two, three] = probing(&rig);
     rig.pass(999);
     assert_eq!(rig.retry_after(), Some(ms(1)));
     rig.pass(1);
-    let [_others, _took, _their_places]: [_; 3] = probing(&rig);
+    let _others: [_; 3] = probing(&rig);
     assert!(rig.breaker.try_acquire().is_err());
     one.settle(Success);
     two.settle(Failure);
@@ -173,7 +173,7 @@ fn a_probe_over_its_timeout_loses_its_place_and_counts_when_it_ends() {
 }
 
 #[test]
-fn one_hung_probe_does_not_hold_up_the_batch() {
+fn one_hung_probe_does_not_block_the_batch() {
     let rig = Rig::due(batch_of(3));
     let [hung] = probing(&rig);
     rig.pass(1_000);
@@ -183,7 +183,7 @@ fn one_hung_probe_does_not_hold_up_the_batch() {
     assert_eq!(rig.state(), State::Closed);
 }
 
-/// A user's call waits for its connection first: that is not the time of a statement.
+/// The wait of a caller for its connection is not part of the statement.
 #[test]
 fn a_probe_that_waits_for_its_connection_is_not_slow() {
     let rig = Rig::due(rules().slow_call_rate(0.5).half_open_probes(1));
@@ -201,9 +201,9 @@ fn a_probe_that_waits_for_its_connection_is_not_slow() {
 }
 
 fn late(rig: &Rig, probe: Permit<'_>, verdict: Verdict) {
-    rig.memory.take();
+    rig.log.take();
     let before = rig.snapshot().discarded;
     probe.settle(verdict);
-    assert_eq!(rig.memory.take(), [Told::Discarded(verdict)]);
+    assert_eq!(rig.log.take(), [Seen::Discarded(verdict)]);
     assert_eq!(rig.snapshot().discarded, before + 1);
 }

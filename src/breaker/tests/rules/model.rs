@@ -1,14 +1,14 @@
-//! The rules once more, the plain way: every result is kept, nothing is cached, one thread, whole
-//! milliseconds.
+//! A naive model of the rules: it keeps every result, caches nothing, has one thread, and counts in
+//! whole milliseconds.
 
-use super::rig::{Failure, Ignored, Success, Told, ms};
+use super::rig::{Failure, Ignored, Seen, Success, ms};
 use super::settings::{DELAYS, Outcome, Recent, Rules, SLOW, count, part, reaches};
 use crate::breaker::error::Rejection;
 use crate::breaker::state::{Mode, Reason, State, Transition};
 use crate::breaker::verdict::Verdict;
 
 #[derive(Clone, Debug, PartialEq)]
-enum Now {
+enum Phase {
     Closed,
     Open { until: u64 },
     HalfOpen { size: u32, results: Vec<Outcome> },
@@ -16,15 +16,15 @@ enum Now {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
-    /// `watched` until it ends or has been counted as slow.
+    /// `watched` until it ends or has counted as slow.
     Counted {
         watched: bool,
         swept: bool,
     },
-    /// `awaited` until it ends or is slow, and has a place until its time is up.
+    /// `awaited` until it ends or is slow; `has_slot` until `probe_timeout`.
     Probe {
         awaited: bool,
-        placed: bool,
+        has_slot: bool,
     },
     Uncounted,
     Unrecorded,
@@ -57,15 +57,15 @@ pub(super) struct Model {
     pub(super) mode: Mode,
     pub(super) forced: usize,
     pub(super) attempt: u32,
-    pub(super) in_a_row: u32,
+    pub(super) consecutive_failures: u32,
     pub(super) totals: Totals,
-    pub(super) told: Vec<Told>,
-    phase: Now,
+    pub(super) events: Vec<Seen>,
+    phase: Phase,
     generation: u64,
     results: Vec<(u64, Outcome)>,
     coalesce_until: u64,
     running: Vec<Call>,
-    /// When a call was last answered, and when those began that were given up since.
+    /// The time of the last success, and the start times of the calls that were given up since.
     answered: u64,
     given_up: Vec<u64>,
 }
@@ -78,10 +78,10 @@ impl Model {
             mode: Mode::Enforce,
             forced: 0,
             attempt: 0,
-            in_a_row: 0,
+            consecutive_failures: 0,
             totals: Totals::default(),
-            told: Vec::new(),
-            phase: Now::Closed,
+            events: Vec::new(),
+            phase: Phase::Closed,
             generation: 0,
             results: Vec::new(),
             coalesce_until: 0,
@@ -93,20 +93,20 @@ impl Model {
 
     pub(super) fn state(&self) -> State {
         match self.phase {
-            Now::Closed => State::Closed,
-            Now::Open { .. } => State::Open,
-            Now::HalfOpen { .. } => State::HalfOpen,
+            Phase::Closed => State::Closed,
+            Phase::Open { .. } => State::Open,
+            Phase::HalfOpen { .. } => State::HalfOpen,
         }
     }
 
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self.phase {
-            Now::Open { until } => Some(until.saturating_sub(self.now)),
+            Phase::Open { until } => Some(until.saturating_sub(self.now)),
             _ => None,
         }
     }
 
-    /// Calls in the window, and the parts of them that were failures and slow.
+    /// The calls in the window, the failure rate and the slow-call rate.
     pub(super) fn window(&self) -> (usize, f64, f64) {
         let recent = self.recent();
         (
@@ -130,12 +130,12 @@ impl Model {
         }
     }
 
-    /// The next moments at which time alone makes a difference.
+    /// The next times at which the passing of time alone has an effect.
     pub(super) fn boundaries(&self) -> Vec<u64> {
         let mut at: Vec<u64> = (self.running.iter())
             .flat_map(|call| [call.started + SLOW, call.started + self.rules.probe_timeout])
             .collect();
-        if let Now::Open { until } = self.phase {
+        if let Phase::Open { until } = self.phase {
             at.push(until);
         }
         if let Recent::Buckets { width, n } = self.rules.recent {
@@ -147,14 +147,14 @@ impl Model {
 
     pub(super) fn pass(&mut self, millis: u64) {
         self.now += millis;
-        if self.phase != Now::Closed {
+        if self.phase != Phase::Closed {
             self.totals.not_closed += millis;
         }
     }
 
-    pub(super) fn order(&mut self, mode: Mode, forced: usize) {
+    pub(super) fn operate(&mut self, mode: Mode, forced: usize) {
         if (mode, forced > 0) != (self.mode, self.forced > 0) {
-            self.told.push(Told::Mode(mode, forced > 0));
+            self.events.push(Seen::Mode(mode, forced > 0));
         }
         (self.mode, self.forced) = (mode, forced);
     }
@@ -166,10 +166,10 @@ impl Model {
             self.totals.rejected += 1;
             return Err(Rejection::ForcedOpen);
         }
-        self.look(self.generation);
+        self.sweep(self.generation);
         let kind = match self.mode {
             Mode::Disabled => Kind::Unrecorded,
-            _ if self.phase == Now::Closed => self.counted(),
+            _ if self.phase == Phase::Closed => self.counted(),
             _ => match self.probe() {
                 Ok(kind) => kind,
                 Err(rejection) => {
@@ -186,10 +186,10 @@ impl Model {
     }
 
     pub(super) fn observe(&mut self) {
-        self.look(self.generation);
+        self.sweep(self.generation);
         let kind = match (self.mode, &self.phase) {
             (Mode::Disabled, _) => Kind::Unrecorded,
-            (_, Now::Closed) => self.counted(),
+            (_, Phase::Closed) => self.counted(),
             _ => Kind::Uncounted,
         };
         self.start(kind);
@@ -211,37 +211,37 @@ impl Model {
     }
 
     fn probe(&mut self) -> Result<Kind, Rejection> {
-        self.take_back();
-        if let Now::Open { until } = self.phase {
+        self.expire_probes();
+        if let Phase::Open { until } = self.phase {
             if self.now < until {
                 let retry_after = ms(until - self.now);
                 return Err(Rejection::Open { retry_after });
             }
             self.batch(self.rules.probes);
-            self.turned(State::Open, Reason::DelayElapsed, &[], None);
-            self.renew();
+            self.transition(State::Open, Reason::DelayElapsed, &[], None);
+            self.new_generation();
         }
-        let Now::HalfOpen { size, results } = &self.phase else {
+        let Phase::HalfOpen { size, results } = &self.phase else {
             return Ok(self.counted());
         };
-        let under_way = |call: &Call| match call.kind {
-            Kind::Probe { awaited, placed } if awaited => Some((call.started, placed)),
+        let in_progress = |call: &Call| match call.kind {
+            Kind::Probe { awaited, has_slot } if awaited => Some((call.started, has_slot)),
             _ => None,
         };
-        let under_way: Vec<_> = self.running.iter().filter_map(under_way).collect();
-        let places = under_way.iter().filter(|(_, placed)| *placed).count();
-        if places + results.len() >= *size as usize {
+        let in_progress: Vec<_> = self.running.iter().filter_map(in_progress).collect();
+        let slots = in_progress.iter().filter(|(_, has_slot)| *has_slot).count();
+        if slots + results.len() >= *size as usize {
             let slow = self.rules.slow_call_rate.map(|_| SLOW);
-            let until = under_way.iter().filter_map(|(started, placed)| {
-                let loses_place = placed.then_some(self.rules.probe_timeout);
-                Some(started + loses_place.into_iter().chain(slow).min()?)
+            let until = in_progress.iter().filter_map(|(started, has_slot)| {
+                let slot_timeout = has_slot.then_some(self.rules.probe_timeout);
+                Some(started + slot_timeout.into_iter().chain(slow).min()?)
             });
             let retry_after = ms(until.min().unwrap() - self.now);
             return Err(Rejection::HalfOpen { retry_after });
         }
         Ok(Kind::Probe {
             awaited: true,
-            placed: true,
+            has_slot: true,
         })
     }
 
@@ -264,7 +264,7 @@ impl Model {
         let call = self.running.remove(index);
         if matches!(call.kind, Kind::Probe { .. }) {
             self.running.push(call);
-            self.take_back();
+            self.expire_probes();
             self.running.pop();
         }
     }
@@ -275,32 +275,33 @@ impl Model {
             return;
         }
         self.totals.abandoned += 1;
-        self.told.push(Told::Abandoned(ms(self.now - call.started)));
+        self.events
+            .push(Seen::Abandoned(ms(self.now - call.started)));
         self.end(call, Ignored, None);
         if call.kind != Kind::Uncounted {
             self.stall(call);
         }
     }
 
-    /// The call was given up: nobody may have been answered for too long.
+    /// Records a call that was given up, and checks for a stall.
     fn stall(&mut self, call: Call) {
-        let is_open = matches!(self.phase, Now::Open { .. });
+        let is_open = matches!(self.phase, Phase::Open { .. });
         if is_open || self.mode == Mode::Disabled || call.generation != self.generation {
             return;
         }
         self.given_up.push(call.started.max(self.answered));
         let since = *self.given_up.iter().min().unwrap();
-        let enough = self.given_up.len() >= self.rules.wanted() as usize;
+        let enough = self.given_up.len() >= self.rules.stall_calls() as usize;
         if enough && (self.rules.stall).is_some_and(|bound| self.now - since >= bound) {
             let over = match &self.phase {
-                Now::HalfOpen { results, .. } => results.clone(),
+                Phase::HalfOpen { results, .. } => results.clone(),
                 _ => self.recent(),
             };
             self.open(Reason::Stalled, &over);
         }
     }
 
-    /// Somebody was answered. An answer in the same moment as one before is the same.
+    /// Records a success. A second one at the same time has no effect.
     fn answer(&mut self) {
         if self.now > self.answered {
             self.answered = self.now;
@@ -314,7 +315,7 @@ impl Model {
             Kind::Counted { swept, .. } if call.generation == self.generation => {
                 if self.mode != Mode::Disabled {
                     self.record(verdict, took, swept);
-                    self.look(call.generation);
+                    self.sweep(call.generation);
                 }
             }
             Kind::Probe { .. } => self.end_probe(call, verdict, took),
@@ -327,14 +328,14 @@ impl Model {
         let coalesced = verdict == Failure && self.now < self.coalesce_until;
         match verdict {
             Failure if !coalesced => {
-                self.in_a_row += 1;
+                self.consecutive_failures += 1;
                 self.coalesce_until = self
                     .rules
                     .coalesce_failures
                     .map_or(0, |span| self.now + span);
             }
             Success => {
-                self.in_a_row = 0;
+                self.consecutive_failures = 0;
                 self.answer();
             }
             _ => {}
@@ -347,8 +348,8 @@ impl Model {
         self.trip();
     }
 
-    /// Counts the running calls of a generation that have reached the bound as slow.
-    fn look(&mut self, generation: u64) {
+    /// Counts the running calls of a generation that have reached the threshold as slow.
+    fn sweep(&mut self, generation: u64) {
         if self.mode == Mode::Disabled || self.rules.slow_call_rate.is_none() {
             return;
         }
@@ -367,26 +368,30 @@ impl Model {
             self.add_slow(overdue);
             self.trip();
         } else if overdue > 0 {
-            // The call that just ended has tripped it: reported, and in no window any more.
-            self.tell_slow(overdue);
+            // The call that just ended has opened the breaker: report them, but not in a window.
+            self.report_slow(overdue);
         }
     }
 
     fn add_slow(&mut self, calls: u32) {
-        self.tell_slow(calls);
+        self.report_slow(calls);
         self.results
             .extend((0..calls).map(|_| (self.now, Outcome::Slow)));
     }
 
-    fn tell_slow(&mut self, calls: u32) {
+    fn report_slow(&mut self, calls: u32) {
         self.totals.slow += u64::from(calls);
-        self.told.push(Told::Slow(calls));
+        self.events.push(Seen::Slow(calls));
     }
 
     fn trip(&mut self) {
         let recent = self.recent();
         let enough = recent.len() >= self.rules.minimum as usize;
-        let reason = if self.rules.in_a_row.is_some_and(|n| self.in_a_row >= n) {
+        let reason = if self
+            .rules
+            .consecutive_failures
+            .is_some_and(|n| self.consecutive_failures >= n)
+        {
             Reason::ConsecutiveFailures
         } else if enough && reaches(part(&recent, Outcome::Failure), self.rules.failure_rate) {
             Reason::FailureRate
@@ -400,17 +405,17 @@ impl Model {
 
     // Probes
 
-    /// Probes lose their places in time, and are slow in time.
-    fn take_back(&mut self) {
+    /// Frees the slots of probes past their timeout, and counts the slow probes.
+    fn expire_probes(&mut self) {
         while self.mode != Mode::Disabled {
             let (now, rules) = (self.now, &self.rules);
             let mut slow = None;
             for call in &mut self.running {
                 let ran = now - call.started;
-                if let Kind::Probe { awaited, placed } = &mut call.kind
+                if let Kind::Probe { awaited, has_slot } = &mut call.kind
                     && *awaited
                 {
-                    *placed &= ran < rules.probe_timeout;
+                    *has_slot &= ran < rules.probe_timeout;
                     if rules.slow_call_rate.is_some() && ran >= SLOW && slow.is_none() {
                         slow = Some(awaited);
                     }
@@ -425,9 +430,9 @@ impl Model {
     }
 
     fn end_probe(&mut self, call: Call, verdict: Verdict, took: u64) {
-        // It may be one of those that are taken back now.
+        // It may itself expire now.
         self.running.push(call);
-        self.take_back();
+        self.expire_probes();
         let call = self.running.pop().unwrap();
         if verdict == Success && call.generation == self.generation && self.mode != Mode::Disabled {
             self.answer();
@@ -444,26 +449,26 @@ impl Model {
 
     fn add_to_batch(&mut self, outcome: Outcome) {
         if outcome == Outcome::Slow {
-            self.tell_slow(1);
+            self.report_slow(1);
         }
-        let Now::HalfOpen { size, results } = &mut self.phase else {
+        let Phase::HalfOpen { size, results } = &mut self.phase else {
             unreachable!("probes are awaited only while half-open");
         };
         results.push(outcome);
         let (size, results) = (*size, results.clone());
         let at_end = |of| count(&results, of) / f64::from(size);
-        let faulty = match self.rules.failure_rate {
+        let failed = match self.rules.failure_rate {
             None => results.contains(&Outcome::Failure),
             threshold => reaches(at_end(Outcome::Failure), threshold),
         };
-        if faulty || reaches(at_end(Outcome::Slow), self.rules.slow_call_rate) {
+        if failed || reaches(at_end(Outcome::Slow), self.rules.slow_call_rate) {
             self.open(Reason::ProbesFailed, &results);
         } else if results.len() < size as usize {
-            // The others decide.
+            // The other probes decide.
         } else if size < self.rules.largest {
             let next = (2 * size).min(self.rules.largest);
             self.batch(next);
-            self.told.push(Told::Ramp(next));
+            self.events.push(Seen::Ramp(next));
         } else {
             self.close(Reason::ProbesSucceeded, &results);
         }
@@ -471,14 +476,14 @@ impl Model {
 
     fn discard(&mut self, verdict: Verdict) {
         self.totals.discarded += 1;
-        self.told.push(Told::Discarded(verdict));
+        self.events.push(Seen::Discarded(verdict));
     }
 
     // Changes of state
 
     fn batch(&mut self, size: u32) {
         self.forget_probes();
-        self.phase = Now::HalfOpen {
+        self.phase = Phase::HalfOpen {
             size,
             results: Vec::new(),
         };
@@ -489,23 +494,23 @@ impl Model {
         let delay = DELAYS[self.attempt.min(2) as usize];
         self.attempt += 1;
         self.totals.trips += 1;
-        self.phase = Now::Open {
+        self.phase = Phase::Open {
             until: self.now + delay,
         };
-        self.turned(from, reason, over, Some(delay));
-        self.renew();
+        self.transition(from, reason, over, Some(delay));
+        self.new_generation();
     }
 
     fn close(&mut self, reason: Reason, over: &[Outcome]) {
         let from = self.state();
         self.attempt = 0;
-        self.phase = Now::Closed;
-        self.turned(from, reason, over, None);
-        self.renew();
+        self.phase = Phase::Closed;
+        self.transition(from, reason, over, None);
+        self.new_generation();
     }
 
-    fn turned(&mut self, from: State, reason: Reason, over: &[Outcome], delay: Option<u64>) {
-        self.told.push(Told::Transition(Transition {
+    fn transition(&mut self, from: State, reason: Reason, over: &[Outcome], delay: Option<u64>) {
+        self.events.push(Seen::Transition(Transition {
             from,
             to: self.state(),
             reason,
@@ -517,15 +522,15 @@ impl Model {
         }));
     }
 
-    /// A generation with nothing in it.
-    fn renew(&mut self) {
+    /// Starts a generation with empty counts.
+    fn new_generation(&mut self) {
         self.results.clear();
-        self.in_a_row = 0;
-        self.late();
+        self.consecutive_failures = 0;
+        self.discard_in_progress();
     }
 
-    /// What is under way now will come too late.
-    fn late(&mut self) {
+    /// Starts a generation: the results of calls in progress will come too late.
+    fn discard_in_progress(&mut self) {
         self.generation += 1;
         self.coalesce_until = 0;
         self.answered = self.now;
@@ -542,9 +547,9 @@ impl Model {
     }
 
     pub(super) fn reset(&mut self) {
-        if self.phase == Now::Closed {
+        if self.phase == Phase::Closed {
             self.attempt = 0;
-            self.renew();
+            self.new_generation();
         } else {
             self.close(Reason::Reset, &[]);
         }
@@ -554,11 +559,11 @@ impl Model {
         if rules.recent != self.rules.recent {
             self.results.clear();
         }
-        if matches!(self.phase, Now::HalfOpen { .. }) {
+        if matches!(self.phase, Phase::HalfOpen { .. }) {
             self.batch(rules.probes);
         }
         self.rules = rules;
-        self.late();
-        self.told.push(Told::Reconfigured);
+        self.discard_in_progress();
+        self.events.push(Seen::Reconfigured);
     }
 }

@@ -1,13 +1,13 @@
-use super::rig::{Failure, Ignored, Rig, Success, Told, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Seen, Success, rules, slow_rules};
 use crate::breaker::error::Rejection;
 use crate::breaker::state::{Mode, Reason, State};
 
 #[test]
-fn observe_changes_state_and_reports_but_rejects_nothing() {
+fn observe_changes_state_and_reports_but_rejects_no_call() {
     let rig = Rig::new(rules().mode(Mode::Observe));
     rig.calls([Failure; 4]);
-    let told = rig.transitions();
-    assert_eq!(told, [(State::Closed, State::Open, Reason::FailureRate)]);
+    let events = rig.transitions();
+    assert_eq!(events, [(State::Closed, State::Open, Reason::FailureRate)]);
     rig.calls([Success; 3]);
     assert_eq!(rig.breaker.rejection(), None);
     assert_eq!(rig.snapshot().rejected, 3);
@@ -28,11 +28,11 @@ fn disabled_admits_and_records_nothing() {
         (now.calls, now.failures, now.abandoned, now.slow),
         (0, 0, 0, 0)
     );
-    assert_eq!(rig.memory.take(), []);
+    assert_eq!(rig.log.take(), []);
 }
 
 #[test]
-fn disabled_admits_while_open_and_the_state_stays() {
+fn disabled_admits_while_open_and_keeps_the_state() {
     let rig = Rig::open(rules());
     rig.breaker.set_mode(Mode::Disabled);
     rig.calls([Success; 9]);
@@ -45,7 +45,7 @@ fn disabled_admits_while_open_and_the_state_stays() {
 }
 
 #[test]
-fn a_probe_that_ends_while_disabled_only_gives_its_place_back() {
+fn a_probe_that_ends_while_disabled_only_frees_its_slot() {
     for verdict in [Success, Failure, Ignored] {
         let rig = Rig::due(rules().half_open_probes(1));
         let probe = rig.breaker.try_acquire().unwrap();
@@ -81,21 +81,25 @@ fn forced_open_lasts_until_every_handle_is_dropped() {
     drop(two);
     rig.calls([Success]);
     assert_eq!(rig.snapshot().rejected, 1);
-    let told = [true, false].map(|forced_open| Told::Mode(Mode::Enforce, forced_open));
-    assert_eq!(rig.memory.take(), told, "when it began, and when it ended");
+    let events = [true, false].map(|forced_open| Seen::Mode(Mode::Enforce, forced_open));
+    assert_eq!(
+        rig.log.take(),
+        events,
+        "one event at the start, one at the end"
+    );
 }
 
 #[test]
-fn a_change_of_mode_is_told_and_what_changes_nothing_is_not() {
+fn only_an_actual_change_of_mode_is_reported() {
     let rig = Rig::new(rules());
     rig.breaker.set_mode(Mode::Enforce);
     rig.breaker.set_mode(Mode::Observe);
     rig.breaker.set_mode(Mode::Observe);
-    assert_eq!(rig.memory.take(), [Told::Mode(Mode::Observe, false)]);
+    assert_eq!(rig.log.take(), [Seen::Mode(Mode::Observe, false)]);
 }
 
 #[test]
-fn forced_open_comes_before_every_mode() {
+fn forced_open_overrides_every_mode() {
     for mode in [Mode::Enforce, Mode::Observe, Mode::Disabled] {
         let rig = Rig::new(rules().mode(mode));
         let _held = rig.breaker.force_open();
@@ -106,7 +110,7 @@ fn forced_open_comes_before_every_mode() {
 }
 
 #[test]
-fn a_change_of_mode_keeps_the_counts_and_what_is_under_way() {
+fn a_change_of_mode_keeps_the_counts_and_the_calls_in_progress() {
     let rig = Rig::new(rules());
     let call = rig.breaker.try_acquire().unwrap();
     rig.calls([Failure]);
@@ -122,17 +126,14 @@ fn an_observed_call_is_never_rejected_and_counts_while_closed() {
     rig.breaker.observe().settle(Failure);
     assert_eq!(rig.snapshot().calls, 1);
     rig.calls([Failure; 3]);
-    rig.memory.take();
+    rig.log.take();
     let held = rig.breaker.force_open();
     rig.breaker.observe().settle(Success);
     drop(held);
-    rig.memory.take();
+    rig.log.take();
     rig.pass(100);
     drop(rig.breaker.observe());
     assert!(rig.is_open(), "it is no probe");
     assert_eq!(rig.snapshot().successes, 1);
-    assert_eq!(
-        rig.memory.take(),
-        [Told::Abandoned(std::time::Duration::ZERO)]
-    );
+    assert_eq!(rig.log.take(), [Seen::Abandoned(std::time::Duration::ZERO)]);
 }

@@ -12,7 +12,7 @@ fn fail_the_probes(rig: &Rig) {
 }
 
 #[test]
-fn calls_are_rejected_and_told_when_to_retry() {
+fn rejections_say_when_to_retry() {
     let rig = Rig::open(rules());
     rig.pass(30);
     let rejection = Rejection::Open {
@@ -25,21 +25,24 @@ fn calls_are_rejected_and_told_when_to_retry() {
 }
 
 #[test]
-fn just_before_the_delay_is_over_calls_are_rejected() {
+fn calls_are_rejected_until_just_before_the_end_of_the_open_duration() {
     let rig = Rig::open(rules());
     rig.clock.advance(ms(100) - Duration::from_nanos(1));
     assert_eq!(rig.retry_after(), Some(Duration::from_nanos(1)));
 }
 
 #[test]
-fn at_exactly_the_delay_the_next_call_is_the_first_probe() {
+fn at_exactly_the_open_duration_the_next_call_is_the_first_probe() {
     let rig = Rig::due(rules());
     assert!(rig.is_open(), "time alone changes nothing");
     assert_eq!(rig.breaker.rejection(), None);
     let probe = rig.breaker.try_acquire().unwrap();
     assert!(probe.is_probe());
-    let told = rig.transitions();
-    assert_eq!(told, [(State::Open, State::HalfOpen, Reason::DelayElapsed)]);
+    let events = rig.transitions();
+    assert_eq!(
+        events,
+        [(State::Open, State::HalfOpen, Reason::DelayElapsed)]
+    );
 }
 
 #[test]
@@ -53,7 +56,7 @@ fn rejections_never_count_as_failures() {
 }
 
 #[test]
-fn the_delay_grows_up_to_its_cap_and_starts_anew_after_a_close() {
+fn the_open_duration_grows_up_to_its_maximum_and_restarts_after_a_close() {
     let rig = Rig::open(rules());
     for (attempt, delay) in [(1, 100), (2, 200), (3, 400), (4, 400)] {
         assert_eq!(rig.snapshot().attempt, attempt);
@@ -69,7 +72,7 @@ fn the_delay_grows_up_to_its_cap_and_starts_anew_after_a_close() {
 }
 
 #[test]
-fn a_thousand_attempts_do_not_overflow_the_delay() {
+fn a_thousand_attempts_do_not_overflow_the_open_duration() {
     let rig = Rig::open(rules().open_duration_multiplier(1e300));
     for _ in 0..1_100 {
         rig.pass(400);
@@ -79,31 +82,31 @@ fn a_thousand_attempts_do_not_overflow_the_delay() {
 }
 
 #[test]
-fn jitter_spreads_the_delay_within_its_bounds() {
+fn jitter_stays_within_its_bounds() {
     let delays: Vec<_> = (0..200)
         .map(|_| Rig::open(rules().jitter(0.2)).retry_after().unwrap())
         .collect();
     assert!(delays.iter().all(|delay| (ms(80)..ms(120)).contains(delay)));
-    // That one of these fails by chance is less likely than 2 in 10^20.
+    // The probability that one of these fails by chance is less than 2 in 10^20.
     assert!(delays.iter().any(|&delay| delay < ms(92)));
     assert!(delays.iter().any(|&delay| delay > ms(108)));
 }
 
 #[test]
-fn a_transition_tells_the_whole_story() {
+fn a_transition_contains_its_counts() {
     let rig = Rig::new(rules().minimum_calls(5));
     rig.calls([Success, Success, Failure, Failure, Failure]);
-    let super::rig::Told::Transition(told) = rig.memory.take()[0] else {
+    let super::rig::Seen::Transition(seen) = rig.log.take()[0] else {
         panic!("no transition");
     };
-    assert_eq!((told.from, told.to), (State::Closed, State::Open));
-    assert_eq!((told.calls, told.attempt), (5, 1));
-    assert_eq!((told.failure_rate, told.slow_call_rate), (0.6, 0.0));
-    assert_eq!(told.retry_after, Some(ms(100)));
+    assert_eq!((seen.from, seen.to), (State::Closed, State::Open));
+    assert_eq!((seen.calls, seen.attempt), (5, 1));
+    assert_eq!((seen.failure_rate, seen.slow_call_rate), (0.6, 0.0));
+    assert_eq!(seen.retry_after, Some(ms(100)));
 }
 
 #[test]
-fn a_result_after_the_trip_changes_nothing() {
+fn a_result_after_the_breaker_opened_changes_nothing() {
     let rig = Rig::new(rules());
     let late = rig.breaker.try_acquire().unwrap();
     rig.calls([Failure; 4]);
@@ -113,7 +116,7 @@ fn a_result_after_the_trip_changes_nothing() {
 }
 
 #[test]
-fn every_clone_is_the_same_breaker() {
+fn clones_share_one_state() {
     let rig = Rig::open(rules());
     let clone: Breaker = rig.breaker.clone();
     assert_eq!(clone.state(), State::Open);

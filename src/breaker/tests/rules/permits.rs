@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use super::rig::{Failure, Rig, Success, Told, ms, rules, slow_rules};
+use super::rig::{Failure, Rig, Seen, Success, ms, rules, slow_rules};
 use crate::breaker::clock::ManualClock;
 use crate::breaker::error::{CallError, Rejection};
 use crate::breaker::event::Event;
@@ -10,7 +10,7 @@ use crate::breaker::state::State;
 use crate::breaker::verdict::Class;
 
 #[test]
-fn a_call_gives_its_value_its_error_or_the_rejection() {
+fn a_call_returns_its_value_its_error_or_the_rejection() {
     let rig = Rig::new(rules().minimum_calls(1));
     assert_eq!(rig.breaker.call(|| Ok::<_, ()>(1)), Ok(1));
     let failed = rig.breaker.call(|| Err::<(), _>("no"));
@@ -25,7 +25,7 @@ fn a_call_gives_its_value_its_error_or_the_rejection() {
 }
 
 #[test]
-fn the_class_of_an_error_says_how_it_counts() {
+fn the_class_of_an_error_decides_how_it_counts() {
     for (class, counts) in [
         (Class::Failure, (0, 1, 0)),
         (Class::FailureAndClose, (0, 1, 0)),
@@ -46,7 +46,7 @@ fn the_class_of_an_error_says_how_it_counts() {
 }
 
 #[test]
-fn a_panic_is_one_failure_and_goes_on() {
+fn a_panic_is_one_failure_and_propagates() {
     let rig = Rig::new(rules());
     let call = || {
         rig.breaker
@@ -59,7 +59,7 @@ fn a_panic_is_one_failure_and_goes_on() {
 }
 
 #[test]
-fn a_permit_that_a_panic_drops_is_a_failure() {
+fn a_permit_dropped_by_a_panic_is_a_failure() {
     let rig = Rig::new(rules());
     let call = || {
         let _permit = rig.breaker.try_acquire().unwrap();
@@ -69,39 +69,39 @@ fn a_permit_that_a_panic_drops_is_a_failure() {
     assert_eq!(rig.snapshot().failures, 1);
 }
 
-/// A statement that was admitted, and then refused after all, was counted as both.
+/// A statement that was admitted and then refused counted as both.
 #[test]
-fn a_permit_that_is_withdrawn_counts_as_no_call() {
+fn a_withdrawn_permit_counts_as_no_call() {
     let rig = Rig::new(slow_rules());
     let early = rig.breaker.try_acquire().unwrap();
     rig.breaker.try_acquire().unwrap().withdraw();
     rig.breaker.observe().withdraw();
     rig.breaker.reset();
-    rig.memory.take();
+    rig.log.take();
     early.withdraw();
     rig.pass(64);
     rig.calls([Success]);
     let now = rig.snapshot();
     assert_eq!((now.calls, now.successes, now.slow), (1, 1, 0));
     assert_eq!((now.ignored, now.abandoned, now.discarded), (0, 0, 0));
-    assert_eq!(rig.memory.take(), []);
+    assert_eq!(rig.log.take(), []);
 }
 
-/// It was told of as a result that came too late.
+/// Such a probe was reported as discarded.
 #[test]
-fn a_probe_that_is_withdrawn_after_its_batch_has_failed_is_none() {
+fn a_probe_that_is_withdrawn_after_its_batch_has_failed_is_not_reported() {
     let rig = Rig::due(rules());
     let [one, two] = [(); 2].map(|()| rig.breaker.try_acquire().unwrap());
     one.settle(Failure);
     assert!(rig.is_open());
-    rig.memory.take();
+    rig.log.take();
     two.withdraw();
-    assert_eq!(rig.memory.take(), []);
+    assert_eq!(rig.log.take(), []);
     assert_eq!(rig.snapshot().discarded, 0);
 }
 
 #[test]
-fn a_probe_that_is_withdrawn_gives_its_place_back() {
+fn a_withdrawn_probe_frees_its_slot() {
     let rig = Rig::due(rules().half_open_probes(1));
     rig.breaker.try_acquire().unwrap().withdraw();
     let probe = rig.breaker.try_acquire().unwrap();
@@ -117,15 +117,15 @@ fn an_abandoned_permit_is_reported_with_how_long_it_was_held() {
     let permit = rig.breaker.try_acquire().unwrap();
     rig.pass(5);
     drop(permit);
-    assert_eq!(rig.memory.take(), [Told::Abandoned(ms(5))]);
+    assert_eq!(rig.log.take(), [Seen::Abandoned(ms(5))]);
     assert_eq!((rig.snapshot().abandoned, rig.snapshot().calls), (1, 0));
 }
 
-/// Calls back whenever it is told something.
+/// An observer that calls the breaker.
 #[derive(Clone, Default)]
-struct Nosy(Arc<OnceLock<Breaker>>);
+struct Reentrant(Arc<OnceLock<Breaker>>);
 
-impl Nosy {
+impl Reentrant {
     fn call_back(&self) {
         let breaker = self.0.get().unwrap();
         let _ = (breaker.snapshot(), breaker.state(), breaker.rejection());
@@ -135,23 +135,23 @@ impl Nosy {
 }
 
 #[test]
-fn an_observer_may_call_back() {
-    let (clock, nosy) = (ManualClock::new(), Nosy::default());
+fn an_observer_may_call_the_breaker() {
+    let (clock, reentrant) = (ManualClock::new(), Reentrant::default());
     let builder = rules()
         .slow_call_rate(0.9)
         .ramp(crate::breaker::Ramp::UpTo(4));
     let breaker = builder
         .clock(clock.clone())
         .on_event({
-            let nosy = nosy.clone();
+            let reentrant = reentrant.clone();
             move |event| match event {
-                Event::Mode { .. } => {} // which it makes happen itself
-                _ => nosy.call_back(),
+                Event::Mode { .. } => {} // the observer itself causes these
+                _ => reentrant.call_back(),
             }
         })
         .build()
         .unwrap();
-    nosy.0.set(breaker.clone()).unwrap();
+    reentrant.0.set(breaker.clone()).unwrap();
     let call = |verdict| breaker.try_acquire().unwrap().settle(verdict);
 
     let hung = breaker.try_acquire().unwrap();

@@ -1,4 +1,4 @@
-//! The breaker does in every step what the [`Model`] does.
+//! Compares the breaker with the [`Model`] after every step of random sequences.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ enum Step {
     Withdraw(usize),
     Drop(usize),
     Pass(u64),
-    /// To exactly one of the moments at which time makes a difference.
+    /// Advances to exactly one of [`Model::boundaries`].
     PassToBoundary(usize),
     Mode(Mode),
     ForceOpen,
@@ -47,7 +47,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         Recent::Buckets { width: 100, n: 10 },
     ]);
     let rate = || select(vec![None, Some(0.3), Some(0.5), Some(1.0)]);
-    let in_a_row = select(vec![None, Some(1), Some(3)]);
+    let consecutive_failures = select(vec![None, Some(1), Some(3)]);
     let coalesce_failures = select(vec![None, None, Some(15)]);
     let stall = select(vec![None, Some(20), Some(64), Some(200)]);
     let probes = (1..4_u32, select(vec![30, 64, 150]), 0..5_u32);
@@ -56,7 +56,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         1..6_u32,
         rate(),
         rate(),
-        in_a_row,
+        consecutive_failures,
         stall,
         coalesce_failures,
         probes,
@@ -67,13 +67,14 @@ fn rules() -> impl Strategy<Value = Rules> {
                 minimum,
                 failure_rate,
                 slow_call_rate,
-                in_a_row,
+                consecutive_failures,
                 stall,
                 coalesce_failures,
                 probes,
             )| {
-                let no_rule =
-                    failure_rate.is_none() && slow_call_rate.is_none() && in_a_row.is_none();
+                let no_rule = failure_rate.is_none()
+                    && slow_call_rate.is_none()
+                    && consecutive_failures.is_none();
                 Rules {
                     recent,
                     minimum: match recent {
@@ -82,7 +83,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                     },
                     failure_rate: if no_rule { Some(0.5) } else { failure_rate },
                     slow_call_rate,
-                    in_a_row,
+                    consecutive_failures,
                     stall,
                     coalesce_failures,
                     probes: probes.0,
@@ -121,7 +122,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The breaker and the model, and what the steps hold of the breaker.
+/// The breaker, the model, and the permits and handles that the steps hold.
 struct Pair<'rig> {
     rig: &'rig Rig,
     model: Model,
@@ -130,7 +131,7 @@ struct Pair<'rig> {
 }
 
 impl Pair<'_> {
-    /// The index of one of the running calls, if there are any.
+    /// The index of one of the running calls, if any.
     fn pick(&self, call: usize) -> Option<usize> {
         call.checked_rem(self.permits.len())
     }
@@ -144,10 +145,10 @@ impl Pair<'_> {
         let (breaker, model) = (&self.rig.breaker, &mut self.model);
         match step {
             Step::Acquire => {
-                let foretold = breaker.rejection();
+                let predicted = breaker.rejection();
                 let (real, expected) = (breaker.try_acquire(), model.acquire());
                 assert_eq!(real.as_ref().err(), expected.as_ref().err());
-                assert!(foretold.is_none() || foretold == expected.err());
+                assert!(predicted.is_none() || predicted == expected.err());
                 self.permits.extend(real);
             }
             Step::Observe => {
@@ -187,15 +188,15 @@ impl Pair<'_> {
             }
             Step::Mode(mode) => {
                 breaker.set_mode(mode);
-                model.order(mode, model.forced);
+                model.operate(mode, model.forced);
             }
             Step::ForceOpen => {
                 self.handles.push(breaker.force_open());
-                model.order(model.mode, self.handles.len());
+                model.operate(model.mode, self.handles.len());
             }
             Step::Release => {
                 self.handles.pop();
-                model.order(model.mode, self.handles.len());
+                model.operate(model.mode, self.handles.len());
             }
             Step::Reset => {
                 breaker.reset();
@@ -210,7 +211,7 @@ impl Pair<'_> {
 
     fn compare(&mut self) {
         let (now, model) = (self.rig.snapshot(), &mut self.model);
-        assert_eq!(self.rig.memory.take(), std::mem::take(&mut model.told));
+        assert_eq!(self.rig.log.take(), std::mem::take(&mut model.events));
         assert_eq!((now.state, now.mode), (model.state(), model.mode));
         assert_eq!(now.forced_open, model.forced > 0);
         assert_eq!(self.rig.state(), model.state());
@@ -218,7 +219,7 @@ impl Pair<'_> {
         assert_eq!(window, model.window());
         assert_eq!(
             (now.consecutive_failures, now.attempt),
-            (model.in_a_row, model.attempt)
+            (model.consecutive_failures, model.attempt)
         );
         assert_eq!(now.retry_after, model.retry_after().map(ms));
         let totals = Totals {

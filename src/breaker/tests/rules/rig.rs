@@ -1,4 +1,4 @@
-//! A breaker on a clock that stands still, and all it told its observer.
+//! A breaker with a manual clock and a log of its events.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::breaker::verdict::Verdict;
 pub(super) use crate::breaker::verdict::Verdict::{Failure, Ignored, Success};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Told {
+pub(super) enum Seen {
     Transition(Transition),
     Mode(Mode, bool),
     Reconfigured,
@@ -25,36 +25,36 @@ pub(super) enum Told {
     Discarded(Verdict),
 }
 
-/// Remembers what it is told.
+/// Keeps the events of a breaker.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<Vec<Told>>>);
+pub(super) struct Log(Arc<Mutex<Vec<Seen>>>);
 
-impl Memory {
-    fn note(&self, told: Told) {
-        self.0.lock().unwrap().push(told);
+impl Log {
+    fn push(&self, event: Seen) {
+        self.0.lock().unwrap().push(event);
     }
 
-    /// What it was told since it was last asked.
-    pub(super) fn take(&self) -> Vec<Told> {
+    /// Removes and returns the events.
+    pub(super) fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-impl Memory {
+impl Log {
     fn observe(&self, event: &Event<'_>) {
-        self.note(match *event {
-            Event::Transition(transition) => Told::Transition(*transition),
-            Event::Mode { mode, forced_open } => Told::Mode(mode, forced_open),
-            Event::Reconfigured => Told::Reconfigured,
-            Event::Ramp { places } => Told::Ramp(places),
-            Event::Slow { calls } => Told::Slow(calls),
-            Event::Abandoned { held } => Told::Abandoned(held),
-            Event::Discarded { verdict } => Told::Discarded(verdict),
+        self.push(match *event {
+            Event::Transition(transition) => Seen::Transition(*transition),
+            Event::Mode { mode, forced_open } => Seen::Mode(mode, forced_open),
+            Event::Reconfigured => Seen::Reconfigured,
+            Event::Ramp { places } => Seen::Ramp(places),
+            Event::Slow { calls } => Seen::Slow(calls),
+            Event::Abandoned { held } => Seen::Abandoned(held),
+            Event::Discarded { verdict } => Seen::Discarded(verdict),
         });
     }
 }
 
-/// The failure rate alone, over 10 calls, from 4 on; 100 ms open, 2 probes, no ramp, no jitter.
+/// Only the failure rate, over 10 calls, from 4 on; open for 100 ms, 2 probes, no ramp, no jitter.
 pub(super) fn rules() -> Builder {
     Breaker::builder()
         .window(Window::calls(10))
@@ -70,7 +70,7 @@ pub(super) fn rules() -> Builder {
         .ramp(Ramp::Off)
 }
 
-/// The same with the slow-call rate in place of the failure rate.
+/// The same, with the slow-call rate instead of the failure rate.
 pub(super) fn slow_rules() -> Builder {
     rules().failure_rate(None).slow_call_rate(0.5)
 }
@@ -78,20 +78,20 @@ pub(super) fn slow_rules() -> Builder {
 pub(super) struct Rig {
     pub(super) breaker: Breaker,
     pub(super) clock: ManualClock,
-    pub(super) memory: Memory,
+    pub(super) log: Log,
 }
 
 impl Rig {
     pub(super) fn new(builder: Builder) -> Self {
-        let (clock, memory) = (ManualClock::new(), Memory::default());
-        let observer = memory.clone();
+        let (clock, log) = (ManualClock::new(), Log::default());
+        let observer = log.clone();
         let builder = builder
             .clock(clock.clone())
             .on_event(move |event| observer.observe(event));
         Self {
             breaker: builder.build().unwrap(),
             clock,
-            memory,
+            log,
         }
     }
 
@@ -100,25 +100,25 @@ impl Rig {
         let rig = Self::new(builder);
         rig.calls([Failure; 4]);
         assert_eq!(rig.state(), State::Open);
-        rig.memory.take();
+        rig.log.take();
         rig
     }
 
-    /// An open breaker whose first delay is over.
+    /// An open breaker whose open duration is over.
     pub(super) fn due(builder: Builder) -> Self {
         let rig = Self::open(builder);
         rig.pass(100);
         rig
     }
 
-    /// Calls one after another that take no time.
+    /// Makes consecutive calls that take no time.
     pub(super) fn calls<const N: usize>(&self, verdicts: [Verdict; N]) {
         for verdict in verdicts {
             self.breaker.try_acquire().unwrap().settle(verdict);
         }
     }
 
-    /// Lets so many milliseconds pass.
+    /// Advances the clock.
     pub(super) fn pass(&self, millis: u64) {
         self.clock.advance(ms(millis));
     }
@@ -135,19 +135,21 @@ impl Rig {
         self.breaker.snapshot()
     }
 
-    /// When a call is told to come back; `None` if it is admitted, and given up.
+    /// Makes a call and returns its `retry_after`; `None` if the call is admitted, and then
+    /// abandoned.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.breaker.try_acquire().err()?.retry_after()
     }
 
-    /// The changes of state since the observer was last asked.
+    /// Removes all events and returns the changes of state among them.
     pub(super) fn transitions(&self) -> Vec<(State, State, Reason)> {
-        let told = self.memory.take().into_iter();
-        told.filter_map(|told| match told {
-            Told::Transition(it) => Some((it.from, it.to, it.reason)),
-            _ => None,
-        })
-        .collect()
+        let events = self.log.take().into_iter();
+        events
+            .filter_map(|event| match event {
+                Seen::Transition(it) => Some((it.from, it.to, it.reason)),
+                _ => None,
+            })
+            .collect()
     }
 }
 

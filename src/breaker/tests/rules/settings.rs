@@ -1,4 +1,4 @@
-//! The settings of a [`Model`](super::model::Model), and of the breaker that is compared with it.
+//! The settings of a [`Model`](super::model::Model) and of the breaker that is compared with it.
 
 use super::rig::{Failure, Ignored, Success, ms, rules};
 use crate::breaker::builder::Builder;
@@ -17,7 +17,7 @@ pub(super) struct Rules {
     pub(super) minimum: u32,
     pub(super) failure_rate: Option<f64>,
     pub(super) slow_call_rate: Option<f64>,
-    pub(super) in_a_row: Option<u32>,
+    pub(super) consecutive_failures: Option<u32>,
     pub(super) stall: Option<u64>,
     pub(super) coalesce_failures: Option<u64>,
     pub(super) probes: u32,
@@ -40,7 +40,7 @@ impl Rules {
             .failure_rate(self.failure_rate)
             .slow_call_rate(self.slow_call_rate)
             .slow_call_threshold(ms(SLOW))
-            .consecutive_failures(self.in_a_row)
+            .consecutive_failures(self.consecutive_failures)
             .stall_after(self.stall.map(ms))
             .coalesce_failures(self.coalesce_failures.map(ms))
             .half_open_probes(self.probes)
@@ -48,9 +48,9 @@ impl Rules {
             .ramp(Ramp::UpTo(self.largest))
     }
 
-    /// How many calls have to be wanted for a stall.
-    pub(super) fn wanted(&self) -> u32 {
-        self.in_a_row.unwrap_or(5).max(2)
+    /// The number of pending calls that make a stall.
+    pub(super) fn stall_calls(&self) -> u32 {
+        self.consecutive_failures.unwrap_or(5).max(2)
     }
 
     pub(super) fn outcome(&self, verdict: Verdict, took: u64) -> Option<Outcome> {

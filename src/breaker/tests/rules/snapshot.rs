@@ -2,7 +2,7 @@ use super::rig::{Failure, Ignored, Rig, Success, ms, rules, slow_rules};
 use crate::breaker::state::{Mode, State};
 
 #[test]
-fn a_new_breaker_has_nothing_to_tell() {
+fn the_counts_of_a_new_breaker_are_zero() {
     let now = Rig::new(rules().name("db")).snapshot();
     assert_eq!(
         (&*now.name, now.state, now.mode),
@@ -14,7 +14,7 @@ fn a_new_breaker_has_nothing_to_tell() {
 }
 
 #[test]
-fn every_call_is_in_one_count() {
+fn every_call_counts_once() {
     let rig = Rig::new(slow_rules().minimum_calls(10));
     rig.calls([Success, Success, Failure, Ignored, Ignored, Ignored]);
     drop(rig.breaker.try_acquire());
@@ -30,7 +30,7 @@ fn every_call_is_in_one_count() {
 }
 
 #[test]
-fn trips_are_counted_each_time_it_opens() {
+fn trips_count_each_opening() {
     let rig = Rig::open(rules());
     rig.breaker.reconfigure(rules()).unwrap();
     assert_eq!(rig.snapshot().trips, 1);

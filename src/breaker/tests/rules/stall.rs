@@ -1,4 +1,4 @@
-//! Demand without progress opens the breaker.
+//! Pending calls without a success open the breaker.
 
 use std::sync::atomic::Ordering;
 
@@ -9,12 +9,12 @@ use crate::breaker::state::{Mode, Reason, State};
 
 const STALLED: [(State, State, Reason); 1] = [(State::Closed, State::Open, Reason::Stalled)];
 
-/// Three calls and 64 ms make a stall.
+/// Three pending calls and 64 ms make a stall.
 fn stalling() -> Builder {
     rules().consecutive_failures(3)
 }
 
-/// Callers who come one after another, and leave after so many milliseconds.
+/// Makes consecutive calls that are given up after so many milliseconds.
 fn give_up<const N: usize>(rig: &Rig, after: [u64; N]) {
     for millis in after {
         let permit = rig.breaker.try_acquire().unwrap();
@@ -24,7 +24,7 @@ fn give_up<const N: usize>(rig: &Rig, after: [u64; N]) {
 }
 
 #[test]
-fn callers_who_leave_early_do_not_hide_that_nobody_is_answered() {
+fn callers_that_leave_early_do_not_hide_a_stall() {
     let rig = Rig::new(stalling());
     give_up(&rig, [20, 20, 20]);
     assert_eq!(rig.state(), State::Closed, "60 ms are not 64");
@@ -33,7 +33,7 @@ fn callers_who_leave_early_do_not_hide_that_nobody_is_answered() {
 }
 
 #[test]
-fn too_few_callers_are_no_demand() {
+fn too_few_pending_calls_are_no_stall() {
     let rig = Rig::new(stalling());
     give_up(&rig, [40, 400]);
     assert_eq!(rig.state(), State::Closed);
@@ -42,7 +42,7 @@ fn too_few_callers_are_no_demand() {
 }
 
 #[test]
-fn an_answer_ends_a_stall() {
+fn a_success_ends_a_stall() {
     let rig = Rig::new(stalling());
     give_up(&rig, [20, 20, 20]);
     rig.calls([Success]);
@@ -53,7 +53,7 @@ fn an_answer_ends_a_stall() {
 }
 
 #[test]
-fn what_says_nothing_of_the_backend_ends_no_stall() {
+fn failures_and_ignored_calls_end_no_stall() {
     let rig = Rig::new(stalling());
     give_up(&rig, [20, 20]);
     rig.calls([Ignored, Failure]);
@@ -62,7 +62,7 @@ fn what_says_nothing_of_the_backend_ends_no_stall() {
 }
 
 #[test]
-fn time_without_calls_is_no_stall() {
+fn idle_time_is_no_stall() {
     let rig = Rig::new(stalling());
     rig.calls([Success]);
     rig.pass(3_600_000);
@@ -71,14 +71,14 @@ fn time_without_calls_is_no_stall() {
 }
 
 #[test]
-fn one_lonely_long_statement_is_none_either() {
+fn a_single_long_statement_is_no_stall() {
     let rig = Rig::new(rules().consecutive_failures(1));
     give_up(&rig, [10_000]);
     assert_eq!(rig.state(), State::Closed);
 }
 
 #[test]
-fn calls_that_run_count_while_they_run() {
+fn running_calls_count_while_they_run() {
     let rig = Rig::new(stalling());
     let calls = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
     let running = calls.each_ref().map(|call| call.running().unwrap());
@@ -88,7 +88,7 @@ fn calls_that_run_count_while_they_run() {
     rig.pass(1);
     drop(running);
     calls[0].is_unanswered();
-    assert_eq!(rig.state(), State::Closed, "they have ended");
+    assert_eq!(rig.state(), State::Closed, "the calls have ended");
     let _running = calls.each_ref().map(|call| call.running().unwrap());
     calls[0].is_unanswered();
     assert_eq!(rig.transitions(), STALLED);
@@ -98,7 +98,7 @@ fn calls_that_run_count_while_they_run() {
 fn calls_with_deadlines_of_their_own_do_not_count() {
     let rig = Rig::new(stalling());
     let mut calls = [(); 6].map(|()| rig.breaker.try_acquire().unwrap());
-    calls.iter_mut().for_each(Permit::set_patient);
+    calls.iter_mut().for_each(Permit::set_own_deadline);
     assert!(calls.iter().all(|call| call.running().is_none()));
     rig.pass(10_000);
     calls.iter().for_each(Permit::is_unanswered);
@@ -107,7 +107,7 @@ fn calls_with_deadlines_of_their_own_do_not_count() {
 }
 
 #[test]
-fn those_who_wait_for_a_connection_count() {
+fn calls_in_the_queue_count() {
     let rig = Rig::new(stalling());
     rig.breaker.waiting().fetch_add(3, Ordering::AcqRel);
     rig.pass(64);
@@ -115,9 +115,10 @@ fn those_who_wait_for_a_connection_count() {
     assert_eq!(rig.transitions(), STALLED);
 }
 
-/// Transactions that are idle, or long statements that may take long: the pool is too small.
+/// The connections are held by idle transactions, or by statements with a deadline of their own:
+/// the pool is too small.
 #[test]
-fn those_who_wait_for_the_holders_of_all_connections_do_not_count() {
+fn calls_in_the_queue_do_not_count_while_callers_hold_all_connections() {
     let rig = Rig::new(stalling());
     rig.breaker.waiting().fetch_add(3, Ordering::AcqRel);
     rig.pass(64);
@@ -131,7 +132,7 @@ fn those_who_wait_for_the_holders_of_all_connections_do_not_count() {
 }
 
 #[test]
-fn calls_from_before_do_not_count() {
+fn calls_of_an_older_generation_do_not_count() {
     let rig = Rig::new(stalling());
     let calls = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
     rig.breaker.reset();
@@ -142,9 +143,9 @@ fn calls_from_before_do_not_count() {
 }
 
 #[test]
-fn a_half_open_breaker_opens_again() {
+fn a_stall_opens_a_half_open_breaker_again() {
     let rig = Rig::due(rules().consecutive_failures(4));
-    rig.memory.take();
+    rig.log.take();
     give_up(&rig, [32, 30, 1, 1]);
     assert_eq!(
         rig.transitions(),
@@ -157,7 +158,7 @@ fn a_half_open_breaker_opens_again() {
 }
 
 #[test]
-fn it_can_be_had_later_or_not_at_all() {
+fn stall_after_can_be_longer_or_disabled() {
     let rig = Rig::new(stalling().stall_after(ms(1_000)));
     give_up(&rig, [300, 300, 300]);
     assert_eq!(rig.state(), State::Closed);
@@ -169,7 +170,7 @@ fn it_can_be_had_later_or_not_at_all() {
 }
 
 #[test]
-fn an_observer_sees_it_and_who_is_disabled_does_not() {
+fn stalls_open_an_observing_breaker_and_not_a_disabled_one() {
     let rig = Rig::new(stalling().mode(Mode::Observe));
     give_up(&rig, [30; 3]);
     assert_eq!(rig.transitions(), STALLED);

@@ -1,4 +1,4 @@
-//! Many threads at once: nothing is lost, nothing is counted twice, no probe too many.
+//! Many threads at once: no call is lost or counted twice, and no batch has too many probes.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use crate::breaker::state::State;
 const THREADS: u64 = 8;
 const CALLS: u64 = 20_000;
 
-/// Runs `work` on every thread, with a random generator of its own.
+/// Runs `work` on every thread, each with its own random generator.
 fn on_all_threads(work: impl Fn(&mut fastrand::Rng) + Sync) {
     thread::scope(|scope| {
         for seed in 0..THREADS {
@@ -57,7 +57,7 @@ fn every_permit_ends_in_one_count_under(rules: Builder) {
 }
 
 #[test]
-fn a_window_agrees_with_its_calls_when_they_have_ended() {
+fn a_window_is_exact_once_its_calls_have_ended() {
     let calls = 4 * THREADS * CALLS;
     let never = rules().minimum_calls(10).failure_rate(1.0);
     let rig = Rig::new(never.clone());
@@ -85,9 +85,9 @@ fn a_window_agrees_with_its_calls_when_they_have_ended() {
 }
 
 #[test]
-fn never_more_probes_run_than_the_batch_has_places() {
-    const PLACES: u32 = 3;
-    let rig = Rig::due(rules().half_open_probes(PLACES));
+fn never_more_probes_run_than_the_batch_has_slots() {
+    const SLOTS: u32 = 3;
+    let rig = Rig::due(rules().half_open_probes(SLOTS));
     let (running, most) = (AtomicU32::new(0), AtomicU32::new(0));
     on_all_threads(|random| {
         for _ in 0..CALLS {
@@ -100,13 +100,13 @@ fn never_more_probes_run_than_the_batch_has_places() {
                 thread::yield_now();
             }
             running.fetch_sub(1, Ordering::AcqRel);
-            // Without a verdict, so that it stays half-open.
+            // Ignored, so that the breaker stays half-open.
             probe.settle(Ignored);
         }
     });
-    assert_eq!(most.into_inner(), PLACES);
+    assert_eq!(most.into_inner(), SLOTS);
     assert_eq!(rig.state(), State::HalfOpen);
-    // No place was lost.
-    rig.calls([Success; PLACES as usize]);
+    // No slot was lost.
+    rig.calls([Success; SLOTS as usize]);
     assert_eq!(rig.state(), State::Closed);
 }

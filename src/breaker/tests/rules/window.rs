@@ -4,7 +4,7 @@ use super::rig::{Failure, Rig, Success, rules};
 use crate::breaker::settings::Window;
 use crate::breaker::verdict::Verdict;
 
-/// A rule that does not trip here.
+/// A breaker that opens only if all calls in the window failed.
 fn with(window: Window) -> Rig {
     Rig::new(rules().window(window).minimum_calls(1).failure_rate(1.0))
 }
@@ -15,12 +15,12 @@ fn failures(rig: &Rig) -> (u32, f64) {
 }
 
 #[test]
-fn a_window_of_calls_holds_exactly_the_last_ones() {
+fn a_call_window_holds_exactly_the_last_calls() {
     for size in [1_u32, 2, 3, 100] {
         let rig = with(Window::calls(size));
         let mut last: Vec<Verdict> = Vec::new();
         for n in 0..3 * size {
-            // Never all failures, which would trip it.
+            // Never all failures, which would open the breaker.
             let verdict = if size > 1 && n % size % 3 == 1 {
                 Failure
             } else {
@@ -45,7 +45,7 @@ fn a_window_of_one_call_trips_at_the_first_failure() {
 }
 
 #[test]
-fn a_window_of_time_expires_bucket_by_bucket() {
+fn a_time_window_expires_bucket_by_bucket() {
     let rig = with(Window::last(Duration::from_millis(30)).buckets(3));
     rig.calls([Success]);
     rig.pass(10);
@@ -61,7 +61,7 @@ fn a_window_of_time_expires_bucket_by_bucket() {
 }
 
 #[test]
-fn a_window_of_time_is_empty_after_any_idle_period() {
+fn a_time_window_is_empty_after_any_idle_period() {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     for idle in [
         Duration::from_secs(10),
