@@ -1,4 +1,4 @@
-//! How a guarded pool is configured: deadpool's settings, and ours.
+//! Configures a guarded pool: deadpool's settings and fusepool's.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,8 +21,23 @@ use crate::gate::limits::DEFAULT_ACQUIRE_TIMEOUT;
 use crate::pool::guarded::Guarded;
 use crate::pool::settings::{Settings, setters};
 
-/// Configures a [`Pool`]: deadpool's settings under the same names, and the guard's. `S` is what it
-/// guards: a pool that is yet to be built, or, from [`Pool::guard`], one that exists.
+/// Configures a [`Pool`]: deadpool's settings under the same names, and fusepool's.
+///
+/// `S` is the pool to guard: deadpool's builder, or, from [`Pool::guard`], an existing pool.
+///
+/// ```
+/// # use fusepool::deadpool::{BuildError, Manager, Pool};
+/// # fn build<M: Manager + 'static>(manager: M) -> Result<Pool<M>, BuildError> {
+/// use fusepool::Breaker;
+/// use std::time::Duration;
+///
+/// Pool::builder(manager)
+///     .max_size(16)
+///     .acquire_timeout(Duration::from_secs(1))
+///     .breaker(Breaker::builder().name("store"))
+///     .build()
+/// # }
+/// ```
 #[must_use = "a builder does nothing until it builds"]
 pub struct PoolBuilder<M, W = Object<M>, S = managed::PoolBuilder<M>>
 where
@@ -33,27 +48,37 @@ where
     pub(super) dialect: Arc<dyn Dialect<M>>,
     classify: Option<Arc<dyn Classify<M::Error>>>,
     settings: Settings,
-    /// The user's own, which deadpool's builder does not tell.
+    /// The value that the user set: deadpool's builder does not expose it.
     recycle_timeout: Option<Duration>,
     _wrapper: PhantomData<fn() -> W>,
 }
 
 impl<M: Manager + 'static, W: Wrapper<M>> Pool<M, W> {
-    /// Starts to configure a pool.
+    /// Starts to configure a new pool.
     pub fn builder(manager: M) -> PoolBuilder<M, W> {
         let raw = managed::Pool::builder(manager).runtime(Runtime::Tokio1);
         PoolBuilder::new(raw, W::known().0)
     }
 
-    /// Starts to configure a guard for an existing pool, whose own settings stay what they are.
+    /// Starts to configure a guard for an existing pool. The pool keeps its own settings.
+    ///
+    /// ```
+    /// # use fusepool::deadpool::{Manager, Pool};
+    /// # fn guard<M: Manager + 'static>(existing: deadpool::managed::Pool<M>)
+    /// # -> Result<Pool<M>, fusepool::ConfigError> {
+    /// use std::time::Duration;
+    ///
+    /// Pool::guard(existing).acquire_timeout(Duration::from_secs(1)).build()
+    /// # }
+    /// ```
     pub fn guard(raw: managed::Pool<M>) -> PoolBuilder<M, W, managed::Pool<M>> {
         PoolBuilder::new(raw, W::known().0)
     }
 }
 
 impl<M: Manager + 'static, W: Wrapper<M>> From<managed::Pool<M>> for Pool<M, W> {
-    /// Guards an existing pool with default settings; its own timeouts count on. Its other handles
-    /// stay unguarded. [`Pool::guard`] takes settings.
+    /// Guards an existing pool with default settings. Its own timeouts still apply, and its other
+    /// handles stay unguarded. Use [`Pool::guard`] to set something.
     fn from(raw: managed::Pool<M>) -> Self {
         Self::guard(raw).build_with_defaults()
     }
@@ -73,14 +98,14 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
 
     setters!();
 
-    /// What the manager's errors mean, in place of the default: for a manager fusepool does not
-    /// know, that every error is a [`Failure`](crate::Class::Failure).
+    /// Sets the class of each error of the manager. Default: the table of the manager's module; for
+    /// a manager that fusepool does not know, every error is a [`Failure`](crate::Class::Failure).
     pub fn classify(mut self, classify: impl Classify<M::Error>) -> Self {
         self.classify = Some(Arc::new(classify));
         self
     }
 
-    /// The same for another source.
+    /// Replaces the source, and returns the old one.
     fn on<T>(self, source: T) -> (S, PoolBuilder<M, W, T>) {
         let Self {
             source: before,
@@ -103,106 +128,108 @@ impl<M: Manager + 'static, W: From<Object<M>>, S> PoolBuilder<M, W, S> {
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
-    /// Sets all of deadpool's own settings.
+    /// Sets all of deadpool's own settings at once.
     pub fn config(mut self, value: PoolConfig) -> Self {
         self.recycle_timeout = value.timeouts.recycle;
         self.source = self.source.config(value);
         self
     }
 
-    /// How many objects there may be. Default: twice the number of cores.
+    /// The maximum number of objects. Default: twice the number of CPU cores.
     pub fn max_size(mut self, value: usize) -> Self {
         self.source = self.source.max_size(value);
         self
     }
 
-    /// deadpool's timeouts; see [`Pool::timeout_get`] for what the guard makes of them.
+    /// Sets all of deadpool's timeouts at once. [`Pool::timeout_get`] explains how they combine
+    /// with `acquire_timeout`.
     pub fn timeouts(mut self, value: Timeouts) -> Self {
         self.recycle_timeout = value.recycle;
         self.source = self.source.timeouts(value);
         self
     }
 
-    /// How long to wait for a place in the pool, before what `acquire_timeout` allows for the rest.
-    /// Default: none of deadpool's; `acquire_timeout` is for both.
+    /// How long a caller waits for a slot in the pool. If it is set, `acquire_timeout` bounds the
+    /// time after that wait. Default: none; `acquire_timeout` bounds both together.
     pub fn wait_timeout(mut self, value: Option<Duration>) -> Self {
         self.source = self.source.wait_timeout(value);
         self
     }
 
-    /// How long creating an object may take. Default: `acquire_timeout`.
+    /// How long creating an object may take. Default: none; `acquire_timeout` bounds it.
     pub fn create_timeout(mut self, value: Option<Duration>) -> Self {
         self.source = self.source.create_timeout(value);
         self
     }
 
-    /// How long recycling an object may take, before it is dropped for another. Default: half of
-    /// `acquire_timeout` or of the breaker's `probe_timeout`, whichever is less, so that there is
-    /// time left to create one; none where recycling is known not to wait. deadpool has none at all.
+    /// How long recycling an object may take before it is dropped and replaced. Default: half of
+    /// `acquire_timeout` or of the breaker's `probe_timeout`, whichever is shorter, so that the
+    /// other half is left to create a new object. None, if recycling is known not to wait.
+    /// deadpool's default is none.
     pub fn recycle_timeout(mut self, value: Option<Duration>) -> Self {
         self.recycle_timeout = value;
         self.source = self.source.recycle_timeout(value);
         self
     }
 
-    /// Which idle object is leased next. Default: the one that was used least recently.
+    /// Which idle object is leased next. Default: [`QueueMode::Fifo`], the least recently used one.
     pub fn queue_mode(mut self, value: QueueMode) -> Self {
         self.source = self.source.queue_mode(value);
         self
     }
 
-    /// Adds a hook for objects that were just created.
+    /// Adds a hook that runs after an object was created.
     pub fn post_create(mut self, hook: impl Into<Hook<M>>) -> Self {
         self.source = self.source.post_create(hook);
         self
     }
 
-    /// Adds a hook for objects that are about to be recycled.
+    /// Adds a hook that runs before an object is recycled.
     pub fn pre_recycle(mut self, hook: impl Into<Hook<M>>) -> Self {
         self.source = self.source.pre_recycle(hook);
         self
     }
 
-    /// Adds a hook for objects that were just recycled.
+    /// Adds a hook that runs after an object was recycled.
     pub fn post_recycle(mut self, hook: impl Into<Hook<M>>) -> Self {
         self.source = self.source.post_recycle(hook);
         self
     }
 
-    /// Which runtime's timers deadpool uses. Default: tokio's, which the guard needs in any case.
+    /// The runtime whose timers deadpool uses. Default: tokio, which fusepool needs in any case.
     pub fn runtime(mut self, value: Runtime) -> Self {
         self.source = self.source.runtime(value);
         self
     }
 
-    /// Builds the pool.
+    /// Builds the pool. It creates no object until it is first used.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Config`] for the first setting whose value breaks a rule.
+    /// [`BuildError::Config`] for the first setting that breaks a rule.
     pub fn build(self) -> Result<Pool<M, W>, BuildError> {
         let acquire_timeout = (self.settings.acquire_timeout).unwrap_or(DEFAULT_ACQUIRE_TIMEOUT);
         let recycle = acquire_timeout.min(self.settings.breaker.get_probe_timeout()) / 2;
         let (source, guard) = self.on(());
         let test = guard.recycle_timeout.unwrap_or(recycle);
         let raw = guard.dialect.prepare(source, test).build()?;
-        // A timer for what does not wait would cost more than all else.
+        // If recycling does not wait, a timer would be the largest part of its cost.
         let waits = guard.dialect.waits_to_recycle(raw.manager());
         Ok(guard.on(raw).1.finish(waits.then_some(recycle))?)
     }
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, managed::Pool<M>> {
-    /// Guards the pool. Its other handles stay unguarded.
+    /// Guards the existing pool. Its other handles stay unguarded.
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for the first setting whose value breaks a rule.
+    /// A [`ConfigError`] for the first setting that breaks a rule.
     pub fn build(self) -> Result<Pool<M, W>, ConfigError> {
         self.finish(None)
     }
 
-    /// Guards the pool with default settings, which break no rule.
+    /// Guards the pool with default settings, which are always valid.
     pub(super) fn build_with_defaults(self) -> Pool<M, W> {
         let (settings, managed) = self.managed(None);
         let gate = (settings.gate(&managed)).unwrap_or_else(|_| Gate::with_defaults());

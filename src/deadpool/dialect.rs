@@ -1,4 +1,4 @@
-//! What is known of a manager's objects beyond what deadpool asks of it.
+//! What fusepool knows about the objects of a manager beyond the `Manager` trait.
 
 use std::error::Error;
 use std::future::{Future, ready};
@@ -12,34 +12,35 @@ use crate::breaker::verdict::Class;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The defaults are those for managers we do not know.
+/// Properties of a manager's objects. The defaults are for managers that fusepool does not know.
 pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
-    /// What the pool is called in events and errors.
+    /// The default name of the pool in events and errors.
     fn name(&self, _manager: &M) -> String {
         "deadpool".to_owned()
     }
 
-    /// Adds what a pool of these objects needs, such as a test of those that were idle for long,
-    /// which may take no longer than `limit`.
+    /// Adds hooks to the pool's builder, such as a test of objects that were idle for long, which
+    /// may take at most `limit`.
     fn prepare(&self, builder: PoolBuilder<M>, _limit: Duration) -> PoolBuilder<M> {
         builder
     }
 
-    /// Recycling an object may have to wait for the backend.
+    /// Whether recycling an object may have to wait for the backend.
     fn waits_to_recycle(&self, _manager: &M) -> bool {
         true
     }
 
+    /// The class of an error of the manager.
     fn classify(&self, _error: &M::Error) -> Class {
         Class::Failure
     }
 
-    /// The backend itself reported this error, so the connection to it works.
+    /// Whether the backend itself reported this error, so that its connection still works.
     fn answered(&self, _error: &M::Error) -> bool {
         false
     }
 
-    /// Asks the backend for an answer.
+    /// Makes the backend answer.
     fn ping<'a>(
         &'a self,
         manager: &'a M,
@@ -48,23 +49,24 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
         Box::pin(recycle(manager, object))
     }
 
-    /// Stops what the backend still does for an object whose statement was given up.
+    /// Stops an abandoned statement on the backend.
     fn cancel<'a>(&'a self, _manager: &'a M, _object: &'a mut M::Type) -> BoxFuture<'a, ()> {
         Box::pin(ready(()))
     }
 
+    /// The error as events report it.
     fn explain<'e>(&self, _error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {
-        &Unexplained
+        &ManagerFailed
     }
 }
 
-/// A manager we do not know.
+/// The dialect of a manager that fusepool does not know.
 pub(super) struct Unknown;
 
 impl<M: Manager> Dialect<M> for Unknown {}
 
-/// What events say where an error cannot speak for itself: deadpool does not demand that a manager's
-/// errors are errors of the standard library's kind.
+/// The error that events report for an unknown manager: deadpool does not require that a manager's
+/// error type implements [`Error`].
 #[derive(Debug, thiserror::Error)]
-#[error("the manager could not create an object, or recycle it")]
-struct Unexplained;
+#[error("the manager failed to create or recycle an object")]
+struct ManagerFailed;

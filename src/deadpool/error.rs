@@ -1,4 +1,4 @@
-//! What goes wrong when an object is asked for, or a pool is built.
+//! Errors of leasing an object and of building a pool.
 
 use std::error::Error;
 use std::fmt;
@@ -8,25 +8,37 @@ use deadpool::managed::{self, HookError, TimeoutType};
 use crate::breaker::config::ConfigError;
 use crate::outcome::error::{GateError, Refused};
 
-/// Why there is no object: deadpool's `PoolError` under the same name and with the same variants, and
+/// Why no object was leased: deadpool's `PoolError` with the same variants, and
 /// [`Refused`](Self::Refused).
 ///
-/// [`fusepool::refusal`](crate::refusal) finds the refusal in it, and in whatever an application
-/// makes of it. Nothing was sent to the backend in any case, but for what creating an object sends.
+/// [`fusepool::refusal`](crate::refusal) finds the refusal in it, also behind an application's own
+/// error types. No statement was sent to the backend; only creating an object may have sent
+/// something.
+///
+/// ```
+/// use fusepool::deadpool::PoolError;
+///
+/// fn status<E>(error: &PoolError<E>) -> u16 {
+///     match error {
+///         PoolError::Refused(_) | PoolError::Timeout(_) => 503,
+///         _ => 500,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PoolError<E> {
-    /// Refused at once: the breaker is open, or too many callers wait.
+    /// The call was refused at once: the breaker is open, or too many callers wait.
     Refused(Refused),
-    /// There was no object in time. [`TimeoutType::Wait`] is also what the pool's `acquire_timeout`
-    /// ends with, whatever it interrupts; but with a time to wait of deadpool's it is the time to create
-    /// an object, and ends with [`TimeoutType::Create`].
+    /// There was no object in time. When the pool's `acquire_timeout` ends, this is
+    /// [`TimeoutType::Wait`], whatever it interrupts. If a `wait_timeout` is set, `acquire_timeout`
+    /// is the time to create an object and ends with [`TimeoutType::Create`].
     Timeout(TimeoutType),
-    /// The manager failed to create an object, or to have it answer for a probe.
+    /// The manager failed to create an object, or a probe got no answer from it.
     Backend(E),
     /// The pool was closed.
     Closed,
-    /// A timeout was asked of a pool that deadpool built without a runtime.
+    /// A timeout is set, but deadpool built the pool without a runtime.
     NoRuntimeSpecified,
     /// A `post_create` hook failed.
     PostCreateHook(HookError<E>),
@@ -63,14 +75,14 @@ impl<E: fmt::Display> fmt::Display for PoolError<E> {
         match self {
             Self::Refused(rejected) => rejected.fmt(f),
             Self::Timeout(TimeoutType::Wait) => f.write_str(
-                "no object was to be had in time: all are in use, or the backend does not answer",
+                "timed out waiting for an object: all are in use, or the backend does not answer",
             ),
-            Self::Timeout(TimeoutType::Create) => f.write_str("no object was created in time"),
-            Self::Timeout(TimeoutType::Recycle) => f.write_str("no object was recycled in time"),
-            Self::Backend(error) => write!(f, "no object could be created: {error}"),
+            Self::Timeout(TimeoutType::Create) => f.write_str("timed out creating an object"),
+            Self::Timeout(TimeoutType::Recycle) => f.write_str("timed out recycling an object"),
+            Self::Backend(error) => write!(f, "failed to create an object: {error}"),
             Self::Closed => f.write_str("the pool was closed"),
             Self::NoRuntimeSpecified => {
-                f.write_str("a timeout of deadpool's is set, but no `runtime`")
+                f.write_str("a deadpool timeout is set, but the pool has no `runtime`")
             }
             Self::PostCreateHook(error) => write!(f, "a `post_create` hook failed: {error}"),
         }
@@ -88,15 +100,14 @@ impl<E: Error + 'static> Error for PoolError<E> {
     }
 }
 
-/// Why a pool could not be built: deadpool's `BuildError` under the same name, and what fusepool
-/// checks.
+/// Why a pool could not be built: deadpool's `BuildError`, and [`Config`](Self::Config).
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// deadpool wants a runtime for its timeouts. Ours always has one.
-    #[error("a timeout of deadpool's is set, but no `runtime`")]
+    /// A deadpool timeout is set, but no runtime. fusepool's builder always sets a runtime.
+    #[error("a deadpool timeout is set, but the pool has no `runtime`")]
     NoRuntimeSpecified,
-    /// A setting of the guard breaks a rule.
+    /// A setting of fusepool breaks a rule.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
@@ -109,15 +120,14 @@ impl From<managed::BuildError> for BuildError {
     }
 }
 
-/// Why a pool could not be made from a configuration: deadpool's `CreatePoolError` under the same
-/// name.
+/// Why a pool could not be created from a configuration: deadpool's `CreatePoolError`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreatePoolError<C> {
-    /// The configuration itself is at failure.
-    #[error("the configuration is wrong: {0}")]
+    /// The configuration is invalid.
+    #[error("the configuration is invalid: {0}")]
     Config(C),
-    /// The pool could not be built from it.
+    /// The pool could not be built from the configuration.
     #[error(transparent)]
     Build(#[from] BuildError),
 }

@@ -1,7 +1,9 @@
 //! Guarded pools for [deadpool](https://docs.rs/deadpool): its types under the same names.
 //!
-//! [`Pool`] takes any [`Manager`]. Leasing an object is guarded; statements on it are where fusepool
-//! knows the manager, and for any other manager through [`Object::guard`]:
+//! [`Pool`] takes any [`Manager`]. Leasing an object is always guarded. Statements on an object are
+//! guarded by themselves where fusepool supports the manager, with the features
+//! `deadpool-postgres`, `diesel-postgres` and `diesel-mysql`. With any other manager, run them
+//! through [`Object::guard`]:
 //!
 //! ```
 //! use fusepool::deadpool::{Manager, Metrics, Pool, RecycleResult};
@@ -42,48 +44,50 @@
 //!
 //! # Settings
 //!
-//! deadpool's own, and:
+//! deadpool's own settings, and these:
 //!
 //! | setting | default | meaning |
 //! |---|---|---|
-//! | [`breaker`](PoolBuilder::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back; give it a name |
-//! | [`acquire_timeout`](PoolBuilder::acquire_timeout) | 2 s (deadpool: none) | how long to wait for an object; with a [`wait_timeout`](PoolBuilder::wait_timeout), after that |
-//! | [`recycle_timeout`](PoolBuilder::recycle_timeout) | half of the least of `acquire_timeout` and `probe_timeout` (deadpool: none) | how long recycling one may take |
-//! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take, unless [`guard_with_timeout`](Object::guard_with_timeout) says otherwise |
-//! | [`max_queue`](PoolBuilder::max_queue) | 8 × `max_size` | how many callers may wait |
-//! | [`active_probing`](PoolBuilder::active_probing) | on | probe in the background while open |
-//! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
+//! | [`breaker`](PoolBuilder::breaker) | [see there](crate::breaker#defaults) | when the breaker opens, and how it closes again; give it a name |
+//! | [`acquire_timeout`](PoolBuilder::acquire_timeout) | 2 s (deadpool: none) | how long a caller waits for an object; if [`wait_timeout`](PoolBuilder::wait_timeout) is set, how long creating one may take after that wait |
+//! | [`recycle_timeout`](PoolBuilder::recycle_timeout) | half of `acquire_timeout` or `probe_timeout`, whichever is shorter (deadpool: none) | how long recycling an object may take |
+//! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take; for one statement, use [`guard_with_timeout`](Object::guard_with_timeout) |
+//! | [`max_queue`](PoolBuilder::max_queue) | 8 × `max_size` | how many callers may wait for an object |
+//! | [`active_probing`](PoolBuilder::active_probing) | on | probe the backend in the background while the breaker is open |
+//! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a failure | what the manager's errors mean |
-//! | [`sink`](PoolBuilder::sink) | `tracing` | who takes the events |
+//! | [`sink`](PoolBuilder::sink) | `tracing` | where events are sent |
 //!
-//! `max_queue` and the recovery ramp are set by the size that the pool has when it is built:
-//! [`resize`](Pool::resize) does not change them.
+//! The defaults of `max_queue` and of the recovery ramp depend on `max_size` at the time the pool
+//! is built. [`resize`](Pool::resize) does not change them.
 //!
-//! # What it means
+//! # What errors mean
 //!
-//! | what `get` met | [`Class`](crate::Class) |
+//! | error of `get` | [`Class`](crate::Class) |
 //! |---|---|
-//! | `Backend`, `PostCreateHook(Backend)` | as [`classify`](PoolBuilder::classify) says; by default `Failure` |
+//! | `Backend`, `PostCreateHook(Backend)` | decided by [`classify`](PoolBuilder::classify); by default `Failure` |
 //! | `Timeout(Create)`, `Timeout(Recycle)`, `PostCreateHook(Message)` | `Failure` |
-//! | `Timeout(Wait)` | `Starved`: a failure only if nobody else got an object lately either |
-//! | `Timeout(Wait)` where the caller would not wait at all | `Ignored` |
+//! | `Timeout(Wait)` | `Starved`: a failure only if no other caller got an object recently either |
+//! | `Timeout(Wait)` with a `wait` timeout of zero | `Ignored` |
 //! | `Closed`, `NoRuntimeSpecified` | `Ignored` |
 //!
-//! While the breaker is open, a probe is an object that the manager creates, and then recycles, since
-//! that is all deadpool knows of it. It never gets into the pool.
+//! While the breaker is open, a probe has the manager create an object and then recycle it, because
+//! deadpool offers no other way to test an object. The created object never enters the pool.
 //!
 //! # What differs from deadpool
 //!
-//! - [`PoolError`], [`BuildError`] and [`CreatePoolError`] are our own, with deadpool's variants and one
-//!   more: a `match` on them needs an arm for the rest.
+//! - [`PoolError`], [`BuildError`] and [`CreatePoolError`] are fusepool's own types with deadpool's
+//!   variants. `PoolError` adds `Refused`, `BuildError` adds `Config`. All three are
+//!   non-exhaustive: a `match` needs a wildcard arm.
 //! - An [`Object`] keeps its pool alive.
-//! - The wrapper type of a pool has to be made from fusepool's [`Object`], and be a [`Wrapper`].
-//! - A pool that was built by deadpool and is wrapped has deadpool's timeouts alone for recycling,
-//!   which means none: an object that hangs when it is recycled costs its caller the whole
+//! - The wrapper type of a pool must be created from fusepool's [`Object`] and implement
+//!   [`Wrapper`].
+//! - If an existing deadpool pool is wrapped, only its own recycle timeout applies, and deadpool
+//!   sets none by default: an object that hangs while it is recycled costs its caller the whole
 //!   `acquire_timeout`.
-//! - A pool of deadpool's with a wrapper type, such as deadpool-redis', cannot be wrapped: build one from
-//!   its manager, whose objects come without the wrapper.
-//! - With `use deadpool::managed`, change over by `use fusepool::deadpool as managed`.
+//! - A deadpool pool with a wrapper type, such as that of deadpool-redis, cannot be wrapped. Build
+//!   a [`Pool`] from its manager instead; its objects come without the wrapper.
+//! - `use deadpool::managed` becomes `use fusepool::deadpool as managed`.
 
 mod adapter;
 mod builder;

@@ -1,4 +1,4 @@
-//! An object out of a pool.
+//! An object leased from a pool.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -12,17 +12,19 @@ use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::connection_state::Diagnosis;
 use crate::pool::lease::Lease;
 
-/// An object leased from a [`Pool`](super::Pool), used like deadpool's `Object`. Dropping it gives it back, unless
-/// a [guarded](Self::guard) statement was given up on it, or broke it: then it is taken out of the
-/// pool and dropped.
+/// An object leased from a [`Pool`](super::Pool), used like deadpool's `Object`.
+///
+/// Dropping it returns it to the pool. If a [guarded](Self::guard) statement was abandoned on it,
+/// or failed in a way that makes it unusable, it is removed from the pool and dropped instead.
 #[must_use]
 pub struct Object<M: Manager + 'static> {
     pub(super) lease: Lease<Managed<M>>,
 }
 
 impl<M: Manager + 'static> Object<M> {
-    /// Runs a statement with an error of the manager's kind: refused while the breaker is open,
-    /// given up after the pool's `query_timeout`, and its end recorded by the pool's classes.
+    /// Runs a statement whose error type is the manager's. It is refused while the breaker is open,
+    /// it has the pool's `query_timeout`, and its outcome is recorded. The pool's
+    /// [`classify`](super::PoolBuilder::classify) says what its error means.
     ///
     /// ```
     /// # use fusepool::deadpool::{Manager, Object};
@@ -39,9 +41,11 @@ impl<M: Manager + 'static> Object<M> {
     ///
     /// # Errors
     ///
-    /// [`GateError::Refused`]: the statement was not sent. [`GateError::Deadline`]: it was given
-    /// up; its outcome is unknown, and every later statement on this object is refused as
-    /// [`Refused::Abandoned`](crate::Refused::Abandoned). [`GateError::Failed`]: its own error.
+    /// - [`GateError::Refused`]: the statement was not sent.
+    /// - [`GateError::Deadline`]: the statement exceeded its deadline, and its outcome is unknown.
+    ///   Every later statement on this object is refused as
+    ///   [`Refused::Abandoned`](crate::Refused::Abandoned).
+    /// - [`GateError::Failed`]: the statement's own error.
     pub async fn guard<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut M::Type) -> Result<T, M::Error>,
@@ -49,8 +53,10 @@ impl<M: Manager + 'static> Object<M> {
         self.lease.guard(statement).await
     }
 
-    /// [`guard`](Self::guard) with another deadline than the pool's: longer than zero, and at most
-    /// [`LONGEST`](crate::breaker::LONGEST). With a deadline of its own a statement is never taken for
+    /// [`guard`](Self::guard) with the deadline `limit` instead of the pool's `query_timeout`.
+    /// `limit` must be longer than zero and at most [`LONGEST`](crate::breaker::LONGEST).
+    ///
+    /// A statement with its own deadline never counts as
     /// [lost in an outage](crate#what-an-outage-leaves-behind).
     ///
     /// ```
@@ -71,8 +77,8 @@ impl<M: Manager + 'static> Object<M> {
     ///
     /// # Errors
     ///
-    /// [`WithTimeoutError::Config`]: `limit` is no deadline; the statement was not sent.
-    /// [`WithTimeoutError::Gate`]: as [`guard`](Self::guard).
+    /// - [`WithTimeoutError::Config`]: `limit` is out of range, and the statement was not sent.
+    /// - [`WithTimeoutError::Gate`]: as [`guard`](Self::guard).
     pub async fn guard_with_timeout<T>(
         &mut self,
         limit: Duration,
@@ -81,8 +87,24 @@ impl<M: Manager + 'static> Object<M> {
         self.lease.guard_with_timeout(limit, statement).await
     }
 
-    /// [`guard`](Self::guard) for statements with errors of another kind. After a
-    /// [`Failure`](crate::Class::Failure) the object is not used again.
+    /// [`guard`](Self::guard) for a statement with another error type, which `classify` classifies.
+    /// After a [`Failure`](crate::Class::Failure) the object is not returned to the pool.
+    ///
+    /// ```
+    /// # use fusepool::deadpool::{Manager, Object};
+    /// # use fusepool::GateError;
+    /// # struct Store;
+    /// # struct Missing;
+    /// # impl Store { async fn find(&mut self, _: &str) -> Result<u32, Missing> { Ok(1) } }
+    /// # async fn run<M>(object: &mut Object<M>) -> Result<u32, GateError<Missing>>
+    /// # where M: Manager<Type = Store> + 'static
+    /// # {
+    /// use fusepool::Class;
+    ///
+    /// let classify = |_: &Missing| Class::Success; // a missing key is an answer
+    /// object.guard_with(&classify, async |store| store.find("key").await).await
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -99,18 +121,18 @@ impl<M: Manager + 'static> Object<M> {
         self.lease.guard_by(None, diagnose, statement).await
     }
 
-    /// Takes the object out of the pool for good, which may create another.
+    /// Removes the object from the pool permanently. The pool may create another.
     #[must_use]
     pub fn take(this: Self) -> M::Type {
         managed::Object::take(this.lease.into_inner())
     }
 
-    /// The number of this object in its pool.
+    /// The id of this object in its pool.
     pub fn id(this: &Self) -> ObjectId {
         managed::Object::id(this.lease.raw())
     }
 
-    /// How old the object is and how often it was recycled.
+    /// The age of the object, and how often it was recycled.
     pub fn metrics(this: &Self) -> &Metrics {
         managed::Object::metrics(this.lease.raw())
     }

@@ -1,16 +1,16 @@
-//! Recycling, which is all that deadpool asks of any manager.
+//! Recycles an object outside of its pool.
 
 use deadpool::managed::{HookError, Manager, Metrics, PoolError, RecycleError};
 
-/// An object that would not be recycled has failed like one that could not be created.
+/// The error of a failed recycle, reported like that of a failed creation.
 pub(super) fn of_recycle<E>(error: RecycleError<E>) -> PoolError<E> {
     match error {
         RecycleError::Backend(error) => PoolError::Backend(error),
-        RecycleError::Message(said) => PoolError::PostCreateHook(HookError::Message(said)),
+        RecycleError::Message(text) => PoolError::PostCreateHook(HookError::Message(text)),
     }
 }
 
-/// Has a manager recycle an object, which is all that deadpool asks of any of them.
+/// Has a manager recycle an object: the only test of an object that every manager supports.
 pub(super) async fn recycle<M: Manager>(
     manager: &M,
     object: &mut M::Type,

@@ -1,7 +1,8 @@
 //! `sqlx::Acquire`, for code that takes a pool, a connection or a transaction.
 //!
-//! Its signatures fix the types: leases dereference straight to the driver's connection, and
-//! transactions are sqlx's own. So admission and acquisition are guarded here, statements are not.
+//! The trait fixes the types: a leased connection dereferences to the driver's connection, and a
+//! transaction is `sqlx::Transaction`. So only admission and acquisition are guarded here;
+//! statements are not.
 
 use futures_core::future::BoxFuture;
 use sqlx::{Acquire, Database, Error};

@@ -1,4 +1,4 @@
-//! How a guarded pool comes to be.
+//! Creates guarded pools.
 
 use std::time::Duration;
 
@@ -14,40 +14,49 @@ use crate::gate::Gate;
 use crate::pool::guarded::Guarded;
 use crate::pool::settings::Settings;
 
-/// sqlx's own default, by which one tells that a user has not set it.
+/// sqlx's default `acquire_timeout`. A pool with this value counts as one without a value of its
+/// own.
 const SQLX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 impl<DB: Driver> Pool<DB> {
-    /// Connects with default options, and opens one connection.
+    /// Creates a pool with default options and opens one connection.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # async fn run() -> sqlx::Result<()> {
+    /// let pool = fusepool::sqlx::PgPool::connect("postgres://localhost/shop").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed; the driver's, if the database
-    /// refuses; [`Error::PoolTimedOut`], if there was no connection in time.
+    /// [`Error::Configuration`], if the URL cannot be parsed; otherwise as [`Pool::acquire`].
     pub async fn connect(url: &str) -> Result<Self, Error> {
         PoolOptions::new().connect(url).await
     }
 
-    /// Connects with default pool options, and opens one connection.
+    /// Creates a pool with default pool options and opens one connection.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
+    /// As [`Pool::acquire`].
     pub async fn connect_with(options: Options<DB>) -> Result<Self, Error> {
         PoolOptions::new().connect_with(options).await
     }
 
-    /// A pool with default options that connects when it is first used.
+    /// Creates a pool with default options that opens no connection until it is first used.
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed.
+    /// [`Error::Configuration`], if the URL cannot be parsed.
     pub fn connect_lazy(url: &str) -> Result<Self, Error> {
         PoolOptions::new().connect_lazy(url)
     }
 
-    /// A pool with default pool options that connects when it is first used.
+    /// Creates a pool with default pool options that opens no connection until it is first used.
     #[must_use]
     pub fn connect_lazy_with(options: Options<DB>) -> Self {
         PoolOptions::new().connect_lazy_with(options)
@@ -55,21 +64,22 @@ impl<DB: Driver> Pool<DB> {
 }
 
 impl<DB: Database> PoolOptions<DB> {
-    /// Builds the pool, and opens `min_connections`, at least one.
+    /// Builds the pool and opens `min_connections` connections, at least one.
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed, or with a [`ConfigError`]; else as
-    /// [`Pool::acquire`].
+    /// [`Error::Configuration`], if the URL cannot be parsed; [`Error::Configuration`] with a
+    /// [`ConfigError`], if a setting breaks a rule; otherwise as [`Pool::acquire`].
     pub async fn connect(self, url: &str) -> Result<Pool<DB>, Error> {
         self.connect_with(url.parse()?).await
     }
 
-    /// Builds the pool, and opens `min_connections`, at least one.
+    /// Builds the pool and opens `min_connections` connections, at least one.
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] with a [`ConfigError`]; else as [`Pool::acquire`].
+    /// [`Error::Configuration`] with a [`ConfigError`], if a setting breaks a rule; otherwise as
+    /// [`Pool::acquire`].
     pub async fn connect_with(self, options: Options<DB>) -> Result<Pool<DB>, Error> {
         let pool = self.build(options).map_err(error::misconfigured)?;
         let most = pool.options().get_max_connections();
@@ -82,19 +92,21 @@ impl<DB: Database> PoolOptions<DB> {
         Ok(pool)
     }
 
-    /// Builds the pool; it connects when it is first used.
+    /// Builds a pool that opens no connection until it is first used.
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a URL that cannot be parsed, or with a [`ConfigError`].
+    /// [`Error::Configuration`], if the URL cannot be parsed; [`Error::Configuration`] with a
+    /// [`ConfigError`], if a setting breaks a rule.
     pub fn connect_lazy(self, url: &str) -> Result<Pool<DB>, Error> {
         self.build(url.parse()?).map_err(error::misconfigured)
     }
 
-    /// Builds the pool; it connects when it is first used.
+    /// Builds a pool that opens no connection until it is first used.
     ///
-    /// sqlx's signature leaves no way to return a [`ConfigError`]: on a pool that was misconfigured
-    /// every call fails with it, as [`Error::Configuration`]. [`build`](Self::build) returns it.
+    /// sqlx's signature leaves no way to return a [`ConfigError`]. If a setting breaks a rule,
+    /// every call on the pool fails with the [`ConfigError`], as [`Error::Configuration`]. Use
+    /// [`build`](Self::build) to get it at once.
     #[must_use]
     pub fn connect_lazy_with(self, options: Options<DB>) -> Pool<DB> {
         match self.clone().build(options.clone()) {
@@ -107,23 +119,52 @@ impl<DB: Database> PoolOptions<DB> {
         }
     }
 
-    /// [`connect_lazy_with`](Self::connect_lazy_with) that returns what is misconfigured.
+    /// Builds a pool that opens no connection until it is first used. Unlike
+    /// [`connect_lazy_with`](Self::connect_lazy_with), it returns an invalid configuration as an
+    /// error.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # fn run(options: sqlx::postgres::PgConnectOptions) -> Result<(), fusepool::ConfigError> {
+    /// use fusepool::sqlx::{PgPool, PgPoolOptions};
+    ///
+    /// let pool: PgPool = PgPoolOptions::new().max_connections(20).build(options)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    /// A [`ConfigError`] for the first setting that breaks a rule.
     pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
         self.check()?;
         let raw = self.raw_options().connect_lazy_with(options);
         self.start(raw)
     }
 
-    /// Guards an existing pool with these settings. Of sqlx's own options, those of `pool` count,
-    /// not these; its `acquire_timeout` too, if it is the shorter one.
+    /// Guards an existing pool with these settings.
+    ///
+    /// Only the settings that fusepool adds are taken from `self`, except
+    /// [`alive_bypass`](Self::alive_bypass), which has no effect here. sqlx's own options are those
+    /// of `pool`. Of the two values of `acquire_timeout`, the shorter one applies. Other handles of
+    /// `pool` stay unguarded.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # fn run(pool: sqlx::PgPool) -> Result<(), fusepool::ConfigError> {
+    /// use fusepool::sqlx::{PgPool, PgPoolOptions};
+    /// use std::time::Duration;
+    ///
+    /// let pool: PgPool = PgPoolOptions::new()
+    ///     .query_timeout(Duration::from_secs(5))
+    ///     .guard(pool)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    /// A [`ConfigError`] for the first setting that breaks a rule.
     pub fn guard(mut self, pool: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
         self.raw = pool.options().clone();
         let theirs = pool.options().get_acquire_timeout();
@@ -139,7 +180,7 @@ impl<DB: Database> PoolOptions<DB> {
         Ok(Pool::new(Guarded::new(adapter, gate, &settings)))
     }
 
-    /// A pool that answers every call with `config`.
+    /// A pool on which every call fails with `config`.
     fn misconfigured(options: Self, raw: sqlx::Pool<DB>, config: ConfigError) -> Pool<DB> {
         let adapter = Sqlx::new(raw, options).misconfigured(config);
         let settings = Settings {
@@ -151,8 +192,9 @@ impl<DB: Database> PoolOptions<DB> {
 }
 
 impl<DB: Driver> PoolOptions<DB> {
-    /// Guards an existing pool with default settings, and its own `acquire_timeout` if it has one.
-    pub(super) fn guard_as_it_is(pool: sqlx::Pool<DB>) -> Pool<DB> {
+    /// Guards an existing pool with default settings, and with its own `acquire_timeout` if that
+    /// differs from sqlx's default.
+    fn guard_with_defaults(pool: sqlx::Pool<DB>) -> Pool<DB> {
         let mut options = Self::new();
         let acquire_timeout = pool.options().get_acquire_timeout();
         if acquire_timeout != SQLX_ACQUIRE_TIMEOUT {
@@ -166,12 +208,13 @@ impl<DB: Driver> PoolOptions<DB> {
 }
 
 impl<DB: Driver> From<sqlx::Pool<DB>> for Pool<DB> {
-    /// Guards an existing pool, with default settings and its own `acquire_timeout`, unless that
-    /// is sqlx's default of 30 s, for which ours stands in.
+    /// Guards an existing pool with default settings. Its `acquire_timeout` is kept, unless it is
+    /// sqlx's default of 30 s: fusepool's default of 2 s applies then.
     ///
-    /// Its connections are tested as *its* options say; that sqlx tests each one on every acquire
-    /// by default costs a round trip a call. Its other handles stay unguarded.
+    /// Connections are tested before use as the options of the existing pool say. By default, sqlx
+    /// tests a connection on every acquire, which costs a round trip per call. Other handles of the
+    /// existing pool stay unguarded.
     fn from(raw: sqlx::Pool<DB>) -> Self {
-        PoolOptions::guard_as_it_is(raw)
+        PoolOptions::guard_with_defaults(raw)
     }
 }

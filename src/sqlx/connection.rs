@@ -1,4 +1,4 @@
-//! A leased connection, guarded, and how it goes back.
+//! Leased connections whose statements are guarded.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -12,11 +12,12 @@ use crate::pool::adapter::diagnose;
 use crate::pool::lease::Lease;
 use crate::pool::statement::{Admission, Watch};
 
-/// A database connection that is watched by its pool's breaker.
+/// A database connection whose statements pass its pool's breaker.
 ///
-/// What [`PoolConnection`] and [`Transaction`](super::Transaction) dereference to: `&mut *conn` is an
-/// [`Executor`](sqlx::Executor) whose statements are guarded, and coerces to `&mut DB::Connection`
-/// where the driver's own connection is asked for, whose statements are not.
+/// [`PoolConnection`] and [`Transaction`](super::Transaction) dereference to this type. `&mut
+/// *conn` is an [`Executor`](sqlx::Executor) whose statements are guarded. It also coerces to `&mut
+/// DB::Connection`, for functions that take the driver's own connection; statements on that are not
+/// guarded.
 pub struct GuardedConnection<DB: Database> {
     pub(super) lease: Lease<Sqlx<DB>>,
 }
@@ -26,11 +27,11 @@ impl<DB: Database> GuardedConnection<DB> {
         Self { lease }
     }
 
-    /// Asks the database for an answer, guarded like a statement.
+    /// Checks that the database answers on this connection. Guarded like a statement.
     ///
     /// # Errors
     ///
-    /// As a statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn ping(&mut self) -> Result<(), Error> {
         let (raw, watch, admission) = self.parts();
         let ping = async {
@@ -40,8 +41,9 @@ impl<DB: Database> GuardedConnection<DB> {
         ping.await.map_err(error::of_statement)
     }
 
-    /// The connection, what watches its statements, and by what right they are sent: always inside of
-    /// a transaction that sqlx knows of; otherwise the breaker decides.
+    /// The driver's connection, the watch on its statements, and their admission. Statements in a
+    /// transaction that was begun through sqlx are always admitted; others are admitted by the
+    /// breaker.
     pub(super) fn parts(&mut self) -> (&mut DB::Connection, Watch<'_, Sqlx<DB>>, Admission<'_>) {
         let (raw, watch) = self.lease.parts();
         let admission = match in_transaction::<DB>(raw) {
@@ -86,7 +88,7 @@ impl<DB: Database> fmt::Debug for GuardedConnection<DB> {
     }
 }
 
-/// A connection that is leased for one thing, or lent for it.
+/// A connection that is owned by its user, or borrowed from a lease.
 pub(super) enum Held<'c, DB: Database> {
     Owned(GuardedConnection<DB>),
     Borrowed(&'c mut GuardedConnection<DB>),
@@ -112,11 +114,22 @@ impl<DB: Database> DerefMut for Held<'_, DB> {
     }
 }
 
-/// A connection leased from a [`Pool`](super::Pool). Dropping it gives it back.
+/// A connection leased from a [`Pool`](super::Pool). Dropping it returns it to the pool.
 ///
-/// It was admitted once, when it was leased. Statements on it are watched; while the breaker is
-/// open they are refused, except inside a transaction, and except `COMMIT` and `ROLLBACK`.
-/// Dropped in the middle of a statement it is closed instead of given back.
+/// Each statement on it is recorded, and has the pool's `query_timeout`. While the breaker is open,
+/// statements are refused, except inside a transaction, and except `COMMIT` and `ROLLBACK`. If a
+/// statement was abandoned on it, by its deadline or because its future was dropped, the connection
+/// is closed instead of returned.
+///
+/// ```no_run
+/// # #[cfg(feature = "sqlx-postgres")]
+/// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+/// let mut conn = pool.acquire().await?;
+/// sqlx::query("SET search_path TO shop").execute(&mut *conn).await?;
+/// sqlx::query("DELETE FROM dish").execute(&mut *conn).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct PoolConnection<DB: Database> {
     pub(super) guarded: GuardedConnection<DB>,
 }
@@ -126,16 +139,16 @@ impl<DB: Database> PoolConnection<DB> {
         Self { guarded }
     }
 
-    /// Closes the connection; the pool may open another.
+    /// Closes the connection. The pool may open another.
     ///
     /// # Errors
     ///
-    /// Those of the driver.
+    /// The driver's errors.
     pub async fn close(self) -> Result<(), Error> {
         self.guarded.lease.into_inner().close().await
     }
 
-    /// Closes the connection when it is dropped, instead of giving it back.
+    /// Closes the connection when it is dropped, instead of returning it to the pool.
     pub fn close_on_drop(&mut self) {
         self.guarded.lease.state.close("close_on_drop");
     }
@@ -146,7 +159,7 @@ impl<DB: Database> PoolConnection<DB> {
         self.guarded.lease.into_inner().detach()
     }
 
-    /// Takes the connection and its place out of the pool, for ever.
+    /// Takes the connection out of the pool and reduces the pool's capacity by one, permanently.
     #[must_use]
     pub fn leak(self) -> DB::Connection {
         self.guarded.lease.into_inner().leak()
@@ -187,8 +200,10 @@ impl<DB: Database> fmt::Debug for PoolConnection<DB> {
     }
 }
 
-/// A connection leased through [`sqlx::Acquire`], which demands that it dereferences straight to
-/// the driver's connection: admission, acquisition and giving back are guarded, statements not.
+/// A connection leased through [`sqlx::Acquire`].
+///
+/// The trait requires that it dereferences to the driver's connection. So its admission, its
+/// acquisition and its return to the pool are guarded, but statements on it are not.
 pub struct AcquiredConnection<DB: Database> {
     guarded: GuardedConnection<DB>,
 }

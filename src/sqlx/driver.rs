@@ -1,4 +1,4 @@
-//! What a driver has to say for itself, and how statements reach its connection.
+//! The sqlx drivers that fusepool supports, and how statements reach a driver's connection.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -11,45 +11,59 @@ use sqlx_core::transaction::TransactionManager;
 use crate::breaker::verdict::Class;
 use crate::cache::read_only::NotARead;
 
-/// Keeps [`Driver`] to this crate, so that it may grow.
+/// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}
 
-/// A database driver of sqlx that fusepool knows. Sealed: implemented by one file a driver.
+/// A database driver of sqlx that fusepool supports: `Postgres`, `MySql` or `Sqlite`, each with its
+/// feature.
+///
+/// This trait is sealed. Use it as a bound in generic code that builds a pool or executes
+/// statements on `&mut *conn` or `&mut *tx`:
+///
+/// ```
+/// use fusepool::sqlx::{Driver, Pool};
+///
+/// fn lazy_pool<DB: Driver>(url: &str) -> sqlx::Result<Pool<DB>> {
+///     Pool::connect_lazy(url)
+/// }
+/// ```
 pub trait Driver:
     Sealed + Database<Connection: RawExecutor<Self>, Arguments: Clone + Debug + Sync + 'static>
 {
-    /// There is a network that may lose answers.
+    /// Whether a network lies between client and database, which can lose answers. This is the
+    /// default of `give_up_lost`.
     #[doc(hidden)]
     const IS_REMOTE: bool = true;
 
-    /// The class of an error, by the table in the driver's module.
+    /// The class of an error, by the table in the driver's module. This is the default of
+    /// [`PoolOptions::classify`](super::PoolOptions::classify).
     fn classify(error: &Error) -> Class;
 
-    /// Asks the database itself for an answer.
+    /// Makes the database itself answer.
     #[doc(hidden)]
     fn ask(
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), Error>> + Send + '_;
 
-    /// Server and database, for a pool that was not given a name. No user, no password.
+    /// The default name of a pool: server and database, without user and password.
     #[doc(hidden)]
     fn name(options: &<Self::Connection as Connection>::Options) -> String;
 
-    /// Checks that a statement only reads, as far as its text tells.
+    /// Checks by its text that a statement only reads.
     #[doc(hidden)]
     fn check_read(sql: &str) -> Result<(), NotARead>;
 
-    /// What the values of a row take that live on the heap once decoded: text and bytes as long as
-    /// they are, each with what an allocation costs.
+    /// An estimate of the heap memory that a row's values take once they are decoded, in bytes:
+    /// the length of text and binary values, plus [`ALLOCATION`] for every value.
     #[doc(hidden)]
     fn row_bytes(row: &Self::Row) -> usize;
 }
 
-/// What an allocation costs, reckoned for each value that is not a number.
+/// The overhead of a heap allocation in bytes, added once for each value of a row.
 pub(super) const ALLOCATION: usize = 32;
 
-/// What a driver says for itself, as values, so that code that is generic over any [`Database`]
-/// can use a pool, as it can use sqlx's.
+/// Methods of a [`Driver`] as function pointers, so that code that is generic over any
+/// [`Database`] can use a pool, as with sqlx.
 pub(super) struct Traits<DB: Database> {
     pub(super) classify: fn(&Error) -> Class,
     pub(super) ask: Ask<DB>,
@@ -76,15 +90,15 @@ impl<DB: Database> Clone for Traits<DB> {
 
 impl<DB: Database> Copy for Traits<DB> {}
 
-/// What `fetch_many` gives.
+/// The stream that `fetch_many` returns.
 pub(super) type Rows<'e, DB> =
     BoxStream<'e, Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, Error>>;
 
-/// Executor methods of a driver's connection, as a trait that can be a bound.
+/// The [`Executor`] methods of a driver's connection, as a trait that can be used as a bound.
 ///
-/// `for<'c> &'c mut DB::Connection: Executor<'c>` cannot be one where `Executor` is implemented:
-/// to decide it the compiler asks for itself, without end. One blanket implementation breaks the
-/// circle.
+/// `for<'c> &'c mut DB::Connection: Executor<'c>` cannot be a bound of an implementation of
+/// `Executor`: the compiler would recurse endlessly to prove it. One blanket implementation of
+/// this trait breaks the cycle.
 pub trait RawExecutor<DB: Database>: Send {
     /// See [`Executor::execute`].
     fn raw_execute<'e, 'q: 'e, E>(
@@ -182,7 +196,7 @@ where
     }
 }
 
-/// Whether a connection is in a transaction that sqlx knows of.
+/// Whether a connection is in a transaction that was begun through sqlx.
 pub(super) fn in_transaction<DB: Database>(connection: &DB::Connection) -> bool {
     DB::TransactionManager::get_transaction_depth(connection) > 0
 }

@@ -1,4 +1,4 @@
-//! How rejections and deadlines travel as `sqlx::Error`, and what such an error tells.
+//! Refusals and deadlines as `sqlx::Error`, and how an `sqlx::Error` is classified.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::gate::Gate;
 use crate::outcome::delivery::{Delivery, refuses_connection};
 use crate::outcome::error::{DeadlineExceeded, GateError, Refused};
 
-/// No connection could be made; nothing was sent. The source is what the operating system said.
+/// Opening a connection failed; no statement was sent. The source is the [`io::Error`].
 #[derive(Clone, Debug)]
 pub struct CouldNotConnect {
     pool: Arc<str>,
@@ -35,14 +35,15 @@ impl StdError for CouldNotConnect {
 }
 
 impl CouldNotConnect {
-    /// The name of the pool.
+    /// The name of the pool that could not connect.
     #[must_use]
     pub fn pool(&self) -> &str {
         &self.pool
     }
 }
 
-/// Whether the statement that failed with `error` may have reached the database.
+/// Whether the statement that failed with `error` may have reached the database. Retry a write
+/// without further checks only after [`Delivery::NotSent`].
 ///
 /// ```
 /// use fusepool::sqlx::{Delivery, delivery};
@@ -77,18 +78,19 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
-/// Whether a write that failed may have had an effect.
+/// Whether a failed write may have had an effect.
 pub(super) fn was_sent(error: &Error) -> bool {
     delivery(error) != Delivery::NotSent
 }
 
-/// What all drivers have in common; `database` classifies what a server answered.
+/// The class of an error, as far as it is the same for all drivers. `database` classifies the
+/// errors that a server reported.
 pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {
     match error {
         Error::Database(error) => database(&**error),
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Failure,
         Error::PoolTimedOut => Class::Starved,
-        // The last three never left the client.
+        // The last three are detected before anything is sent.
         Error::PoolClosed
         | Error::Configuration(_)
         | Error::Encode(_)
@@ -98,15 +100,16 @@ pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) 
     }
 }
 
-/// The error of a caller who got no connection.
+/// The error of a failed acquire, as the caller gets it.
 pub(super) fn of_acquire(gate: &Gate, error: GateError<Error>) -> Error {
     of_statement(not_acquired(gate, error))
 }
 
-/// Why a statement was not sent: there was no connection for it.
+/// The error of a failed acquire: a deadline becomes [`Error::PoolTimedOut`], an I/O error becomes
+/// [`CouldNotConnect`].
 pub(super) fn not_acquired(gate: &Gate, error: GateError<Error>) -> GateError<Error> {
     match error {
-        // What sqlx says when a pool has nothing to give in time.
+        // sqlx's error for an acquire that timed out.
         GateError::Deadline(_) => GateError::Failed(Error::PoolTimedOut),
         GateError::Failed(Error::Io(source)) => {
             let kind = source.kind();
@@ -120,7 +123,7 @@ pub(super) fn not_acquired(gate: &Gate, error: GateError<Error>) -> GateError<Er
     }
 }
 
-/// The error of a caller whose statement failed.
+/// The error of a failed statement, as the caller gets it.
 pub(super) fn of_statement(error: GateError<Error>) -> Error {
     match error {
         GateError::Refused(rejected) => refused(rejected),
@@ -137,9 +140,10 @@ pub(super) fn refused(rejected: Refused) -> Error {
     Error::Io(io::Error::new(ErrorKind::ConnectionRefused, rejected))
 }
 
-/// The load that was waited for was stopped, or panicked. It says nothing about the database.
+/// The cache load that a caller waited for was cancelled or panicked. This is no evidence about the
+/// database.
 #[derive(Debug, thiserror::Error)]
-#[error("the load for the cache was stopped, or panicked, before it brought an answer")]
+#[error("the cache load was cancelled or panicked before it had an answer")]
 struct LostLoad;
 
 pub(super) fn lost() -> Error {
@@ -170,9 +174,9 @@ mod tests {
         Error::Io(kind.into())
     }
 
-    /// What all drivers have in common, with what it says about the statement.
+    /// Errors that mean the same for all drivers.
     #[test]
-    fn errors_of_sqlx_have_a_class_and_tell_of_the_delivery() {
+    fn each_error_of_sqlx_has_a_class_and_a_delivery() {
         let table = [
             (
                 io(ErrorKind::ConnectionReset),
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_is_found_in_whatever_an_application_makes_of_it() {
+    fn a_refusal_is_found_in_an_error_that_wraps_it() {
         #[derive(Debug, thiserror::Error)]
         #[error("the order was not taken")]
         struct OrderError(#[source] Error);
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_found_and_leaves_the_outcome_open() {
+    fn a_deadline_is_found_and_its_delivery_is_unknown() {
         let deadline = crate::DeadlineExceeded::new(
             "orders".into(),
             Duration::from_secs(30),
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_to_connect_keeps_its_kind_and_says_which_pool() {
+    fn a_failure_to_connect_keeps_its_kind_and_names_the_pool() {
         let failed = GateError::Failed(io(ErrorKind::HostUnreachable));
         let gate = Gate::builder(crate::Breaker::builder().name("orders"));
         let error = of_acquire(&gate.build().unwrap(), failed);

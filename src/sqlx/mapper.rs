@@ -1,4 +1,4 @@
-//! How rows become values.
+//! Maps rows to the values of a query.
 
 use std::any::TypeId;
 use std::collections::VecDeque;
@@ -17,27 +17,28 @@ use sqlx::{Database, Describe, Either, Error, Execute, Executor, FromRow, IntoAr
 use super::driver::{Driver, Rows};
 use super::statement::Statement;
 
-/// Turns rows into values, as the query it came from would.
+/// Maps rows to values as the query it was taken from does.
 pub(super) enum Mapper<DB: Database, O> {
-    /// By the type of the value alone.
+    /// By `FromRow` of the value's type.
     ByType(fn(&DB::Row) -> Result<O, Error>),
-    /// By the closure of a `map`.
+    /// By the closure given to `map`.
     ByClosure(Arc<Mapping<DB, O>>),
 }
 
-/// A query taken apart: what is sent, and what is made of the answer.
+/// The parts of a query: the statement, and how its rows are mapped.
 pub struct Parts<DB: Database, O> {
     pub(super) statement: Result<Statement<DB>, Error>,
     pub(super) mapper: Mapper<DB, O>,
-    /// Tells mappers apart: two with the same give the same values for the same rows.
+    /// Identifies the mapper. Two mappers with the same id map equal rows to equal values.
     pub(super) mapper_id: TypeId,
 }
 
-/// A query that returns rows, and says what is made of them.
+/// A query that returns rows and maps them to values: `query_as`, `query_scalar`, `query` with
+/// `map`, and the `query!` macros. [`ReadExt`](super::ReadExt) extends it.
 pub trait Readable: Sized {
-    /// Its driver.
+    /// The database driver of the query.
     type Database: Driver;
-    /// What is made of a row.
+    /// The value that a row is mapped to.
     type Output: Send + Sync + 'static;
 
     #[doc(hidden)]
@@ -81,7 +82,7 @@ where
     }
 }
 
-/// `query(..).map(..)`, and what the `query!` macros make.
+/// `query(..).map(..)`, and the queries that the `query!` macros return.
 impl<DB, F, O, A> Readable for Map<'static, DB, F, A>
 where
     DB: Driver,
@@ -96,8 +97,8 @@ where
         const {
             assert!(
                 size_of::<F>() == 0,
-                "a closure that maps cached rows must not capture anything: what it captures \
-                 would not be part of the key"
+                "a closure that maps cached rows must not capture anything: captured values would \
+                 not be part of the cache key"
             );
         }
         let (statement, mapping) = Mapping::of(self);
@@ -127,9 +128,11 @@ impl<DB: Database, O> Clone for Mapper<DB, O> {
     }
 }
 
-/// The closure of a [`Map`], which sqlx keeps to itself: it is applied to whatever rows an executor
-/// gives. So this is a `Map` that runs on an executor which takes the statement, and has it map the
-/// rows of whoever really ran it.
+/// The closure of a [`Map`].
+///
+/// sqlx does not expose the closure: a `Map` applies it to the rows that an executor returns. So
+/// this runs the `Map` on an [`Interceptor`], which takes the statement and then returns the rows
+/// that were fetched elsewhere.
 pub(super) struct Mapping<DB: Database, O> {
     values: Mutex<BoxStream<'static, Result<O, Error>>>,
     rows: Arc<Mutex<VecDeque<DB::Row>>>,
@@ -148,13 +151,13 @@ impl<DB: Driver, O: Send + Unpin + 'static> Mapping<DB, O> {
             rows: Arc::clone(&rows),
         };
         let mut values = query.fetch(interceptor);
-        // It hands its statement over when it is first polled, and then waits for rows.
+        // The first poll passes the statement to the interceptor. Then the stream waits for rows.
         let early = values.next().now_or_never();
         let statement = lock(&taken).take();
         let statement = match (statement, early) {
             (Some(statement), _) => statement,
             (None, Some(Some(Err(error)))) => Err(error),
-            (None, _) => Err(Error::Protocol("a mapped query without a statement".into())),
+            (None, _) => Err(Error::Protocol("the mapped query has no statement".into())),
         };
         let values = Mutex::new(values);
         (statement, Self { values, rows })
@@ -170,8 +173,8 @@ impl<DB: Database, O> Mapping<DB, O> {
         while mapped.len() < count {
             match values.next().now_or_never() {
                 Some(Some(value)) => mapped.push(value?),
-                // After an error, sqlx maps no more.
-                _ => return Err(Error::Decode("the closure has failed before".into())),
+                // After an error, sqlx ends the stream.
+                _ => return Err(Error::Decode("the closure of `map` failed before".into())),
             }
         }
         Ok(mapped)
@@ -184,7 +187,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 type Taken<DB> = Arc<Mutex<Option<Result<Statement<DB>, Error>>>>;
 
-/// An executor that runs nothing.
+/// An executor that executes nothing: it takes the statement and returns given rows.
 struct Interceptor<DB: Database> {
     taken: Taken<DB>,
     rows: Arc<Mutex<VecDeque<DB::Row>>>,
@@ -233,7 +236,7 @@ impl<DB: Driver> Executor<'static> for Interceptor<DB> {
 }
 
 fn only_streams() -> Error {
-    Error::Protocol("this executor is for taking a mapped query apart".into())
+    Error::Protocol("this executor only supports `fetch_many`".into())
 }
 
 impl<DB: Database> fmt::Debug for Interceptor<DB> {

@@ -1,75 +1,94 @@
 //! Guarded pools for [sqlx](https://docs.rs/sqlx): the pool types under sqlx's names.
 //!
-//! [`Pool`], [`PoolOptions`], [`PoolConnection`] and [`Transaction`] take the places of sqlx's; all
-//! else (queries, rows, traits, macros) stays sqlx's own. `&Pool`, `&mut *conn` and `&mut *tx` are
-//! executors whose statements are guarded; the latter two also coerce to `&mut DB::Connection`,
-//! where a function asks for that, and what it does then is not seen.
+//! [`Pool`], [`PoolOptions`], [`PoolConnection`] and [`Transaction`] replace sqlx's types of the
+//! same names. Everything else (queries, rows, traits, macros) is used from sqlx as before.
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlx-postgres")]
+//! # async fn run(url: &str) -> sqlx::Result<()> {
+//! use fusepool::sqlx::PgPoolOptions; // was: sqlx::postgres::PgPoolOptions
+//!
+//! let pool = PgPoolOptions::new().max_connections(10).connect(url).await?;
+//!
+//! let mut tx = pool.begin().await?;
+//! sqlx::query("UPDATE dish SET price = price + 1").execute(&mut *tx).await?;
+//! tx.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `&Pool`, `&mut *conn` and `&mut *tx` are executors whose statements are guarded. `&mut *conn`
+//! and `&mut *tx` also coerce to `&mut DB::Connection`. Statements that a function executes on that
+//! are neither guarded nor recorded.
 //!
 //! # Settings
 //!
 //! | setting | default | meaning |
 //! |---|---|---|
-//! | [`breaker`](PoolOptions::breaker) | [see there](crate::breaker#defaults) | when to trip, and how to come back |
-//! | [`acquire_timeout`](PoolOptions::acquire_timeout) | 2 s (sqlx: 30 s) | how long to wait for a connection |
-//! | [`query_timeout`](PoolOptions::query_timeout) | 30 s | how long a statement may take; [`Pool::with_timeout`] for one |
-//! | [`max_queue`](PoolOptions::max_queue) | 8 × `max_connections` | how many callers may wait |
-//! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections used more recently are not tested |
-//! | [`active_probing`](PoolOptions::active_probing) | on | probe in the background while open |
-//! | [`give_up_lost`](PoolOptions::give_up_lost) | on, except for SQLite | give up [what an outage leaves behind](crate#what-an-outage-leaves-behind) |
-//! | [`classify`](PoolOptions::classify) | the driver's table | what errors mean |
-//! | [`sink`](PoolOptions::sink) | `tracing` | who takes the events |
-//! | [`cache_bytes`](PoolOptions::cache_bytes) | 64 MiB | how much memory cached answers may take |
+//! | [`breaker`](PoolOptions::breaker) | [see there](crate::breaker#defaults) | when the breaker opens, and how it closes again |
+//! | [`acquire_timeout`](PoolOptions::acquire_timeout) | 2 s (sqlx: 30 s) | how long a caller waits for a connection |
+//! | [`query_timeout`](PoolOptions::query_timeout) | 30 s | how long a statement may take; for one statement, use [`Pool::with_timeout`] |
+//! | [`max_queue`](PoolOptions::max_queue) | 8 × `max_connections` | how many callers may wait for a connection |
+//! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections that were idle for less than this are not tested before use |
+//! | [`active_probing`](PoolOptions::active_probing) | on | probe the database in the background while the breaker is open |
+//! | [`give_up_lost`](PoolOptions::give_up_lost) | on, except for SQLite | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |
+//! | [`classify`](PoolOptions::classify) | the driver's table | what each error means |
+//! | [`sink`](PoolOptions::sink) | `tracing` | where events are sent |
+//! | [`cache_bytes`](PoolOptions::cache_bytes) | 64 MiB | memory limit for cached answers |
 //!
 //! # Errors
 //!
-//! All are `sqlx::Error`. [`refusal`](crate::refusal) finds refusals in them, and
-//! [`delivery`] tells whether the statement may have reached the database.
+//! Every error is an `sqlx::Error`. [`refusal`](crate::refusal) finds the
+//! [`Refused`](crate::Refused) in it, if the call was refused. [`delivery`] says whether the
+//! statement may have reached the database.
 //!
 //! | what happened | `sqlx::Error` | [`delivery`] |
 //! |---|---|---|
-//! | refused: open, or too many waiting | `Io` (`ConnectionRefused`) with [`Refused`](crate::Refused) | not sent |
-//! | no connection came free in time | `PoolTimedOut` | not sent |
-//! | could not connect | `Io` with [`CouldNotConnect`] | not sent |
-//! | deadline of the statement | `Io` (`TimedOut`) with [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
+//! | refused: the breaker is open, or too many callers wait | `Io` (`ConnectionRefused`) with [`Refused`](crate::Refused) | not sent |
+//! | no connection within `acquire_timeout` | `PoolTimedOut` | not sent |
+//! | opening a connection failed | `Io` with [`CouldNotConnect`] | not sent |
+//! | the statement exceeded its deadline | `Io` (`TimedOut`) with [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
 //! | the connection broke | `Io`, `Protocol`, ... | unknown |
-//! | the database said no | `Database` | answered |
-//! | misconfigured | `Configuration` with [`ConfigError`](crate::ConfigError) | not sent |
-//! | not a read, and yet cached | `Configuration` with [`NotARead`](crate::NotARead) | not sent |
+//! | the database answered with an error | `Database` | answered |
+//! | the configuration is invalid | `Configuration` with [`ConfigError`](crate::ConfigError) | not sent |
+//! | a cached statement does more than read | `Configuration` with [`NotARead`](crate::NotARead) | not sent |
 //!
 //! # Cached reads and other fallbacks
 //!
-//! [`ReadExt`] puts `cached`, `or_value`, `or_else` and `or_from` on queries that return rows, and
-//! explains what is served when; [`WriteExt`] puts `invalidates` on those that write. What is known
-//! of a pool's cache, and ways to invalidate it, are at [`Pool::cache`].
+//! [`ReadExt`] adds `cached`, `or_value`, `or_else` and `or_from` to queries that return rows, and
+//! explains which value is served when. [`WriteExt`] adds `invalidates` to queries that write.
+//! [`Pool::cache`] invalidates cached answers by hand, and reports the state of the cache.
 //!
 //! # What differs from sqlx
 //!
-//! - Inherent `begin` on [`PoolConnection`] and [`Transaction`] takes the place of
-//!   `Acquire::begin`, so that savepoints are guarded, too; a `use sqlx::Acquire` for that alone is
-//!   then an unused import.
-//! - [`sqlx::Acquire`] fixes its types: through it, a lease is an [`AcquiredConnection`] and a
-//!   transaction is sqlx's own. Admission and acquisition are guarded there, statements are not.
-//!   The same goes for `Connection::transaction` and `Connection::begin` on the driver's connection.
-//!   A transaction begun there that is given up while the database hangs holds its place in the
-//!   pool until the database answers or the connection breaks.
-//! - `#[sqlx::test]` gives sqlx's pool: take it as such, and use `.into()`.
-//! - `PgListener::connect_with` and `PgPoolCopyExt` want sqlx's pool: [`Pool::inner`] is that pool,
-//!   unguarded. `PgListener::connect`, and `COPY` on a connection, work as they are.
-//! - Generic code needs `DB: Database` as with sqlx; where it builds a pool, or uses `&mut *conn` or
-//!   `&mut *tx` as an executor, it needs [`DB: Driver`](Driver).
-//! - Absent: what sqlx hides from its own documentation (`PoolOptions::{parent, __fair}`,
+//! - **`begin`**: [`PoolConnection`] and [`Transaction`] have their own `begin`, which takes
+//!   precedence over `Acquire::begin`, so that savepoints are guarded, too. If `use sqlx::Acquire`
+//!   was only there for `begin`, it becomes an unused import.
+//! - **[`sqlx::Acquire`]**: the trait fixes its types. Through it, a leased connection is an
+//!   [`AcquiredConnection`] and a transaction is sqlx's own. Admission and acquisition are guarded,
+//!   statements are not. The same holds for `Connection::transaction` and `Connection::begin` on
+//!   the driver's connection. If such a transaction is dropped while the database hangs, it keeps
+//!   its slot in the pool until the database answers or the connection breaks.
+//! - **`#[sqlx::test]`** provides sqlx's pool: convert it with `.into()`.
+//! - **`PgListener::connect_with` and `PgPoolCopyExt`** take sqlx's pool: [`Pool::inner`] returns
+//!   it, unguarded. `PgListener::connect`, and `COPY` on a connection, work unchanged.
+//! - **Generic code** needs `DB: Database`, as with sqlx. Where it builds a pool, or uses `&mut
+//!   *conn` or `&mut *tx` as an executor, it needs [`DB: Driver`](Driver).
+//! - **Missing**: items that sqlx hides from its documentation (`PoolOptions::{parent, __fair}`,
 //!   `PoolConnection::return_to_pool`, the function `Transaction::begin(connection, ..)`), and
-//!   `sqlx::Any`, which hides the driver's errors that a verdict needs.
-//! - `sqlx::Connection` cannot be implemented by a wrapper; its methods are there through the driver's
-//!   connection, and [`ping`](GuardedConnection::ping) guarded.
-//! - After a statement was given up, at its deadline or by dropping its future, its connection refuses
-//!   every other, `COMMIT` and `ROLLBACK` too ([`Refused::Abandoned`](crate::Refused::Abandoned)), and
-//!   is closed when it is dropped; the server then rolls back.
-//! - Closing a connection does not stop its statement on the server. One that waits there for a lock
-//!   keeps its backend until the server notices: set a `statement_timeout` (PostgreSQL) or
-//!   `max_statement_time` (MariaDB) a little shorter than [`query_timeout`](PoolOptions::query_timeout).
-//! - An in-memory SQLite database lives in its connection: a statement that is given up in the middle
-//!   closes it.
+//!   `sqlx::Any`, which hides the driver's errors, so that they cannot be classified.
+//! - **`sqlx::Connection`** cannot be implemented by a wrapper. Its methods are available through
+//!   the driver's connection. [`ping`](GuardedConnection::ping) is guarded.
+//! - **Abandoned statements**: after a statement was abandoned, by its deadline or because its
+//!   future was dropped, its connection refuses every other statement, including `COMMIT` and
+//!   `ROLLBACK` ([`Refused::Abandoned`](crate::Refused::Abandoned)). It is closed when it is
+//!   dropped, and the server then rolls back.
+//! - **Closing a connection does not stop its statement on the server.** A statement that waits
+//!   there for a lock keeps its backend until the server notices that the client is gone: set a
+//!   `statement_timeout` (PostgreSQL) or `max_statement_time` (MariaDB) that is a little shorter
+//!   than [`query_timeout`](PoolOptions::query_timeout).
+//! - **An in-memory SQLite database** lives in its connection: an abandoned statement closes the
+//!   connection, and with it the database.
 
 mod acquire;
 mod adapter;

@@ -2,8 +2,8 @@
 //!
 #![doc = include_str!("../outcome/errno.md")]
 //!
-//! An `Error::Protocol` that the driver found by itself, for a wrong number of arguments, is `Ignored`: a mistake of the
-//! application is no failure of the database.
+//! The driver itself reports an `Error::Protocol` for a wrong number of arguments. This is
+//! `Ignored`: a mistake of the application is no failure of the database.
 
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::{Connection, Decode, Error, Row};
@@ -25,8 +25,8 @@ impl Sealed for MySql {}
 
 impl Driver for MySql {
     fn classify(error: &Error) -> Class {
-        // Too few or too many of them; the server has prepared the statement, and nothing was run.
-        if matches!(error, Error::Protocol(said) if said.contains("parameters were provided")) {
+        // A wrong number of arguments: the statement was prepared, but not executed.
+        if matches!(error, Error::Protocol(text) if text.contains("parameters were provided")) {
             return Class::Ignored;
         }
         error::classify(error, |error| {
@@ -52,7 +52,7 @@ impl Driver for MySql {
 
     fn row_bytes(row: &MySqlRow) -> usize {
         let values = (0..row.len()).filter_map(|column| row.try_get_raw(column).ok());
-        // Some bytes of numbers are counted, too, rather than too few of text.
+        // This counts the bytes of numbers, too. An estimate that is too high does no harm.
         let bytes = |value| <&[u8] as Decode<MySql>>::decode(value).map_or(0, <[u8]>::len);
         values.map(|value| ALLOCATION + bytes(value)).sum()
     }

@@ -1,4 +1,4 @@
-//! A statement that has not met its connection yet.
+//! The `Executor` methods as values, so that the code that guards them is written once.
 
 use std::marker::PhantomData;
 
@@ -7,12 +7,13 @@ use sqlx::{Database, Describe, Error, Execute, SqlStr};
 
 use super::driver::RawExecutor;
 
-/// One of the ways to run a statement, so that what guards it is written once.
+/// A call of one `Executor` method, before it has a connection.
 pub(super) trait Operation<DB: Database>: Send {
     type Output: Send;
-    /// The same without arguments.
+    /// The same operation without arguments.
     type Plain: Operation<DB, Output = Self::Output>;
 
+    /// Executes the operation on a connection.
     fn start<'e>(
         self,
         connection: &'e mut DB::Connection,
@@ -20,7 +21,8 @@ pub(super) trait Operation<DB: Database>: Send {
     where
         Self: 'e;
 
-    /// Its text, and what is left of it: sqlx gives a query's text away only for the query.
+    /// The SQL text, and the operation for that text alone: reading the text consumes sqlx's query
+    /// with its arguments.
     fn into_plain(self) -> (SqlStr, Self::Plain);
 }
 

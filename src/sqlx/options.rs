@@ -1,4 +1,4 @@
-//! How a guarded pool is configured: sqlx's options, and ours.
+//! Configures a guarded pool: sqlx's options and fusepool's.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::pool::settings::{Settings, setters};
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
 
-/// How much later than ours the inner pool's deadline is.
+/// How much longer than fusepool's `acquire_timeout` the inner pool's is.
 const MARGIN: Duration = Duration::from_secs(1);
 
 type BeforeAcquire<DB> = dyn Fn(
@@ -28,22 +28,36 @@ type BeforeAcquire<DB> = dyn Fn(
     + Send
     + Sync;
 
-/// Configures a guarded [`Pool`](super::Pool). Setters that sqlx has too mean what they mean there, except
-/// where noted; nothing of ours is checked before the pool is built.
-#[must_use = "options do nothing until a pool is built of them"]
+/// Configures a guarded [`Pool`](super::Pool).
+///
+/// Setters that sqlx has, too, mean the same as in sqlx, except where noted. The settings are
+/// checked when the pool is built.
+///
+/// ```
+/// use fusepool::sqlx::PgPoolOptions;
+/// use fusepool::Breaker;
+/// use std::time::Duration;
+///
+/// let options = PgPoolOptions::new()
+///     .max_connections(20)
+///     .acquire_timeout(Duration::from_secs(1))
+///     .query_timeout(Duration::from_secs(5))
+///     .breaker(Breaker::builder().name("orders").failure_rate(0.3));
+/// ```
+#[must_use = "options do nothing until a pool is built from them"]
 pub struct PoolOptions<DB: Database> {
     traits: Traits<DB>,
-    /// Everything that sqlx itself looks after.
+    /// The options that sqlx itself applies.
     pub(super) raw: sqlx::pool::PoolOptions<DB>,
     before_acquire: Option<Arc<BeforeAcquire<DB>>>,
     pub(super) settings: Settings,
-    /// `None`: connections are never tested.
+    /// `None`: connections are never tested before use.
     alive_bypass: Option<Duration>,
     classify: Option<Arc<dyn Classify<Error>>>,
 }
 
 impl<DB: Driver> PoolOptions<DB> {
-    /// sqlx's defaults, and ours.
+    /// Options with the defaults of sqlx and fusepool.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -63,21 +77,22 @@ impl<DB: Driver> PoolOptions<DB> {
 impl<DB: Database> PoolOptions<DB> {
     setters!();
 
-    /// A connection that was in use less than this long ago is not tested before it is used.
-    /// Default: [`DEFAULT_ALIVE_BYPASS`].
+    /// A connection that has been idle for less than this time is not tested before use. An older
+    /// one is tested with a ping, for at most half of `acquire_timeout` or of the breaker's
+    /// `probe_timeout`, whichever is shorter. Default: [`DEFAULT_ALIVE_BYPASS`].
     #[must_use]
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.alive_bypass = Some(idle);
         self
     }
 
-    /// What errors mean. Default: the table of the driver's module.
+    /// Sets the class of each error. Default: the table in the driver's module.
     ///
     /// ```
     /// use fusepool::Class;
     /// use fusepool::sqlx::{Driver, PgPoolOptions};
     ///
-    /// // Here, a lock that is not to be had in time means that the database is overloaded.
+    /// // In this service, a lock timeout (55P03) means that the database is overloaded.
     /// let options = PgPoolOptions::new().classify(|error: &sqlx::Error| {
     ///     match error.as_database_error().and_then(|error| error.code()).as_deref() {
     ///         Some("55P03") => Class::Failure,
@@ -91,106 +106,112 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    /// See sqlx.
+    /// The maximum number of connections, at least 1. Default: 10, as in sqlx.
     #[must_use]
     pub fn max_connections(mut self, max: u32) -> Self {
         self.raw = self.raw.max_connections(max);
         self
     }
 
-    /// See sqlx.
+    /// The value of [`max_connections`](Self::max_connections).
     #[must_use]
     pub fn get_max_connections(&self) -> u32 {
         self.raw.get_max_connections()
     }
 
-    /// See sqlx.
+    /// The number of connections that the pool keeps open; see
+    /// [sqlx](sqlx::pool::PoolOptions::min_connections). Default: 0.
     #[must_use]
     pub fn min_connections(mut self, min: u32) -> Self {
         self.raw = self.raw.min_connections(min);
         self
     }
 
-    /// See sqlx.
+    /// The value of [`min_connections`](Self::min_connections).
     #[must_use]
     pub fn get_min_connections(&self) -> u32 {
         self.raw.get_min_connections()
     }
 
-    /// See sqlx.
+    /// The log level at which sqlx reports how long each acquire took. Default: off.
     #[must_use]
     pub fn acquire_time_level(mut self, level: LevelFilter) -> Self {
         self.raw = self.raw.acquire_time_level(level);
         self
     }
 
-    /// See sqlx.
+    /// The log level at which sqlx reports an acquire that took longer than
+    /// [`acquire_slow_threshold`](Self::acquire_slow_threshold). Default: `Warn`.
     #[must_use]
     pub fn acquire_slow_level(mut self, level: LevelFilter) -> Self {
         self.raw = self.raw.acquire_slow_level(level);
         self
     }
 
-    /// See sqlx.
+    /// The duration from which sqlx reports an acquire as slow. Default: 2 seconds. This does not
+    /// affect the breaker.
     #[must_use]
     pub fn acquire_slow_threshold(mut self, threshold: Duration) -> Self {
         self.raw = self.raw.acquire_slow_threshold(threshold);
         self
     }
 
-    /// See sqlx.
+    /// The value of [`acquire_slow_threshold`](Self::acquire_slow_threshold).
     #[must_use]
     pub fn get_acquire_slow_threshold(&self) -> Duration {
         self.raw.get_acquire_slow_threshold()
     }
 
-    /// See [`acquire_timeout`](Self::acquire_timeout).
+    /// The value of [`acquire_timeout`](Self::acquire_timeout).
     #[must_use]
     pub fn get_acquire_timeout(&self) -> Duration {
         self.settings.acquire_timeout()
     }
 
-    /// See sqlx.
+    /// The age at which a connection is closed; `None` for no limit. Default: 30 minutes.
     #[must_use]
     pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.raw = self.raw.max_lifetime(lifetime);
         self
     }
 
-    /// See sqlx.
+    /// The value of [`max_lifetime`](Self::max_lifetime).
     #[must_use]
     pub fn get_max_lifetime(&self) -> Option<Duration> {
         self.raw.get_max_lifetime()
     }
 
-    /// See sqlx.
+    /// The idle time after which a connection is closed; `None` for no limit. Default: 10 minutes.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.raw = self.raw.idle_timeout(timeout);
         self
     }
 
-    /// See sqlx.
+    /// The value of [`idle_timeout`](Self::idle_timeout).
     #[must_use]
     pub fn get_idle_timeout(&self) -> Option<Duration> {
         self.raw.get_idle_timeout()
     }
 
-    /// Tests a connection before each use (`true`), or never (`false`). Default: after
-    /// [`alive_bypass`](Self::alive_bypass) only, where sqlx tests before each use.
+    /// Tests a connection before each use (`true`) or never (`false`). This replaces
+    /// [`alive_bypass`](Self::alive_bypass). Default: test connections that have been idle for
+    /// `alive_bypass` or longer. sqlx's default is `true`.
     #[must_use]
     pub fn test_before_acquire(mut self, test: bool) -> Self {
         self.alive_bypass = test.then_some(Duration::ZERO);
         self
     }
 
-    /// Whether connections are tested at all.
+    /// Whether connections are tested before use, be it only after
+    /// [`alive_bypass`](Self::alive_bypass).
     #[must_use]
     pub fn get_test_before_acquire(&self) -> bool {
         self.alive_bypass.is_some()
     }
 
-    /// See sqlx.
+    /// A callback for each connection that was just opened; see
+    /// [sqlx](sqlx::pool::PoolOptions::after_connect).
     #[must_use]
     pub fn after_connect<F>(mut self, callback: F) -> Self
     where
@@ -203,7 +224,8 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    /// See sqlx.
+    /// A callback that decides whether an idle connection is handed out; see
+    /// [sqlx](sqlx::pool::PoolOptions::before_acquire). It runs after the test of the connection.
     #[must_use]
     pub fn before_acquire<F>(mut self, callback: F) -> Self
     where
@@ -216,7 +238,8 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    /// See sqlx.
+    /// A callback that decides whether a returned connection stays in the pool; see
+    /// [sqlx](sqlx::pool::PoolOptions::after_release).
     #[must_use]
     pub fn after_release<F>(mut self, callback: F) -> Self
     where
@@ -229,7 +252,7 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    /// What sqlx would panic at, or not look at.
+    /// Checks the settings that sqlx would panic on, and those that it does not have.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let size = self.get_max_connections();
         if size == 0 {
@@ -238,9 +261,12 @@ impl<DB: Database> PoolOptions<DB> {
         Ok(())
     }
 
-    /// The inner pool's options: its test before each use is replaced by one that spares connections
-    /// that were just in use. Its deadline is behind ours, and sqlx's own where the user set none: that
-    /// is what ends a wait where the breaker does not enforce.
+    /// The inner pool's options.
+    ///
+    /// sqlx's test before each use is replaced by one that skips recently used connections. The
+    /// inner `acquire_timeout` is longer than fusepool's, or sqlx's default where the user set
+    /// none, so that fusepool's ends a wait first. It still ends a wait while the breaker does not
+    /// enforce.
     pub(super) fn raw_options(&self) -> sqlx::pool::PoolOptions<DB> {
         let mut raw = self.raw.clone().test_before_acquire(false);
         if let Some(timeout) = self.settings.acquire_timeout {
@@ -250,7 +276,7 @@ impl<DB: Database> PoolOptions<DB> {
         if bypass.is_none() && hook.is_none() {
             return raw;
         }
-        // Half of the caller's time, or of a probe's, so that there is some left to connect anew.
+        // At most half of the time that a caller or a probe has: the rest is for a new connection.
         let limit = self
             .settings
             .acquire_timeout()
@@ -291,7 +317,7 @@ impl<DB: Driver> Default for PoolOptions<DB> {
     }
 }
 
-// By hand, because a derive would ask for `DB: Clone`.
+// Not derived, because a derive would require `DB: Clone`.
 impl<DB: Database> Clone for PoolOptions<DB> {
     fn clone(&self) -> Self {
         Self {

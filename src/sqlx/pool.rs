@@ -27,8 +27,19 @@ type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 /// A connection pool behind a circuit breaker, used like `sqlx::Pool`. Clones share one pool.
 ///
-/// While the database is unwell, calls are refused at once with an error in which
-/// [`refusal`](crate::refusal) finds why, and when to retry.
+/// While the breaker is open, calls fail at once. [`refusal`](crate::refusal) finds the reason in
+/// their error, and when to retry.
+///
+/// ```no_run
+/// # #[cfg(feature = "sqlx-postgres")]
+/// # async fn run(existing: sqlx::PgPool) -> sqlx::Result<()> {
+/// use fusepool::sqlx::PgPool;
+///
+/// let pool: PgPool = existing.into(); // or PgPool::connect(url).await?
+/// sqlx::query("DELETE FROM dish").execute(&pool).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Pool<DB: Database> {
     guarded: Guarded<Sqlx<DB>>,
 }
@@ -42,20 +53,24 @@ impl<DB: Database> Pool<DB> {
         self.guarded.shared()
     }
 
-    /// Leases a connection.
+    /// Leases a connection, waiting for one if necessary.
     ///
     /// # Errors
     ///
-    /// A rejection as [`Error::Io`]; [`Error::PoolTimedOut`], if there was none in time;
-    /// [`Error::PoolClosed`]; [`Error::Io`] with [`CouldNotConnect`](super::CouldNotConnect);
-    /// whatever else the driver meets when it connects.
+    /// - [`Error::Io`] with [`Refused`](crate::Refused): the call was refused at once, because the
+    ///   breaker is open or too many callers wait.
+    /// - [`Error::PoolTimedOut`]: there was no connection within `acquire_timeout`.
+    /// - [`Error::PoolClosed`]: the pool was closed.
+    /// - [`Error::Io`] with [`CouldNotConnect`](super::CouldNotConnect): opening a connection
+    ///   failed.
+    /// - Other errors of the driver, for example a failed login.
     pub fn acquire(&self) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + 'static {
         let pool = self.clone();
         async move { Ok(PoolConnection::new(pool.lease_ready().await?)) }
     }
 
-    /// Leases a connection that is idle, if there is one and the breaker is closed. As with sqlx,
-    /// it is not tested, and `before_acquire` is not called.
+    /// Leases an idle connection. Returns `None` if there is none, or if the breaker is not closed.
+    /// As in sqlx, the connection is not tested, and `before_acquire` is not called.
     #[must_use]
     pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
         self.try_lease().map(PoolConnection::new)
@@ -65,22 +80,23 @@ impl<DB: Database> Pool<DB> {
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire), and as a statement's.
+    /// As [`acquire`](Self::acquire), and the [errors of a statement](super#errors).
     pub async fn begin(&self) -> Result<Transaction<'static, DB>, Error> {
         self.begin_on_lease(None).await
     }
 
-    /// Begins a transaction on a connection that is idle, if there is one and the breaker is
-    /// closed.
+    /// Begins a transaction on an idle connection. Returns `None` if there is none, or if the
+    /// breaker is not closed.
     ///
     /// # Errors
     ///
-    /// As a statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn try_begin(&self) -> Result<Option<Transaction<'static, DB>>, Error> {
         self.try_begin_on_lease(None).await
     }
 
-    /// Leases a connection and begins a transaction on it with a statement of your own.
+    /// Leases a connection and begins a transaction on it with a custom statement, for example
+    /// `BEGIN ISOLATION LEVEL SERIALIZABLE`.
     ///
     /// # Errors
     ///
@@ -92,11 +108,11 @@ impl<DB: Database> Pool<DB> {
         self.begin_on_lease(Some(statement.into_sql_str())).await
     }
 
-    /// [`try_begin`](Self::try_begin) with a statement of your own.
+    /// [`try_begin`](Self::try_begin) with a custom statement.
     ///
     /// # Errors
     ///
-    /// As a statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn try_begin_with(
         &self,
         statement: impl SqlSafeStr,
@@ -105,10 +121,11 @@ impl<DB: Database> Pool<DB> {
             .await
     }
 
-    /// Closes the pool: wakes those who wait for a connection with [`Error::PoolClosed`], stops
-    /// probing, waits until all leases are back, and closes all connections.
+    /// Closes the pool. Callers that wait for a connection get [`Error::PoolClosed`], and probing
+    /// stops. The future ends when all leased connections are returned and all connections are
+    /// closed.
     pub fn close(&self) -> impl Future<Output = ()> + '_ {
-        // In this order, so that whatever begins to probe now is stopped, or sees that it is closed.
+        // In this order: a prober that starts meanwhile is stopped, or finds the pool closed.
         let closed = self.inner().close();
         self.shared().background.stop();
         closed
@@ -126,25 +143,25 @@ impl<DB: Database> Pool<DB> {
         self.inner().close_event()
     }
 
-    /// How many connections there are, leased ones included.
+    /// The number of open connections, including leased ones.
     #[must_use]
     pub fn size(&self) -> u32 {
         self.inner().size()
     }
 
-    /// How many connections are idle.
+    /// The number of idle connections.
     #[must_use]
     pub fn num_idle(&self) -> usize {
         self.inner().num_idle()
     }
 
-    /// What new connections are opened with.
+    /// The options that new connections are opened with.
     #[must_use]
     pub fn connect_options(&self) -> Arc<Options<DB>> {
         self.inner().connect_options()
     }
 
-    /// Changes what new connections are opened with.
+    /// Changes the options that new connections are opened with.
     pub fn set_connect_options(&self, options: Options<DB>) {
         self.inner().set_connect_options(options);
     }
@@ -155,25 +172,26 @@ impl<DB: Database> Pool<DB> {
         &self.guarded.adapter().options
     }
 
-    /// The sqlx pool inside. What is done with it directly is neither guarded nor seen.
+    /// The inner sqlx pool. Calls on it bypass the breaker and are not recorded.
     #[must_use]
     pub fn inner(&self) -> &sqlx::Pool<DB> {
         &self.guarded.adapter().raw
     }
 
-    /// The gate of this pool, with its breaker.
+    /// The gate of this pool, which holds its breaker.
     #[must_use]
     pub fn gate(&self) -> &Gate {
         self.guarded.gate()
     }
 
-    /// All there is to know about the pool at this moment.
+    /// The current state and counters of the pool, its breaker and its cache.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.guarded.snapshot()
     }
 
-    /// A connection for whatever the caller will do with it.
+    /// Leases a connection for the caller. If the lease is a probe, the connection has answered a
+    /// ping.
     pub(super) async fn lease_ready(&self) -> Result<GuardedConnection<DB>, Error> {
         let lease = self.guarded.lease().await;
         let lease = lease.map_err(|error| error::of_acquire(self.gate(), error))?;
@@ -209,12 +227,12 @@ impl<DB: Database> Pool<DB> {
         }
     }
 
-    /// sqlx's own transaction, for [`sqlx::Acquire`].
+    /// Begins sqlx's own transaction, for [`sqlx::Acquire`].
     ///
-    /// Cancellation: sqlx's `begin` must not be dropped in flight, or the connection goes back to
-    /// the pool with the transaction open. So it runs in a task of its own. If the caller goes
-    /// away, the database has a moment left to answer, and the task rolls back; after that the
-    /// connection is closed.
+    /// Cancellation: if sqlx's `begin` is dropped in flight, the connection is returned to the pool
+    /// with the transaction open. So it runs in its own task. If the caller is dropped, the task
+    /// waits for the answer up to `RELEASE_TIMEOUT` and then rolls back. If there is no answer by
+    /// then, the connection is closed.
     pub(super) async fn begin_unguarded<'t>(&self) -> Result<sqlx::Transaction<'t, DB>, Error> {
         let lease = self.lease_ready().await?.lease.into_inner();
         let gate = Arc::clone(&self.shared().gate);
@@ -233,11 +251,11 @@ impl<DB: Database> Pool<DB> {
                 }
             };
             match begun {
-                // Nobody to receive it: it is dropped, which rolls it back.
+                // If the caller is gone, the transaction is dropped here, which rolls it back.
                 Some(result) => drop(send.send(result)),
                 None => {
                     gate.closed_connection("abandoned");
-                    drop_where_nothing_runs(begin);
+                    drop_on_idle_runtime(begin);
                 }
             }
         };
@@ -250,16 +268,17 @@ impl<DB: Database> Pool<DB> {
     }
 }
 
-/// Drops `begin`, whose connection is then closed and its place in the pool free.
+/// Drops `begin`, so that its connection is closed and the pool's slot becomes free.
 ///
-/// Dropped anywhere else, sqlx's connection would spawn a task that waits for the server without
-/// end, in order to go back to the pool. Where that task never runs, it is closed.
-fn drop_where_nothing_runs<T>(begin: T) {
-    if let Ok(nowhere) = tokio::runtime::Builder::new_current_thread().build() {
-        let inside = nowhere.enter();
+/// When sqlx's connection is dropped, it spawns a task that returns it to the pool and may wait for
+/// the server without a timeout. Here it spawns that task on a runtime that never polls it. When
+/// this runtime shuts down, it drops the task, and sqlx closes the connection.
+fn drop_on_idle_runtime<T>(begin: T) {
+    if let Ok(idle) = tokio::runtime::Builder::new_current_thread().build() {
+        let entered = idle.enter();
         drop(begin);
-        drop(inside);
-        nowhere.shutdown_background();
+        drop(entered);
+        idle.shutdown_background();
     }
 }
 

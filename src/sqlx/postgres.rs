@@ -2,8 +2,8 @@
 //!
 #![doc = include_str!("../outcome/sqlstate.md")]
 //!
-//! An `Error::Protocol` that the driver found by itself, for more arguments than a statement can
-//! have, is `Ignored`: a mistake of the application is no failure of the database.
+//! The driver itself reports an `Error::Protocol` for more arguments than a statement can have.
+//! This is `Ignored`: a mistake of the application is no failure of the database.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef, Postgres};
 use sqlx::{Connection, Error, Row};
@@ -25,8 +25,8 @@ impl Sealed for Postgres {}
 
 impl Driver for Postgres {
     fn classify(error: &Error) -> Class {
-        // More than 65,535 of them; found before anything is sent.
-        if matches!(error, Error::Protocol(said) if said.contains("too many arguments for query")) {
+        // More than 65,535 arguments. The driver checks this before it sends anything.
+        if matches!(error, Error::Protocol(text) if text.contains("too many arguments for query")) {
             return Class::Ignored;
         }
         error::classify(error, |error| {
@@ -50,7 +50,7 @@ impl Driver for Postgres {
 
     fn row_bytes(row: &PgRow) -> usize {
         let values = (0..row.len()).filter_map(|column| row.try_get_raw(column).ok());
-        // Some bytes of numbers are counted, too, rather than too few of text.
+        // This counts the bytes of numbers, too. An estimate that is too high does no harm.
         let bytes = |value: PgValueRef<'_>| value.as_bytes().map_or(0, <[u8]>::len);
         values.map(|value| ALLOCATION + bytes(value)).sum()
     }

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `Failure` | 10 IOERR, 11 CORRUPT, 13 FULL, 14 CANTOPEN, 26 NOTADB |
 //! | `Slow` | 5 BUSY, 6 LOCKED |
-//! | `Answered` | all others |
+//! | `Success` | all others |
 //!
-//! A ping of sqlx's SQLite driver asks only its own worker thread; a probe here reads the schema,
-//! so that it meets the lock on the file that the calls meet.
+//! `ping` of sqlx's SQLite driver reaches only the driver's worker thread. A probe reads the schema
+//! instead, so that a lock on the database file blocks the probe as it blocks other statements.
 //!
-//! An `Error::Protocol` that the driver found by itself, such as for a zero byte in a statement, is `Ignored`: a mistake of the
-//! application is no failure of the database.
+//! The driver itself reports an `Error::Protocol` before it runs a statement, for example for a
+//! zero byte in the text. This is `Ignored`: a mistake of the application is no failure of the
+//! database.
 
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Error, Executor, Row, TypeInfo, ValueRef};
@@ -33,7 +34,7 @@ impl Driver for Sqlite {
     const IS_REMOTE: bool = false;
 
     fn classify(error: &Error) -> Class {
-        // There is no protocol: the driver did not accept the text of a statement.
+        // SQLite has no wire protocol: the driver rejected the text of the statement.
         if matches!(error, Error::Protocol(_)) {
             return Class::Ignored;
         }
@@ -61,7 +62,8 @@ impl Driver for Sqlite {
     fn row_bytes(row: &SqliteRow) -> usize {
         let values = (0..row.len()).filter_map(|column| row.try_get_raw(column).ok());
         let bytes = |value: SqliteValueRef<'_>| match value.type_info().name() {
-            // A copy: lent out, they could not be decoded as anything else any more.
+            // Decodes to a copy: after decoding to a borrowed value, sqlx refuses to decode the
+            // value as another type.
             "TEXT" | "BLOB" => <Vec<u8> as Decode<Sqlite>>::decode(value).map_or(0, |v| v.len()),
             _ => 0,
         };

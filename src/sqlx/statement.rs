@@ -1,12 +1,13 @@
-//! A statement that owns all it consists of.
+//! A statement that owns its text and arguments.
 
 use std::fmt;
 
 use sqlx::{Database, Error, Execute, SqlStr};
 
-/// A statement taken out of a query, so that it can be run later, elsewhere, or twice.
+/// A statement taken out of a query, so that it can be executed later, in another task, or twice.
 ///
-/// A query that was prepared by hand is prepared again, where that has not been done.
+/// A prepared statement of the query is dropped: the driver prepares the text again on a connection
+/// that has not cached it.
 pub(super) struct Statement<DB: Database> {
     pub(super) sql: SqlStr,
     pub(super) arguments: Option<DB::Arguments>,
@@ -15,7 +16,7 @@ pub(super) struct Statement<DB: Database> {
 
 impl<DB: Database> Statement<DB> {
     pub(super) fn take<'q>(mut query: impl Execute<'q, DB>) -> Result<Self, Error> {
-        // The text comes last: asking for it consumes the query.
+        // The text is taken last, because that consumes the query.
         let arguments = query.take_arguments().map_err(Error::Encode)?;
         let persistent = query.persistent();
         Ok(Self {
@@ -54,7 +55,7 @@ impl<DB: Database<Arguments: Clone>> Clone for Statement<DB> {
     }
 }
 
-// Arguments may be anybody's data.
+// Not derived: arguments may be personal data and must not be printed.
 impl<DB: Database> fmt::Debug for Statement<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Statement").finish_non_exhaustive()

@@ -13,22 +13,32 @@ use crate::pool::adapter::diagnose;
 use crate::pool::cache::settle;
 use crate::pool::statement::{Admission, Watch};
 
-/// A transaction in progress, or a savepoint in one. Dropped without
-/// [`commit`](Self::commit), it is rolled back.
+/// A transaction, or a savepoint in one. It is rolled back if it is dropped without
+/// [`commit`](Self::commit).
 ///
-/// Statements in it are watched, but never refused: it holds its connection already, and what it
-/// locked in the database is freed soonest by letting it end.
+/// Its statements are recorded and have deadlines, but the breaker never refuses them: the
+/// transaction holds its connection already, and its locks are released soonest if it can end.
+///
+/// ```no_run
+/// # #[cfg(feature = "sqlx-postgres")]
+/// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+/// let mut tx = pool.begin().await?;
+/// sqlx::query("DELETE FROM dish").execute(&mut *tx).await?;
+/// tx.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Transaction<'c, DB: Database> {
     connection: Held<'c, DB>,
     open: bool,
-    /// How much there was to publish when it began.
+    /// The number of cache tags that were waiting to be published when it began.
     unpublished: usize,
 }
 
 type Manager<DB> = <DB as Database>::TransactionManager;
 
 impl<DB: Database> Transaction<'static, DB> {
-    /// Begins on a connection that was leased for it.
+    /// Begins a transaction that owns its connection.
     pub(super) async fn begin_owned(
         mut connection: GuardedConnection<DB>,
         admission: Admission<'_>,
@@ -44,8 +54,10 @@ impl<DB: Database> Transaction<'static, DB> {
     }
 }
 
-/// Cancellation: dropped in flight, the connection is closed: sqlx would hand it out again with the
-/// transaction open on it.
+/// Sends `BEGIN`, or `statement`.
+///
+/// Cancellation: if this is dropped in flight, the connection is closed. sqlx would lease it again
+/// with the transaction open on it.
 async fn begin<DB: Database>(
     raw: &mut DB::Connection,
     watch: Watch<'_, Sqlx<DB>>,
@@ -61,6 +73,7 @@ async fn begin<DB: Database>(
 }
 
 impl<'c, DB: Database> Transaction<'c, DB> {
+    /// Begins a transaction or savepoint on a borrowed connection.
     pub(super) async fn on(
         connection: &'c mut GuardedConnection<DB>,
         statement: Option<SqlStr>,
@@ -74,16 +87,16 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         })
     }
 
-    /// Begins a savepoint.
+    /// Begins a savepoint, whose statements are guarded, too.
     ///
     /// # Errors
     ///
-    /// As a statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, Error> {
         Transaction::on(self, None).await
     }
 
-    /// As sqlx's: custom statements are for outermost transactions only.
+    /// Always fails, as in sqlx: a savepoint cannot begin with a custom statement.
     ///
     /// # Errors
     ///
@@ -95,15 +108,19 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         Transaction::on(self, Some(statement.into_sql_str())).await
     }
 
-    /// Commits. Never refused by the breaker; refused after a statement that was given up, and then
-    /// rolled back with its connection.
+    /// Commits the transaction, or releases the savepoint.
+    ///
+    /// The breaker never refuses this. It is refused only after an abandoned statement
+    /// ([`Refused::Abandoned`](crate::Refused::Abandoned)); the connection is then closed, and the
+    /// server rolls back.
     ///
     /// # Errors
     ///
-    /// As a statement's. After a deadline it is unknown whether the transaction was committed.
+    /// The [errors of a statement](super#errors). After a deadline it is unknown whether the
+    /// transaction was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
         let (raw, watch, _) = self.connection.parts();
-        // A savepoint's writes are the outer transaction's.
+        // The writes of a savepoint take effect when the outer transaction commits.
         let publication = match watch.state.unpublished.is_outermost() {
             true => watch.commits(),
             false => None,
@@ -120,12 +137,15 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         Ok(())
     }
 
-    /// Rolls back. Never refused by the breaker; refused after a statement that was given up, since
-    /// closing the connection rolls back.
+    /// Rolls back the transaction, or to the savepoint.
+    ///
+    /// The breaker never refuses this. It is refused only after an abandoned statement
+    /// ([`Refused::Abandoned`](crate::Refused::Abandoned)); the connection is then closed, and the
+    /// server rolls back.
     ///
     /// # Errors
     ///
-    /// As a statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn rollback(mut self) -> Result<(), Error> {
         let (raw, watch, _) = self.connection.parts();
         let rollback = async {
@@ -141,20 +161,21 @@ impl<'c, DB: Database> Transaction<'c, DB> {
 }
 
 impl<DB: Database> PoolConnection<DB> {
-    /// Begins a transaction, guarded like a statement.
+    /// Begins a transaction. Guarded like a statement.
     ///
     /// # Errors
     ///
-    /// As a statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, Error> {
         Transaction::on(&mut self.guarded, None).await
     }
 
-    /// Begins a transaction with a statement of your own.
+    /// Begins a transaction with a custom statement, for example `BEGIN ISOLATION LEVEL
+    /// SERIALIZABLE`.
     ///
     /// # Errors
     ///
-    /// As a statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn begin_with(
         &mut self,
         statement: impl SqlSafeStr,
@@ -166,8 +187,8 @@ impl<DB: Database> PoolConnection<DB> {
 impl<DB: Database> Drop for Transaction<'_, DB> {
     fn drop(&mut self) {
         if self.open {
-            // Queues the rollback; it is sent by whatever uses the connection next, at the latest
-            // when that is given back.
+            // Queues the rollback. It is sent before the next use of the connection, at the latest
+            // when the connection is returned to the pool.
             Manager::<DB>::start_rollback(&mut self.connection);
             let unpublished = &self.connection.lease.state.unpublished;
             unpublished.forget_since(self.unpublished);

@@ -1,4 +1,4 @@
-//! What is known of diesel-async's connections.
+//! What fusepool knows about diesel-async's connections.
 
 use std::error::Error as StdError;
 
@@ -12,7 +12,7 @@ use crate::deadpool::dialect::{BoxFuture, Dialect};
 
 type Error = pooled_connection::PoolError;
 
-/// How what runs on a connection is cancelled.
+/// Cancels the statement that runs on a connection.
 type Cancel<R> = Box<dyn Fn(&R) -> BoxFuture<'static, ()> + Send + Sync>;
 
 pub(super) struct Diesel<R>(pub(super) Cancel<R>);
@@ -24,7 +24,7 @@ impl<R: Driver> Default for Diesel<R> {
 }
 
 impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
-    /// A manager keeps to itself where it connects to.
+    /// diesel-async's manager does not expose the address that it connects to.
     fn name(&self, _: &R::Manager) -> String {
         "diesel".to_owned()
     }
@@ -37,7 +37,7 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
         error::answered(error)
     }
 
-    /// Not by the manager, whose `RecyclingMethod` may be to ask nothing.
+    /// Sends a statement itself, because the manager's `RecyclingMethod` may send none.
     fn ping<'a>(
         &'a self,
         _: &'a R::Manager,

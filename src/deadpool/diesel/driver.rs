@@ -1,4 +1,4 @@
-//! What a connection of diesel-async's has to say for itself.
+//! The diesel-async connections that fusepool supports.
 
 use deadpool::managed::Manager;
 use diesel::QueryResult;
@@ -12,10 +12,11 @@ use futures_core::stream::BoxStream;
 
 use crate::breaker::verdict::Class;
 
-/// Keeps [`Driver`] to this crate, so that it may grow.
+/// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}
 
-/// A connection of diesel-async's that fusepool knows. Sealed: implemented by one file a driver.
+/// A diesel-async connection that fusepool supports: `diesel_async::AsyncPgConnection` and
+/// `diesel_async::AsyncMysqlConnection`, each with its feature. This trait is sealed.
 pub trait Driver:
     Sealed + AsyncConnection<TransactionManager = AnsiTransactionManager> + 'static
 {
@@ -23,12 +24,12 @@ pub trait Driver:
     #[doc(hidden)]
     type Manager: Manager<Type = Self, Error = PoolError> + Send + Sync + 'static;
 
-    /// A row, which borrows from nothing.
+    /// A row that borrows nothing.
     #[doc(hidden)]
     type OwnedRow: for<'r> Row<'r, Self::Backend> + Send + Unpin + 'static;
 
-    /// [`AsyncConnectionCore::load`](diesel_async::AsyncConnectionCore::load), whose future borrows
-    /// from the connection alone.
+    /// [`AsyncConnectionCore::load`](diesel_async::AsyncConnectionCore::load), with a future that
+    /// borrows only the connection.
     #[doc(hidden)]
     fn start_load<'c, 'q, T>(
         &'c mut self,
@@ -38,18 +39,18 @@ pub trait Driver:
         T: AsQuery + 'q,
         T::Query: QueryFragment<Self::Backend> + QueryId + 'q;
 
-    /// The same of
-    /// [`AsyncConnectionCore::execute_returning_count`](diesel_async::AsyncConnectionCore::execute_returning_count).
+    /// [`AsyncConnectionCore::execute_returning_count`](diesel_async::AsyncConnectionCore::execute_returning_count),
+    /// with a future that borrows only the connection.
     #[doc(hidden)]
     fn start_execute<'c, 'q, T>(&'c mut self, source: T) -> BoxFuture<'c, QueryResult<usize>>
     where
         T: QueryFragment<Self::Backend> + QueryId + 'q;
 
-    /// Stops what the server still does for this connection.
+    /// Stops the statement that the server still runs for this connection.
     #[doc(hidden)]
     fn cancel(&self) -> BoxFuture<'static, ()>;
 
-    /// The class of an error that the server reported, by the table in the driver's file.
+    /// The class of an error that the server reported.
     #[doc(hidden)]
     fn classify(error: &Error) -> Class;
 }

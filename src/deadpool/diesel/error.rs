@@ -1,4 +1,4 @@
-//! How refusals and deadlines travel as `diesel::result::Error`, and what such an error tells.
+//! Refusals and deadlines as `diesel::result::Error`, and how such an error is classified.
 
 use std::error::Error as StdError;
 
@@ -12,12 +12,14 @@ use crate::breaker::verdict::Class;
 use crate::outcome::delivery::Delivery;
 use crate::outcome::error::{DeadlineExceeded, GateError, Refused, deadline_exceeded, refusal};
 
-/// A source of its own: of a boxed error, diesel tells the source, and not the error.
+/// An error that is its own source. diesel returns the source of a boxed error, not the error
+/// itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Held<E: StdError + 'static>(#[source] E);
 
-/// After a statement that was given up, diesel takes the transaction for broken, if there is one.
+/// A refusal as diesel's error. After an abandoned statement, it is the error that makes diesel
+/// treat an open transaction as broken.
 pub(super) fn refused(rejected: Refused) -> Error {
     match rejected {
         Refused::Abandoned { .. } => Error::BrokenTransactionManager,
@@ -33,31 +35,31 @@ pub(super) fn misconfigured(config: ConfigError) -> Error {
     Error::QueryBuilderError(Box::new(Held(config)))
 }
 
-/// The error of a caller whose statement failed.
+/// The error of a failed statement, as the caller gets it.
 pub(super) fn of_statement(error: GateError<PoolError>) -> Error {
     match error {
         GateError::Refused(rejected) => refused(rejected),
         GateError::Deadline(deadline) => missed(deadline),
         GateError::Failed(PoolError::QueryError(error)) => error,
-        // What statements do not fail with.
+        // A statement does not fail with this variant.
         GateError::Failed(error) => Error::QueryBuilderError(Box::new(error)),
     }
 }
 
-/// Where an error was made.
+/// Where an error comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// In this process: nothing was sent.
+    /// From this process: nothing was sent.
     Client,
-    /// Between the two.
+    /// From the connection between client and server.
     Connection,
-    /// The server answered.
+    /// From the server, or from its answer.
     Server,
 }
 
-/// What drivers call a mistake of the application that they find before they send anything.
-/// tokio-postgres's, then mysql_async's.
-const MISTAKES: [&str; 6] = [
+/// The starts of messages about mistakes of the application, which a driver detects before it sends
+/// anything: of tokio-postgres, then of mysql_async.
+const CLIENT_ERRORS: [&str; 6] = [
     "error serializing parameter ",
     "error encoding message to server",
     "expected ", // so many parameters
@@ -66,24 +68,24 @@ const MISTAKES: [&str; 6] = [
     "Driver error: `Packet too large",
 ];
 
-/// What mysql_async calls whatever no server has said. diesel-async does not tell it from the
-/// server's errors, but by its message.
-const NO_ANSWERS: [&str; 3] = ["Input/output error: ", "Driver error: ", "Other error: "];
+/// The starts of mysql_async's messages for errors that no server reported. diesel-async gives them
+/// the same kind as errors of the server.
+const DRIVER_ERRORS: [&str; 3] = ["Input/output error: ", "Driver error: ", "Other error: "];
 
 fn origin(error: &Error) -> Origin {
     match error {
-        Error::DatabaseError(kind, said) => {
-            let says =
-                |starts: &[&str]| starts.iter().any(|start| said.message().starts_with(start));
+        Error::DatabaseError(kind, info) => {
+            let starts_with =
+                |starts: &[&str]| starts.iter().any(|start| info.message().starts_with(start));
             let unanswered = match kind {
                 DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
                     true
                 }
-                DatabaseErrorKind::Unknown => says(&NO_ANSWERS),
+                DatabaseErrorKind::Unknown => starts_with(&DRIVER_ERRORS),
                 _ => false,
             };
             match unanswered {
-                true if says(&MISTAKES) => Origin::Client,
+                true if starts_with(&CLIENT_ERRORS) => Origin::Client,
                 true => Origin::Connection,
                 false => Origin::Server,
             }
@@ -96,7 +98,8 @@ fn origin(error: &Error) -> Origin {
     }
 }
 
-/// Whether the statement that failed with `error` may have reached the database.
+/// Whether the statement that failed with `error` may have reached the database. Retry a write
+/// without further checks only after [`Delivery::NotSent`].
 ///
 /// ```
 /// use diesel::result::{DatabaseErrorKind, Error};
@@ -125,9 +128,10 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
-/// What an error of a pool's or of a statement's means, by the tables in the
-/// [module's documentation](super#what-it-means): what a pool goes by, unless
-/// [`PoolBuilder::classify`](super::PoolBuilder::classify) says otherwise. `R` is the driver's connection.
+/// The class of an error of a pool or a statement, by the tables on the
+/// [module's page](super#what-errors-mean). `R` is the driver's connection.
+///
+/// This is the default of [`PoolBuilder::classify`](super::PoolBuilder::classify).
 ///
 #[cfg_attr(feature = "diesel-postgres", doc = "```")]
 #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
@@ -140,11 +144,11 @@ pub fn delivery(error: &Error) -> Delivery {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let config = AsyncDieselConnectionManager::new("postgres://localhost/shop");
-/// // Here, a row that somebody else has locked means that the database is overloaded.
+/// // In this service, a row that is locked means that the database is overloaded.
 /// let pool: Pool<AsyncPgConnection> = Pool::builder(config)
 ///     .classify(|error: &PoolError| match error {
-///         PoolError::QueryError(Error::DatabaseError(_, said))
-///             if said.message().starts_with("could not obtain lock") =>
+///         PoolError::QueryError(Error::DatabaseError(_, info))
+///             if info.message().starts_with("could not obtain lock") =>
 ///         {
 ///             Class::Failure
 ///         }
@@ -180,10 +184,10 @@ pub(super) fn answered(error: &PoolError) -> bool {
     }
 }
 
-/// What the server said, if it said anything.
-pub(super) fn said(error: &Error) -> Option<(&DatabaseErrorKind, &str)> {
+/// The kind and message of a `DatabaseError`.
+pub(super) fn database_error(error: &Error) -> Option<(&DatabaseErrorKind, &str)> {
     match error {
-        Error::DatabaseError(kind, said) => Some((kind, said.message())),
+        Error::DatabaseError(kind, info) => Some((kind, info.message())),
         _ => None,
     }
 }
@@ -195,9 +199,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_an_error_was_made_is_known() {
+    fn each_error_has_an_origin() {
         for (kind, message, expected) in [
-            // As tokio-postgres words them,
+            // Messages of tokio-postgres.
             (
                 UnableToSendCommand,
                 "error communicating with the server",
@@ -224,7 +228,7 @@ mod tests {
                 "expected 1 parameters but got 2",
                 Origin::Client,
             ),
-            // and mysql_async.
+            // Messages of mysql_async.
             (
                 Unknown,
                 "Input/output error: Input/output error: Connection reset by peer (os error 104)",

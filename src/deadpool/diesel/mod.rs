@@ -1,7 +1,7 @@
 //! Guarded pools for [diesel-async](https://docs.rs/diesel-async): its types under the same names.
 //!
-//! What is imported from `diesel_async` and its `pooled_connection` comes from here instead; traits,
-//! queries and functions stay as they are:
+//! Import the types of `diesel_async` and of its module `pooled_connection` from here instead.
+//! Traits, queries and functions are used as before:
 //!
 #![cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
 #![cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
@@ -37,83 +37,87 @@
 //!
 //! # What is guarded
 //!
-//! | | refused while open | deadline | recorded |
+//! | call | refused while open | deadline | recorded |
 //! |---|---|---|---|
 //! | `pool.get()` | yes | `acquire_timeout` | yes |
 //! | a statement on a connection: `load`, `execute`, `first`, `save_changes`, `batch_execute`, ... | yes | `query_timeout` | yes |
 //! | `BEGIN` | yes | `query_timeout` | yes |
-//! | a statement in a transaction, `COMMIT`, `ROLLBACK`, savepoints | no: it holds its locks already | `query_timeout` | yes |
-//! | any of these by [`with_timeout`](Connection::with_timeout) | as without | its own | yes |
-//! | the rows after a query's first | no | `query_timeout` for each wait | if it goes wrong |
-//! | PostgreSQL: pipelined statements, by `&conn` | no | `query_timeout` | yes |
+//! | a statement in a transaction, `COMMIT`, `ROLLBACK`, savepoints | no, because it holds its locks already | `query_timeout` | yes |
+//! | any of these statements through [`with_timeout`](Connection::with_timeout) | as without | its own | yes |
+//! | the rows of a query after the first | no | `query_timeout` for each wait | only errors and missed deadlines |
+//! | PostgreSQL: pipelined statements, through `&conn` | no | `query_timeout` | yes |
 //! | [`unguarded`](Connection::unguarded), `notifications_stream` | no | no | no |
 //!
-//! A transaction is diesel's own, or one that is begun and ended by `batch_execute`.
+//! A transaction is one of diesel's, or one that is begun and ended by `batch_execute`.
 //!
-//! A connection whose statement was given up, by a deadline or because its future was dropped, is never
-//! used again: the server is told to stop, for at most a second, and the connection is closed. Until then
-//! every other statement on it fails with
-//! [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager).
+//! If a statement is abandoned, by its deadline or because its future was dropped, every later
+//! statement on its connection fails with
+//! [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager). When the
+//! connection is dropped, fusepool asks the server to cancel the statement, for at most one second,
+//! and then closes the connection. It is never leased again.
 //!
-//! Where a `custom_setup` connects to PostgreSQL over TLS, give the pool's builder the same TLS by
-//! [`cancel_tls`](PoolBuilder::cancel_tls): a connection does not tell how it was opened. Without,
-//! PostgreSQL is told in clear text, which it takes whatever `pg_hba.conf` says; but with
-//! `sslmode=require`, or if something before the server wants TLS, it is not told, and the statement runs
-//! on to its end or its `statement_timeout`.
+//! If a `custom_setup` connects to PostgreSQL over TLS, give the same TLS to the pool's builder
+//! with [`cancel_tls`](PoolBuilder::cancel_tls), because fusepool cannot learn it from a
+//! connection. Without it, the cancel request is sent unencrypted. PostgreSQL accepts that,
+//! whatever `pg_hba.conf` says. But with `sslmode=require`, or behind a proxy that requires TLS,
+//! the request is not delivered: the statement runs until it ends or reaches its
+//! `statement_timeout`.
 //!
-//! # What goes wrong
+//! # Errors
 //!
-//! | what happened | as `diesel::result::Error` | found by | [`delivery`] |
+//! | what happened | `diesel::result::Error` | found by | [`delivery`] |
 //! |---|---|---|---|
-//! | refused | `QueryBuilderError` | [`refusal`](crate::refusal) | `NotSent` |
-//! | the deadline was missed | `DeserializationError` | [`deadline_exceeded`](crate::deadline_exceeded) | `Unknown` |
-//! | the connection failed | diesel-async's | | `Unknown` |
-//! | the server answered with an error | diesel-async's | | `Answered` |
+//! | the statement was refused | `QueryBuilderError` | [`refusal`](crate::refusal) | `NotSent` |
+//! | the statement exceeded its deadline | `DeserializationError` | [`deadline_exceeded`](crate::deadline_exceeded) | `Unknown` |
+//! | the connection failed | diesel-async's error | | `Unknown` |
+//! | the server answered with an error | diesel-async's error | | `Answered` |
 //!
-//! These two of diesel's variants hold an error of whoever makes them; a `DatabaseError` holds only text,
-//! in which no `retry_after` could be found.
+//! The first two variants can hold any error. A `DatabaseError` holds only text, so it could not
+//! hold a `retry_after`.
 //!
-//! # What it means
+//! # What errors mean
 //!
-//! By default, which [`classify`] is as a function, and unless [`PoolBuilder::classify`] says otherwise.
-//! That takes a `diesel_async::pooled_connection::PoolError`, which is not the [`PoolError`] of this
-//! module; a statement's error is its `QueryError`:
+//! This is the default, available as the function [`classify`]. [`PoolBuilder::classify`] replaces
+//! it. That takes a `diesel_async::pooled_connection::PoolError`, which is not the [`PoolError`] of
+//! this module. The error of a statement is its variant `QueryError`.
 //!
 //! | error | [`Class`](crate::Class) |
 //! |---|---|
-//! | `UnableToSendCommand`, `ClosedConnection`; on MySQL, what the driver and not the server says | `Failure` |
+//! | `UnableToSendCommand`, `ClosedConnection`; on MySQL, errors of the driver and not of the server | `Failure` |
 //! | `BadConnection` | `Failure` |
-//! | what the client itself finds wrong: `QueryBuilderError`, `SerializationError`, a wrong number of parameters, an invalid URL | `Ignored` |
-//! | `DeserializationError`, `NotFound` | `Answered` |
-//! | any other `DatabaseError` | as below |
+//! | errors detected by the client: `QueryBuilderError`, `SerializationError`, a wrong number of parameters, an invalid URL | `Ignored` |
+//! | `DeserializationError`, `NotFound` | `Success` |
+//! | any other `DatabaseError` | see below |
 //!
-//! diesel-async drops the code of a server's error. What is left is a kind for some, and the message, from
-//! which the code is read back, **if it is in English**; then the tables are those of all drivers:
+//! diesel-async drops the code of a server's error. It keeps a kind for some errors, and the
+//! message. fusepool derives the code from these, **if the message is in English**, and then
+//! classifies the code as with the other drivers:
 //!
-//! - PostgreSQL: `SerializationFailure` 40001, `ReadOnlyTransaction` 25006, by their messages 53100, 53200,
-//!   53300, 57P01, 57P02, 57P03, 57P05, 57014, 55P03, 40P01, 58030, 58P01, XX001, 28P01.
-//! - MySQL, MariaDB: by their messages 1040, 1045 (and 1044), 1047, 1053, 1129, 1158 to 1161, 1205, 1213,
+//! - PostgreSQL: by kind, 40001 (`SerializationFailure`) and 25006 (`ReadOnlyTransaction`); by
+//!   message, 53100, 53200, 53300, 57P01, 57P02, 57P03, 57P05, 57014, 55P03, 40P01, 58030, 58P01,
+//!   XX001, 28P01.
+//! - MySQL, MariaDB: by message, 1040, 1045 (and 1044), 1047, 1053, 1129, 1158 to 1161, 1205, 1213,
 //!   1290, 1317, 1836, 1927, 1969, 3024, 4031.
 //!
-//! Whatever is not known is an answer. Where `lc_messages` is another language, a server that is shutting
-//! down is found out only when its connections break.
+//! An error with any other message is a `Success`. If `lc_messages` is another language, fusepool
+//! notices a server that shuts down only when its connections break.
 //!
 //! # What differs from diesel-async
 //!
-//! - [`AsyncPgConnection`] and [`AsyncMysqlConnection`] are guarded connections, which only a pool gives
-//!   out: `AsyncPgConnection::establish` fails. What opens connections by itself, such as a
-//!   `custom_setup`, goes on with the driver's, `diesel_async::AsyncPgConnection`.
-//! - A function that takes `&mut diesel_async::AsyncPgConnection` does not take a guarded one: its import
-//!   changes, or it takes `&mut impl AsyncConnection<Backend = Pg>`, or it is given what
-//!   [`unguarded`](Connection::unguarded) returns.
-//! - [`PoolError`] has one variant more, `Refused`.
-//! - The manager does not tell where it connects to: give the breaker a
-//!   [name](crate::breaker::Builder::name), or it is `diesel`.
-//! - Probes ask `SELECT 1`, whatever the [`RecyclingMethod`].
-//! - diesel-async tests each connection before it is leased, unless that method is `Fast`. Whoever waits
-//!   for this test counts towards [`max_queue`](PoolBuilder::max_queue), and where it takes longer than
-//!   [`recycle_timeout`](PoolBuilder::recycle_timeout) the connection is replaced: on a slow network, set
-//!   that.
+//! - [`AsyncPgConnection`] and [`AsyncMysqlConnection`] are guarded connections. Only a pool
+//!   provides them: `AsyncPgConnection::establish` fails. Code that opens connections itself, such
+//!   as a `custom_setup`, still uses the driver's type, `diesel_async::AsyncPgConnection`.
+//! - A function that takes `&mut diesel_async::AsyncPgConnection` does not accept a guarded
+//!   connection. Change its import, let it take `&mut impl AsyncConnection<Backend = Pg>`, or pass
+//!   it the connection that [`unguarded`](Connection::unguarded) returns.
+//! - [`PoolError`] has one more variant, `Refused`.
+//! - The manager does not expose the address that it connects to. The default name of every pool is
+//!   `diesel`: set the breaker's [name](crate::breaker::Builder::name).
+//! - Probes send `SELECT 1`, whatever the [`RecyclingMethod`].
+//! - diesel-async tests each connection before it is leased, unless the [`RecyclingMethod`] is
+//!   `Fast`. Callers that wait for this test count towards [`max_queue`](PoolBuilder::max_queue).
+//!   If the test takes longer than [`recycle_timeout`](PoolBuilder::recycle_timeout), the
+//!   connection is replaced: on a slow network, set a longer one.
 
 mod configured;
 mod connection;

@@ -10,15 +10,15 @@ use futures_core::stream::BoxStream;
 
 use super::connection::Connection;
 use super::driver::{Driver, Sealed};
-use super::error::said;
+use super::error::database_error;
 use crate::breaker::verdict::Class;
 use crate::outcome::errno;
 
-/// A guarded connection to MySQL or MariaDB, used like diesel-async's of the same name.
+/// A guarded connection to MySQL or MariaDB, used like diesel-async's type of the same name.
 pub type AsyncMysqlConnection = Connection<Raw>;
 
 impl Connection<Raw> {
-    /// As diesel-async's: what stops the statement that runs on this connection.
+    /// A token that cancels the statement that runs on this connection, as in diesel-async.
     #[must_use]
     pub fn cancel_token(&self) -> MysqlCancelToken {
         self.object.cancel_token()
@@ -52,21 +52,21 @@ impl Driver for Raw {
     fn cancel(&self) -> BoxFuture<'static, ()> {
         let token = self.cancel_token();
         Box::pin(async move {
-            // Whether it worked changes nothing: the connection is closed next.
+            // The result is ignored: the connection is closed next in any case.
             let _ = token.cancel_query().await;
         })
     }
 
     fn classify(error: &Error) -> Class {
-        match said(error) {
+        match database_error(error) {
             Some((_, message)) => errno::classify(number(message), message),
             None => Class::Success,
         }
     }
 }
 
-/// The server's error number, read back from its message: diesel-async keeps no other trace of it.
-/// 0 for those that are answers like any other.
+/// The server's error number, derived from its message, because diesel-async drops the number. 0
+/// for a message that is not in [`NUMBERS`].
 fn number(message: &str) -> u16 {
     NUMBERS
         .iter()
@@ -74,7 +74,7 @@ fn number(message: &str) -> u16 {
         .map_or(0, |&(_, number)| number)
 }
 
-/// How messages start, in English. Of two that fit, the first counts.
+/// The starts of messages in English, with their error numbers. The first match counts.
 const NUMBERS: [(&str, u16); 20] = [
     ("Too many connections", 1040),
     ("WSREP has not yet prepared node", 1047),
@@ -108,7 +108,7 @@ const NUMBERS: [(&str, u16); 20] = [
 mod tests {
     use super::*;
 
-    /// As MySQL 8.4 and MariaDB 11.4 word them.
+    /// The messages of MySQL 8.4 and MariaDB 11.4.
     #[test]
     fn the_table_is_complete() {
         for (message, number, class) in [

@@ -1,4 +1,4 @@
-//! A connection out of a pool, and how it goes back.
+//! A connection leased from a pool.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -12,8 +12,11 @@ use super::driver::Driver;
 use crate::deadpool::wrapper::{Known, Wrapper};
 use crate::deadpool::{object, pool};
 
-/// What a [`Pool`](super::Pool) hands out: `&mut object` is what diesel's statements run on, guarded. Dropping it
-/// gives the connection back, unless a statement was given up on it, or broke it: then it is closed.
+/// A connection leased from a [`Pool`](super::Pool). diesel's statements run on `&mut object` and
+/// are guarded.
+///
+/// Dropping it returns the connection to the pool. If a statement was abandoned on it, or broke it,
+/// the connection is closed instead.
 #[must_use]
 pub struct Object<C>(C);
 
@@ -34,23 +37,23 @@ impl<R: Driver> Wrapper<R::Manager> for Object<Connection<R>> {
 }
 
 impl<R: Driver> Object<Connection<R>> {
-    /// Takes the driver's connection out of the pool for good, which may open another.
+    /// Removes the driver's connection from the pool permanently. The pool may open another.
     #[must_use]
     pub fn take(this: Self) -> R {
         object::Object::take(this.0.object)
     }
 
-    /// The number of this connection in its pool.
+    /// The id of this connection in its pool.
     pub fn id(this: &Self) -> ObjectId {
         object::Object::id(&this.0.object)
     }
 
-    /// How old the connection is and how often it was recycled.
+    /// The age of the connection, and how often it was recycled.
     pub fn metrics(this: &Self) -> &Metrics {
         object::Object::metrics(&this.0.object)
     }
 
-    /// The pool it came from; always `Some`.
+    /// The pool of this connection. Always `Some`.
     #[must_use]
     pub fn pool(this: &Self) -> Option<pool::Pool<R::Manager, Self>> {
         Some(pool::Pool::new(this.0.object.lease.pool()))

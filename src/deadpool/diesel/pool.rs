@@ -1,4 +1,4 @@
-//! The pool and what belongs to it, by the names that diesel-async has for them.
+//! The pool and related types, under diesel-async's names.
 
 use diesel_async::pooled_connection;
 
@@ -7,15 +7,16 @@ use super::driver::Driver;
 use super::object::Object;
 use crate::deadpool::{builder, error, pool};
 
-/// What is behind a guarded connection, which stands for the driver's in the names of diesel-async: a
-/// `Pool<AsyncPgConnection>` is a pool of the driver's connections that hands out guarded ones.
+/// The driver's connection behind a guarded one. With it, the type aliases take guarded
+/// connections, so that code for diesel-async compiles unchanged: a `Pool<AsyncPgConnection>` is a
+/// pool of the driver's connections that leases guarded ones.
 pub trait Leased {
     /// The driver's connection.
     type Raw: Driver;
 }
 
-// For `Object<C>`, of which rustc knows the only implementation there is before it knows `C`. So `C` is
-// inferred through the aliases below, from either side; for a bare `C` it would have to be given.
+// Implemented for `Object<C>` and not for `C`, so that rustc finds the only implementation before
+// it knows `C`. It can then infer `C` through the aliases below.
 impl<R: Driver> Leased for Object<Connection<R>> {
     type Raw = R;
 }
@@ -23,19 +24,19 @@ impl<R: Driver> Leased for Object<Connection<R>> {
 /// diesel-async's manager of the driver's connections.
 pub type AsyncDieselConnectionManager<C> =
     pooled_connection::AsyncDieselConnectionManager<<Object<C> as Leased>::Raw>;
-/// What a manager can be given: how connections are opened and recycled.
+/// The configuration of a manager: how connections are opened and recycled.
 pub type ManagerConfig<C> = pooled_connection::ManagerConfig<<Object<C> as Leased>::Raw>;
-/// How connections are recycled.
+/// How connections are tested when they are recycled.
 pub type RecyclingMethod<C> = pooled_connection::RecyclingMethod<<Object<C> as Leased>::Raw>;
-/// A guarded pool.
+/// A guarded pool of diesel-async connections. See the [module's page](super) for an example.
 pub type Pool<C> = pool::Pool<AsyncDieselConnectionManager<C>, Object<C>>;
-/// A reference to a [`Pool`] that does not keep it alive.
+/// A weak reference to a [`Pool`], which does not keep it alive.
 pub type WeakPool<C> = pool::WeakPool<AsyncDieselConnectionManager<C>, Object<C>>;
-/// Configures a guarded pool.
+/// Configures a guarded [`Pool`].
 pub type PoolBuilder<C> = builder::PoolBuilder<AsyncDieselConnectionManager<C>, Object<C>>;
-/// Why there is no connection.
+/// Why no connection was leased.
 pub type PoolError = error::PoolError<pooled_connection::PoolError>;
-/// A hook of a pool.
+/// A hook that a pool runs when it creates or recycles a connection.
 pub type Hook<C> = deadpool::managed::Hook<AsyncDieselConnectionManager<C>>;
-/// An error of a hook.
+/// The error of a [`Hook`].
 pub type HookError = deadpool::managed::HookError<pooled_connection::PoolError>;

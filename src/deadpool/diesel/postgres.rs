@@ -20,7 +20,7 @@ use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::{Driver, Sealed};
 use super::error;
-use super::error::said;
+use super::error::database_error;
 use super::object::Object;
 use super::rows::Rows;
 use super::statement::Statement;
@@ -30,32 +30,56 @@ use crate::deadpool::builder::PoolBuilder;
 use crate::outcome::sqlstate;
 use crate::pool::statement::Admission;
 
-/// A guarded connection to PostgreSQL, used like diesel-async's of the same name.
+/// A guarded connection to PostgreSQL, used like diesel-async's type of the same name.
 pub type AsyncPgConnection = Connection<Raw>;
 
 impl Connection<Raw> {
-    /// As diesel-async's: starts a transaction with an isolation level and the like.
+    /// Configures a transaction with an isolation level, a read mode and deferrability, as in
+    /// diesel-async.
     pub fn build_transaction(&mut self) -> TransactionBuilder<'_> {
         TransactionBuilder::new(self)
     }
 
-    /// As diesel-async's: what stops the statement that runs on this connection.
+    /// A token that cancels the statement that runs on this connection, as in diesel-async.
     #[must_use]
     pub fn cancel_token(&self) -> CancelToken {
         self.object.cancel_token()
     }
 
-    /// As diesel-async's: what was notified of on this connection. Waiting for it is no statement,
-    /// and has no deadline.
+    /// A stream of the notifications on this connection, as in diesel-async. Waiting for one is not
+    /// a statement: it is not guarded and has no deadline.
     pub fn notifications_stream(&mut self) -> impl Stream<Item = QueryResult<PgNotification>> + '_ {
         self.unguarded().notifications_stream()
     }
 }
 
 impl<S> PoolBuilder<AsyncDieselConnectionManager<Raw>, Object<AsyncPgConnection>, S> {
-    /// The TLS to cancel statements over, which is the one that the manager's `custom_setup` connects
-    /// with: a connection does not tell. Default: none, which leaves those running that were given up
-    /// on a connection with `sslmode=require`.
+    /// The TLS for cancel requests: use the one with which the manager's `custom_setup` connects,
+    /// because fusepool cannot learn it from a connection. Default: none. An abandoned statement on
+    /// a connection with `sslmode=require` then keeps running on the server.
+    ///
+    /// ```no_run
+    /// use fusepool::deadpool::diesel::{
+    ///     AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Pool,
+    /// };
+    ///
+    /// # fn run<T>(tls: T, config: ManagerConfig<AsyncPgConnection>)
+    /// # -> Result<(), Box<dyn std::error::Error>>
+    /// # where
+    /// #     T: tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket> + Clone + Send + Sync + 'static,
+    /// #     T::Stream: Send + Sync,
+    /// #     T::TlsConnect: Send + Sync,
+    /// #     <T::TlsConnect as tokio_postgres::tls::TlsConnect<tokio_postgres::Socket>>::Future: Send,
+    /// # {
+    /// // `config` has a `custom_setup` that connects over `tls`.
+    /// let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(
+    ///     "postgres://db.example.com/shop?sslmode=require",
+    ///     config,
+    /// );
+    /// let pool: Pool<AsyncPgConnection> = Pool::builder(manager).cancel_tls(tls).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel_tls<T>(mut self, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -77,14 +101,14 @@ where
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     Box::pin(async move {
-        // Whether it worked changes nothing: the connection is closed next.
+        // The result is ignored: the connection is closed next in any case.
         let _ = token.cancel_query(tls).await;
     })
 }
 
-/// Pipelining: statements side by side on one connection, each by a shared reference to it. The
-/// breaker does not refuse them, since a shared reference does not tell whether they are in a
-/// transaction.
+/// Pipelining: concurrent statements on one connection, through shared references to it. The
+/// breaker does not refuse them, because diesel's transaction state can only be read through a
+/// mutable reference.
 impl Connection<Raw> {
     fn pipelined(&self) -> QueryResult<(&Raw, Statement<'_, Raw>)> {
         let lease = &self.object.lease;
@@ -166,21 +190,21 @@ impl Driver for Raw {
         self.execute_returning_count(source)
     }
 
-    /// Without TLS, of which the connection does not tell how it was set up.
+    /// Without TLS: the TLS of the connection is unknown.
     fn cancel(&self) -> BoxFuture<'static, ()> {
         cancel(self.cancel_token(), NoTls)
     }
 
     fn classify(error: &Error) -> Class {
-        match said(error) {
+        match database_error(error) {
             Some((kind, message)) => sqlstate::classify(code(*kind, message), message),
             None => Class::Success,
         }
     }
 }
 
-/// The server's SQLSTATE, read back from what diesel-async keeps of it: a kind of its own for a few,
-/// and the message. Empty for those that are answers like any other.
+/// The server's SQLSTATE, derived from the error's kind and message, because diesel-async drops the
+/// code. Empty for a message that is not in [`CODES`].
 fn code(kind: DatabaseErrorKind, message: &str) -> &'static str {
     match kind {
         DatabaseErrorKind::SerializationFailure => "40001",
@@ -193,7 +217,7 @@ fn code(kind: DatabaseErrorKind, message: &str) -> &'static str {
     }
 }
 
-/// How messages start, in English.
+/// The starts of messages in English, with their SQLSTATEs. The first match counts.
 const CODES: [(&str, &str); 20] = [
     ("sorry, too many clients already", "53300"),
     ("remaining connection slots are reserved", "53300"),
@@ -227,7 +251,7 @@ const CODES: [(&str, &str); 20] = [
 mod tests {
     use super::*;
 
-    /// As PostgreSQL 17 words them.
+    /// The messages of PostgreSQL 17.
     #[test]
     fn the_table_is_complete() {
         use DatabaseErrorKind::{

@@ -18,18 +18,19 @@ use crate::cache::publication::Publication;
 use crate::deadpool::adapter::Managed;
 use crate::pool::rows;
 
-/// The driver's rows, with the errors of its pools.
+/// The driver's rows, with diesel-async's `PoolError`.
 type Raw<'c, R> =
     MapErr<BoxStream<'c, QueryResult<<R as Driver>::OwnedRow>>, fn(Error) -> PoolError>;
 
-/// The rows of a query that has answered. Each wait for more of them has the deadline of a
-/// statement, and counts only if it goes wrong.
+/// The rows of a query whose first row, or end, has arrived. Each wait for another row has the
+/// deadline of a statement. Only a failed wait is recorded.
 ///
-/// Dropped between two rows, it leaves those that remain to the driver, which reads them off before
-/// the connection's next statement. Dropped in a wait, the connection is one to be closed.
+/// If it is dropped between two rows, the driver reads the remaining rows before the connection's
+/// next statement. If it is dropped while it waits for a row, the connection is closed later
+/// instead of returned to the pool.
 pub struct Rows<'c, R: Driver> {
     pub(super) rows: rows::Rows<'c, Managed<R::Manager>, Raw<'c, R>, R::OwnedRow>,
-    /// What the statement makes outdated, once it has ended.
+    /// The tags that the statement invalidates when it ends.
     pub(super) publication: Option<Publication>,
 }
 

@@ -1,4 +1,4 @@
-//! One statement on a connection, guarded.
+//! A guarded statement on a connection.
 
 use std::future::Future;
 
@@ -18,16 +18,19 @@ use crate::pool::cache::settle;
 use crate::pool::statement;
 use crate::pool::transaction::ends_transaction;
 
-/// A statement that was admitted. What the user's [`Classify`](crate::Classify) takes is diesel-async's
-/// `PoolError`, whatever failed.
+/// An admitted statement. Its errors are converted to diesel-async's `PoolError`, which is the
+/// error type of the user's [`Classify`](crate::Classify).
 pub(super) struct Statement<'c, R: Driver> {
     pub(super) admitted: statement::Statement<'c, Managed<R::Manager>>,
-    /// What it makes outdated in the cache.
+    /// The tags that it invalidates.
     pub(super) publication: Option<Publication>,
 }
 
 impl<'c, R: Driver> Statement<'c, R> {
-    /// Cancellation: dropped while the call runs, the connection is one to be closed.
+    /// Runs the statement.
+    ///
+    /// Cancellation: if this is dropped while the call runs, the connection is closed later instead
+    /// of returned to the pool.
     pub(super) async fn run<T>(self, call: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
         let call = call.map_err(PoolError::QueryError);
         let result = self.admitted.run(diagnose, call).await;
@@ -54,7 +57,9 @@ impl<'c, R: Driver> Statement<'c, R> {
         result.map_err(error::of_statement)
     }
 
-    /// Cancellation: as of [`run`](Self::run), up to the first row.
+    /// Runs a query up to its first row, and returns its rows.
+    ///
+    /// Cancellation: as [`run`](Self::run).
     pub(super) async fn load(
         self,
         call: impl Future<Output = QueryResult<BoxStream<'c, QueryResult<R::OwnedRow>>>>,

@@ -1,4 +1,4 @@
-//! Transactions with an isolation level and the like.
+//! Configures a transaction.
 
 use std::fmt;
 
@@ -7,8 +7,21 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection as Raw, Transaction
 
 use super::connection::Connection;
 
-/// Starts a transaction with an isolation level and the like: diesel-async's `TransactionBuilder` for
-/// guarded connections, which diesel-async itself makes for its own alone.
+/// Configures a transaction on a guarded connection: its isolation level, read mode and
+/// deferrability.
+///
+/// This replaces diesel-async's `TransactionBuilder`, which works only with diesel-async's own
+/// connections. What is not set is the database's default.
+///
+/// ```no_run
+/// # use diesel_async::RunQueryDsl;
+/// # async fn run(conn: &mut fusepool::deadpool::diesel::AsyncPgConnection) -> diesel::QueryResult<usize> {
+/// conn.build_transaction()
+///     .serializable()
+///     .run(async |conn| diesel::sql_query("DELETE FROM dish").execute(conn).await)
+///     .await
+/// # }
+/// ```
 #[must_use = "a transaction builder does nothing until it runs"]
 pub struct TransactionBuilder<'c> {
     connection: &'c mut Connection<Raw>,
@@ -27,53 +40,53 @@ impl<'c> TransactionBuilder<'c> {
         }
     }
 
-    /// `READ ONLY`.
+    /// Begins the transaction with `READ ONLY`.
     pub fn read_only(mut self) -> Self {
         self.read_mode = " READ ONLY";
         self
     }
 
-    /// `READ WRITE`.
+    /// Begins the transaction with `READ WRITE`.
     pub fn read_write(mut self) -> Self {
         self.read_mode = " READ WRITE";
         self
     }
 
-    /// `DEFERRABLE`.
+    /// Begins the transaction with `DEFERRABLE`.
     pub fn deferrable(mut self) -> Self {
         self.deferrable = " DEFERRABLE";
         self
     }
 
-    /// `NOT DEFERRABLE`.
+    /// Begins the transaction with `NOT DEFERRABLE`.
     pub fn not_deferrable(mut self) -> Self {
         self.deferrable = " NOT DEFERRABLE";
         self
     }
 
-    /// `ISOLATION LEVEL READ COMMITTED`.
+    /// Begins the transaction with `ISOLATION LEVEL READ COMMITTED`.
     pub fn read_committed(mut self) -> Self {
         self.isolation_level = " ISOLATION LEVEL READ COMMITTED";
         self
     }
 
-    /// `ISOLATION LEVEL REPEATABLE READ`.
+    /// Begins the transaction with `ISOLATION LEVEL REPEATABLE READ`.
     pub fn repeatable_read(mut self) -> Self {
         self.isolation_level = " ISOLATION LEVEL REPEATABLE READ";
         self
     }
 
-    /// `ISOLATION LEVEL SERIALIZABLE`.
+    /// Begins the transaction with `ISOLATION LEVEL SERIALIZABLE`.
     pub fn serializable(mut self) -> Self {
         self.isolation_level = " ISOLATION LEVEL SERIALIZABLE";
         self
     }
 
-    /// Runs `callback` in the transaction: committed if it returns `Ok`, rolled back otherwise.
+    /// Runs `callback` in the transaction. Commits if it returns `Ok`, and rolls back otherwise.
     ///
     /// # Errors
     ///
-    /// The callback's, and those of the statements around it.
+    /// The error of the callback, or of `BEGIN`, `COMMIT` or `ROLLBACK`.
     pub async fn run<T, E, F>(&mut self, callback: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&mut Connection<Raw>) -> Result<T, E>,
@@ -88,7 +101,7 @@ impl<'c> TransactionBuilder<'c> {
                 Ok(value)
             }
             Err(error) => match AnsiTransactionManager::rollback_transaction(connection).await {
-                // What broke the transaction says more than that it is broken.
+                // The callback's error says why the transaction broke.
                 Ok(()) | Err(Error::BrokenTransactionManager) => Err(error),
                 Err(error) => Err(error.into()),
             },

@@ -1,4 +1,4 @@
-//! A pool's configuration as values, as applications read it from their surroundings.
+//! The configuration of a pool as plain values, for example from environment variables.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,51 +16,65 @@ use super::manager::Manager;
 use super::pool::{Pool, PoolBuilder};
 use crate::deadpool::error::CreatePoolError;
 
-/// deadpool-postgres' `Config`, field by field; what it creates are guarded pools.
+/// The configuration of a guarded pool, with the fields of deadpool-postgres' `Config`. With the
+/// feature `serde` it can be deserialized.
+///
+/// ```
+/// use fusepool::deadpool::postgres::Config;
+/// use tokio_postgres::NoTls;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = Config::new();
+/// config.host = Some("localhost".to_owned());
+/// config.dbname = Some("shop".to_owned());
+/// let pool = config.builder(NoTls)?.max_size(16).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Config {
-    /// A URL, which the other fields override; hosts are added to its.
+    /// A connection URL. The other fields override its values, but hosts are added to its hosts.
     pub url: Option<String>,
-    /// The user. Default: what the environment variable `USER` names, or else that of the process.
+    /// The user. Default: the environment variable `USER`, otherwise the OS user of the process.
     pub user: Option<String>,
     /// The password.
     pub password: Option<String>,
-    /// The database; must be given.
+    /// The database. Required, here or in the URL.
     pub dbname: Option<String>,
     /// Command-line options for the server.
     pub options: Option<String>,
-    /// What the server calls the application.
+    /// The application name that the server shows.
     pub application_name: Option<String>,
-    /// Whether to use TLS. Default: if the server does.
+    /// Whether to use TLS. Default: if the server supports it.
     pub ssl_mode: Option<SslMode>,
-    /// A host.
+    /// A host. Default: the usual directories of Unix domain sockets, `127.0.0.1` on other systems.
     pub host: Option<String>,
     /// More hosts.
     pub hosts: Option<Vec<String>>,
-    /// The address of the host.
+    /// The IP address of the host.
     pub hostaddr: Option<IpAddr>,
-    /// The addresses of the hosts.
+    /// The IP addresses of the hosts.
     pub hostaddrs: Option<Vec<IpAddr>>,
     /// The port. Default: 5432.
     pub port: Option<u16>,
     /// The ports of the hosts.
     pub ports: Option<Vec<u16>>,
-    /// How long to wait for each address. Default: for ever; the pool gives up before.
+    /// The timeout of connecting to each address. Default: none; the pool's timeouts bound it.
     pub connect_timeout: Option<Duration>,
     /// Whether to use TCP keepalive. Default: yes.
     pub keepalives: Option<bool>,
-    /// How long a connection is idle before that. Default: 2 hours.
+    /// The idle time before the first TCP keepalive probe. Default: 2 hours.
     pub keepalives_idle: Option<Duration>,
-    /// Whether the server must take writes. Default: no.
+    /// Whether the server must accept writes. Default: no.
     pub target_session_attrs: Option<TargetSessionAttrs>,
-    /// Whether to bind the password to the TLS channel. Default: if possible.
+    /// Whether to bind authentication to the TLS channel. Default: if possible.
     pub channel_binding: Option<ChannelBinding>,
-    /// In which order to try the hosts. Default: as given.
+    /// The order in which hosts are tried. Default: as given.
     pub load_balance_hosts: Option<LoadBalanceHosts>,
-    /// How connections are recycled. Default: only closed ones are not.
+    /// How connections are recycled. Default: a connection is reused unless it is closed.
     pub manager: Option<ManagerConfig>,
-    /// deadpool's own settings.
+    /// deadpool's own pool settings.
     pub pool: Option<PoolConfig>,
 }
 
@@ -71,11 +85,11 @@ impl Config {
         Self::default()
     }
 
-    /// Builds a pool with the guard's default settings.
+    /// Builds a pool with fusepool's default settings.
     ///
     /// # Errors
     ///
-    /// [`CreatePoolError::Config`] for a URL that cannot be parsed, or for want of a database.
+    /// [`CreatePoolError::Config`], if the URL cannot be parsed or no database is given.
     pub fn create_pool<T>(
         &self,
         runtime: Option<Runtime>,
@@ -94,12 +108,12 @@ impl Config {
         Ok(builder.build()?)
     }
 
-    /// Starts to configure a pool, for settings that are not in the configuration, such as the
-    /// breaker's.
+    /// Starts to configure a pool, for settings that are not in this configuration, such as the
+    /// breaker.
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for a URL that cannot be parsed, or for want of a database.
+    /// A [`ConfigError`], if the URL cannot be parsed or no database is given.
     pub fn builder<T>(&self, tls: T) -> Result<PoolBuilder, ConfigError>
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -111,14 +125,14 @@ impl Config {
         Ok(Pool::builder(manager).config(self.get_pool_config()))
     }
 
-    /// What to connect with.
+    /// The driver's configuration.
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for a URL that cannot be parsed, or for want of a database.
+    /// A [`ConfigError`], if the URL cannot be parsed or no database is given.
     pub fn get_pg_config(&self) -> Result<tokio_postgres::Config, ConfigError> {
         let mut config = self.clone().into_raw().get_pg_config()?;
-        // deadpool-postgres has these fields, too, and makes nothing of them.
+        // deadpool-postgres has these fields, too, but ignores them.
         if let Some(attrs) = self.target_session_attrs {
             config.target_session_attrs(attrs.into());
         }
@@ -131,13 +145,13 @@ impl Config {
         Ok(config)
     }
 
-    /// How connections are recycled.
+    /// The configuration of the manager: [`manager`](Self::manager), or the default.
     #[must_use]
     pub fn get_manager_config(&self) -> ManagerConfig {
         self.manager.clone().unwrap_or_default()
     }
 
-    /// deadpool's own settings.
+    /// deadpool's own pool settings: [`pool`](Self::pool), or the default.
     #[must_use]
     pub fn get_pool_config(&self) -> PoolConfig {
         self.pool.unwrap_or_default()
@@ -198,7 +212,7 @@ impl From<deadpool_postgres::Config> for Config {
     }
 }
 
-/// Without what is secret: the password, and the URL, which may hold it.
+/// Hides the password, and the URL, which may contain it.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hide = |secret: &Option<String>| secret.is_some().then(|| "...".to_owned());
@@ -217,10 +231,10 @@ mod tests {
 
     use super::*;
 
-    /// These fields were documented, and handed to deadpool-postgres, which makes nothing of them: a
-    /// standby was taken for a server that takes writes.
+    /// deadpool-postgres ignores these fields, so that a standby would be accepted where a server
+    /// that accepts writes is required.
     #[test]
-    fn what_deadpool_postgres_leaves_out_is_applied() {
+    fn fields_that_deadpool_postgres_ignores_are_applied() {
         let mut ours = Config {
             url: Some("postgres://localhost/shop?channel_binding=require".to_owned()),
             target_session_attrs: Some(TargetSessionAttrs::ReadWrite),

@@ -1,4 +1,4 @@
-//! What is known of tokio-postgres' connections.
+//! What fusepool knows about tokio-postgres' connections.
 
 use std::error::Error as StdError;
 use std::future::poll_fn;
@@ -35,20 +35,20 @@ impl Dialect<Manager> for Postgres {
         manager.name().to_owned()
     }
 
-    /// Connections that were used lately are not tested. What deadpool knows is when a connection
-    /// was last leased.
+    /// Adds a test of connections that were not leased within `alive_bypass`. deadpool records when
+    /// a connection was last leased, not when it was returned.
     fn prepare(&self, builder: PoolBuilder<Manager>, limit: Duration) -> PoolBuilder<Manager> {
         let bypass = self.alive_bypass;
         builder.pre_recycle(Hook::async_fn(
             move |client: &mut ClientWrapper, metrics| {
                 if metrics.last_used() < bypass {
-                    // Captures nothing, so that the box takes no memory.
+                    // This future captures nothing, so the box does not allocate.
                     return Box::pin(poll_fn(|_| Poll::Ready(Ok(()))));
                 }
                 Box::pin(async move {
                     match timeout(limit, client.check_connection()).await {
                         Ok(pong) => pong.map_err(HookError::Backend),
-                        Err(_) => Err(HookError::message("the connection is silent")),
+                        Err(_) => Err(HookError::message("the connection did not answer in time")),
                     }
                 })
             },

@@ -1,4 +1,4 @@
-//! How refusals and deadlines travel as `tokio_postgres::Error`, and what such an error tells.
+//! Refusals and deadlines as `tokio_postgres::Error`, and how such an error is classified.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -16,9 +16,11 @@ use crate::outcome::delivery::{Delivery, refuses_connection};
 use crate::outcome::error::{DeadlineExceeded, GateError, Refused, refusal};
 use crate::outcome::sqlstate;
 
-/// Whether the statement that failed with `error` may have reached the database; in doubt,
-/// [`Delivery::Unknown`]. Not for the error in a [`PoolError`](super::PoolError): without a client,
-/// nothing was sent.
+/// Whether the statement that failed with `error` may have reached the database. In doubt, this is
+/// [`Delivery::Unknown`].
+///
+/// Do not use it for the error in a [`PoolError`](super::PoolError): without a client, no statement
+/// was sent.
 ///
 /// ```
 /// use fusepool::Delivery;
@@ -29,8 +31,8 @@ use crate::outcome::sqlstate;
 ///         Ok(_) => Ok(()),
 ///         Err(error) => Err(match delivery(&error) {
 ///             Delivery::NotSent => "try again",
-///             Delivery::Unknown => "look first whether it was done",
-///             _ => "no",
+///             Delivery::Unknown => "check first whether it was paid",
+///             _ => "rejected by the database",
 ///         }),
 ///     }
 /// }
@@ -54,8 +56,8 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
-/// What an error means, by the table in the [module's documentation](super#what-errors-mean): what
-/// a pool goes by, unless [`PoolBuilder::classify`](super::PoolBuilder::classify) says otherwise.
+/// The class of an error, by the table on the [module's page](super#what-errors-mean). This is the
+/// default of [`PoolBuilder::classify`](super::PoolBuilder::classify).
 ///
 /// ```
 /// use fusepool::Class;
@@ -64,7 +66,7 @@ pub fn delivery(error: &Error) -> Delivery {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let config = Config { dbname: Some("shop".to_owned()), ..Config::new() };
-/// // Here, a lock that is not to be had in time means that the database is overloaded.
+/// // In this service, a lock timeout means that the database is overloaded.
 /// let pool = config
 ///     .builder(NoTls)?
 ///     .classify(|error: &tokio_postgres::Error| match error.code() {
@@ -90,19 +92,20 @@ pub fn classify(error: &Error) -> Class {
     }
 }
 
+/// Where an error that is no answer of the server comes from.
 enum Kind {
-    /// Something is wrong with the connection, or with what came over it.
+    /// From the connection, or from data that was received over it.
     Connection,
-    /// It never left the client.
+    /// From the client: nothing was sent.
     Client,
-    /// The database answered, but not what was expected.
+    /// From an answer of the database that was not the expected one.
     Answer,
 }
 
 const CONNECT: &str = "error connecting to server";
 
-/// tokio-postgres tells the kind of an error only by its text. One it does not know by that is the
-/// connection's failure.
+/// The kind of an error. tokio-postgres exposes it only in the error's text. An unknown text counts
+/// as an error of the connection.
 fn kind(error: &Error) -> Kind {
     let text = error.to_string();
     let starts = |beginnings: &[&str]| beginnings.iter().any(|start| text.starts_with(start));
@@ -146,8 +149,10 @@ pub(super) async fn misconfigured(error: ConfigError) -> Error {
     carry(ErrorKind::InvalidInput, error).await
 }
 
-/// A `tokio_postgres::Error` with this source. There is one way to have one made: to fail as the
-/// network would, in a connection that is no more than that failure. It is over at once.
+/// A `tokio_postgres::Error` whose source is `error`.
+///
+/// tokio-postgres has no public constructor for its error. So this connects over a stream whose
+/// every operation fails with `error`. It completes without waiting.
 async fn carry(
     kind: ErrorKind,
     error: impl StdError + Clone + Send + Sync + Unpin + 'static,
@@ -157,19 +162,19 @@ async fn carry(
             kind,
             error: error.clone(),
         };
-        if let Err(error) = NOWHERE.connect_raw(stream, NoTls).await {
+        if let Err(error) = UNREACHABLE.connect_raw(stream, NoTls).await {
             return error;
         }
     }
 }
 
-static NOWHERE: LazyLock<Config> = LazyLock::new(|| {
+static UNREACHABLE: LazyLock<Config> = LazyLock::new(|| {
     let mut config = Config::new();
     config.user("nobody").ssl_mode(SslMode::Disable);
     config
 });
 
-/// A network that fails.
+/// A stream whose every operation fails.
 struct Failing<E> {
     kind: ErrorKind,
     error: E,
@@ -212,7 +217,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_refusal_is_found_in_the_drivers_own_error() {
+    async fn a_refusal_is_found_in_the_drivers_error() {
         let rejected = Refused::Saturated {
             pool: "orders".into(),
             waiting: 80,
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deadline_is_found_and_leaves_the_outcome_open() {
+    async fn a_deadline_is_found_and_its_delivery_is_unknown() {
         let deadline = DeadlineExceeded::new(
             "orders".into(),
             Duration::from_secs(30),

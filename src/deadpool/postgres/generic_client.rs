@@ -1,4 +1,4 @@
-//! Code for a client or a transaction alike.
+//! A trait for code that takes a client or a transaction.
 
 use async_trait::async_trait;
 use tokio_postgres::types::{BorrowToSql, ToSql, Type};
@@ -10,8 +10,8 @@ use super::transaction::Transaction;
 /// The parameters of a statement.
 type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 
-/// What a [`Client`] and a [`Transaction`] have in common, like deadpool-postgres' trait of that name;
-/// but anybody may implement it.
+/// The common methods of [`Client`] and [`Transaction`], like deadpool-postgres' trait of the same
+/// name. Unlike that one, it is not sealed: other types may implement it.
 ///
 /// ```
 /// use fusepool::deadpool::postgres::GenericClient;
@@ -82,7 +82,7 @@ pub trait GenericClient: Send + Sync {
         I::IntoIter: ExactSizeIterator;
 }
 
-/// Both types have all of these as methods of their own.
+/// Forwards to the inherent methods of the same names.
 macro_rules! forward {
     ($($client:tt)*) => {
         #[async_trait]

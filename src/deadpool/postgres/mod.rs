@@ -1,5 +1,5 @@
-//! Guarded pools for PostgreSQL: [deadpool-postgres](https://docs.rs/deadpool-postgres)' types under
-//! the same names.
+//! Guarded pools for PostgreSQL: [deadpool-postgres](https://docs.rs/deadpool-postgres)' types
+//! under the same names.
 //!
 //! ```no_run
 //! use fusepool::deadpool::postgres::{Config, Pool, Runtime}; // was: deadpool_postgres::{..}
@@ -22,70 +22,84 @@
 //!
 //! # Settings
 //!
-//! Those of [`fusepool::deadpool`](super#settings), which [`Config::builder`] and [`Pool::builder`]
-//! lead to, and [`alive_bypass`](PoolBuilder::alive_bypass): connections that were leased in the last
-//! 500 ms are not tested, older ones are, within the time that recycling has. The memory for cached reads
-//! is a setting of the manager, [`Manager::cache_bytes`].
+//! The [settings of any deadpool pool](super#settings), through [`Config::builder`] or
+//! [`Pool::builder`], and these:
+//!
+//! | setting | default | meaning |
+//! |---|---|---|
+//! | [`alive_bypass`](PoolBuilder::alive_bypass) | 500 ms | connections that were leased within this time are not tested before use; the test of an older one has the recycle timeout |
+//! | [`Manager::cache_bytes`] | 64 MiB | memory limit for cached reads |
 //!
 //! # Statements
 //!
-//! Those on a [`Client`] are refused while the breaker is open; those in a [`Transaction`] pass, and so do
-//! those in a transaction by hand, if its `BEGIN` and its `COMMIT` or `ROLLBACK` go by `batch_execute` or
-//! `simple_query`. Each has the pool's `query_timeout`, or what [`with_timeout`](Client::with_timeout) says.
+//! While the breaker is open, statements on a [`Client`] are refused and statements in a
+//! [`Transaction`] pass. Statements in a transaction by hand pass, too, if its `BEGIN` and its
+//! `COMMIT` or `ROLLBACK` are sent by `batch_execute` or `simple_query`. Each statement has the
+//! pool's `query_timeout`, or the deadline given to [`with_timeout`](Client::with_timeout).
 //!
-//! One that is given up, at its deadline or by dropping its future, spoils its connection: when the
-//! client is dropped, the server is told to cancel what it still does, over the same TLS and for at
-//! most a second, and the connection is closed. It is nobody else's by then, and never will be, so a
-//! cancel that comes late hits nothing. A client that is kept is not cut off: its next statement waits
-//! behind the one that was given up.
+//! If a statement is abandoned, by its deadline or because its future was dropped, every later
+//! statement on its connection is refused ([`Refused::Abandoned`](crate::Refused::Abandoned)). When
+//! the client is dropped, fusepool asks the server to cancel the statement, over the same TLS and
+//! for at most one second, and then closes the connection. The connection is never leased again, so
+//! a late cancel request cannot hit another caller's statement.
 //!
 //! # Errors
 //!
-//! Those of statements are `tokio_postgres::Error`, that of [`get`](Pool::get) is [`PoolError`].
-//! [`refusal`](crate::refusal) finds refusals in both, and [`delivery`] tells whether a statement
-//! that failed may have reached the database.
+//! Statements return `tokio_postgres::Error`, [`get`](Pool::get) returns [`PoolError`].
+//! [`refusal`](crate::refusal) finds the refusal in either. [`delivery`] says whether a failed
+//! statement may have reached the database.
 //!
 //! | what happened | error | [`delivery`] |
 //! |---|---|---|
 //! | no client: refused | [`PoolError::Refused`] with [`Refused`](crate::Refused) | nothing was sent |
 //! | no client in time | [`PoolError::Timeout`] | nothing was sent |
-//! | could not connect | [`PoolError::Backend`] | nothing was sent |
-//! | statement refused | "error communicating with the server", because of [`Refused`](crate::Refused) | not sent |
-//! | deadline of the statement | the same, because of [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
-//! | the connection broke | the driver's | unknown |
-//! | the database said no | the driver's, with a `DbError` | answered |
+//! | opening a connection failed | [`PoolError::Backend`] | nothing was sent |
+//! | the statement was refused | "error communicating with the server", with the source [`Refused`](crate::Refused) | not sent |
+//! | the statement exceeded its deadline | the same, with the source [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
+//! | the connection broke | the driver's error | unknown |
+//! | the database answered with an error | the driver's error, with a `DbError` | answered |
 //!
-//! "error communicating with the server" is all that prints of a statement's refusal or deadline, since
-//! the driver's errors print without their sources: ask [`refusal`](crate::refusal) and
+//! The driver's errors print without their sources, so a refused statement prints only "error
+//! communicating with the server". Check [`refusal`](crate::refusal) and
 //! [`deadline_exceeded`](crate::deadline_exceeded) first, or log the sources, too.
 //!
 //! # What errors mean
 //!
 #![doc = include_str!("../../outcome/sqlstate.md")]
 //!
-//! The driver's other errors: what went wrong with the connection, or with what came over it, is a
-//! `Failure`; what never left the client, such as a parameter of the wrong type, is `Ignored`; an answer
-//! other than expected, such as two rows for `query_one`, is `Answered`. They are told apart by their
-//! texts, since the driver offers nothing else. [`classify`] is all of this as a function, for a
-//! classification of your own that differs in a few.
+//! The driver's other errors:
+//!
+//! | error | [`Class`](crate::Class) |
+//! |---|---|
+//! | of the connection, or of data received over it | `Failure` |
+//! | detected before anything is sent, such as a parameter of the wrong type | `Ignored` |
+//! | an answer other than expected, such as two rows for `query_one` | `Success` |
+//!
+//! They are distinguished by their text, because the driver exposes nothing else. [`classify`] is
+//! this classification as a function, for use in a custom one.
 //!
 //! # What differs from deadpool-postgres
 //!
-//! - What differs with [any manager](super#what-differs-from-deadpool).
-//! - [`Manager`] is our own, because it has to know the way to cancel; it dereferences to
-//!   deadpool-postgres' own. So a `deadpool_postgres::Pool` that exists cannot become a [`Pool`]: it can
-//!   become a [`fusepool::deadpool::Pool`](super::Pool), whose statements are guarded by hand.
-//! - [`Config`] is our own with the same fields, is made from theirs, and hides its secrets from `Debug`.
-//!   `target_session_attrs`, `channel_binding` and `load_balance_hosts` take effect, which they do not
-//!   in deadpool-postgres 0.14.
-//! - Who reads it with deadpool-postgres' feature `serde` has to enable fusepool's, too.
-//! - Streams of rows (`query_raw` and `query_typed_raw`) and `COPY` are guarded until the server has
-//!   taken the statement. What comes after that has no deadline, and is not seen. `simple_query_raw`
-//!   and `query_portal_raw` do not wait for the server at all: the most they can be is refused.
-//! - [`GenericClient`] is open to all.
-//! - What is called on [`ClientWrapper`] or [`tokio_postgres::Client`], to which a [`Client`]
-//!   dereferences, or on [`tokio_postgres::Transaction`], to which a [`Transaction`] does, is not
-//!   guarded: a function that takes one of those, for example.
+//! - Everything that differs with [any manager](super#what-differs-from-deadpool).
+//! - [`Manager`] is fusepool's own type, because it must know how to cancel statements. It
+//!   dereferences to deadpool-postgres' `Manager`. So an existing `deadpool_postgres::Pool` cannot
+//!   be converted to a [`Pool`]. It can be converted to a
+//!   [`fusepool::deadpool::Pool`](super::Pool), whose statements are guarded only through
+//!   `Object::guard`.
+//! - [`Config`] is fusepool's own type with the same fields. It can be converted from
+//!   deadpool-postgres' `Config`, and its `Debug` hides secrets. `target_session_attrs`,
+//!   `channel_binding` and `load_balance_hosts` take effect, which they do not in deadpool-postgres
+//!   0.14.
+//! - To deserialize a [`Config`], enable the feature `serde` of fusepool instead of
+//!   deadpool-postgres'.
+//! - Streams of rows (`query_raw` and `query_typed_raw`) and `COPY` are guarded until the server
+//!   has accepted the statement. What comes after has no deadline and is not recorded.
+//!   `simple_query_raw` and `query_portal_raw` do not wait for the server: they can be refused, but
+//!   they have no deadline and their answers are not recorded.
+//! - [`GenericClient`] is not sealed.
+//! - Calls on [`ClientWrapper`] or [`tokio_postgres::Client`], to which a [`Client`] dereferences,
+//!   and on [`tokio_postgres::Transaction`], to which a [`Transaction`] dereferences, are not
+//!   guarded. This applies, for example, to a function that takes one of these types.
 
 mod client;
 mod config;
@@ -126,13 +140,13 @@ pub use deadpool::managed::{
     Metrics, ObjectId, PoolConfig, QueueMode, Status, TimeoutType, Timeouts,
 };
 
-/// A client, by the name that deadpool has for what comes out of a pool.
+/// A leased client, under deadpool's name for a leased object.
 pub type Object = Client;
-/// Why there is no client.
+/// Why no client was leased.
 pub type PoolError = super::error::PoolError<tokio_postgres::Error>;
-/// Why a pool could not be made from a [`Config`].
+/// Why a pool could not be created from a [`Config`].
 pub type CreatePoolError = super::error::CreatePoolError<ConfigError>;
-/// A hook of a pool.
+/// A hook that a pool runs when it creates or recycles a connection.
 pub type Hook = deadpool::managed::Hook<Manager>;
-/// An error of a hook.
+/// The error of a [`Hook`].
 pub type HookError = deadpool::managed::HookError<tokio_postgres::Error>;

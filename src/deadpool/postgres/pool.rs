@@ -1,4 +1,4 @@
-//! The pool, and how it is configured.
+//! The pool and its builder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::deadpool::{builder, pool};
 
 /// A guarded pool of connections to PostgreSQL.
 pub type Pool = pool::Pool<Manager, Client>;
-/// A reference to a [`Pool`] that does not keep it alive.
+/// A weak reference to a [`Pool`], which does not keep it alive.
 pub type WeakPool = pool::WeakPool<Manager, Client>;
 /// Configures a guarded pool of connections to PostgreSQL.
 pub type PoolBuilder = builder::PoolBuilder<Manager, Client>;
 
 impl builder::PoolBuilder<Manager, Client> {
-    /// A connection that was last leased less than this long ago is not tested before it is leased
+    /// A connection that was last leased less than this time ago is not tested before it is leased
     /// again. Default: [`DEFAULT_ALIVE_BYPASS`](super::DEFAULT_ALIVE_BYPASS).
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.dialect = Arc::new(Postgres { alive_bypass: idle });

@@ -1,5 +1,5 @@
-//! Statements on a connection, guarded: what [`Client`](super::Client),
-//! [`Transaction`](super::Transaction) and [`Configured`] have in common.
+//! Guarded statements: the common methods of [`Client`](super::Client),
+//! [`Transaction`](super::Transaction) and [`Configured`].
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -28,15 +28,16 @@ use crate::pool::cache::settle;
 use crate::pool::statement::{self, Admission, Statement};
 use crate::pool::transaction::ends_transaction;
 
-/// The ways to run a statement, for a type that is `guarded()`. A macro, because users call them as
-/// methods of three types, two of which stand in for the driver's.
+/// The statement methods of a type that has a `guarded()` method. This is a macro, because all
+/// three types need them as inherent methods.
 macro_rules! statements {
     () => {
-        /// See [`tokio_postgres::Client::query`].
+        /// Executes a statement and returns all rows; see [`tokio_postgres::Client::query`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query<T>(
             &self,
             statement: &T,
@@ -49,11 +50,13 @@ macro_rules! statements {
             on.run(on.client.query(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_one`].
+        /// Executes a statement that returns exactly one row; see
+        /// [`tokio_postgres::Client::query_one`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_one<T>(
             &self,
             statement: &T,
@@ -66,11 +69,13 @@ macro_rules! statements {
             on.run(on.client.query_one(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_opt`].
+        /// Executes a statement that returns at most one row; see
+        /// [`tokio_postgres::Client::query_opt`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_opt<T>(
             &self,
             statement: &T,
@@ -83,11 +88,13 @@ macro_rules! statements {
             on.run(on.client.query_opt(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_scalar`].
+        /// Executes a statement and returns the first column of all rows; see
+        /// [`tokio_postgres::Client::query_scalar`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_scalar<R: FromSqlOwned, T>(
             &self,
             statement: &T,
@@ -100,11 +107,13 @@ macro_rules! statements {
             on.run(on.client.query_scalar(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_one_scalar`].
+        /// Executes a statement that returns exactly one row, and returns its first column; see
+        /// [`tokio_postgres::Client::query_one_scalar`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_one_scalar<R: FromSqlOwned, T>(
             &self,
             statement: &T,
@@ -117,11 +126,13 @@ macro_rules! statements {
             on.run(on.client.query_one_scalar(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_opt_scalar`].
+        /// Executes a statement that returns at most one row, and returns its first column; see
+        /// [`tokio_postgres::Client::query_opt_scalar`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_opt_scalar<R: FromSqlOwned, T>(
             &self,
             statement: &T,
@@ -134,12 +145,14 @@ macro_rules! statements {
             on.run(on.client.query_opt_scalar(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_raw`]. Guarded until the server
-        /// has taken the statement; the rows are not.
+        /// Executes a statement and returns a stream of rows; see
+        /// [`tokio_postgres::Client::query_raw`]. It is guarded until the server has accepted the
+        /// statement. The rows have no deadline and are not recorded.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_raw<T, P, I>(&self, statement: &T, params: I) -> Result<RowStream, Error>
         where
             T: ?Sized + ToStatement,
@@ -151,11 +164,13 @@ macro_rules! statements {
             on.run(on.client.query_raw(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_typed`].
+        /// Executes a statement with the types of its parameters and returns all rows; see
+        /// [`tokio_postgres::Client::query_typed`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_typed(
             &self,
             sql: &str,
@@ -165,11 +180,13 @@ macro_rules! statements {
             on.run(on.client.query_typed(sql, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_typed_one`].
+        /// Executes a statement with the types of its parameters that returns exactly one row; see
+        /// [`tokio_postgres::Client::query_typed_one`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_typed_one(
             &self,
             sql: &str,
@@ -179,11 +196,13 @@ macro_rules! statements {
             on.run(on.client.query_typed_one(sql, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_typed_opt`].
+        /// Executes a statement with the types of its parameters that returns at most one row; see
+        /// [`tokio_postgres::Client::query_typed_opt`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_typed_opt(
             &self,
             sql: &str,
@@ -193,12 +212,14 @@ macro_rules! statements {
             on.run(on.client.query_typed_opt(sql, params)).await
         }
 
-        /// See [`tokio_postgres::Client::query_typed_raw`]. Guarded until the
-        /// server has taken the statement; the rows are not.
+        /// Executes a statement with the types of its parameters and returns a stream of rows; see
+        /// [`tokio_postgres::Client::query_typed_raw`]. It is guarded until the server has accepted
+        /// the statement. The rows have no deadline and are not recorded.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn query_typed_raw<P, I>(&self, sql: &str, params: I) -> Result<RowStream, Error>
         where
             P: BorrowToSql,
@@ -208,11 +229,13 @@ macro_rules! statements {
             on.run(on.client.query_typed_raw(sql, params)).await
         }
 
-        /// See [`tokio_postgres::Client::execute`].
+        /// Executes a statement and returns the number of affected rows; see
+        /// [`tokio_postgres::Client::execute`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn execute<T>(
             &self,
             statement: &T,
@@ -225,11 +248,13 @@ macro_rules! statements {
             on.run(on.client.execute(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::execute_typed`].
+        /// Executes a statement with the types of its parameters and returns the number of affected
+        /// rows; see [`tokio_postgres::Client::execute_typed`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn execute_typed(
             &self,
             sql: &str,
@@ -239,11 +264,13 @@ macro_rules! statements {
             on.run(on.client.execute_typed(sql, params)).await
         }
 
-        /// See [`tokio_postgres::Client::execute_raw`].
+        /// Executes a statement with any iterator of parameters and returns the number of affected
+        /// rows; see [`tokio_postgres::Client::execute_raw`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn execute_raw<T, P, I>(&self, statement: &T, params: I) -> Result<u64, Error>
         where
             T: ?Sized + ToStatement,
@@ -255,21 +282,24 @@ macro_rules! statements {
             on.run(on.client.execute_raw(statement, params)).await
         }
 
-        /// See [`tokio_postgres::Client::prepare`].
+        /// Prepares a statement; see [`tokio_postgres::Client::prepare`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn prepare(&self, sql: &str) -> Result<tokio_postgres::Statement, Error> {
             let on = self.guarded();
             on.run(on.client.prepare(sql)).await
         }
 
-        /// See [`tokio_postgres::Client::prepare_typed`].
+        /// Prepares a statement with the types of its parameters; see
+        /// [`tokio_postgres::Client::prepare_typed`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn prepare_typed(
             &self,
             sql: &str,
@@ -279,12 +309,13 @@ macro_rules! statements {
             on.run(on.client.prepare_typed(sql, types)).await
         }
 
-        /// See [`tokio_postgres::Client::copy_in`]. Guarded until the server is
-        /// ready; the data are not.
+        /// Starts a `COPY FROM STDIN`; see [`tokio_postgres::Client::copy_in`]. It is guarded until
+        /// the server is ready. The transfer has no deadline and is not recorded.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn copy_in<T, U>(&self, statement: &T) -> Result<CopyInSink<U>, Error>
         where
             T: ?Sized + ToStatement,
@@ -294,12 +325,13 @@ macro_rules! statements {
             on.run(on.client.copy_in(statement)).await
         }
 
-        /// See [`tokio_postgres::Client::copy_out`]. Guarded until the server is
-        /// ready; the data are not.
+        /// Starts a `COPY TO STDOUT`; see [`tokio_postgres::Client::copy_out`]. It is guarded until
+        /// the server is ready. The transfer has no deadline and is not recorded.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn copy_out<T>(&self, statement: &T) -> Result<CopyOutStream, Error>
         where
             T: ?Sized + ToStatement,
@@ -308,55 +340,64 @@ macro_rules! statements {
             on.run(on.client.copy_out(statement)).await
         }
 
-        /// See [`tokio_postgres::Client::simple_query`]. One that begins with `COMMIT` or `ROLLBACK`
-        /// passes while the breaker is open, and after one with `BEGIN` so does all up to there.
+        /// Executes SQL text and returns its rows as text; see
+        /// [`tokio_postgres::Client::simple_query`]. Text that begins with `COMMIT` or `ROLLBACK`
+        /// passes while the breaker is open. After text that begins with `BEGIN`, so does every
+        /// statement until then.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn simple_query(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Error> {
             let on = self.guarded();
             on.run_sql(sql, on.client.simple_query(sql)).await
         }
 
-        /// See [`tokio_postgres::Client::simple_query_raw`]. It does not wait for the server: it may be
-        /// refused, but what becomes of it has no deadline, and is not seen.
+        /// Executes SQL text and returns a stream of rows as text; see
+        /// [`tokio_postgres::Client::simple_query_raw`]. This does not wait for the server: it may
+        /// be refused, but its answer has no deadline and is not recorded.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals are among them.
+        /// The driver's error, which may hold a refusal; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn simple_query_raw(&self, sql: &str) -> Result<SimpleQueryStream, Error> {
             let on = self.guarded();
             on.run_cached(on.client.simple_query_raw(sql)).await
         }
 
-        /// See [`tokio_postgres::Client::batch_execute`]. One that begins with `COMMIT` or `ROLLBACK`
-        /// passes while the breaker is open, and after one with `BEGIN` so does all up to there.
+        /// Executes SQL text without returning rows; see [`tokio_postgres::Client::batch_execute`].
+        /// Text that begins with `COMMIT` or `ROLLBACK` passes while the breaker is open. After
+        /// text that begins with `BEGIN`, so does every statement until then.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
             let on = self.guarded();
             on.run_sql(sql, on.client.batch_execute(sql)).await
         }
 
-        /// [`prepare`](Self::prepare), unless the connection has prepared the same before.
+        /// [`prepare`](Self::prepare), unless the connection's statement cache holds the statement.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn prepare_cached(&self, sql: &str) -> Result<tokio_postgres::Statement, Error> {
             let on = self.guarded();
             on.run_cached(on.cache.prepare(on.client, sql)).await
         }
 
-        /// [`prepare_typed`](Self::prepare_typed), unless the connection has prepared the same
-        /// before.
+        /// [`prepare_typed`](Self::prepare_typed), unless the connection's statement cache holds
+        /// the statement.
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn prepare_typed_cached(
             &self,
             sql: &str,
@@ -367,11 +408,13 @@ macro_rules! statements {
                 .await
         }
 
-        /// See [`tokio_postgres::Client::check_connection`].
+        /// Checks that the server answers on this connection; see
+        /// [`tokio_postgres::Client::check_connection`].
         ///
         /// # Errors
         ///
-        /// The driver's; refusals and deadlines are among them.
+        /// The driver's error, which may hold a refusal or a deadline; see
+        /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn check_connection(&self) -> Result<(), Error> {
             let on = self.guarded();
             on.run(on.client.check_connection()).await
@@ -381,28 +424,29 @@ macro_rules! statements {
 
 pub(super) use statements;
 
-/// A connection or transaction whose statements have a deadline of their own; see
+/// A connection or transaction whose statements have their own deadline; see
 /// [`Client::with_timeout`](super::Client::with_timeout).
 #[derive(Clone)]
 pub struct Configured<'c> {
     pub(super) client: &'c tokio_postgres::Client,
     pub(super) cache: &'c Arc<StatementCache>,
     pub(super) watch: Watch<'c>,
-    /// `None`: the pool's.
+    /// The deadline of a statement. `None`: the pool's.
     pub(super) limit: Option<Duration>,
     /// What the statement makes outdated in the cache.
     pub(super) invalidates: Vec<Name>,
 }
 
-/// What watches the statements on a connection, inside of a transaction or not.
+/// The watch on the statements of a connection, inside or outside a transaction.
 #[derive(Clone, Copy)]
 pub(super) struct Watch<'c> {
     pub(super) on: statement::Watch<'c, Managed<Manager>>,
-    /// Its lock on the server's resources is held already, so its statements always pass.
+    /// Statements in a transaction always pass, because it holds its locks on the server already.
     pub(super) in_transaction: bool,
 }
 
 impl<'c> Watch<'c> {
+    /// Runs a statement under the deadline `limit`, or the pool's.
     pub(super) async fn run<T>(
         self,
         limit: Option<Duration>,
@@ -412,7 +456,7 @@ impl<'c> Watch<'c> {
         finish(self.attempt(limit, call).await).await
     }
 
-    /// [`run`](Self::run) that tells a refusal and a deadline as such.
+    /// [`run`](Self::run) that returns a refusal and a deadline as such.
     pub(super) async fn attempt<T>(
         self,
         limit: Option<Duration>,
@@ -422,7 +466,7 @@ impl<'c> Watch<'c> {
         statement.run(diagnose, call).await
     }
 
-    /// [`attempt`](Self::attempt) for statements by their text, which may begin or end a transaction.
+    /// [`attempt`](Self::attempt) for SQL text, which may begin or end a transaction.
     async fn attempt_sql<T>(
         self,
         sql: &str,
@@ -441,9 +485,9 @@ impl<'c> Watch<'c> {
         result
     }
 
-    /// [`attempt`](Self::attempt) for what the server need not be asked for, if it was before, or what
-    /// does not wait for it: that is no answer of the server's, and would hide that its answers are
-    /// slow.
+    /// [`attempt`](Self::attempt) for a call that may end without an answer of the server, because of
+    /// a cache or because it does not wait. Such a call is not recorded: as a success, it would hide
+    /// that the server is slow.
     pub(super) async fn attempt_cached<T>(
         self,
         limit: Option<Duration>,
@@ -460,8 +504,8 @@ impl<'c> Watch<'c> {
         }
     }
 
-    /// Commits a transaction, or a savepoint in one. The wait for that is not cut short: whether it took
-    /// effect is worth knowing.
+    /// Commits a transaction or a savepoint. A commit never counts as lost in an outage, because its
+    /// outcome matters.
     pub(super) async fn commit<T>(
         self,
         open: Open<'_>,
@@ -549,7 +593,7 @@ impl<'c> Configured<'c> {
     ) -> Result<T, Error> {
         check(self.limit).await?;
         let publication = self.watch.on.invalidates(self.invalidates.clone());
-        // Pinned here, because the driver's futures are large, and would be moved from call to call.
+        // Pinned here, because the driver's futures are large: otherwise each call would move them.
         let result = self.watch.attempt(self.limit, pin!(call)).await;
         settle(publication, &result, GateError::was_sent);
         finish(result).await

@@ -1,4 +1,4 @@
-//! How a transaction is configured.
+//! Configures a transaction.
 
 use std::fmt;
 
@@ -8,6 +8,21 @@ use super::statements::Watch;
 use super::transaction::Transaction;
 
 /// Configures a [`Transaction`], like deadpool-postgres' `TransactionBuilder`.
+///
+/// ```no_run
+/// # async fn run(client: &mut fusepool::deadpool::postgres::Client)
+/// # -> Result<(), tokio_postgres::Error> {
+/// use tokio_postgres::IsolationLevel;
+///
+/// let transaction = client
+///     .build_transaction()
+///     .isolation_level(IsolationLevel::Serializable)
+///     .read_only(true)
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until it starts"]
 pub struct TransactionBuilder<'a> {
     raw: deadpool_postgres::TransactionBuilder<'a>,
@@ -19,30 +34,30 @@ impl<'a> TransactionBuilder<'a> {
         Self { raw, watch }
     }
 
-    /// Which changes of others it sees. Default: the database's.
+    /// The isolation level. Default: that of the database.
     pub fn isolation_level(mut self, isolation_level: IsolationLevel) -> Self {
         self.raw = self.raw.isolation_level(isolation_level);
         self
     }
 
-    /// Whether it only reads. Default: the database's.
+    /// Whether the transaction is read-only. Default: that of the database.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.raw = self.raw.read_only(read_only);
         self
     }
 
-    /// Whether a serializable transaction that only reads waits until no conflict can abort it.
-    /// Default: the database's.
+    /// Whether the transaction is deferrable: a serializable read-only transaction then waits at
+    /// its start until no conflict can abort it. Default: that of the database.
     pub fn deferrable(mut self, deferrable: bool) -> Self {
         self.raw = self.raw.deferrable(deferrable);
         self
     }
 
-    /// Begins the transaction. It is rolled back when it is dropped.
+    /// Begins the transaction. It is rolled back if it is dropped without a commit.
     ///
     /// # Errors
     ///
-    /// The driver's; refusals and deadlines are among them.
+    /// The [errors of a statement](super#errors).
     pub async fn start(self) -> Result<Transaction<'a>, Error> {
         let raw = self.watch.run(None, self.raw.start()).await?;
         Ok(Transaction::new(raw, self.watch))
