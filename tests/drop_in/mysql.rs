@@ -1,4 +1,4 @@
-// An application's everyday use of sqlx with MySQL or MariaDB; see ../drop_in.rs.
+// An application's everyday use of sqlx with MySQL or MariaDB; see main.rs.
 
 use crate::Checked;
 use futures_util::stream::BoxStream;

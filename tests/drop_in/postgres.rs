@@ -1,4 +1,4 @@
-// An application's everyday use of sqlx with PostgreSQL; see ../drop_in.rs.
+// An application's everyday use of sqlx with PostgreSQL; see main.rs.
 
 use std::time::Duration;
 
