@@ -173,6 +173,7 @@ async fn an_existing_pool_brings_its_own_acquire_timeout() {
     assert_eq!(field_of(&error), Some("acquire_timeout"), "{error}");
 }
 
+#[cfg(all(feature = "sqlx-mysql", feature = "sqlx-postgres"))]
 #[tokio::test]
 async fn a_url_that_cannot_be_parsed_is_a_configuration_error() {
     use fusepool::sqlx::{MySqlPool, PgPool, SqlitePool};
