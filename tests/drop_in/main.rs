@@ -1,9 +1,13 @@
-//! Ordinary sqlx code, compiled and run twice: against sqlx, and against `fusepool::sqlx`.
+//! Ordinary code for pools, compiled and run twice: against the original crate, and against ours.
 //!
-//! `drop_in/postgres.rs`, `mysql.rs` and `sqlite.rs` each read like an application that uses sqlx
-//! with that driver; `pool.rs` is what is the same with all three. They name the pool's types only
-//! through `imports`, which is the one thing that differs between the two halves. Whatever is no
-//! pool type (queries, rows, traits, macros) comes from sqlx in both.
+//! `application/` reads like an application that uses sqlx. It is compiled for each driver, with
+//! what is particular to it: `postgres/`, `mysql/` and `sqlite/`. `deadpool/` and `diesel/` are
+//! applications of their own. All name the pool's types only through `imports`, which is the one
+//! thing that differs between the two halves. Whatever is no pool type (queries, rows, traits,
+//! macros) comes from the original crate in both.
+//!
+//! What is compiled more than once is included by `include!` and not declared by `mod`, so that
+//! `super::imports` is another module each time.
 //!
 //! The `query!` macros read what they know of the tables from `.sqlx/` in the crate's root, so
 //! building needs no database and no environment. Leave `DATABASE_URL` unset, or set
@@ -33,6 +37,11 @@
 //! (`cargo sqlx prepare` knows one database at a time, and removes the others' files.) The files
 //! are named after the text of the query alone, so no two drivers may share one.
 
+#![cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite"
+))]
 #![allow(unreachable_pub, reason = "modules stand in for crates here")]
 
 #[cfg(all(feature = "deadpool-postgres", feature = "sqlx-postgres"))]
@@ -44,6 +53,12 @@ mod deadpool;
     feature = "sqlx-mysql"
 ))]
 mod diesel;
+#[cfg(feature = "sqlx-mysql")]
+mod mysql;
+#[cfg(feature = "sqlx-postgres")]
+mod postgres;
+#[cfg(feature = "sqlx-sqlite")]
+mod sqlite;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -82,214 +97,4 @@ async fn one_is_idle(num_idle: impl Fn() -> usize) {
     tokio::time::timeout(bound, idle)
         .await
         .expect("a connection goes back");
-}
-
-#[cfg(feature = "sqlx-postgres")]
-mod postgres_on_sqlx {
-    mod imports {
-        pub use sqlx::pool::{Pool, PoolConnection, PoolOptions};
-        pub use sqlx::postgres::PgPoolOptions;
-        pub use sqlx::{PgPool, PgTransaction, Transaction};
-        pub type Db = sqlx::Postgres;
-    }
-    include!("postgres.rs");
-    pub mod pool {
-        use super::imports;
-        include!("pool.rs");
-    }
-}
-
-#[cfg(feature = "sqlx-postgres")]
-mod postgres_on_fusepool {
-    mod imports {
-        pub use fusepool::sqlx::{
-            PgPool, PgPoolOptions, PgTransaction, Pool, PoolConnection, PoolOptions, Transaction,
-        };
-        pub type Db = sqlx::Postgres;
-    }
-    include!("postgres.rs");
-    pub mod pool {
-        use super::imports;
-        include!("pool.rs");
-    }
-}
-
-#[cfg(feature = "sqlx-mysql")]
-mod mysql_on_sqlx {
-    mod imports {
-        pub use sqlx::mysql::MySqlPoolOptions;
-        pub use sqlx::pool::{Pool, PoolConnection, PoolOptions};
-        pub use sqlx::{MySqlPool, MySqlTransaction, Transaction};
-        pub type Db = sqlx::MySql;
-    }
-    include!("mysql.rs");
-    pub mod pool {
-        use super::imports;
-        include!("pool.rs");
-    }
-}
-
-#[cfg(feature = "sqlx-mysql")]
-mod mysql_on_fusepool {
-    mod imports {
-        pub use fusepool::sqlx::{
-            MySqlPool, MySqlPoolOptions, MySqlTransaction, Pool, PoolConnection, PoolOptions,
-            Transaction,
-        };
-        pub type Db = sqlx::MySql;
-    }
-    include!("mysql.rs");
-    pub mod pool {
-        use super::imports;
-        include!("pool.rs");
-    }
-}
-
-#[cfg(feature = "sqlx-sqlite")]
-mod sqlite_on_sqlx {
-    mod imports {
-        pub use sqlx::pool::{Pool, PoolConnection, PoolOptions};
-        pub use sqlx::sqlite::SqlitePoolOptions;
-        pub use sqlx::{SqlitePool, SqliteTransaction, Transaction};
-        pub type Db = sqlx::Sqlite;
-    }
-    include!("sqlite.rs");
-    pub mod pool {
-        use super::imports;
-        include!("pool.rs");
-    }
-}
-
-#[cfg(feature = "sqlx-sqlite")]
-mod sqlite_on_fusepool {
-    mod imports {
-        pub use fusepool::sqlx::{
-            Pool, PoolConnection, PoolOptions, SqlitePool, SqlitePoolOptions, SqliteTransaction,
-            Transaction,
-        };
-        pub type Db = sqlx::Sqlite;
-    }
-    include!("sqlite.rs");
-    pub mod pool {
-        use super::imports;
-        include!("pool.rs");
-    }
-}
-
-#[cfg(feature = "sqlx-postgres")]
-mod on_postgres {
-    use sqlx::postgres::PgConnectOptions;
-    use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
-
-    use super::support::postgres::Postgres;
-    use super::{Checked, postgres_on_fusepool, postgres_on_sqlx};
-
-    /// An empty database on the server: its URL.
-    async fn database(server: &Postgres, name: &str) -> sqlx::Result<String> {
-        let options: PgConnectOptions = server.url().parse()?;
-        let mut conn = options.connect().await?;
-        for sql in [
-            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-            format!("CREATE DATABASE {name}"),
-        ] {
-            conn.execute(AssertSqlSafe(sql)).await?;
-        }
-        Ok(options.database(name).to_url_lossy().into())
-    }
-
-    #[tokio::test]
-    async fn sqlx_does_all() -> Checked {
-        let server = Postgres::start().await;
-        let url = database(&server, "drop_in_sqlx").await?;
-        postgres_on_sqlx::all(&url).await?;
-        postgres_on_sqlx::pool::all(&url).await
-    }
-
-    #[tokio::test]
-    async fn fusepool_does_all() -> Checked {
-        let server = Postgres::start().await;
-        let url = database(&server, "drop_in_fusepool").await?;
-        postgres_on_fusepool::all(&url).await?;
-        postgres_on_fusepool::pool::all(&url).await
-    }
-}
-
-#[cfg(feature = "sqlx-mysql")]
-mod on_mysql {
-    use sqlx::mysql::MySqlConnectOptions;
-    use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
-
-    use super::support::mariadb::MariaDb;
-    use super::{Checked, mysql_on_fusepool, mysql_on_sqlx};
-
-    /// An empty database on the server: its URL.
-    async fn database(server: &MariaDb, name: &str) -> sqlx::Result<String> {
-        let options: MySqlConnectOptions = server.url().parse()?;
-        let mut conn = options.connect().await?;
-        for sql in [
-            format!("DROP DATABASE IF EXISTS {name}"),
-            format!("CREATE DATABASE {name}"),
-        ] {
-            conn.execute(AssertSqlSafe(sql)).await?;
-        }
-        Ok(options.database(name).to_url_lossy().into())
-    }
-
-    #[tokio::test]
-    async fn sqlx_does_all() -> Checked {
-        let server = MariaDb::start().await;
-        let url = database(&server, "drop_in_sqlx").await?;
-        mysql_on_sqlx::all(&url).await?;
-        mysql_on_sqlx::pool::all(&url).await
-    }
-
-    #[tokio::test]
-    async fn fusepool_does_all() -> Checked {
-        let server = MariaDb::start().await;
-        let url = database(&server, "drop_in_fusepool").await?;
-        mysql_on_fusepool::all(&url).await?;
-        mysql_on_fusepool::pool::all(&url).await
-    }
-}
-
-#[cfg(feature = "sqlx-sqlite")]
-mod on_sqlite {
-    use std::path::PathBuf;
-
-    use super::{Checked, sqlite_on_fusepool, sqlite_on_sqlx};
-
-    /// A directory for one database file, removed when dropped.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("{name}_{}", std::process::id()));
-            std::fs::create_dir_all(&path).expect("the temporary directory is writable");
-            Self(path)
-        }
-
-        fn url(&self) -> String {
-            format!("sqlite://{}/drop_in.db?mode=rwc", self.0.display())
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[tokio::test]
-    async fn sqlx_does_all() -> Checked {
-        let directory = Directory::new("drop_in_sqlx");
-        sqlite_on_sqlx::all(&directory.url()).await?;
-        sqlite_on_sqlx::pool::all(&directory.url()).await
-    }
-
-    #[tokio::test]
-    async fn fusepool_does_all() -> Checked {
-        let directory = Directory::new("drop_in_fusepool");
-        sqlite_on_fusepool::all(&directory.url()).await?;
-        sqlite_on_fusepool::pool::all(&directory.url()).await
-    }
 }

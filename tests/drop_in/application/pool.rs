@@ -1,15 +1,13 @@
-// What pools and their connections do with any driver: `Db` is the driver's database. Included
-// by ../drop_in.rs into every driver's module, next to that driver's own file.
+// What pools and their connections do with any driver, whatever is in the database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::driver::{Db, DbConnection};
+use super::imports::{Pool, PoolConnection, PoolOptions};
 use crate::Checked;
-use imports::{Db, Pool, PoolConnection, PoolOptions};
 use sqlx::{Connection, Database, Executor};
-
-type DbConnection = <Db as Database>::Connection;
 
 /// Runs every use against a reachable database.
 pub async fn all(url: &str) -> Checked {
