@@ -17,7 +17,7 @@ use crate::support::proxy::{Fault, Proxy};
 
 const MENU: CachePolicy = CachePolicy::named("menu")
     .fresh_for(Duration::from_secs(5))
-    .stale_for(Duration::from_secs(600))
+    .stale_if_error(Duration::from_secs(600))
     .jitter(0.0)
     .tag("dishes");
 const NAME: &str = "SELECT name FROM dish WHERE id = $1";
@@ -92,7 +92,7 @@ async fn fresh_then_asked_for_then_stale() {
     kitchen.clock.advance(age);
     kitchen.proxy.set(Fault::Cut);
     eventually("connections are cut", async || kitchen.proxy.live() == 0).await;
-    let reason = StaleReason::Unanswered(Unanswered::Fault);
+    let reason = StaleReason::Unanswered(Unanswered::Failure);
     let stale = kitchen.ask(1).await.unwrap();
     assert_eq!(stale, got("old", Source::Stale { age, reason }));
     let open = kitchen.pool.gate().breaker().force_open();
@@ -175,7 +175,7 @@ async fn a_load_that_is_broken_off_costs_no_stale_answer() {
             !locked.query(kill, &[]).await.unwrap().is_empty()
         })
     );
-    let reason = StaleReason::Unanswered(Unanswered::Fault);
+    let reason = StaleReason::Unanswered(Unanswered::Failure);
     assert_eq!(stale.unwrap(), got("old", Source::Stale { age, reason }));
 
     let _open = kitchen.pool.gate().breaker().force_open();
@@ -233,7 +233,7 @@ async fn parameters_tell_answers_apart() {
     // The types of the statement's parameters, and an answer for each list.
     assert_eq!(kitchen.loads() - loads, 1 + lists.len() as u64);
 
-    let scoped = |scope: &'static str| pool.cached(&MENU).scope(scope);
+    let scoped = |scope: &'static str| pool.cached(&MENU).vary_by(scope);
     for scope in ["a", "b"] {
         let served = scoped(scope).query_served(NAME, &[&1]).await.unwrap();
         assert_eq!(served.source, Source::Live, "{scope}");
@@ -290,7 +290,7 @@ async fn fallbacks_stand_in_with_the_cache_and_without() {
         .unwrap();
     assert_eq!(served.source, Source::Alternative { reason });
     let refused = pool.cached(&MENU).query(NAME, &[&1]).await.unwrap_err();
-    assert!(fusepool::rejection(&refused).is_some(), "{refused:?}");
+    assert!(fusepool::refusal(&refused).is_some(), "{refused:?}");
     assert_eq!(pool.cache().snapshot().other_pools, 2);
 }
 
@@ -313,7 +313,7 @@ async fn what_makes_no_sense_is_refused() {
     let nothing = CachePolicy::named("nothing");
     let refused = pool.cached(&nothing).query(NAME, &[&1]).await.unwrap_err();
     assert!(matches!(refused, ReadError::Config(_)), "{refused:?}");
-    let read = pool.cached(&MENU).within(Duration::ZERO).query(NAME, &[&1]);
+    let read = pool.cached(&MENU).with_timeout(Duration::ZERO).query(NAME, &[&1]);
     assert!(matches!(read.await, Err(ReadError::Config(_))));
     let refused = pool.cached(&MENU).query(NAME, &[]).await.unwrap_err();
     assert!(matches!(

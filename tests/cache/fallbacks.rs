@@ -44,7 +44,7 @@ async fn each_stands_in_by_itself<K: Kind>() {
         );
     }
     assert!(!asked.load(Ordering::SeqCst));
-    assert_eq!(replica.pool.snapshot().gate.breaker.answered, 0);
+    assert_eq!(replica.pool.snapshot().gate.breaker.successes, 0);
 
     let open = pool.gate().breaker().force_open();
     let reason = OPEN;
@@ -119,7 +119,7 @@ async fn they_are_tried_in_the_order_they_were_written<K: Kind>() {
     // If all fail, the error is what the first pool had to say.
     let read = K::query(1).or_from(&replica.pool).or_else(failing());
     let error = read.fetch_one(pool).await.unwrap_err();
-    let rejected = fusepool::rejection(&error).expect("it was refused");
+    let rejected = fusepool::refusal(&error).expect("it was refused");
     assert_eq!(rejected.pool(), &**pool.gate().breaker().name());
     drop((open, also_open));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fusepool::Source;
 use fusepool::cache::CachePolicy;
-use fusepool::sqlx::Within;
+use fusepool::sqlx::WithTimeout;
 
 use crate::kitchen::{Kind, Kitchen, MENU};
 
@@ -86,7 +86,7 @@ async fn in_doubt_by_a_write_that_fails<K: Kind>() {
     let kitchen = Kitchen::<K>::open().await;
     kitchen.ask().await.unwrap();
     let open = kitchen.pool.gate().breaker().force_open();
-    K::rename("a", Within::from(&kitchen.pool))
+    K::rename("a", WithTimeout::from(&kitchen.pool))
         .await
         .unwrap_err();
     drop(open);
@@ -95,7 +95,7 @@ async fn in_doubt_by_a_write_that_fails<K: Kind>() {
         Source::Fresh { .. }
     ));
     kitchen.kind.run("ALTER TABLE dish RENAME TO gone").await;
-    K::rename("a", Within::from(&kitchen.pool))
+    K::rename("a", WithTimeout::from(&kitchen.pool))
         .await
         .unwrap_err();
     let open = kitchen.pool.gate().breaker().force_open();
@@ -198,7 +198,7 @@ async fn in_doubt_by_a_write_of_unknown_outcome<K: Kind>() {
     kitchen.ask().await.unwrap();
     // Or else the server may answer while the write is asked for the first time.
     kitchen.kind.lock().await;
-    let write = K::rename("a", Within::from(&kitchen.pool));
+    let write = K::rename("a", WithTimeout::from(&kitchen.pool));
     // Given up before it was even sent, for all that the cache knows.
     assert!(futures_util::FutureExt::now_or_never(write).is_none());
     kitchen.kind.unlock().await;

@@ -42,7 +42,7 @@ async fn is_first_kept<DB: Driver, O: Send + Sync + 'static>(
 fn told(source: Result<Source, Error>) -> bool {
     match source {
         Ok(Source::Fresh { .. }) => true,
-        Err(error) if fusepool::rejection(&error).is_some() => false,
+        Err(error) if fusepool::refusal(&error).is_some() => false,
         other => panic!("neither kept nor refused: {other:?}"),
     }
 }
@@ -176,7 +176,7 @@ async fn scopes_and_policies_matter() {
     let pool = sqlite().await;
     let read = |policy: &CachePolicy, scopes: &[&str]| {
         let read = sqlx::query_scalar::<_, i64>("SELECT 1").cached(policy);
-        scopes.iter().fold(read, |read, scope| read.scope(scope))
+        scopes.iter().fold(read, |read, scope| read.vary_by(scope))
     };
     for policy in [&KEPT, &OTHER] {
         let all: [&[&str]; 9] = [

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusepool::cache::CachePolicy;
-use fusepool::sqlx::{Driver, Pool, PoolOptions, Read, ReadExt, Within, WriteExt};
+use fusepool::sqlx::{Driver, Pool, PoolOptions, Read, ReadExt, WithTimeout, WriteExt};
 use fusepool::{Breaker, ManualClock, Served};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{
@@ -23,8 +23,8 @@ pub const STALE: Duration = Duration::from_secs(600);
 
 pub const MENU: CachePolicy = CachePolicy::named("menu")
     .fresh_for(FRESH)
-    .revalidate_for(REVALIDATED)
-    .stale_for(STALE)
+    .stale_while_revalidate(REVALIDATED)
+    .stale_if_error(STALE)
     .jitter(0.0)
     .tag("dishes");
 
@@ -56,7 +56,7 @@ pub trait Kind: Sized + Send + Sync + 'static {
     }
 
     /// Renames the dish, and says so to the cache.
-    async fn rename(to: &str, executor: Within<'_, Self::Db>) -> Result<(), Error>;
+    async fn rename(to: &str, executor: WithTimeout<'_, Self::Db>) -> Result<(), Error>;
 }
 
 pub struct Kitchen<K: Kind> {
@@ -79,7 +79,7 @@ impl<K: Kind> Kitchen<K> {
         let clock = ManualClock::new();
         let breaker = Breaker::builder()
             .clock(clock.clone())
-            .slow_call(Duration::from_millis(200))
+            .slow_call_threshold(Duration::from_millis(200))
             .consecutive_failures(None)
             .minimum_calls(1_000);
         let options = PoolOptions::new()
@@ -98,7 +98,7 @@ impl<K: Kind> Kitchen<K> {
 
     /// Renames the dish through the pool.
     pub async fn rename(&self, name: &str) {
-        K::rename(name, Within::from(&self.pool)).await.unwrap();
+        K::rename(name, WithTimeout::from(&self.pool)).await.unwrap();
     }
 
     pub async fn ask(&self) -> Result<Served<Arc<String>>, Error> {
@@ -131,7 +131,7 @@ where
     sqlx::query_scalar::<DB, String>(sql).bind(id)
 }
 
-async fn rename<DB>(sql: &'static str, to: &str, executor: Within<'_, DB>) -> Result<(), Error>
+async fn rename<DB>(sql: &'static str, to: &str, executor: WithTimeout<'_, DB>) -> Result<(), Error>
 where
     DB: Driver,
     DB::Arguments: IntoArguments<DB>,
@@ -237,7 +237,7 @@ impl Kind for Networked<Postgres> {
         query("SELECT name FROM dish WHERE id = $1", id)
     }
 
-    async fn rename(to: &str, executor: Within<'_, Postgres>) -> Result<(), Error> {
+    async fn rename(to: &str, executor: WithTimeout<'_, Postgres>) -> Result<(), Error> {
         rename("UPDATE dish SET name = $1 WHERE id = 1", to, executor).await
     }
 }
@@ -285,7 +285,7 @@ impl Kind for Networked<MySql> {
         query("SELECT name FROM dish WHERE id = ?", id)
     }
 
-    async fn rename(to: &str, executor: Within<'_, MySql>) -> Result<(), Error> {
+    async fn rename(to: &str, executor: WithTimeout<'_, MySql>) -> Result<(), Error> {
         rename("UPDATE dish SET name = ? WHERE id = 1", to, executor).await
     }
 }
@@ -358,7 +358,7 @@ impl Kind for SqliteFile {
         query("SELECT name FROM dish WHERE id = ?", id)
     }
 
-    async fn rename(to: &str, executor: Within<'_, Sqlite>) -> Result<(), Error> {
+    async fn rename(to: &str, executor: WithTimeout<'_, Sqlite>) -> Result<(), Error> {
         rename("UPDATE dish SET name = ? WHERE id = 1", to, executor).await
     }
 }

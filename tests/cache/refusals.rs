@@ -64,7 +64,7 @@ async fn policies_that_make_no_sense() {
         panic!("{read:?}");
     };
     let error = error.downcast_ref::<ConfigError>().unwrap();
-    assert_eq!(error.field(), "stale_for");
+    assert_eq!(error.field(), "stale_if_error");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn no_argument_is_ever_shown() {
         sqlx::query_scalar::<_, String>("SELECT ? FROM nowhere")
             .bind(SECRET)
             .cached::<std::sync::Arc<String>>(&MENU)
-            .scope(SECRET)
+            .vary_by(SECRET)
             .tag(SECRET)
             .or_value(SECRET.to_owned())
     };

@@ -134,7 +134,7 @@ fn stale(age: Duration, reason: StaleReason) -> Got {
 /// All columns of a row: fresh and revalidated are the same whatever happens; `why` is what is said of
 /// a stale answer, and of a fallback where there is none.
 async fn row<K: Kind>(trouble: Trouble, why: Unanswered) {
-    let mut kitchen = Kitchen::<K>::open_with(|options| options.max_waiting(1)).await;
+    let mut kitchen = Kitchen::<K>::open_with(|options| options.max_queue(1)).await;
     first_columns(&mut kitchen, trouble).await;
 
     for age in [NOT_REVALIDATED, JUST_STALE] {
@@ -154,7 +154,7 @@ async fn row<K: Kind>(trouble: Trouble, why: Unanswered) {
         let error = served(&kitchen).await.unwrap_err();
         let is_refusal = matches!(why, Unanswered::Open | Unanswered::Saturated);
         assert_eq!(
-            fusepool::rejection(&error).is_some(),
+            fusepool::refusal(&error).is_some(),
             is_refusal,
             "{error:?}"
         );
@@ -166,7 +166,7 @@ async fn row<K: Kind>(trouble: Trouble, why: Unanswered) {
     }
 }
 
-/// Fresh, and in `revalidate_for`: whatever happens.
+/// Fresh, and in `stale_while_revalidate`: whatever happens.
 async fn first_columns<K: Kind>(kitchen: &mut Kitchen<K>, trouble: Trouble) {
     for age in [Duration::ZERO, JUST_FRESH] {
         kitchen.with_cached(age).await;
@@ -212,7 +212,7 @@ async fn too_many_wait<K: Kind>() {
 }
 
 async fn it_faults<K: Kind>() {
-    row::<K>(Trouble::Fault, Unanswered::Fault).await;
+    row::<K>(Trouble::Fault, Unanswered::Failure).await;
 }
 
 async fn it_misses_the_deadline<K: Kind>() {
@@ -294,8 +294,8 @@ async fn it_is_asked_in_a_transaction<K: Kind>() {
 /// The database is always asked, and the cache there for when it cannot answer.
 async fn under_a_policy_for_fallback_alone<K: Kind>() {
     const POLICY: CachePolicy = CachePolicy::named("fallback")
-        .fallback_only()
-        .stale_for(STALE);
+        .database_first()
+        .stale_if_error(STALE);
     let mut kitchen = Kitchen::<K>::open().await;
     let ask = async |kitchen: &Kitchen<K>| {
         let served = K::name(1, &POLICY).fetch_one_served(&kitchen.pool).await?;
@@ -307,7 +307,7 @@ async fn under_a_policy_for_fallback_alone<K: Kind>() {
     let age = STALE - Duration::from_nanos(1);
     kitchen.clock.advance(age);
     let struck = kitchen.strike(Trouble::Fault).await;
-    let reason = StaleReason::Unanswered(Unanswered::Fault);
+    let reason = StaleReason::Unanswered(Unanswered::Failure);
     let expected = ("new".to_owned(), Source::Stale { age, reason });
     assert_eq!(ask(&kitchen).await.unwrap(), expected);
     kitchen.clock.advance(Duration::from_nanos(1));

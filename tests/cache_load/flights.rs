@@ -27,7 +27,7 @@ const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(HOUR);
 /// Fresh for a minute, and then for as long again while a newer one is asked for.
 const REVALIDATED: CachePolicy = CachePolicy::named("revalidated")
     .fresh_for(Duration::from_secs(60))
-    .revalidate_for(Duration::from_secs(60))
+    .stale_while_revalidate(Duration::from_secs(60))
     .jitter(0.0);
 
 struct World<S: System> {

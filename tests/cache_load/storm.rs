@@ -41,8 +41,8 @@ fn policy(item: usize) -> CachePolicy {
     let name = format!("item {item}");
     CachePolicy::named(name.leak())
         .fresh_for(Duration::from_millis(100))
-        .revalidate_for(Duration::from_millis(100))
-        .stale_for(Duration::from_millis(600))
+        .stale_while_revalidate(Duration::from_millis(100))
+        .stale_if_error(Duration::from_millis(600))
         .tag("items")
 }
 
@@ -113,9 +113,9 @@ async fn every_value_is_true_and_new_enough<S: System>() {
 fn breaker() -> fusepool::breaker::Builder {
     Breaker::builder()
         .window(Window::calls(20))
-        .slow_call(Duration::from_millis(100))
-        .open_delay(Duration::from_millis(100))
-        .max_open_delay(Duration::from_millis(300))
+        .slow_call_threshold(Duration::from_millis(100))
+        .open_duration(Duration::from_millis(100))
+        .max_open_duration(Duration::from_millis(300))
         .probe_timeout(Duration::from_millis(200))
 }
 
@@ -312,7 +312,7 @@ impl Tally {
     }
 
     fn failed(&self, error: &Error) {
-        let counter = match fusepool::rejection(error) {
+        let counter = match fusepool::refusal(error) {
             Some(_) => &self.refused,
             None => &self.failed,
         };

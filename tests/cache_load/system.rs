@@ -4,7 +4,7 @@ use std::ops::DerefMut;
 use std::sync::Arc;
 
 use fusepool::cache::CachePolicy;
-use fusepool::sqlx::{Driver, Pool, Read, ReadExt, Within, WriteExt};
+use fusepool::sqlx::{Driver, Pool, Read, ReadExt, WithTimeout, WriteExt};
 use futures_util::future::BoxFuture;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
@@ -40,7 +40,7 @@ pub trait System: DerefMut<Target = Server> + Send + Sync + 'static {
     fn version(item: i64, policy: &CachePolicy) -> Number<Self>;
     /// Raises the version of an item, unless it is higher already.
     fn raise<'c>(
-        on: impl Into<Within<'c, Self::Db>>,
+        on: impl Into<WithTimeout<'c, Self::Db>>,
         item: i64,
         version: i64,
         tags: &[&str],
@@ -83,7 +83,7 @@ macro_rules! system {
             }
 
             fn raise<'c>(
-                on: impl Into<Within<'c, $db>>,
+                on: impl Into<WithTimeout<'c, $db>>,
                 item: i64,
                 version: i64,
                 tags: &[&str],

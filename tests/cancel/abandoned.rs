@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusepool::Rejected;
+use fusepool::Refused;
 use fusepool::sqlx::{Delivery, SqlitePool, SqlitePoolOptions, delivery};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -30,9 +30,9 @@ async fn pool(dir: &TempDir) -> SqlitePool {
 
 /// Nothing more is run on the connection.
 fn assert_refused(error: &Error) {
-    let refused = fusepool::rejection(error);
+    let refused = fusepool::refusal(error);
     assert!(
-        matches!(refused, Some(Rejected::Abandoned { .. })),
+        matches!(refused, Some(Refused::Abandoned { .. })),
         "{error:?}"
     );
     assert_eq!(delivery(error), Delivery::NotSent);

@@ -55,7 +55,7 @@ async fn a_statement_that_is_given_up_is_stopped_on_the_server() {
     .await;
     is_cancelled(&pool, &watch, async |client| {
         let error = client
-            .within(patience)
+            .with_timeout(patience)
             .query("SELECT pg_sleep(60)", &[])
             .await
             .unwrap_err();
@@ -99,7 +99,7 @@ async fn a_cancel_never_hits_the_statement_of_another_client() {
     let server = Postgres::start().await;
     let pool = builder(&server, server.addr().port())
         .max_size(8)
-        .breaker(fusepool::Breaker::builder().slow_rate(None))
+        .breaker(fusepool::Breaker::builder().slow_call_rate(None))
         .build()
         .unwrap();
     let mut bystanders = JoinSet::new();

@@ -19,7 +19,7 @@ async fn limits_that_can_never_be_met_are_refused() {
     let day = Duration::from_secs(24 * 60 * 60);
     let cases = [
         (options().max_connections(0), "max_connections", "0"),
-        (options().max_waiting(0), "max_waiting", "0"),
+        (options().max_queue(0), "max_queue", "0"),
         (
             options().acquire_timeout(Duration::ZERO),
             "acquire_timeout",
@@ -43,7 +43,7 @@ async fn limits_that_can_never_be_met_are_refused() {
         // With calls cut off at the slow bound, none would live to be slow.
         (
             options().query_timeout(Duration::from_secs(1)),
-            "slow_call",
+            "slow_call_threshold",
             "1s",
         ),
         (
@@ -69,7 +69,7 @@ async fn limits_that_can_never_be_met_are_refused() {
 async fn a_short_deadline_is_fine_when_slow_calls_do_not_count() {
     let options = SqlitePoolOptions::new()
         .query_timeout(Duration::from_millis(100))
-        .breaker(Breaker::builder().slow_rate(None));
+        .breaker(Breaker::builder().slow_call_rate(None));
     options.build(SqliteConnectOptions::new()).unwrap();
 }
 
@@ -86,7 +86,7 @@ async fn the_ramp_fits_any_pool_unless_it_was_chosen() {
 
 #[tokio::test]
 async fn connecting_reports_a_bad_configuration_as_such() {
-    let bad = SqlitePoolOptions::new().max_waiting(0);
+    let bad = SqlitePoolOptions::new().max_queue(0);
     let errors = [
         bad.clone()
             .connect("sqlite::memory:")
@@ -97,7 +97,7 @@ async fn connecting_reports_a_bad_configuration_as_such() {
             .expect_err("a refusal"),
     ];
     for error in errors {
-        assert_eq!(field_of(&error), Some("max_waiting"), "{error}");
+        assert_eq!(field_of(&error), Some("max_queue"), "{error}");
     }
 }
 
@@ -105,20 +105,20 @@ async fn connecting_reports_a_bad_configuration_as_such() {
 #[tokio::test]
 async fn a_pool_that_could_not_refuse_its_configuration_answers_every_call_with_it() {
     let pool = SqlitePoolOptions::new()
-        .max_waiting(0)
+        .max_queue(0)
         .connect_lazy_with(SqliteConnectOptions::new());
     let error = sqlx::query("SELECT 1")
         .execute(&pool)
         .await
         .expect_err("a refusal");
-    assert_eq!(field_of(&error), Some("max_waiting"), "{error}");
+    assert_eq!(field_of(&error), Some("max_queue"), "{error}");
     assert_eq!(
         field_of(&pool.acquire().await.unwrap_err()),
-        Some("max_waiting")
+        Some("max_queue")
     );
     assert_eq!(
         field_of(&pool.begin().await.unwrap_err()),
-        Some("max_waiting")
+        Some("max_queue")
     );
     assert!(pool.try_acquire().is_none());
 }
@@ -131,17 +131,17 @@ async fn a_deadline_that_no_statement_can_meet_is_refused() {
         .unwrap();
     for limit in [Duration::ZERO, Duration::MAX] {
         let error = sqlx::query("SELECT 1")
-            .execute(pool.within(limit))
+            .execute(pool.with_timeout(limit))
             .await
             .expect_err("a refusal");
-        assert_eq!(field_of(&error), Some("within"), "{error}");
+        assert_eq!(field_of(&error), Some("with_timeout"), "{error}");
         let error = sqlx::query("SELECT 1")
-            .fetch_one(pool.within(limit))
+            .fetch_one(pool.with_timeout(limit))
             .await
             .expect_err("a refusal");
-        assert_eq!(field_of(&error), Some("within"), "{error}");
+        assert_eq!(field_of(&error), Some("with_timeout"), "{error}");
     }
-    assert_eq!(pool.snapshot().gate.breaker.faults, 0);
+    assert_eq!(pool.snapshot().gate.breaker.failures, 0);
 }
 
 /// One bad statement, run over and over, must not cut everybody off.
@@ -157,7 +157,7 @@ async fn what_the_driver_itself_does_not_accept_is_no_fault() {
     }
     let snapshot = pool.snapshot().gate;
     assert_eq!(
-        (snapshot.breaker.faults, snapshot.closed_connections),
+        (snapshot.breaker.failures, snapshot.closed_connections),
         (0, 0)
     );
 }
@@ -212,9 +212,9 @@ fn field_of(error: &sqlx::Error) -> Option<&'static str> {
 async fn an_existing_pool_without_connections_is_told_so() {
     let existing = sqlx::sqlite::SqlitePoolOptions::new().connect_lazy("sqlite::memory:");
     let refused = SqlitePoolOptions::new()
-        .max_waiting(0)
+        .max_queue(0)
         .guard(existing.unwrap());
-    assert_eq!(refused.expect_err("a refusal").field(), "max_waiting");
+    assert_eq!(refused.expect_err("a refusal").field(), "max_queue");
 }
 
 /// What a caller can do about it differs: a closed pool will not come back.

@@ -10,7 +10,7 @@ use fusepool::deadpool::{
     Hook, Manager, Metrics, Object, Pool, PoolBuilder, PoolError, RecycleError, RecycleResult,
     TimeoutType, Timeouts,
 };
-use fusepool::{Breaker, Class, GateError, Rejected, WithinError, deadline_exceeded, rejection};
+use fusepool::{Breaker, Class, GateError, Refused, WithTimeoutError, deadline_exceeded, refusal};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -68,9 +68,9 @@ fn builder(addr: SocketAddr) -> PoolBuilder<Echoes> {
         .query_timeout(Duration::from_millis(300))
         .breaker(
             Breaker::builder()
-                .slow_rate(None)
-                .open_delay(Duration::from_millis(100))
-                .max_open_delay(Duration::from_millis(100))
+                .slow_call_rate(None)
+                .open_duration(Duration::from_millis(100))
+                .max_open_duration(Duration::from_millis(100))
                 .probe_timeout(Duration::from_millis(200)),
         )
 }
@@ -102,9 +102,9 @@ async fn the_whole_way_out_and_back() {
     let error = pool.get().await.unwrap_err();
     assert!(matches!(
         &error,
-        PoolError::Rejected(Rejected::Circuit { .. })
+        PoolError::Refused(Refused::Circuit { .. })
     ));
-    assert!(rejection(&error).unwrap().retry_after().is_some());
+    assert!(refusal(&error).unwrap().retry_after().is_some());
 
     proxy.set(Fault::None);
     eventually("the breaker closes by itself", async || {
@@ -141,20 +141,20 @@ async fn a_statement_may_have_a_deadline_of_its_own() {
         tokio::time::sleep(Duration::from_millis(600)).await;
         Ok(42)
     };
-    let answer = object.guard_within(Duration::from_secs(10), long).await;
+    let answer = object.guard_with_timeout(Duration::from_secs(10), long).await;
     assert_eq!(answer.unwrap(), 42);
 
     for wrong in [Duration::ZERO, LONGEST + Duration::from_nanos(1)] {
-        let error = object.guard_within(wrong, long).await.unwrap_err();
+        let error = object.guard_with_timeout(wrong, long).await.unwrap_err();
         match error {
-            WithinError::Config(config) => assert_eq!(config.field(), "within"),
+            WithTimeoutError::Config(config) => assert_eq!(config.field(), "with_timeout"),
             other => panic!("{other:?}"),
         }
     }
 
     let limit = Duration::from_millis(50);
     let silent = async |echo: &mut Echo| echo.read_u8().await;
-    let error = object.guard_within(limit, silent).await.unwrap_err();
+    let error = object.guard_with_timeout(limit, silent).await.unwrap_err();
     assert_eq!(deadline_exceeded(&error).unwrap().limit(), limit);
     drop(object);
     assert_eq!(pool.snapshot().gate.closed_connections, 1);
@@ -164,8 +164,8 @@ async fn a_statement_may_have_a_deadline_of_its_own() {
 async fn what_errors_mean_is_up_to_the_user() {
     let pool = builder(server().await)
         .classify(|error: &io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Class::Answered,
-            _ => Class::Fault,
+            io::ErrorKind::NotFound => Class::Success,
+            _ => Class::Failure,
         })
         .build()
         .unwrap();
@@ -175,8 +175,8 @@ async fn what_errors_mean_is_up_to_the_user() {
         assert!(object.guard(missing).await.is_err());
     }
     let found = |error: &&str| match *error {
-        "answer" => Class::Answered,
-        _ => Class::Fault,
+        "answer" => Class::Success,
+        _ => Class::Failure,
     };
     for _ in 0..20 {
         let answer = object.guard_with(&found, async |_| Err::<(), _>("answer"));
@@ -184,7 +184,7 @@ async fn what_errors_mean_is_up_to_the_user() {
     }
     drop(object);
     assert_eq!(pool.status().size, 1);
-    assert_eq!(pool.snapshot().gate.breaker.faults, 0);
+    assert_eq!(pool.snapshot().gate.breaker.failures, 0);
 
     let mut object = pool.get().await.unwrap();
     let broken = object.guard_with(&found, async |_| Err::<(), _>("fault"));
@@ -218,7 +218,7 @@ async fn an_error_may_be_anything() {
         assert!(matches!(error, PoolError::Backend(Nothing)));
     }
     let error = pool.get().await.unwrap_err();
-    assert!(matches!(error, PoolError::Rejected(_)));
+    assert!(matches!(error, PoolError::Refused(_)));
 }
 
 #[tokio::test]
@@ -237,8 +237,8 @@ async fn pools_that_exist_can_be_guarded() {
     assert_eq!(pool.inner().status().size, 1);
     drop(object);
 
-    let settings = Pool::<Echoes>::guard(naked()).max_waiting(0).build();
-    assert_eq!(settings.unwrap_err().field(), "max_waiting");
+    let settings = Pool::<Echoes>::guard(naked()).max_queue(0).build();
+    assert_eq!(settings.unwrap_err().field(), "max_queue");
     let pool = Pool::<Echoes>::guard(naked())
         .acquire_timeout(Duration::from_millis(50))
         .build()
@@ -314,8 +314,8 @@ async fn the_manager_takes_leave_of_all_that_it_creates() {
     };
     let breaker = Breaker::builder()
         .consecutive_failures(1)
-        .open_delay(Duration::from_millis(10))
-        .max_open_delay(Duration::from_millis(10));
+        .open_duration(Duration::from_millis(10))
+        .max_open_duration(Duration::from_millis(10));
     let pool = Pool::<Ill>::builder(ill).breaker(breaker).build().unwrap();
     let mut object = pool.get().await.unwrap();
     let broken = async |(): &mut ()| Err::<(), _>(io::ErrorKind::NotConnected.into());
@@ -358,7 +358,7 @@ async fn to_wait_for_a_place_is_not_to_wait_for_a_connection() {
     let error = pool.get().await.unwrap_err();
     assert!(matches!(error, PoolError::Timeout(TimeoutType::Create)));
     assert_eq!(start.elapsed(), acquire_timeout);
-    assert_eq!(pool.snapshot().gate.breaker.faults, 1);
+    assert_eq!(pool.snapshot().gate.breaker.failures, 1);
 }
 
 /// To ask whether there is something, and to go away if there is not, is no sign of an outage.
@@ -428,7 +428,7 @@ async fn nobody_gets_the_answer_to_a_statement_that_was_given_up() {
     let pool = Pool::<Secrets>::builder(secrets)
         .max_size(1)
         .query_timeout(Duration::from_millis(100))
-        .breaker(Breaker::builder().slow_call(Duration::from_millis(50)))
+        .breaker(Breaker::builder().slow_call_threshold(Duration::from_millis(50)))
         .build()
         .unwrap();
 
@@ -441,14 +441,14 @@ async fn nobody_gets_the_answer_to_a_statement_that_was_given_up() {
         }
         for _ in 0..2 {
             let bob = secret.guard(async |secret| ask(secret, "bob").await).await;
-            let refused = matches!(bob, Err(GateError::Rejected(Rejected::Abandoned { .. })));
+            let refused = matches!(bob, Err(GateError::Refused(Refused::Abandoned { .. })));
             assert!(refused, "{bob:?}");
         }
         let limit = Duration::from_secs(9);
-        let bob = secret.guard_within(limit, async |secret| ask(secret, "bob").await);
+        let bob = secret.guard_with_timeout(limit, async |secret| ask(secret, "bob").await);
         assert!(matches!(
             bob.await,
-            Err(WithinError::Gate(GateError::Rejected(_)))
+            Err(WithTimeoutError::Gate(GateError::Refused(_)))
         ));
         drop(secret);
         let mut secret = pool.get().await.unwrap();

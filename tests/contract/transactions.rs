@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusepool::deadpool::postgres::{Client, GenericClient, delivery};
-use fusepool::{Delivery, Rejected, rejection};
+use fusepool::{Delivery, Refused, refusal};
 use futures_util::TryStreamExt;
 use tokio::time::timeout;
 use tokio_postgres::Error;
@@ -15,8 +15,8 @@ const INSERT: &str = "INSERT INTO t VALUES (1)";
 
 fn assert_refused<T>(result: Result<T, Error>) {
     let error = result.err().expect("a refusal");
-    let rejected = rejection(&error).expect("a rejection");
-    assert!(matches!(rejected, Rejected::Circuit { .. }), "{rejected:?}");
+    let rejected = refusal(&error).expect("a rejection");
+    assert!(matches!(rejected, Refused::Circuit { .. }), "{rejected:?}");
     assert_eq!(delivery(&error), Delivery::NotSent);
 }
 
@@ -36,7 +36,7 @@ async fn only_what_frees_something_passes() {
     let mut transaction = client.transaction().await.unwrap();
 
     let forced = pool.gate().breaker().force_open();
-    assert!(rejection(&pool.get().await.unwrap_err()).is_some());
+    assert!(refusal(&pool.get().await.unwrap_err()).is_some());
     assert_refused(plain.execute(INSERT, &[]).await);
     assert_refused(plain.query_typed("SELECT 1", &[]).await);
     assert_refused(plain.prepare_cached("SELECT 1").await);
@@ -64,7 +64,7 @@ async fn only_what_frees_something_passes() {
 
     drop(forced);
     assert_eq!(rows(&plain).await, 5);
-    assert_eq!(pool.gate().snapshot().breaker.faults, 0);
+    assert_eq!(pool.gate().snapshot().breaker.failures, 0);
 }
 
 async fn rows(client: &Client) -> i64 {
@@ -112,7 +112,7 @@ async fn what_does_not_wait_for_the_server_is_no_answer() {
     let mut client = pool.get().await.unwrap();
     let transaction = client.transaction().await.unwrap();
     let portal = transaction.bind("SELECT 1", &[]).await.unwrap();
-    let answered = || pool.gate().snapshot().breaker.answered;
+    let answered = || pool.gate().snapshot().breaker.successes;
     let before = answered();
     let rows = transaction.query_portal_raw(&portal, 0).await.unwrap();
     assert_eq!(rows.try_collect::<Vec<_>>().await.unwrap().len(), 1);
@@ -133,7 +133,7 @@ async fn errors_that_are_none_of_the_breakers_business() {
         assert_eq!(delivery(&wrong_type), Delivery::NotSent, "{wrong_type:?}");
         let too_few = client.query("SELECT $1", &[]).await.unwrap_err();
         assert_eq!(delivery(&too_few), Delivery::NotSent, "{too_few:?}");
-        let zero = client.within(Duration::ZERO).query("SELECT 1", &[]).await;
+        let zero = client.with_timeout(Duration::ZERO).query("SELECT 1", &[]).await;
         assert!(zero.is_err());
         let two_rows = client.query_one("VALUES (1), (2)", &[]).await.unwrap_err();
         assert_eq!(delivery(&two_rows), Delivery::Answered, "{two_rows:?}");
@@ -146,7 +146,7 @@ async fn errors_that_are_none_of_the_breakers_business() {
     }
     drop(client);
     let snapshot = pool.snapshot();
-    assert_eq!(snapshot.gate.breaker.faults, 0, "{snapshot:?}");
+    assert_eq!(snapshot.gate.breaker.failures, 0, "{snapshot:?}");
     assert_eq!(snapshot.gate.closed_connections, 0, "{snapshot:?}");
     assert_eq!(snapshot.status.size, 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bb8_postgres::PostgresConnectionManager;
 use bb8_postgres::tokio_postgres::{Error, NoTls};
 use fusepool::breaker::State;
-use fusepool::{Breaker, Class, GateError, Guarded, rejection};
+use fusepool::{Breaker, Class, GateError, Guarded, refusal};
 
 use crate::adapter::{Bb8, Discarding};
 use crate::support::eventually;
@@ -35,16 +35,16 @@ async fn a_bb8_pool_trips_and_recovers() {
         manager,
         size: 2,
         classify: |error| match error.as_db_error() {
-            Some(_) => Class::Answered,
-            None => Class::Fault,
+            Some(_) => Class::Success,
+            None => Class::Failure,
         },
     })
     .acquire_timeout(Duration::from_millis(300))
     .query_timeout(Duration::from_millis(300))
     .breaker(
         Breaker::builder()
-            .slow_rate(None)
-            .open_delay(Duration::from_millis(100))
+            .slow_call_rate(None)
+            .open_duration(Duration::from_millis(100))
             .probe_timeout(Duration::from_millis(200)),
     )
     .build()
@@ -56,7 +56,7 @@ async fn a_bb8_pool_trips_and_recovers() {
         connection.guard(async |client| Ok(client.batch_execute("SELECT pg_sleep(9)").await?));
     assert!(matches!(slow.await.unwrap_err(), GateError::Deadline(_)));
     let next = connection.guard(async |client| Ok(client.batch_execute("SELECT 1").await?));
-    assert!(matches!(next.await.unwrap_err(), GateError::Rejected(_)));
+    assert!(matches!(next.await.unwrap_err(), GateError::Refused(_)));
     drop(connection);
     eventually("its connection is closed", async || {
         pool.adapter().pool.state().connections == 0
@@ -66,7 +66,7 @@ async fn a_bb8_pool_trips_and_recovers() {
     proxy.set(Fault::Stall);
     eventually("the breaker opens", async || {
         let asked = ask(&pool).await;
-        asked.is_err_and(|error| rejection(&error).is_some())
+        asked.is_err_and(|error| refusal(&error).is_some())
     })
     .await;
     proxy.set(Fault::None);

@@ -69,7 +69,7 @@ async fn early_drops<S: System>() {
 
 async fn early_drops_of_a_stalled_pool<S: System>() {
     let world = World::<S>::start_with(|options| {
-        options.breaker(quick().slow_call(Duration::from_millis(50)))
+        options.breaker(quick().slow_call_threshold(Duration::from_millis(50)))
     })
     .await;
     world.run("CREATE TABLE t (id int)").await.unwrap();

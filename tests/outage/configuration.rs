@@ -34,15 +34,15 @@ async fn broken_rules<D: Dialect>() {
         ("query_timeout", |options| {
             options.query_timeout(Duration::ZERO)
         }),
-        ("max_waiting", |options| options.max_waiting(0)),
+        ("max_queue", |options| options.max_queue(0)),
         ("max_connections", |options| options.max_connections(0)),
         ("failure_rate", |options| {
             options.breaker(fusepool::Breaker::builder().failure_rate(1.5))
         }),
         ("probes", |options| {
-            options.breaker(fusepool::Breaker::builder().probes(0))
+            options.breaker(fusepool::Breaker::builder().half_open_probes(0))
         }),
-        ("slow_call", |options| {
+        ("slow_call_threshold", |options| {
             options.query_timeout(Duration::from_millis(500))
         }),
     ];

@@ -71,7 +71,7 @@ async fn deadline_of_a_stream<D: Dialect>() {
 
     // Before the first row.
     let start = Instant::now();
-    let error = (world.pool.within(LIMIT).fetch_many(D::SLEEP))
+    let error = (world.pool.with_timeout(LIMIT).fetch_many(D::SLEEP))
         .try_next()
         .await
         .err()
@@ -81,7 +81,7 @@ async fn deadline_of_a_stream<D: Dialect>() {
     assert_ne!(before, between);
 
     // Between two rows.
-    let mut rows = world.pool.within(LIMIT).fetch_many(D::BULK);
+    let mut rows = world.pool.with_timeout(LIMIT).fetch_many(D::BULK);
     assert!(matches!(
         rows.try_next().await.unwrap(),
         Some(Either::Right(_))
@@ -106,11 +106,11 @@ async fn deadline_of_a_stream<D: Dialect>() {
     );
 
     // A stream that is dropped in the middle is no fault, and its connection no loss.
-    let faults = world.gate().snapshot().breaker.faults;
+    let faults = world.gate().snapshot().breaker.failures;
     for _ in 0..3 {
-        let mut rows = world.pool.within(QUERY_TIMEOUT).fetch_many(D::BULK);
+        let mut rows = world.pool.with_timeout(QUERY_TIMEOUT).fetch_many(D::BULK);
         rows.try_next().await.unwrap();
     }
     world.assert_unharmed().await;
-    assert_eq!(world.gate().snapshot().breaker.faults, faults);
+    assert_eq!(world.gate().snapshot().breaker.failures, faults);
 }

@@ -37,8 +37,8 @@ where
         .give_up_lost(options.give_up_lost)
         .breaker(options.breaker.clone())
         .sink(options.events.clone());
-    match options.max_waiting {
-        Some(callers) => pool.max_waiting(callers),
+    match options.max_queue {
+        Some(callers) => pool.max_queue(callers),
         None => pool,
     }
 }
@@ -121,7 +121,7 @@ impl System for Deadpool {
         let sql = sql.to_owned();
         Box::pin(async move {
             let client = pool.get().await?;
-            Ok(client.within(limit).batch_execute(&sql).await?)
+            Ok(client.with_timeout(limit).batch_execute(&sql).await?)
         })
     }
 
@@ -129,7 +129,7 @@ impl System for Deadpool {
         let sql = sql.to_owned();
         Box::pin(async move {
             let client = pool.get().await?;
-            Ok(client.within(limit).query_one_scalar(&sql, &[]).await?)
+            Ok(client.with_timeout(limit).query_one_scalar(&sql, &[]).await?)
         })
     }
 

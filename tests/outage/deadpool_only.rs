@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use fusepool::Breaker;
-use fusepool::breaker::{DEFAULT_JITTER, DEFAULT_OPEN_DELAY, DEFAULT_PROBE_TIMEOUT, State};
+use fusepool::breaker::{DEFAULT_JITTER, DEFAULT_OPEN_DURATION, DEFAULT_PROBE_TIMEOUT, State};
 use fusepool::deadpool::postgres::{Client, Pool};
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -88,7 +88,7 @@ async fn connections_that_are_silent_for_ever_are_found_out() {
     let recovered = broken.elapsed();
     println!("silent connections: recovered after {recovered:?}");
     assert!(
-        recovered < DEFAULT_OPEN_DELAY + Duration::from_millis(500),
+        recovered < DEFAULT_OPEN_DURATION + Duration::from_millis(500),
         "{recovered:?}"
     );
 
@@ -141,9 +141,9 @@ async fn statements_whose_answers_never_come_make_room() {
     }
     let recovered = opened.elapsed();
     println!("silent in the middle of statements: recovered after {recovered:?}");
-    let open_delay = DEFAULT_OPEN_DELAY.mul_f64(1.0 + DEFAULT_JITTER);
+    let open_duration = DEFAULT_OPEN_DURATION.mul_f64(1.0 + DEFAULT_JITTER);
     assert!(
-        recovered < open_delay + Duration::from_millis(500),
+        recovered < open_duration + Duration::from_millis(500),
         "{recovered:?}"
     );
     while let Some(is_lost) = lost.join_next().await {
@@ -158,7 +158,7 @@ async fn long_statements_that_are_nothing_new_go_on() {
     let server = Postgres::start().await;
     let pool = builder(&server, server.addr().port())
         .acquire_timeout(Duration::from_millis(200))
-        .breaker(Breaker::builder().open_delay(Duration::from_millis(100)))
+        .breaker(Breaker::builder().open_duration(Duration::from_millis(100)))
         .build()
         .unwrap();
     let client = pool.get().await.unwrap();
@@ -194,9 +194,9 @@ async fn resize_and_retain_during_an_outage_lose_nothing() {
     let server = Postgres::start().await;
     let proxy = Proxy::start(server.addr()).await.unwrap();
     let breaker = Breaker::builder()
-        .slow_call(Duration::from_millis(150))
-        .open_delay(Duration::from_millis(100))
-        .max_open_delay(Duration::from_millis(200))
+        .slow_call_threshold(Duration::from_millis(150))
+        .open_duration(Duration::from_millis(100))
+        .max_open_duration(Duration::from_millis(200))
         .probe_timeout(Duration::from_millis(200));
     let pool = builder(&server, proxy.addr().port())
         .acquire_timeout(Duration::from_millis(300))
@@ -266,7 +266,7 @@ async fn status_and_snapshot_agree_under_load() {
     let proxy = Proxy::start(server.addr()).await.unwrap();
     let pool = builder(&server, proxy.addr().port())
         .acquire_timeout(Duration::from_secs(30))
-        .breaker(Breaker::builder().slow_rate(None))
+        .breaker(Breaker::builder().slow_call_rate(None))
         .build()
         .unwrap();
     fill(&pool).await;

@@ -27,7 +27,7 @@ async fn the_breaker_closes_though_no_second_connection_can_be_had() {
         .unwrap();
     let breaker = pool.gate().breaker();
     for _ in 0..5 {
-        breaker.observe().settle(Verdict::Fault);
+        breaker.observe().settle(Verdict::Failure);
     }
     assert_eq!(breaker.state(), State::Open);
     eventually("the breaker closes", async || {

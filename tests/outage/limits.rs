@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use fusepool::{Delivery, Rejected};
+use fusepool::{Delivery, Refused};
 use futures_util::future::join_all;
 
 use crate::deadlines;
@@ -25,10 +25,10 @@ async fn one_caller_too_many<S: System>() {
     let world = World::<S>::start_with(|options| {
         options
             .max_connections(2)
-            .max_waiting(3)
+            .max_queue(3)
             .acquire_timeout(Duration::from_secs(30))
             .query_timeout(Duration::from_secs(30))
-            .breaker(quick().slow_rate(None))
+            .breaker(quick().slow_call_rate(None))
     })
     .await;
     world.fill().await;
@@ -49,9 +49,9 @@ async fn one_caller_too_many<S: System>() {
         let start = Instant::now();
         let error = world.run("SELECT 1").await.unwrap_err();
         assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
-        let rejected = fusepool::rejection(&error).expect("a rejection");
+        let rejected = fusepool::refusal(&error).expect("a rejection");
         assert!(
-            matches!(rejected, Rejected::Saturated { waiting: 3, .. }),
+            matches!(rejected, Refused::Saturated { waiting: 3, .. }),
             "{rejected:?}"
         );
         assert_eq!(S::delivery(&error), Delivery::NotSent);
@@ -110,7 +110,7 @@ async fn wrong_password_and_unknown_database<S: System>() {
             assert!(refusal.is(&said), "{error:?}");
         }
         let snapshot = S::gate(&pool).snapshot();
-        assert_eq!((snapshot.breaker.trips, snapshot.breaker.faults), (0, 0));
+        assert_eq!((snapshot.breaker.trips, snapshot.breaker.failures), (0, 0));
         assert_eq!((snapshot.waiting, S::connections(&pool).0), (0, 0));
     }
 }
@@ -129,7 +129,7 @@ async fn refused_again_and_again_on_a_lease<S: System>() {
                     false => S::run_on(&mut lease, "SELECT 1").await,
                 };
                 let error = refused.unwrap_err();
-                assert!(fusepool::rejection(&error).is_some(), "{error:?}");
+                assert!(fusepool::refusal(&error).is_some(), "{error:?}");
             }
         });
         let mut made_way = 0;
@@ -143,7 +143,7 @@ async fn refused_again_and_again_on_a_lease<S: System>() {
     }
     drop(open);
     let breaker = world.gate().snapshot().breaker;
-    assert_eq!((breaker.rejected, breaker.neutral), (1000, 0));
+    assert_eq!((breaker.rejected, breaker.ignored), (1000, 0));
     S::run_on(&mut lease, "SELECT 1").await.unwrap();
 }
 
@@ -169,8 +169,8 @@ async fn answered_errors<S: System>() {
     });
     join_all(callers).await;
     let snapshot = world.gate().snapshot();
-    assert_eq!((snapshot.breaker.trips, snapshot.breaker.faults), (0, 0));
-    assert!(snapshot.breaker.answered >= 3600, "{snapshot:?}");
+    assert_eq!((snapshot.breaker.trips, snapshot.breaker.failures), (0, 0));
+    assert!(snapshot.breaker.successes >= 3600, "{snapshot:?}");
     assert_eq!(snapshot.closed_connections, 0);
     assert!(world.size() <= CONNECTIONS as usize);
     world.assert_unharmed().await;

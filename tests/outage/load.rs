@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fusepool::{Delivery, Rejected};
+use fusepool::{Delivery, Refused};
 use tokio::task::JoinSet;
 
 use crate::support::eventually;
@@ -62,9 +62,9 @@ impl Load {
 
     /// Waits until `n` more calls were answered.
     pub async fn answers(&self, n: usize) {
-        let before = self.tally.lock().unwrap().answered;
+        let before = self.tally.lock().unwrap().successes;
         eventually("the load is answered", async || {
-            self.tally.lock().unwrap().answered >= before + n
+            self.tally.lock().unwrap().successes >= before + n
         })
         .await;
     }
@@ -92,12 +92,12 @@ impl Tally {
     /// True if it was a rejection.
     fn add<S: System>(&mut self, result: Result<(), S::Error>, took: Duration) -> bool {
         let Err(error) = result else {
-            self.answered += 1;
+            self.successes += 1;
             self.slowest = self.slowest.max(took);
             return false;
         };
-        match fusepool::rejection(&error) {
-            Some(Rejected::Saturated { .. }) => self.saturated += 1,
+        match fusepool::refusal(&error) {
+            Some(Refused::Saturated { .. }) => self.saturated += 1,
             Some(rejected) => {
                 assert!(rejected.retry_after().is_some(), "{rejected:?}");
                 self.rejected.push(took);
@@ -132,7 +132,7 @@ impl fmt::Display for Tally {
             f,
             "{} answered, {} rejected in {:?} (median), {} saturated, {} not sent, {} unknown, \
              {} refused, slowest {:?}",
-            self.answered,
+            self.successes,
             self.rejected.len(),
             self.median_rejection(),
             self.saturated,

@@ -69,7 +69,7 @@ async fn slow<S: System>() {
     let mut world = World::<S>::start_with(|options| {
         options.acquire_timeout(Duration::from_secs(2)).breaker(
             quick()
-                .slow_call(Duration::from_millis(100))
+                .slow_call_threshold(Duration::from_millis(100))
                 // A connection is tested in half of it, which has to suffice for the delay.
                 .probe_timeout(Duration::from_millis(400)),
         )
@@ -158,7 +158,7 @@ async fn forgotten_while_idle<S: System>() {
         world.run("SELECT 1").await.unwrap();
         assert!(start.elapsed() < timeout, "{:?}", start.elapsed());
     }
-    assert_eq!(world.gate().snapshot().breaker.faults, 0);
+    assert_eq!(world.gate().snapshot().breaker.failures, 0);
     world.assert_unharmed().await;
 }
 

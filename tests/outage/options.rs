@@ -9,7 +9,7 @@ use crate::events::Events;
 #[derive(Clone)]
 pub struct Options {
     pub max_connections: u32,
-    pub max_waiting: Option<u32>,
+    pub max_queue: Option<u32>,
     pub acquire_timeout: Duration,
     pub query_timeout: Duration,
     pub alive_bypass: Option<Duration>,
@@ -24,8 +24,8 @@ impl Options {
         self
     }
 
-    pub fn max_waiting(mut self, callers: u32) -> Self {
-        self.max_waiting = Some(callers);
+    pub fn max_queue(mut self, callers: u32) -> Self {
+        self.max_queue = Some(callers);
         self
     }
 

@@ -48,7 +48,7 @@ async fn not_listening<S: System>() {
     load.rejections(20).await;
     world.assert_rejects().await;
     let tally = load.stop().await;
-    assert_eq!((tally.answered, tally.unknown, tally.refused), (0, 0, 0));
+    assert_eq!((tally.successes, tally.unknown, tally.refused), (0, 0, 0));
     assert!(tally.not_sent > 0);
 
     let healed = Instant::now();
@@ -123,7 +123,7 @@ async fn small_server<S: System>(connections: u32, query_timeout: Duration) -> W
             .query_timeout(query_timeout)
             .breaker(
                 quick()
-                    .slow_call(Duration::from_millis(800))
+                    .slow_call_threshold(Duration::from_millis(800))
                     // Whoever waits for a slot is starved: that is to be seen by itself.
                     .stall_after(None)
                     .probe_timeout(Duration::from_millis(800)),
@@ -261,7 +261,7 @@ async fn read_only<S: System>() {
     );
     for _ in 0..4 {
         if let Err(error) = world.run(insert).await
-            && fusepool::rejection(&error).is_none()
+            && fusepool::refusal(&error).is_none()
         {
             assert_eq!(S::delivery(&error), Delivery::Answered, "{error:?}");
             assert!(S::said(&error).is_some(), "{error:?}");
@@ -278,7 +278,7 @@ async fn read_only<S: System>() {
     while world
         .run(insert)
         .await
-        .is_err_and(|error| fusepool::rejection(&error).is_none())
+        .is_err_and(|error| fusepool::refusal(&error).is_none())
     {}
     let (_, transition) = world.events.opened(broken).await;
     assert_eq!(transition.reason, Reason::ConsecutiveFailures);

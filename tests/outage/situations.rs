@@ -42,7 +42,7 @@ fn by_default(options: Options) -> Options {
 fn trip<S: System>(world: &World<S>) {
     for _ in 0..5 {
         let call = world.gate().breaker().observe();
-        call.settle(Verdict::Fault);
+        call.settle(Verdict::Failure);
     }
     assert_eq!(world.state(), State::Open);
 }
@@ -79,7 +79,7 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
         let load = is_warm.then(|| callers::<S>(pool.clone(), patience));
         if is_warm {
             eventually("a warm pool", async || {
-                S::gate(&pool).snapshot().breaker.answered >= 5
+                S::gate(&pool).snapshot().breaker.successes >= 5
             })
             .await;
         }
@@ -162,7 +162,7 @@ async fn long_statements_while_half_open<S: System>() {
                 };
                 match result {
                     // The background probes have all places for a moment.
-                    Err(error) if fusepool::rejection(&error).is_some() => {
+                    Err(error) if fusepool::refusal(&error).is_some() => {
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                     result => break result,
@@ -194,7 +194,7 @@ fn reports<S: System>(world: &World<S>) -> Load {
 async fn statements_that_take_longer_than_a_probe_may<S: System>() {
     let world = World::<S>::start_with(|options| {
         let options = by_default(options);
-        options.breaker(Breaker::builder().slow_call(Duration::from_secs(10)))
+        options.breaker(Breaker::builder().slow_call_threshold(Duration::from_secs(10)))
     })
     .await;
     let load = reports(&world);
@@ -232,7 +232,7 @@ async fn observed<S: System>() {
         query_timeout: Duration::from_millis(1_200),
         ..by_default(options)
             .max_connections(2)
-            .max_waiting(1)
+            .max_queue(1)
             .breaker(Breaker::builder().mode(Mode::Observe))
     })
     .await;

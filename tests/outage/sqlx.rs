@@ -23,8 +23,8 @@ pub fn pool_options<D: Dialect>(options: &Options) -> PoolOptions<D::Db> {
         .give_up_lost(options.give_up_lost)
         .breaker(options.breaker.clone())
         .sink(options.events.clone());
-    if let Some(callers) = options.max_waiting {
-        pool = pool.max_waiting(callers);
+    if let Some(callers) = options.max_queue {
+        pool = pool.max_queue(callers);
     }
     if let Some(idle) = options.alive_bypass {
         pool = pool.alive_bypass(idle);
@@ -87,12 +87,12 @@ impl<D: Dialect> System for Sqlx<D> {
 
     fn run<'a>(pool: &'a Self::Pool, limit: Duration, sql: &str) -> Answer<'a, Self> {
         let sql = AssertSqlSafe(sql.to_owned());
-        Box::pin(async move { pool.within(limit).execute(sql).await.map(drop) })
+        Box::pin(async move { pool.with_timeout(limit).execute(sql).await.map(drop) })
     }
 
     fn number<'a>(pool: &'a Self::Pool, limit: Duration, sql: &str) -> Answer<'a, Self, i64> {
         let sql = AssertSqlSafe(sql.to_owned());
-        Box::pin(async move { Ok(D::number(&pool.within(limit).fetch_one(sql).await?)) })
+        Box::pin(async move { Ok(D::number(&pool.with_timeout(limit).fetch_one(sql).await?)) })
     }
 
     fn transaction<'a>(
@@ -120,7 +120,7 @@ impl<D: Dialect> System for Sqlx<D> {
                 3 => Self::transaction(pool, insert, &|| {}).await,
                 4 => pool.begin().await?.rollback().await,
                 5 => {
-                    let mut rows = pool.within(Duration::from_secs(1)).fetch_many(D::SESSION);
+                    let mut rows = pool.with_timeout(Duration::from_secs(1)).fetch_many(D::SESSION);
                     while rows.try_next().await?.is_some() {}
                     Ok(())
                 }

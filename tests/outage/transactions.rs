@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusepool::sqlx::GuardedConnection;
-use fusepool::{Delivery, Rejected};
+use fusepool::{Delivery, Refused};
 use futures_util::future::FutureExt;
 use sqlx::{Error, Executor};
 use tokio::time::timeout;
@@ -36,8 +36,8 @@ async fn run<DB: fusepool::sqlx::Driver>(
 
 fn assert_refused(result: Result<(), Error>) {
     let error = result.unwrap_err();
-    let rejected = fusepool::rejection(&error).expect("a rejection");
-    assert!(matches!(rejected, Rejected::Circuit { .. }), "{rejected:?}");
+    let rejected = fusepool::refusal(&error).expect("a rejection");
+    assert!(matches!(rejected, Refused::Circuit { .. }), "{rejected:?}");
 }
 
 async fn only_what_frees_something_passes<D: Dialect>() {
@@ -76,7 +76,7 @@ async fn only_what_frees_something_passes<D: Dialect>() {
 
     drop(forced);
     world.run(insert).await.unwrap();
-    assert_eq!(world.gate().snapshot().breaker.faults, 0);
+    assert_eq!(world.gate().snapshot().breaker.failures, 0);
     world.assert_unharmed().await;
 }
 

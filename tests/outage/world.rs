@@ -34,11 +34,11 @@ pub struct World<S: System> {
 pub fn quick() -> Builder {
     Breaker::builder()
         .window(Window::calls(20))
-        .slow_call(Duration::from_millis(150))
+        .slow_call_threshold(Duration::from_millis(150))
         // Each rule by itself: what is slow on a busy machine is no stall yet.
         .stall_after(Duration::from_secs(1))
-        .open_delay(OPEN_DELAY)
-        .max_open_delay(MAX_OPEN_DELAY)
+        .open_duration(OPEN_DELAY)
+        .max_open_duration(MAX_OPEN_DELAY)
         .probe_timeout(Duration::from_millis(200))
 }
 
@@ -46,7 +46,7 @@ pub fn quick() -> Builder {
 pub fn options(events: &Events) -> Options {
     Options {
         max_connections: CONNECTIONS,
-        max_waiting: None,
+        max_queue: None,
         acquire_timeout: ACQUIRE_TIMEOUT,
         query_timeout: QUERY_TIMEOUT,
         alive_bypass: None,
@@ -182,7 +182,7 @@ impl<S: System> World<S> {
             let start = Instant::now();
             let error = self.run("SELECT 1").await.unwrap_err();
             assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
-            let rejected = fusepool::rejection(&error)
+            let rejected = fusepool::refusal(&error)
                 .unwrap_or_else(|| panic!("the call was made: {error:?}"));
             let retry_after = rejected.retry_after().expect("it is known when to retry");
             assert!(

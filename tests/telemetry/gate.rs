@@ -26,11 +26,11 @@ pub fn listen() -> (
         .clock(clock.clone())
         .window(Window::calls(10))
         .consecutive_failures(2)
-        .slow_call(Duration::from_millis(64))
-        .slow_rate(1.0)
-        .open_delay(Duration::from_millis(500))
+        .slow_call_threshold(Duration::from_millis(64))
+        .slow_call_rate(1.0)
+        .open_duration(Duration::from_millis(500))
         .jitter(0.0)
-        .probes(1)
+        .half_open_probes(1)
         .ramp(Ramp::UpTo(2));
     let gate = Gate::builder(breaker)
         .call_timeout(Duration::from_secs(5))
@@ -40,7 +40,7 @@ pub fn listen() -> (
 }
 
 async fn call(gate: &Gate, result: io::Result<()>) -> Result<(), GateError<io::Error>> {
-    gate.call(&|_: &io::Error| Class::Fault, async { result })
+    gate.call(&|_: &io::Error| Class::Failure, async { result })
         .await
 }
 
@@ -60,7 +60,7 @@ const TRANSITION: [&str; 9] = [
     "pool",
     "reason",
     "retry_after",
-    "slow_rate",
+    "slow_call_rate",
     "to",
 ];
 
@@ -79,7 +79,7 @@ async fn a_transition_to_open_is_a_warning_with_all_that_led_to_it() {
     assert_eq!((field("from"), field("to")), ("closed", "open"));
     assert_eq!(field("reason"), "consecutive_failures");
     assert_eq!((field("calls"), field("failure_rate")), ("2", "1.0"));
-    assert_eq!((field("slow_rate"), field("attempt")), ("0.0", "1"));
+    assert_eq!((field("slow_call_rate"), field("attempt")), ("0.0", "1"));
     assert_eq!(field("retry_after"), "0.5");
 }
 
@@ -232,7 +232,7 @@ async fn slow_and_abandoned_and_discarded_calls_are_debug() {
 
     trip(&gate).await;
     recorder.take();
-    hung.settle(Verdict::Answered);
+    hung.settle(Verdict::Success);
     let discarded = recorder.only("discarded");
     assert_eq!(
         (discarded.level, discarded.names()),
@@ -245,7 +245,7 @@ async fn slow_and_abandoned_and_discarded_calls_are_debug() {
 async fn a_missed_deadline_is_debug() {
     let (gate, _, recorder, _guard) = listen();
     let never = std::future::pending::<io::Result<()>>();
-    gate.call(&|_: &io::Error| Class::Fault, never)
+    gate.call(&|_: &io::Error| Class::Failure, never)
         .await
         .unwrap_err();
     let event = recorder.only("deadline");

@@ -19,7 +19,7 @@ async fn pool(directory: &tempfile::TempDir) -> SqlitePool {
         .breaker(
             Breaker::builder()
                 .name("orders")
-                .open_delay(Duration::from_millis(1)),
+                .open_duration(Duration::from_millis(1)),
         )
         .connect_with(file)
         .await
@@ -42,7 +42,7 @@ async fn a_probe_and_a_closed_connection_are_reported() {
     assert_eq!(closed.names(), ["pool", "reason"]);
 
     for _ in 0..5 {
-        pool.gate().breaker().observe().settle(Verdict::Fault);
+        pool.gate().breaker().observe().settle(Verdict::Failure);
     }
     let closes = async {
         while pool.snapshot().gate.probes == 0 {
@@ -68,7 +68,7 @@ async fn a_probe_and_a_closed_connection_are_reported() {
 async fn what_the_cache_does_is_reported() {
     const MENU: CachePolicy = CachePolicy::named("menu")
         .fresh_for(Duration::from_secs(60))
-        .stale_for(Duration::from_secs(60))
+        .stale_if_error(Duration::from_secs(60))
         .tag("dishes");
     const SMALL: CachePolicy = MENU.max_entry_bytes(1);
     let (_, _, recorder, _guard) = listen();
@@ -127,8 +127,8 @@ async fn what_the_cache_does_is_reported() {
 #[tokio::test]
 async fn a_stale_answer_is_reported_with_its_age() {
     const MENU: CachePolicy = CachePolicy::named("menu")
-        .fallback_only()
-        .stale_for(Duration::from_secs(60));
+        .database_first()
+        .stale_if_error(Duration::from_secs(60));
     let (_, _, recorder, _guard) = listen();
     let clock = ManualClock::new();
     let pool: SqlitePool = SqlitePoolOptions::new()
@@ -161,7 +161,7 @@ async fn no_event_carries_a_statement_or_its_arguments() {
     ] {
         let _ = sqlx::query(sql).bind("hunter2").execute(&pool).await;
         let read = sqlx::query_scalar::<_, bool>(sql).bind("hunter2");
-        let read = read.cached(&POLICY).scope("hunter2").tag("hunter2");
+        let read = read.cached(&POLICY).vary_by("hunter2").tag("hunter2");
         let _ = read.fetch_all(&pool).await;
     }
     let open = pool.gate().breaker().force_open();

@@ -9,7 +9,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use fusepool::breaker::{Breaker, LONGEST, State, Window};
 use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, Pool, PoolBuilder, delivery};
-use fusepool::{ConfigError, Delivery, deadline_exceeded, rejection};
+use fusepool::{ConfigError, Delivery, deadline_exceeded, refusal};
 use futures_util::{FutureExt, StreamExt};
 use std::error::Error as _;
 use std::time::{Duration, Instant};
@@ -22,9 +22,9 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
 fn builder(url: &str) -> PoolBuilder<Conn> {
     let breaker = Breaker::builder()
         .window(Window::calls(20))
-        .slow_call(Duration::from_millis(150))
-        .open_delay(Duration::from_millis(100))
-        .max_open_delay(Duration::from_millis(300))
+        .slow_call_threshold(Duration::from_millis(150))
+        .open_duration(Duration::from_millis(100))
+        .max_open_duration(Duration::from_millis(300))
         .probe_timeout(Duration::from_millis(200));
     Pool::<Conn>::builder(AsyncDieselConnectionManager::<Conn>::new(url))
         .max_size(CONNECTIONS)
@@ -59,7 +59,7 @@ async fn is_stopped(pool: &Pool<Conn>, url: &str) {
 /// What came of the one statement that a pool has seen.
 fn came(pool: &Pool<Conn>) -> Came {
     let seen = pool.snapshot().gate.breaker;
-    match (seen.answered, seen.slow, seen.neutral, seen.faults) {
+    match (seen.successes, seen.slow, seen.ignored, seen.failures) {
         (1, 0, 0, 0) => Came::Answered,
         (1, 1, 0, 0) => Came::Slow,
         (0, 0, 1, 0) => Came::Neutral,
@@ -85,7 +85,7 @@ async fn a_held_connection_is_refused_statements_but_not_in_a_transaction() {
     let begun = conn.transaction(async |_| QueryResult::Ok(())).await;
     for refused in [loaded, executed, batch, begun] {
         let error = refused.unwrap_err();
-        assert!(rejection(&error).is_some(), "{error:?}");
+        assert!(refusal(&error).is_some(), "{error:?}");
         assert_eq!(delivery(&error), Delivery::NotSent);
         assert!(matches!(error, Error::QueryBuilderError(_)));
     }
@@ -117,7 +117,7 @@ async fn a_transaction_by_hand_is_one_too() {
     conn.batch_execute("COMMIT").await.unwrap();
     assert_eq!(pool.snapshot().gate.breaker.rejected, 0);
     let refused = conn.batch_execute("SELECT 1").await.unwrap_err();
-    assert!(rejection(&refused).is_some(), "{refused:?}");
+    assert!(refusal(&refused).is_some(), "{refused:?}");
     drop(open);
 
     conn.transaction(async |_| QueryResult::Ok(())).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_refused_transaction_leaves_its_connection_whole() {
     let refused = async {
         for _ in 0..1000 {
             let begun = conn.transaction(async |_| QueryResult::Ok(())).await;
-            assert!(rejection(&begun.unwrap_err()).is_some());
+            assert!(refusal(&begun.unwrap_err()).is_some());
         }
     };
     assert!(refused.now_or_never().is_some());
@@ -178,15 +178,15 @@ async fn a_statement_may_have_a_deadline_of_its_own() {
     let nap = async |conn: &mut Conn| diesel::sql_query(NAP).execute(conn).await;
     let long = Duration::from_secs(10);
     let mut conn = pool.get().await.unwrap();
-    nap(&mut conn.within(long)).await.unwrap();
-    conn.within(long).batch_execute(NAP).await.unwrap();
-    conn.within(long)
+    nap(&mut conn.with_timeout(long)).await.unwrap();
+    conn.with_timeout(long).batch_execute(NAP).await.unwrap();
+    conn.with_timeout(long)
         .transaction(async |conn| nap(conn).await)
         .await
         .unwrap();
 
     for wrong in [Duration::ZERO, LONGEST + Duration::from_nanos(1)] {
-        let mut conn = conn.within(wrong);
+        let mut conn = conn.with_timeout(wrong);
         let loaded = diesel::dsl::sql::<BigInt>(MANY).load::<i64>(&mut conn);
         let loaded = loaded.await.map(drop);
         let executed = nap(&mut conn).await.map(drop);
@@ -195,17 +195,17 @@ async fn a_statement_may_have_a_deadline_of_its_own() {
         for refused in [loaded, executed, batch, begun] {
             let error = refused.unwrap_err();
             let config = error.source().and_then(|held| held.downcast_ref());
-            assert_eq!(config.map(ConfigError::field), Some("within"), "{error:?}");
+            assert_eq!(config.map(ConfigError::field), Some("with_timeout"), "{error:?}");
             assert_eq!(delivery(&error), Delivery::NotSent);
         }
     }
 
     // The inner one counts, and that of the pool when both are gone.
     let short = Duration::from_millis(20);
-    let missed = nap(&mut conn.within(long).within(short)).await.unwrap_err();
+    let missed = nap(&mut conn.with_timeout(long).with_timeout(short)).await.unwrap_err();
     assert_eq!(deadline_exceeded(&missed).unwrap().limit(), short);
     let mut conn = pool.get().await.unwrap();
-    drop(conn.within(long));
+    drop(conn.with_timeout(long));
     let missed = nap(&mut conn).await.unwrap_err();
     let limit = deadline_exceeded(&missed).unwrap().limit();
     assert_eq!(limit, Duration::from_millis(200));
@@ -266,7 +266,7 @@ async fn a_statement_that_is_dropped_ends_its_connection() {
         is_stopped(&pool, &server.url()).await;
     }
     let seen = pool.snapshot().gate.breaker;
-    assert_eq!((seen.state, seen.faults), (State::Closed, 0));
+    assert_eq!((seen.state, seen.failures), (State::Closed, 0));
     ask(&pool).await.unwrap();
 }
 
@@ -305,7 +305,7 @@ async fn rows_that_stop_coming_end_their_connection() {
     }
     let seen = pool.snapshot().gate;
     assert_eq!((seen.closed_connections, seen.deadlines), (2, 1));
-    assert_eq!((seen.breaker.answered, seen.breaker.faults), (2, 1));
+    assert_eq!((seen.breaker.successes, seen.breaker.failures), (2, 1));
 }
 
 #[tokio::test]
@@ -327,7 +327,7 @@ async fn violations_are_answers() {
     }
     drop(conn);
     let seen = pool.snapshot().gate;
-    assert_eq!((seen.breaker.faults, seen.breaker.answered), (0, 32));
+    assert_eq!((seen.breaker.failures, seen.breaker.successes), (0, 32));
     assert_eq!(
         (seen.breaker.state, seen.closed_connections),
         (State::Closed, 0)
@@ -357,5 +357,5 @@ async fn a_pool_that_exists_is_guarded() {
     ask(&pool).await.unwrap();
     assert_eq!(came(&pool), Came::Answered);
     let _open = pool.gate().breaker().force_open();
-    assert!(rejection(&pool.get().await.unwrap_err()).is_some());
+    assert!(refusal(&pool.get().await.unwrap_err()).is_some());
 }
