@@ -5,6 +5,8 @@
     reason = "every test binary includes this module and uses its own part of it"
 )]
 
+#[cfg(all(feature = "deadpool-postgres", feature = "sqlx-postgres"))]
+pub mod deadpool;
 pub mod docker;
 pub mod local;
 #[cfg(feature = "sqlx-mysql")]

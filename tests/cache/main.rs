@@ -1,0 +1,50 @@
+//! What is served when the database cannot answer, and when it need not be asked.
+//!
+//! Most tests run on SQLite, PostgreSQL and MariaDB; `kitchen.rs` is all that differs between them.
+//! The faults are real, the time is not: ages are told by a manual clock. How the cache fares under
+//! load is in `../cache_load`, a binary of its own, so that no storm delays a test in here.
+
+#![allow(unreachable_pub, reason = "the modules of one test binary")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+#![allow(async_fn_in_trait, reason = "no caller is generic over `Send`")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Runs each of these functions, which are generic over the database, on all three.
+macro_rules! on_all {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<crate::kitchen::SqliteFile>().await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<crate::kitchen::Networked<sqlx::Postgres>>().await;
+            })*
+        }
+        mod mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<crate::kitchen::Networked<sqlx::MySql>>().await;
+            })*
+        }
+    };
+}
+
+mod deadpool;
+mod fallbacks;
+mod invalidation;
+mod keys;
+mod kitchen;
+mod queries;
+mod refusals;
+mod situations;

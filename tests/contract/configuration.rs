@@ -1,0 +1,230 @@
+//! What cannot work is an error that names the field, the value and the rule, before any call.
+
+use std::time::Duration;
+
+use fusepool::breaker::{Ramp, Window};
+use fusepool::sqlx::{PoolOptions, SqlitePoolOptions};
+use fusepool::{Breaker, ConfigError, Gate};
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions};
+
+fn refused(options: PoolOptions<Sqlite>) -> ConfigError {
+    options
+        .build(SqliteConnectOptions::new())
+        .expect_err("a refusal")
+}
+
+#[tokio::test]
+async fn limits_that_can_never_be_met_are_refused() {
+    let options = SqlitePoolOptions::new;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let cases = [
+        (options().max_connections(0), "max_connections", "0"),
+        (options().max_queue(0), "max_queue", "0"),
+        (
+            options().acquire_timeout(Duration::ZERO),
+            "acquire_timeout",
+            "0ns",
+        ),
+        (
+            options().acquire_timeout(day * 2),
+            "acquire_timeout",
+            "172800s",
+        ),
+        (
+            options().query_timeout(Duration::ZERO),
+            "query_timeout",
+            "0ns",
+        ),
+        (
+            options().query_timeout(Duration::MAX),
+            "query_timeout",
+            "18446744073709551615.999999999s",
+        ),
+        // With calls cut off at the slow bound, none would live to be slow.
+        (
+            options().query_timeout(Duration::from_secs(1)),
+            "slow_call_threshold",
+            "1s",
+        ),
+        (
+            options().breaker(Breaker::builder().failure_rate(f64::NAN)),
+            "failure_rate",
+            "NaN",
+        ),
+        (
+            options().breaker(Breaker::builder().window(Window::calls(5))),
+            "minimum_calls",
+            "10",
+        ),
+    ];
+    for (options, field, value) in cases {
+        let error = refused(options);
+        assert_eq!((error.field(), error.value()), (field, value), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(field) && text.contains(value) && text.contains(error.rule()));
+    }
+}
+
+#[tokio::test]
+async fn a_short_deadline_is_fine_when_slow_calls_do_not_count() {
+    let options = SqlitePoolOptions::new()
+        .query_timeout(Duration::from_millis(100))
+        .breaker(Breaker::builder().slow_call_rate(None));
+    options.build(SqliteConnectOptions::new()).unwrap();
+}
+
+#[tokio::test]
+async fn the_ramp_fits_any_pool_unless_it_was_chosen() {
+    for size in [1, 2, 3, 4, 100, 1_000_000] {
+        let options = SqlitePoolOptions::new().max_connections(size);
+        let limits = options.clone().build(SqliteConnectOptions::new());
+        assert!(limits.is_ok(), "{size}: {limits:?}");
+    }
+    let options = SqlitePoolOptions::new().breaker(Breaker::builder().ramp(Ramp::UpTo(2)));
+    assert_eq!(refused(options).field(), "ramp");
+}
+
+#[tokio::test]
+async fn connecting_reports_a_bad_configuration_as_such() {
+    let bad = SqlitePoolOptions::new().max_queue(0);
+    let errors = [
+        bad.clone()
+            .connect("sqlite::memory:")
+            .await
+            .expect_err("a refusal"),
+        bad.clone()
+            .connect_lazy("sqlite::memory:")
+            .expect_err("a refusal"),
+    ];
+    for error in errors {
+        assert_eq!(field_of(&error), Some("max_queue"), "{error}");
+    }
+}
+
+/// The signature is sqlx's, and has no place for an error.
+#[tokio::test]
+async fn a_pool_that_could_not_refuse_its_configuration_answers_every_call_with_it() {
+    let pool = SqlitePoolOptions::new()
+        .max_queue(0)
+        .connect_lazy_with(SqliteConnectOptions::new());
+    let error = sqlx::query("SELECT 1")
+        .execute(&pool)
+        .await
+        .expect_err("a refusal");
+    assert_eq!(field_of(&error), Some("max_queue"), "{error}");
+    assert_eq!(
+        field_of(&pool.acquire().await.unwrap_err()),
+        Some("max_queue")
+    );
+    assert_eq!(
+        field_of(&pool.begin().await.unwrap_err()),
+        Some("max_queue")
+    );
+    assert!(pool.try_acquire().is_none());
+}
+
+/// It would pass for a fault of the database, again and again.
+#[tokio::test]
+async fn a_deadline_that_no_statement_can_meet_is_refused() {
+    let pool = SqlitePoolOptions::new()
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    for limit in [Duration::ZERO, Duration::MAX] {
+        let error = sqlx::query("SELECT 1")
+            .execute(pool.with_timeout(limit))
+            .await
+            .expect_err("a refusal");
+        assert_eq!(field_of(&error), Some("with_timeout"), "{error}");
+        let error = sqlx::query("SELECT 1")
+            .fetch_one(pool.with_timeout(limit))
+            .await
+            .expect_err("a refusal");
+        assert_eq!(field_of(&error), Some("with_timeout"), "{error}");
+    }
+    assert_eq!(pool.snapshot().gate.breaker.failures, 0);
+}
+
+/// One bad statement, run over and over, must not cut everybody off.
+#[tokio::test]
+async fn what_the_driver_itself_does_not_accept_is_no_fault() {
+    let pool = SqlitePoolOptions::new()
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    for _ in 0..10 {
+        let error = sqlx::query("SELECT @name").execute(&pool).await;
+        let error = error.expect_err("an unsupported parameter");
+        assert!(matches!(error, sqlx::Error::Protocol(_)), "{error:?}");
+    }
+    let snapshot = pool.snapshot().gate;
+    assert_eq!(
+        (snapshot.breaker.failures, snapshot.closed_connections),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn an_existing_pool_brings_its_own_acquire_timeout() {
+    let existing = sqlx::sqlite::SqlitePoolOptions::new()
+        .acquire_timeout(Duration::ZERO)
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    let pool = fusepool::sqlx::SqlitePool::from(existing);
+    let error = pool.acquire().await.expect_err("a refusal");
+    assert_eq!(field_of(&error), Some("acquire_timeout"), "{error}");
+}
+
+#[cfg(all(feature = "sqlx-mysql", feature = "sqlx-postgres"))]
+#[tokio::test]
+async fn a_url_that_cannot_be_parsed_is_a_configuration_error() {
+    use fusepool::sqlx::{MySqlPool, PgPool, SqlitePool};
+    let errors = [
+        PgPool::connect("postgres//nowhere")
+            .await
+            .expect_err("a refusal"),
+        MySqlPool::connect("mysql//nowhere")
+            .await
+            .expect_err("a refusal"),
+        SqlitePool::connect("sqlite://x?mode=unheard_of")
+            .await
+            .expect_err("a refusal"),
+    ];
+    for error in errors {
+        assert!(matches!(error, sqlx::Error::Configuration(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_gate_refuses_what_a_pool_refuses() {
+    let gate = Gate::builder(Breaker::builder()).call_timeout(Duration::ZERO);
+    assert_eq!(gate.build().expect_err("a refusal").field(), "call_timeout");
+}
+
+fn field_of(error: &sqlx::Error) -> Option<&'static str> {
+    match error {
+        sqlx::Error::Configuration(source) => {
+            source.downcast_ref::<ConfigError>().map(ConfigError::field)
+        }
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn an_existing_pool_without_connections_is_told_so() {
+    let existing = sqlx::sqlite::SqlitePoolOptions::new().connect_lazy("sqlite::memory:");
+    let refused = SqlitePoolOptions::new()
+        .max_queue(0)
+        .guard(existing.unwrap());
+    assert_eq!(refused.expect_err("a refusal").field(), "max_queue");
+}
+
+/// What a caller can do about it differs: a closed pool will not come back.
+#[tokio::test]
+async fn a_closed_pool_says_so_even_while_its_breaker_is_open() {
+    let pool = SqlitePoolOptions::new()
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    let _open = pool.gate().breaker().force_open();
+    pool.close().await;
+    let error = pool.acquire().await.expect_err("a closed pool");
+    assert!(matches!(error, sqlx::Error::PoolClosed), "{error:?}");
+}

@@ -1,0 +1,79 @@
+//! Ordinary diesel-async code, compiled and run twice: against diesel-async's pools, and against
+//! fusepool's.
+//!
+//! `diesel/postgres.rs` and `diesel/mysql.rs` each read like an application that uses diesel-async
+//! with that driver. They name what differs between the two through `imports` alone.
+
+use crate::Checked;
+use crate::support::mariadb::MariaDb;
+use crate::support::postgres::Postgres;
+
+mod postgres_on_diesel {
+    mod imports {
+        pub use diesel_async::AsyncPgConnection;
+        pub use diesel_async::pg::TransactionBuilder;
+        pub use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
+        pub use diesel_async::pooled_connection::{
+            AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+        };
+        pub type Transactions<'c> = TransactionBuilder<'c, AsyncPgConnection>;
+    }
+    include!("diesel/postgres.rs");
+}
+
+mod postgres_on_fusepool {
+    mod imports {
+        pub use fusepool::deadpool::diesel::{
+            AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Object, Pool,
+            PoolError, RecyclingMethod, TransactionBuilder as Transactions,
+        };
+    }
+    include!("diesel/postgres.rs");
+}
+
+mod mysql_on_diesel {
+    mod imports {
+        pub use diesel_async::AsyncMysqlConnection;
+        pub use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+        pub use diesel_async::pooled_connection::deadpool::Pool;
+    }
+    include!("diesel/mysql.rs");
+}
+
+mod mysql_on_fusepool {
+    mod imports {
+        pub use fusepool::deadpool::diesel::{
+            AsyncDieselConnectionManager, AsyncMysqlConnection, Pool,
+        };
+    }
+    include!("diesel/mysql.rs");
+}
+
+/// Spawned, as an application's requests are: all of it has to be `Send`.
+async fn spawned(application: impl Future<Output = Checked> + Send + 'static) -> Checked {
+    tokio::spawn(application).await?
+}
+
+#[tokio::test]
+async fn diesel_does_all_on_postgres() -> Checked {
+    let server = Postgres::start().await;
+    spawned(postgres_on_diesel::all(server.url())).await
+}
+
+#[tokio::test]
+async fn fusepool_does_all_on_postgres() -> Checked {
+    let server = Postgres::start().await;
+    spawned(postgres_on_fusepool::all(server.url())).await
+}
+
+#[tokio::test]
+async fn diesel_does_all_on_mysql() -> Checked {
+    let server = MariaDb::start().await;
+    spawned(mysql_on_diesel::all(server.url())).await
+}
+
+#[tokio::test]
+async fn fusepool_does_all_on_mysql() -> Checked {
+    let server = MariaDb::start().await;
+    spawned(mysql_on_fusepool::all(server.url())).await
+}

@@ -1,0 +1,21 @@
+//! The examples, put through an outage. Their files are included by path, because an example is no
+//! library.
+
+#![allow(unreachable_pub, reason = "the modules of one test binary")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+#[path = "../../examples/bb8/adapter.rs"]
+mod adapter;
+mod bb8;
+mod shop;
+#[path = "../../examples/storefront/main.rs"]
+#[allow(dead_code, reason = "its `main`, and what only that needs")]
+mod storefront;
+#[path = "../support/mod.rs"]
+mod support;
+mod visitor;
