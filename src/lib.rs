@@ -197,3 +197,13 @@ pub use outcome::served::{Served, Source, StaleReason, Unanswered};
 pub use pool::adapter::Adapter;
 pub use pool::guarded::{Guarded, GuardedBuilder};
 pub use pool::lease::Lease;
+
+/// Compiles the examples of the README.
+#[cfg(all(
+    doctest,
+    feature = "sqlx-postgres",
+    feature = "deadpool-postgres",
+    feature = "diesel-postgres"
+))]
+#[doc = include_str!("../README.md")]
+struct Readme;
