@@ -161,9 +161,21 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 // Without sqlx, parts of the gate and of the cache have no caller.
 #![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
+// docs.rs sets this, and labels each item with the features that it needs. Where those are features
+// that the drivers share, the label below names the drivers, since they are what a user chooses.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod breaker;
 #[cfg(feature = "cache")]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "sqlx-postgres",
+        feature = "sqlx-mysql",
+        feature = "sqlx-sqlite",
+        feature = "deadpool-postgres"
+    )))
+)]
 pub mod cache;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
@@ -171,6 +183,14 @@ mod gate;
 mod outcome;
 mod pool;
 #[cfg(feature = "sqlx")]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "sqlx-postgres",
+        feature = "sqlx-mysql",
+        feature = "sqlx-sqlite"
+    )))
+)]
 pub mod sqlx;
 pub mod telemetry;
 
@@ -189,6 +209,17 @@ pub use gate::limits::{
 };
 pub use gate::snapshot::GateSnapshot;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "sqlx-postgres",
+        feature = "sqlx-mysql",
+        feature = "sqlx-sqlite",
+        feature = "deadpool-postgres",
+        feature = "diesel-postgres",
+        feature = "diesel-mysql"
+    )))
+)]
 pub use outcome::delivery::Delivery;
 pub use outcome::error::{
     Awaited, DeadlineExceeded, GateError, Rejected, WithinError, deadline_exceeded, rejection,
