@@ -159,8 +159,13 @@
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-// Without sqlx, parts of the gate and of the cache have no caller.
-#![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
+#![cfg_attr(
+    not(feature = "sqlx"),
+    allow(
+        dead_code,
+        reason = "parts of the gate and of the cache have no other caller"
+    )
+)]
 // docs.rs sets this, and labels each item with the features that it needs. Where those are features
 // that the drivers share, the label below names the drivers, since they are what a user chooses.
 #![cfg_attr(docsrs, feature(doc_cfg))]
