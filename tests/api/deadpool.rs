@@ -9,8 +9,6 @@ use fusepool::deadpool::{
     PoolSnapshot, RecycleResult, Timeouts, WeakPool,
 };
 
-use crate::{assert_send_sync, assert_spawnable};
-
 struct Numbers;
 
 impl Manager for Numbers {

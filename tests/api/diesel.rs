@@ -9,8 +9,6 @@ use fusepool::deadpool::diesel::{
     PoolError, Rows, TransactionBuilder, WeakPool, Within,
 };
 
-use crate::{assert_send, assert_send_sync, assert_spawnable};
-
 macro_rules! driver {
     ($name:ident, $connection:ident) => {
         mod $name {

@@ -1,6 +1,16 @@
 //! What users rely on and no signature says: which types are `Send`, `Sync` and `Unpin`, and which
 //! futures can be spawned. A private field can take that away; then this does not compile.
 
+macro_rules! assert_send_sync {
+    ($($type:ty),+ $(,)?) => { $(crate::is_send_sync::<$type>();)+ };
+}
+macro_rules! assert_send {
+    ($($type:ty),+ $(,)?) => { $(crate::is_send::<$type>();)+ };
+}
+macro_rules! assert_spawnable {
+    ($($future:expr),+ $(,)?) => { $(crate::is_spawnable($future);)+ };
+}
+
 #[cfg(feature = "deadpool")]
 mod deadpool;
 #[cfg(all(feature = "diesel-postgres", feature = "diesel-mysql"))]
@@ -37,17 +47,6 @@ fn is_sync<T: Sync>() {}
 fn is_spawnable<T>(future: impl Future<Output = T> + Send) {
     drop(future);
 }
-
-macro_rules! assert_send_sync {
-    ($($type:ty),+ $(,)?) => { $(crate::is_send_sync::<$type>();)+ };
-}
-macro_rules! assert_send {
-    ($($type:ty),+ $(,)?) => { $(crate::is_send::<$type>();)+ };
-}
-macro_rules! assert_spawnable {
-    ($($future:expr),+ $(,)?) => { $(crate::is_spawnable($future);)+ };
-}
-pub(crate) use {assert_send, assert_send_sync, assert_spawnable};
 
 #[test]
 fn types_of_the_breaker_are_send_and_sync() {
@@ -114,6 +113,6 @@ where
 /// Which needs no more than the adapter's own bounds.
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn leases_of_any_kind_are_send<A: Adapter>() {
-    is_send::<Lease<A>>();
+    assert_send!(Lease<A>);
     is_sync::<Guarded<A>>();
 }

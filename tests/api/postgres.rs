@@ -11,8 +11,6 @@ use fusepool::deadpool::postgres::{
 use tokio_postgres::types::Type;
 use tokio_postgres::{Portal, Row};
 
-use crate::{assert_send, assert_send_sync, assert_spawnable};
-
 /// What is copied in; any `Buf` would do.
 type Bytes = std::io::Cursor<Vec<u8>>;
 

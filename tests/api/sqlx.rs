@@ -10,8 +10,6 @@ use fusepool::sqlx::{
 };
 use sqlx::{Acquire, Executor};
 
-use crate::{assert_send, assert_send_sync, assert_spawnable};
-
 #[test]
 fn types_of_all_drivers_are_send_and_sync() {
     assert_send_sync!(
