@@ -28,11 +28,11 @@
 //! # }
 //! ```
 //!
-//! A refused call is an ordinary `sqlx::Error`, in which [`rejection`] finds when to retry:
+//! A refused call is an ordinary `sqlx::Error`, in which [`refusal`] finds when to retry:
 //!
 //! ```
 //! # fn status(error: &sqlx::Error) -> (u16, Option<u64>) {
-//! match fusepool::rejection(error) {
+//! match fusepool::refusal(error) {
 //!     Some(refused) => (503, refused.retry_after().map(|after| after.as_secs() + 1)),
 //!     None => (500, None),
 //! }
@@ -57,7 +57,7 @@
 //!
 //! const MENU: CachePolicy = CachePolicy::named("menu")
 //!     .fresh_for(Duration::from_secs(5))
-//!     .stale_for(Duration::from_secs(600));
+//!     .stale_if_error(Duration::from_secs(600));
 //!
 //! let dishes = sqlx::query_as::<_, (i64, String)>("SELECT id, name FROM dish WHERE day = $1")
 //!     .bind(day)
@@ -74,12 +74,12 @@
 //! # What happens to a call
 //!
 //! 1. The [breaker] admits or refuses it. Refusing takes a fraction of a microsecond.
-//! 2. It waits for a connection: as one of at most `max_waiting` callers (the next is refused at
+//! 2. It waits for a connection: as one of at most `max_queue` callers (the next is refused at
 //!    once), and no longer than `acquire_timeout`.
 //! 3. It runs, no longer than `query_timeout`. A connection whose statement was given up refuses every
-//!    other statement ([`Rejected::Abandoned`]), is closed when it is given back, and never leased again.
+//!    other statement ([`Refused::Abandoned`]), is closed when it is given back, and never leased again.
 //! 4. What came of it is [classified](Class) and moves the breaker: a unique violation is an answer
-//!    like any other, a broken connection is a fault, and a call that merely hangs counts as slow
+//!    like any other, a broken connection is a failure, and a call that merely hangs counts as slow
 //!    while it still hangs. Callers with timeouts of their own, who leave earlier than that, count as
 //!    [demand](breaker::Builder::stall_after): where nobody is answered, the breaker opens.
 //!
@@ -95,7 +95,7 @@
 //! has found the database well again, a caller has waited a third of its time at a full pool, and
 //! nobody got a connection since, then the statements from before are given up as at their deadline,
 //! with an error that [says so](Awaited::LostAnswer).
-//! Left alone are a transaction's `commit`, statements with a deadline of their own (`within`, `guard_within`),
+//! Left alone are a transaction's `commit`, statements with a deadline of their own (`with_timeout`, `guard_with_timeout`),
 //! statements that have not yet run twice as long as the longest before them, SQLite, and everything
 //! in other modes than [`Enforce`](breaker::Mode::Enforce).
 //!
@@ -122,14 +122,14 @@
 //! # Where this differs from what one might expect
 //!
 //! - **Starvation** is judged against the last `acquire_timeout`, not against the breaker's window: if
-//!   nobody got a connection in all that time, it is a fault, otherwise saturation. With a window of
+//!   nobody got a connection in all that time, it is a failure, otherwise saturation. With a window of
 //!   10 s, a database that hangs would otherwise be found out 10 s late. A server without a free slot
 //!   starves its callers likewise.
 //! - **Waiting ends when the breaker opens**: those who wait for a connection are refused there and
 //!   then, and do not each try to connect to a database that hangs.
 //! - **An acquired connection is no evidence** either way: only failing to get one counts. Most
 //!   leases ask the database nothing, and would hide a backend that connects but cannot answer.
-//! - **A call is counted once**, at its end or when it turns slow. A fault that comes after the slow
+//! - **A call is counted once**, at its end or when it turns slow. A failure that comes after the slow
 //!   bound still counts towards consecutive failures.
 //! - **A mode that does not enforce is inert**: in [`Observe`](breaker::Mode::Observe) and
 //!   [`Disabled`](breaker::Mode::Disabled) nothing is refused, and neither `acquire_timeout` nor
@@ -210,7 +210,7 @@ pub use cache::read_only::NotARead;
 pub use gate::Gate;
 pub use gate::builder::GateBuilder;
 pub use gate::limits::{
-    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_WAITING_PER_CONNECTION,
+    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_QUEUE_PER_CONNECTION,
 };
 pub use gate::snapshot::GateSnapshot;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
@@ -227,7 +227,7 @@ pub use gate::snapshot::GateSnapshot;
 )]
 pub use outcome::delivery::Delivery;
 pub use outcome::error::{
-    Awaited, DeadlineExceeded, GateError, Rejected, WithinError, deadline_exceeded, rejection,
+    Awaited, DeadlineExceeded, GateError, Refused, WithTimeoutError, deadline_exceeded, refusal,
 };
 pub use outcome::served::{Served, Source, StaleReason, Unanswered};
 pub use pool::adapter::Adapter;

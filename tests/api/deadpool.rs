@@ -40,12 +40,12 @@ fn types_are_send_and_sync() {
 
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn futures_can_be_spawned(pool: &Pool<Numbers>, mut object: Object<Numbers>) {
-    let classify = |_: &io::Error| Class::Fault;
+    let classify = |_: &io::Error| Class::Failure;
     assert_spawnable!(
         pool.get(),
         pool.timeout_get(&Timeouts::default()),
         object.guard(async |number| Ok(*number)),
-        object.guard_within(Duration::from_secs(1), async |number| Ok(*number)),
+        object.guard_with_timeout(Duration::from_secs(1), async |number| Ok(*number)),
         object.guard_with(&classify, async |number| Ok::<_, io::Error>(*number)),
     );
 }

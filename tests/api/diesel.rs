@@ -6,7 +6,7 @@ use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use fusepool::deadpool::diesel::{
     AsyncMysqlConnection, AsyncPgConnection, Connection, Driver, Object, Pool, PoolBuilder,
-    PoolError, Rows, TransactionBuilder, WeakPool, Within,
+    PoolError, Rows, TransactionBuilder, WeakPool, WithTimeout,
 };
 
 macro_rules! driver {
@@ -35,7 +35,7 @@ macro_rules! driver {
                     Connection<Raw>,
                     Object<$connection>,
                     Rows<'static, Raw>,
-                    Within<'static, Raw>,
+                    WithTimeout<'static, Raw>,
                     <Raw as Driver>::OwnedRow,
                 );
             }
@@ -46,7 +46,7 @@ macro_rules! driver {
                     pool.get(),
                     conn.batch_execute("SELECT 1"),
                     diesel::sql_query("SELECT 1").execute(&mut conn),
-                    diesel::sql_query("SELECT 1").execute(&mut conn.within(Duration::from_secs(1))),
+                    diesel::sql_query("SELECT 1").execute(&mut conn.with_timeout(Duration::from_secs(1))),
                     conn.transaction(async |conn| {
                         diesel::sql_query("SELECT 1").execute(conn).await
                     }),
@@ -66,7 +66,7 @@ fn connections_to_postgres_are_send_and_sync() {
         AsyncPgConnection,
         Object<AsyncPgConnection>,
         TransactionBuilder<'static>,
-        Within<'static, diesel_async::AsyncPgConnection>,
+        WithTimeout<'static, diesel_async::AsyncPgConnection>,
     );
 }
 

@@ -31,7 +31,7 @@ use fusepool::telemetry::{NotKept, TracingSink};
 use fusepool::{
     Adapter, Awaited, Breaker, Class, CoarseClock, ConfigError, DeadlineExceeded, Gate,
     GateBuilder, GateError, GateSnapshot, Guarded, GuardedBuilder, Lease, ManualClock,
-    PreciseClock, Rejected, Served, Source, StaleReason, Unanswered, Verdict, WithinError,
+    PreciseClock, Refused, Served, Source, StaleReason, Unanswered, Verdict, WithTimeoutError,
 };
 
 /// Can be sent to other threads, shared between them, and kept.
@@ -83,20 +83,20 @@ fn types_of_the_gate_are_send_and_sync() {
         GateError<io::Error>,
         GateSnapshot,
         NotKept,
-        Rejected,
+        Refused,
         Served<String>,
         Source,
         StaleReason,
         TracingSink,
         Unanswered,
-        WithinError<io::Error>,
+        WithTimeoutError<io::Error>,
     );
 }
 
 #[test]
 fn calls_through_a_gate_can_be_spawned() {
     let gate = Gate::builder(Breaker::builder()).build().unwrap();
-    let classify = |_: &io::Error| Class::Fault;
+    let classify = |_: &io::Error| Class::Failure;
     assert_spawnable!(gate.call(&classify, async { Ok(1) }));
 }
 

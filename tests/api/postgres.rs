@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusepool::cache::CachePolicy;
 use fusepool::deadpool::postgres::{
     Client, Config, CreatePoolError, GenericClient, Manager, Pool, PoolBuilder, PoolError, Read,
-    ReadError, Transaction, TransactionBuilder, WeakPool, Within,
+    ReadError, Transaction, TransactionBuilder, WeakPool, WithTimeout,
 };
 use tokio_postgres::types::Type;
 use tokio_postgres::{Portal, Row};
@@ -28,7 +28,7 @@ fn types_are_send_and_sync() {
         Transaction<'static>,
         TransactionBuilder<'static>,
         WeakPool,
-        Within<'static>,
+        WithTimeout<'static>,
     );
 }
 
@@ -38,7 +38,7 @@ fn reads_are_send() {
     assert_send!(Read<'static, Arc<Vec<Row>>>);
 }
 
-/// What [`Client`], [`Transaction`] and [`Within`] have in common.
+/// What [`Client`], [`Transaction`] and [`WithTimeout`] have in common.
 macro_rules! assert_statements_spawnable {
     ($on:expr) => {
         assert_spawnable!(
@@ -86,7 +86,7 @@ fn futures_of_a_pool_can_be_spawned(pool: &Pool, other: &Pool) {
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn futures_of_a_client_can_be_spawned(client: &mut Client) {
     assert_statements_spawnable!(client);
-    assert_statements_spawnable!(client.within(Duration::from_secs(1)));
+    assert_statements_spawnable!(client.with_timeout(Duration::from_secs(1)));
     assert_spawnable!(client.transaction(), client.build_transaction().start());
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusepool::cache::{CachePolicy, CacheSnapshot};
 use fusepool::sqlx::{
     AcquiredConnection, Cache, CouldNotConnect, Delivery, GuardedConnection, Pool, PoolConnection,
-    PoolOptions, PoolSnapshot, Read, ReadExt, Transaction, Within, Write, WriteExt,
+    PoolOptions, PoolSnapshot, Read, ReadExt, Transaction, WithTimeout, Write, WriteExt,
 };
 use sqlx::{Acquire, Executor};
 
@@ -39,7 +39,7 @@ macro_rules! driver {
                     PoolConnection<Db>,
                     PoolOptions<Db>,
                     Transaction<'static, Db>,
-                    Within<'static, Db>,
+                    WithTimeout<'static, Db>,
                 );
             }
 
@@ -69,7 +69,7 @@ macro_rules! driver {
                     pool.execute("SELECT 1"),
                     pool.fetch_all("SELECT 1"),
                     sqlx::query::<Db>("SELECT 1").execute(pool),
-                    sqlx::query::<Db>("SELECT 1").execute(pool.within(Duration::from_secs(1))),
+                    sqlx::query::<Db>("SELECT 1").execute(pool.with_timeout(Duration::from_secs(1))),
                     sqlx::query_scalar::<Db, i64>("SELECT 1").fetch_one(pool),
                     sqlx::query_scalar::<Db, i64>("SELECT 1")
                         .cached(&policy)
