@@ -159,11 +159,28 @@
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-// Without sqlx, parts of the gate and of the cache have no caller.
-#![cfg_attr(not(feature = "sqlx"), allow(dead_code))]
+#![cfg_attr(
+    not(feature = "sqlx"),
+    allow(
+        dead_code,
+        reason = "parts of the gate and of the cache have no other caller"
+    )
+)]
+// docs.rs sets this, and labels each item with the features that it needs. Where those are features
+// that the drivers share, the label below names the drivers, since they are what a user chooses.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod breaker;
 #[cfg(feature = "cache")]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "sqlx-postgres",
+        feature = "sqlx-mysql",
+        feature = "sqlx-sqlite",
+        feature = "deadpool-postgres"
+    )))
+)]
 pub mod cache;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
@@ -171,6 +188,14 @@ mod gate;
 mod outcome;
 mod pool;
 #[cfg(feature = "sqlx")]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "sqlx-postgres",
+        feature = "sqlx-mysql",
+        feature = "sqlx-sqlite"
+    )))
+)]
 pub mod sqlx;
 pub mod telemetry;
 
@@ -189,6 +214,17 @@ pub use gate::limits::{
 };
 pub use gate::snapshot::GateSnapshot;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "sqlx-postgres",
+        feature = "sqlx-mysql",
+        feature = "sqlx-sqlite",
+        feature = "deadpool-postgres",
+        feature = "diesel-postgres",
+        feature = "diesel-mysql"
+    )))
+)]
 pub use outcome::delivery::Delivery;
 pub use outcome::error::{
     Awaited, DeadlineExceeded, GateError, Refused, WithTimeoutError, deadline_exceeded, refusal,
@@ -202,3 +238,13 @@ pub use pool::read::Read;
 #[cfg(feature = "cache")]
 pub use pool::read_error::ReadError;
 pub use pool::snapshot::{PoolSnapshot, PoolStatus};
+
+/// Compiles the examples of the README.
+#[cfg(all(
+    doctest,
+    feature = "sqlx-postgres",
+    feature = "deadpool-postgres",
+    feature = "diesel-postgres"
+))]
+#[doc = include_str!("../README.md")]
+struct Readme;
