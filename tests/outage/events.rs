@@ -38,6 +38,18 @@ impl Events {
         })
     }
 
+    /// Waits until the breaker reaches a state; when it did.
+    pub async fn reached(&self, since: Instant, state: State) -> Instant {
+        let found = || {
+            self.find(since, |event| match event {
+                Happened::Transition(found) if found.to == state => Some(()),
+                _ => None,
+            })
+        };
+        eventually(state.as_str(), async || !found().is_empty()).await;
+        found()[0].0
+    }
+
     /// Waits until the breaker opens; how long after `since` it did, and why.
     pub async fn opened(&self, since: Instant) -> (Duration, Transition) {
         self.first(since, State::Closed, State::Open).await
