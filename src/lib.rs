@@ -245,7 +245,7 @@
 //! - **A probe on a lease** is settled by a ping before the lease is handed out, because a caller may
 //!   hold the lease idle for long.
 //! - **A stream** is judged by its first row. Later waits count only if they fail. If it is dropped
-//!   after its first row, its connection is drained within a bound, or else closed.
+//!   after its first row, its connection is drained within a bound, otherwise closed.
 //!
 //! # Features
 //!
