@@ -11,6 +11,7 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 
 use crate::breaker::verdict::Class;
+use crate::cache::read_only::NotARead;
 
 /// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}
@@ -53,4 +54,30 @@ pub trait Driver:
     /// The class of an error that the server reported.
     #[doc(hidden)]
     fn classify(error: &Error) -> Class;
+
+    /// Checks that a statement only reads, as far as its text tells.
+    #[doc(hidden)]
+    fn check_read(sql: &str) -> Result<(), NotARead>;
+
+    /// Builds a query, without a connection.
+    #[doc(hidden)]
+    fn build(query: &impl QueryFragment<Self::Backend>) -> QueryResult<BuiltQuery>;
+
+    /// The memory on the heap that the decoded values of a row take: text and bytes at their length,
+    /// each with the cost of an allocation.
+    #[doc(hidden)]
+    fn row_bytes(row: &Self::OwnedRow) -> usize;
 }
+
+/// A query as it is sent.
+#[derive(Debug)]
+pub struct BuiltQuery {
+    pub(super) sql: String,
+    /// The bound values, encoded; `None` is NULL.
+    pub(super) values: Vec<Option<Vec<u8>>>,
+    /// The types of the values.
+    pub(super) types: Vec<String>,
+}
+
+/// The cost of an allocation, assumed for each value.
+pub(super) const ALLOCATION: usize = 32;

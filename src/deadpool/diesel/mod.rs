@@ -130,6 +130,7 @@ mod object;
 mod pool;
 #[cfg(feature = "diesel-postgres")]
 mod postgres;
+mod read;
 mod rows;
 mod statement;
 #[cfg(feature = "diesel-postgres")]
@@ -149,6 +150,7 @@ pub use pool::{
 };
 #[cfg(feature = "diesel-postgres")]
 pub use postgres::AsyncPgConnection;
+pub use read::{Read, ReadError, ReadExt};
 pub use rows::Rows;
 #[cfg(feature = "diesel-postgres")]
 pub use transaction_builder::TransactionBuilder;

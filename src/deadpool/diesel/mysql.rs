@@ -1,17 +1,22 @@
 //! MySQL and MariaDB.
 
 use diesel::QueryResult;
+use diesel::mysql::{Mysql, MysqlQueryBuilder, MysqlValue};
+use diesel::query_builder::QueryBuilder;
+use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel::result::Error;
+use diesel::row::{Field, Row};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncMysqlConnection as Raw, MysqlCancelToken};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 
 use super::connection::Connection;
-use super::driver::{Driver, Sealed};
+use super::driver::{ALLOCATION, BuiltQuery, Driver, Sealed};
 use super::error::database_error;
 use crate::breaker::verdict::Class;
+use crate::cache::read_only::{self, Dialect, NotARead};
 use crate::outcome::errno;
 
 /// A guarded connection to MySQL or MariaDB, used like diesel-async's type of the same name.
@@ -62,6 +67,29 @@ impl Driver for Raw {
             Some((_, message)) => errno::classify(number(message), message),
             None => Class::Success,
         }
+    }
+
+    fn check_read(sql: &str) -> Result<(), NotARead> {
+        read_only::check(sql, Dialect::MySql)
+    }
+
+    fn build(query: &impl QueryFragment<Mysql>) -> QueryResult<BuiltQuery> {
+        let mut sql = MysqlQueryBuilder::new();
+        query.to_sql(&mut sql, &Mysql)?;
+        let mut binds = RawBytesBindCollector::<Mysql>::new();
+        query.collect_binds(&mut binds, &mut (), &Mysql)?;
+        let types = binds.metadata.iter().map(|of| format!("{of:?}"));
+        Ok(BuiltQuery {
+            sql: sql.finish(),
+            types: types.collect(),
+            values: binds.binds,
+        })
+    }
+
+    fn row_bytes(row: &Self::OwnedRow) -> usize {
+        let fields = (0..row.field_count()).filter_map(|index| row.get(index));
+        let bytes = |field: Option<MysqlValue<'_>>| field.map_or(0, |value| value.as_bytes().len());
+        fields.map(|field| ALLOCATION + bytes(field.value())).sum()
     }
 }
 

@@ -4,9 +4,11 @@ use std::future::ready;
 use std::sync::Arc;
 
 use diesel::QueryResult;
-use diesel::pg::{Pg, PgNotification};
-use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::pg::{Pg, PgMetadataLookup, PgNotification, PgQueryBuilder, PgTypeMetadata, PgValue};
+use diesel::query_builder::bind_collector::RawBytesBindCollector;
+use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error};
+use diesel::row::{Field, Row};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
 use futures_core::Stream;
@@ -18,7 +20,7 @@ use tokio_postgres::{CancelToken, NoTls, Socket};
 
 use super::connection::Connection;
 use super::dialect::Diesel;
-use super::driver::{Driver, Sealed};
+use super::driver::{ALLOCATION, BuiltQuery, Driver, Sealed};
 use super::error;
 use super::error::database_error;
 use super::object::Object;
@@ -26,6 +28,7 @@ use super::rows::Rows;
 use super::statement::Statement;
 use super::transaction_builder::TransactionBuilder;
 use crate::breaker::verdict::Class;
+use crate::cache::read_only::{self, Dialect, NotARead};
 use crate::deadpool::builder::PoolBuilder;
 use crate::outcome::sqlstate;
 use crate::pool::statement::Admission;
@@ -166,6 +169,17 @@ impl<'a> AsyncConnectionCore for &'a Connection<Raw> {
     }
 }
 
+/// The types that a query names. Their names stand in for their OIDs, which only a connection knows.
+#[derive(Default)]
+struct Named(Vec<String>);
+
+impl PgMetadataLookup for Named {
+    fn lookup_type(&mut self, name: &str, schema: Option<&str>) -> PgTypeMetadata {
+        self.0.push(format!("{schema:?} {name:?}"));
+        PgTypeMetadata::new(0, 0)
+    }
+}
+
 impl Sealed for Raw {}
 
 impl Driver for Raw {
@@ -200,6 +214,31 @@ impl Driver for Raw {
             Some((kind, message)) => sqlstate::classify(code(*kind, message), message),
             None => Class::Success,
         }
+    }
+
+    fn check_read(sql: &str) -> Result<(), NotARead> {
+        read_only::check(sql, Dialect::Postgres)
+    }
+
+    fn build(query: &impl QueryFragment<Pg>) -> QueryResult<BuiltQuery> {
+        let mut sql = PgQueryBuilder::new();
+        query.to_sql(&mut sql, &Pg)?;
+        let (mut binds, mut named) = (RawBytesBindCollector::<Pg>::new(), Named::default());
+        query.collect_binds(&mut binds, &mut named, &Pg)?;
+        let oids = binds.metadata.iter().map(|of| of.oid().unwrap_or_default());
+        let mut types: Vec<_> = oids.map(|oid| oid.to_string()).collect();
+        types.append(&mut named.0);
+        Ok(BuiltQuery {
+            sql: sql.finish(),
+            values: binds.binds,
+            types,
+        })
+    }
+
+    fn row_bytes(row: &Self::OwnedRow) -> usize {
+        let fields = (0..row.field_count()).filter_map(|index| row.get(index));
+        let bytes = |field: Option<PgValue<'_>>| field.map_or(0, |value| value.as_bytes().len());
+        fields.map(|field| ALLOCATION + bytes(field.value())).sum()
     }
 }
 
