@@ -159,11 +159,11 @@
 //! | guarded statements | yes | yes | yes | through [`guard`](deadpool::Object::guard) | through [`guard`](Lease::guard) |
 //! | deadlines of their own | [`with_timeout`](sqlx::Pool::with_timeout) | [`with_timeout`](deadpool::postgres::Client::with_timeout) | [`with_timeout`](deadpool::diesel::Connection::with_timeout) | [`guard_with_timeout`](deadpool::Object::guard_with_timeout) | [`guard_with_timeout`](Lease::guard_with_timeout) |
 //! | transactions never refused | yes; if begun by hand, only `COMMIT` and `ROLLBACK` (1) | yes | yes | no (2) | no (2) |
-//! | cached reads | [`cached`](sqlx::ReadExt::cached) | [`cached`](deadpool::postgres::Pool::cached) | no (3) | [`cached`](deadpool::Pool::cached), with your key (4) | [`cached`](Guarded::cached), with your key (4) |
-//! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | no (3) | [`read`](deadpool::Pool::read) (4) | [`read`](Guarded::read) (4) |
-//! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (5) | no (5) |
-//! | `cache()` and `snapshot()` | yes | yes | yes | yes (4) | yes (4) |
-//! | server-side cancel | no (6) | yes | yes (7) | no (8) | [`Adapter::cancel`] |
+//! | cached reads | [`cached`](sqlx::ReadExt::cached) | [`cached`](deadpool::postgres::Pool::cached) | [`cached`](deadpool::diesel::ReadExt::cached) | [`cached`](deadpool::Pool::cached), with your key (3) | [`cached`](Guarded::cached), with your key (3) |
+//! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |
+//! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (4) | no (4) |
+//! | `cache()` and `snapshot()` | yes | yes | yes | yes (3) | yes (3) |
+//! | server-side cancel | no (5) | yes | yes (6) | no (7) | [`Adapter::cancel`] |
 //! | background probing | yes | yes | yes | yes: creates an object and recycles it | yes: [`connect`](Adapter::connect) and [`ping`](Adapter::ping) |
 //! | [lost statements](#what-an-outage-leaves-behind) given up | yes, except on SQLite | yes | yes | those in `guard` | those in `guard` |
 //!
@@ -176,14 +176,13 @@
 //!    sent as a statement.
 //! 2. fusepool does not know the manager's transactions: between the calls of `guard`, the breaker may
 //!    refuse the next one. Run a transaction in one call of `guard`, which has one deadline.
-//! 3. Not built yet: diesel's queries are loaded by their own traits.
-//! 4. `cached`, `read` and `cache()` need the feature `cache`.
-//! 5. The keys are yours, and fusepool does not know when a write commits: call
+//! 3. `cached`, `read` and `cache()` need the feature `cache`.
+//! 4. The keys are yours, and fusepool does not know when a write commits: call
 //!    [`Cache::invalidate_tag`] after it.
-//! 6. Not built yet. Set the server's own limit, such as `statement_timeout`, a little below
+//! 5. Not built yet. Set the server's own limit, such as `statement_timeout`, a little below
 //!    `query_timeout`.
-//! 7. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
-//! 8. deadpool's `Manager` has no method for it.
+//! 6. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
+//! 7. deadpool's `Manager` has no method for it.
 //!
 //! # What happens to a call
 //!
