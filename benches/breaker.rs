@@ -1,4 +1,4 @@
-//! A call through a breaker, closed and open, beside `recloser` and `failsafe` in one process.
+//! Compares a call through a breaker, closed and open, with `recloser` and `failsafe`.
 //!
 //! ```sh
 //! cargo bench --bench breaker
@@ -22,7 +22,7 @@ fn guarded(call: impl Fn() -> Result<u64, ()>, calls: u32) {
 }
 
 fn builder() -> fusepool::breaker::Builder {
-    // Opens for the whole run once it opens.
+    // Once open, it stays open for the whole run.
     Breaker::builder()
         .open_duration(LONG)
         .max_open_duration(LONG)
@@ -43,14 +43,14 @@ fn failsafe() -> impl failsafe::futures::CircuitBreaker + SyncCircuitBreaker {
     failsafe::Config::new().failure_policy(policy).build()
 }
 
-/// Closed, and then open.
+/// Measures the breaker when it is closed, and then when it is open.
 fn sync(c: &mut Criterion) {
     let ours = builder().build().unwrap();
     let ours_by_calls = by_calls().build().unwrap();
     let recloser = recloser();
     let failsafe = failsafe();
     for (state, result) in [("closed", Ok(1)), ("open", Err(()))] {
-        // More than any of them bears.
+        // More failures than any of them tolerates.
         guarded(|| ours.call(|| result).map_err(drop), 200);
         guarded(|| ours_by_calls.call(|| result).map_err(drop), 200);
         guarded(|| recloser.call(|| result).map_err(drop), 200);

@@ -1,7 +1,8 @@
-//! A degraded cached read beside a raw get from the stores that one would write it with, and the
-//! making of its key beside the hash of the same bytes, in one process.
+//! Compares a cached read in an outage with a raw `get` of the stores that could implement it, and
+//! the computation of its key with a hash of the same bytes.
 //!
-//! No server is needed: all is served from the cache, fresh, or stale while the breaker is held open.
+//! No server is needed: everything is served from the cache, fresh, or stale while the breaker is
+//! held open.
 //!
 //! ```sh
 //! cargo bench --bench cache --features sqlx-sqlite
@@ -70,7 +71,7 @@ fn reads(c: &mut Criterion) {
     group.bench_function("the runtime alone", |b| {
         b.iter(|| runtime.block_on(async {}))
     });
-    // What sqlx alone takes to have the query and its arguments ready.
+    // The time that sqlx itself needs to prepare the query and its arguments.
     group.bench_function("sqlx, the query alone", |b| {
         b.iter(|| {
             sqlx::query_scalar::<Sqlite, String>(SQL)
@@ -81,7 +82,7 @@ fn reads(c: &mut Criterion) {
     group.finish();
 }
 
-/// The statement and one argument, as raw bytes and as a key is made of them.
+/// The statement and one argument, hashed as raw bytes and as a key.
 fn keys(c: &mut Criterion) {
     let integer = arguments(42_i64);
     key(c, "an integer", &42_i64.to_be_bytes(), &integer);

@@ -1,8 +1,8 @@
-//! Guarded deadpool pools beside naked ones: leasing and giving back, for a manager that does
-//! nothing and for PostgreSQL, and a prepared statement.
+//! Compares guarded deadpool pools with unguarded ones: leasing and returning an object, for a
+//! manager that does nothing and for PostgreSQL, and a prepared statement.
 //!
-//! The two are run in turns, so that a drift of the machine's speed touches both. Printed are the
-//! medians of each, and the median of their ratios turn by turn.
+//! The two run in turns, so that a drift of the machine's speed affects both. The output is the
+//! median of each, and the median of the ratios of the turns.
 //!
 //! ```sh
 //! cargo bench --bench deadpool --features deadpool-postgres,sqlx-postgres
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_postgres::{NoTls, Statement};
 
 const TURNS: usize = 201;
-/// Of which the first say nothing yet.
+/// The number of turns at the start whose results are not used.
 const WARM_UP: usize = 20;
 const CONNECTIONS: usize = 10;
 const STATEMENT: &str = "SELECT $1::int";
@@ -41,7 +41,7 @@ impl Manager for Nothing {
     }
 }
 
-/// Nanoseconds that one of so many runs takes.
+/// The nanoseconds for one run, as an average of `runs`.
 async fn time(runs: u32, once: &mut impl AsyncFnMut()) -> f64 {
     let start = Instant::now();
     for _ in 0..runs {
@@ -56,7 +56,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Runs the two in turns, of so many runs each.
+/// Runs the two in turns of `runs` each.
 async fn compare(
     what: &str,
     runs: u32,
@@ -117,7 +117,7 @@ async fn main() {
     )
     .await;
 
-    // Through all connections, since no two are of one speed.
+    // Uses all connections, since their speeds differ.
     let mut naked_turns = Vec::new();
     let mut guarded_turns = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -142,7 +142,7 @@ async fn main() {
         &mut ask_guarded,
     )
     .await;
-    // Most of the difference is what any deadline costs.
+    // Most of the difference is the cost of the deadline.
     compare(
         "query_one, both timed",
         500,

@@ -1,5 +1,5 @@
-//! `SELECT 1` through a guarded pool beside naked sqlx, on one PostgreSQL server, at 1, 8 and 64
-//! tasks.
+//! Compares `SELECT 1` through a guarded pool with unguarded sqlx, on one PostgreSQL server, with 1,
+//! 8 and 64 tasks.
 //!
 //! Three pools: sqlx with its defaults, which tests a connection before each use; sqlx without that
 //! test; and fusepool with its defaults, which tests only connections that were idle for long.
@@ -48,7 +48,7 @@ fn select_one(c: &mut Criterion) {
     group.finish();
 }
 
-/// How long `calls` queries take, spread over so many tasks.
+/// The time that `calls` queries take, spread over the tasks.
 async fn load<P>(pool: &P, tasks: u64, calls: u64) -> Duration
 where
     P: Clone + Send + Sync + 'static,

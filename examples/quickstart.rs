@@ -1,8 +1,8 @@
-//! A database that degrades for real, and a pool that trips.
+//! A database that really degrades, and a pool whose breaker opens and closes.
 //!
-//! An embedded SQLite file; a second connection takes an exclusive lock on it, as a long write or
-//! a backup would. Nothing is simulated in here: the slow calls are SQLite waiting for the lock.
-//! Exits with an error unless every step really happened.
+//! The database is an embedded SQLite file. A second connection takes an exclusive lock on it, as a
+//! long write or a backup would. Nothing is simulated: the slow calls are SQLite waiting for the
+//! lock. The example exits with an error unless every step happened.
 //!
 //! ```sh
 //! cargo run --example quickstart --features sqlx-sqlite
@@ -81,16 +81,16 @@ async fn main() -> Outcome<()> {
     for _ in 0..1_000 {
         let (result, took) = timed(order(&pool)).await;
         let error = result.err().ok_or("a call got through an open breaker")?;
-        let rejected = fusepool::refusal(&*error).ok_or("not a rejection")?;
-        refused.push((took, rejected.retry_after()));
+        let refusal = fusepool::refusal(&*error).ok_or("not a refusal")?;
+        refused.push((took, refusal.retry_after()));
     }
     refused.sort();
     let (median, retry_after) = refused[refused.len() / 2];
     println!("   1000 calls refused, median {median:.1?}, retry after {retry_after:.0?}");
     ensure(median < Duration::from_millis(1), "refusing was not fast")?;
-    ensure(retry_after.is_some(), "nobody said when to retry")?;
+    ensure(retry_after.is_some(), "the refusal has no retry_after")?;
 
-    println!("4. Still locked when the delay is over: the probe fails, and it stays open, longer.");
+    println!("4. Still locked after the open duration: the probe fails, and it opens for longer.");
     let trips = pool.snapshot().gate.breaker.trips;
     wait_until("a probe fails", || {
         pool.snapshot().gate.breaker.trips > trips
@@ -120,7 +120,7 @@ async fn main() -> Outcome<()> {
             "the breaker never closed",
         )?;
     }
-    println!("   {orders} more calls went well, and it is closed.");
+    println!("   {orders} more calls succeeded, and it is closed.");
     println!("   {}", order(&pool).await?);
 
     let snapshot = pool.snapshot();
@@ -130,7 +130,7 @@ async fn main() -> Outcome<()> {
         breaker.state, breaker.trips, breaker.time_not_closed
     );
     println!(
-        "        {} answered, {} slow, {} faults, {} rejected, {} probes; {} of {} connections.",
+        "        {} successes, {} slow, {} failures, {} rejected, {} probes; {} of {} connections.",
         breaker.successes,
         breaker.slow,
         breaker.failures,
@@ -151,7 +151,7 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// What a service does: one query.
+/// The work of the service: one query.
 async fn order(pool: &SqlitePool) -> Outcome<String> {
     let name = sqlx::query_scalar("SELECT name FROM dish WHERE id = ?")
         .bind(2)
@@ -160,7 +160,7 @@ async fn order(pool: &SqlitePool) -> Outcome<String> {
     Ok(name)
 }
 
-/// Takes the lock between two calls of the pool's connections.
+/// Takes the lock, between two calls on the pool's connections.
 async fn lock(connection: &mut SqliteConnection) -> Outcome<()> {
     connection.execute("PRAGMA busy_timeout = 10000").await?;
     connection.execute("BEGIN EXCLUSIVE").await?;

@@ -1,17 +1,23 @@
-//! A connection pool that trips: a service stays up when its database does not.
+//! A circuit breaker around database connection pools: a service stays up when its database does not.
 //!
 //! When a database slows down or hangs, every task of a service ends up waiting for a pooled
-//! connection, and the service dies with it; when the database comes back, a stampede kills it
-//! again. fusepool puts a circuit breaker in front of an ordinary [`sqlx`](https://docs.rs/sqlx) or
-//! [`deadpool`](https://docs.rs/deadpool) pool: while the database is unwell, calls are refused at
-//! once, and when it recovers, they are let back in gently.
+//! connection, and the service goes down with the database. When the database comes back, all the
+//! waiting tasks hit it at once and take it down again.
 //!
-//! # Changing over
+//! fusepool puts a circuit breaker in front of a pool of [`sqlx`](https://docs.rs/sqlx),
+//! [`deadpool`](https://docs.rs/deadpool), [`deadpool-postgres`](https://docs.rs/deadpool-postgres)
+//! or [`diesel-async`](https://docs.rs/diesel-async). While the database is unhealthy, calls are
+//! refused at once, or served from a cache or another fallback. When it has recovered, calls are let
+//! back in gradually.
 //!
-//! The imports of the pool types change, and little else; what differs is listed for
-//! [sqlx](sqlx#what-differs-from-sqlx), [deadpool](deadpool#what-differs-from-deadpool),
+//! # Getting started
+//!
+//! The pool types keep their names, so most applications only change imports. What differs is listed
+//! for [sqlx](sqlx#what-differs-from-sqlx), [deadpool](deadpool#what-differs-from-deadpool),
 //! [deadpool-postgres](deadpool::postgres#what-differs-from-deadpool-postgres) and
 //! [diesel-async](deadpool::diesel#what-differs-from-diesel-async).
+//!
+//! **sqlx:**
 //!
 //! ```no_run
 //! # #[cfg(feature = "sqlx-postgres")]
@@ -28,7 +34,85 @@
 //! # }
 //! ```
 //!
-//! A refused call is an ordinary `sqlx::Error`, in which [`refusal`] finds when to retry:
+//! **deadpool-postgres:**
+//!
+//! ```no_run
+//! # #[cfg(feature = "deadpool-postgres")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use fusepool::deadpool::postgres::{Config, Pool, Runtime}; // was: deadpool_postgres::{..}
+//! use tokio_postgres::NoTls;
+//!
+//! let pool: Pool = Config::new().create_pool(Some(Runtime::Tokio1), NoTls)?;
+//!
+//! let client = pool.get().await?;
+//! client.execute("UPDATE dish SET price = price + 1", &[]).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **diesel-async:**
+//!
+//! ```no_run
+//! # #[cfg(feature = "diesel-postgres")]
+//! # async fn run(url: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! use diesel_async::RunQueryDsl;
+//! use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, AsyncPgConnection, Pool};
+//!
+//! let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
+//! let pool: Pool<AsyncPgConnection> = Pool::builder(manager).build()?;
+//!
+//! let mut conn = pool.get().await?;
+//! diesel::sql_query("UPDATE dish SET price = price + 1").execute(&mut conn).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Any other manager of deadpool**, whose statements go through [`guard`](deadpool::Object::guard):
+//!
+//! ```no_run
+//! # #[cfg(feature = "deadpool")]
+//! # async fn run<M>(manager: M) -> Result<(), Box<dyn std::error::Error>>
+//! # where
+//! #     M: fusepool::deadpool::Manager<Type = tokio::net::TcpStream, Error = std::io::Error> + 'static,
+//! # {
+//! use fusepool::deadpool::Pool; // was: deadpool::managed::Pool
+//! use tokio::io::AsyncWriteExt;
+//!
+//! let pool = Pool::<M>::builder(manager).max_size(16).build()?;
+//!
+//! let mut stream = pool.get().await?;
+//! stream.guard(async |stream| stream.write_all(b"PING").await).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Any other pool**, through an [`Adapter`] that you write; `examples/bb8` in the repository has one
+//! for bb8:
+//!
+//! ```no_run
+//! # async fn run<A>(adapter: A) -> Result<(), Box<dyn std::error::Error>>
+//! # where
+//! #     A: fusepool::Adapter<
+//! #         Connection = tokio::net::TcpStream,
+//! #         Error = std::io::Error,
+//! #         StatementError = std::io::Error,
+//! #     >,
+//! # {
+//! use fusepool::Guarded;
+//! use tokio::io::AsyncWriteExt;
+//!
+//! let pool = Guarded::builder(adapter).build()?;
+//!
+//! let mut stream = pool.lease().await?;
+//! stream.guard(async |stream| stream.write_all(b"PING").await).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Refusals
+//!
+//! A refused call returns the error type of its pool. [`refusal`] finds the [`Refused`] in it, which
+//! says when to retry:
 //!
 //! ```
 //! # fn status(error: &sqlx::Error) -> (u16, Option<u64>) {
@@ -39,14 +123,10 @@
 //! # }
 //! ```
 //!
-//! The same goes for [`deadpool-postgres`](deadpool::postgres), for [`diesel-async`](deadpool::diesel),
-//! for [any other manager](deadpool) of deadpool's, and, with an [`Adapter`], for pools that fusepool
-//! does not know: `examples/bb8` has one for bb8.
-//!
 //! # When the database cannot answer
 //!
-//! Reads can be served by others, chosen query by query: by a cache, within bounds of age; by a
-//! value; by another query; by another pool.
+//! A read can be served from the cache, within limits of age, by a default value, by another query, or
+//! by another pool. You choose that query by query:
 //!
 //! ```no_run
 //! # #[cfg(feature = "sqlx-postgres")]
@@ -71,73 +151,100 @@
 //!
 //! [`cache`] has the table of what is served when.
 //!
+//! # What each pool can do
+//!
+//! | | [sqlx] | [deadpool-postgres] | [diesel-async] | [any deadpool manager] | [`Guarded`] |
+//! |---|---|---|---|---|---|
+//! | guarded acquisition | yes | yes | yes | yes | yes |
+//! | guarded statements | yes | yes | yes | through [`guard`](deadpool::Object::guard) | through [`guard`](Lease::guard) |
+//! | deadlines of their own | [`with_timeout`](sqlx::Pool::with_timeout) | [`with_timeout`](deadpool::postgres::Client::with_timeout) | [`with_timeout`](deadpool::diesel::Connection::with_timeout) | [`guard_with_timeout`](deadpool::Object::guard_with_timeout) | [`guard_with_timeout`](Lease::guard_with_timeout) |
+//! | transactions never refused | yes; if begun by hand, only `COMMIT` and `ROLLBACK` (1) | yes | yes | no (2) | no (2) |
+//! | cached reads | [`cached`](sqlx::ReadExt::cached) | [`cached`](deadpool::postgres::Pool::cached) | [`cached`](deadpool::diesel::ReadExt::cached) | [`cached`](deadpool::Pool::cached), with your key (3) | [`cached`](Guarded::cached), with your key (3) |
+//! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |
+//! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (4) | no (4) |
+//! | `cache()` and `snapshot()` | yes | yes | yes | yes (3) | yes (3) |
+//! | server-side cancel | no (5) | yes | yes (6) | no (7) | [`Adapter::cancel`] |
+//! | background probing | yes | yes | yes | yes: creates an object and recycles it | yes: [`connect`](Adapter::connect) and [`ping`](Adapter::ping) |
+//! | [lost statements](#what-an-outage-leaves-behind) given up | yes, except on SQLite | yes | yes | those in `guard` | those in `guard` |
+//!
+//! [sqlx]: sqlx
+//! [deadpool-postgres]: deadpool::postgres
+//! [diesel-async]: deadpool::diesel
+//! [any deadpool manager]: deadpool
+//!
+//! 1. sqlx's queries do not tell their text before they run, so fusepool does not see a `BEGIN` that is
+//!    sent as a statement.
+//! 2. fusepool does not know the manager's transactions: between the calls of `guard`, the breaker may
+//!    refuse the next one. Run a transaction in one call of `guard`, which has one deadline.
+//! 3. `cached`, `read` and `cache()` need the feature `cache`.
+//! 4. The keys are yours, and fusepool does not know when a write commits: call
+//!    [`Cache::invalidate_tag`] after it.
+//! 5. Not built yet. Set the server's own limit, such as `statement_timeout`, a little below
+//!    `query_timeout`.
+//! 6. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
+//! 7. deadpool's `Manager` has no method for it.
+//!
 //! # What happens to a call
 //!
-//! 1. The [breaker] admits or refuses it. Refusing takes a fraction of a microsecond.
-//! 2. It waits for a connection: as one of at most `max_queue` callers (the next is refused at
-//!    once), and no longer than `acquire_timeout`.
-//! 3. It runs, no longer than `query_timeout`. A connection whose statement was given up refuses every
-//!    other statement ([`Refused::Abandoned`]), is closed when it is given back, and never leased again.
-//! 4. What came of it is [classified](Class) and moves the breaker: a unique violation is an answer
-//!    like any other, a broken connection is a failure, and a call that merely hangs counts as slow
-//!    while it still hangs. Callers with timeouts of their own, who leave earlier than that, count as
-//!    [demand](breaker::Builder::stall_after): where nobody is answered, the breaker opens.
+//! 1. The [breaker] admits or rejects it. A rejection takes a fraction of a microsecond.
+//! 2. It waits for a connection, as one of at most `max_queue` callers, up to `acquire_timeout`. If the
+//!    queue is full, the next caller is refused at once.
+//! 3. It runs, up to `query_timeout`. If a statement is given up, its connection refuses every other
+//!    statement ([`Refused::Abandoned`]), is closed when it is returned, and is never leased again.
+//! 4. Its result is [classified](Class) and recorded. A unique violation is an answer like any other. A
+//!    broken connection is a failure. A call that hangs counts as slow while it still hangs. Callers
+//!    with timeouts of their own, who leave earlier than that, count as
+//!    [demand](breaker::Builder::stall_after): if no call succeeds, the breaker opens.
 //!
-//! While the breaker is open, a background task probes the database with a connection of its own,
-//! so recovery needs no traffic, and no user's call is the first to try. Connecting has the time that
-//! callers have for it, `acquire_timeout`; each answer has `probe_timeout`. Where no connection can be
-//! had beside the pool's, it borrows an idle one. A user's call has its own deadline in every state.
+//! While the breaker is open, a background task probes the database on a connection of its own. So
+//! recovery needs no traffic, and no caller's call is the first to try. The task has `acquire_timeout`
+//! to connect, and `probe_timeout` for each answer. If it cannot open a connection of its own, it
+//! borrows an idle one from the pool. A caller's call has its own deadline in every state of the
+//! breaker.
 //!
 //! # What an outage leaves behind
 //!
-//! The network may forget all connections in the middle of their statements. Those would hold their
-//! places in the pool up to `query_timeout`, for answers that never come. So when that background task
-//! has found the database well again, a caller has waited a third of its time at a full pool, and
-//! nobody got a connection since, then the statements from before are given up as at their deadline,
-//! with an error that [says so](Awaited::LostAnswer).
-//! Left alone are a transaction's `commit`, statements with a deadline of their own (`with_timeout`, `guard_with_timeout`),
-//! statements that have not yet run twice as long as the longest before them, SQLite, and everything
-//! in other modes than [`Enforce`](breaker::Mode::Enforce).
+//! The network may drop all connections in the middle of their statements. The pool would then wait up
+//! to `query_timeout` for answers that never come. So such statements are given up, as at their
+//! deadline, when all of this holds:
 //!
-//! Statements that are merely slow look the same from here. Where all connections of a pool are busy
-//! for seconds, on long statements or one lock, while others wait, the breaker opens for want of
-//! connections, closes since the database is well, and such statements are given up, unless some
-//! that took as long have ended before. Give them a deadline of their own, or set `give_up_lost(false)` on
-//! the pool.
+//! - The background task has found the database healthy again.
+//! - A caller has waited for a third of its timeout at a full pool.
+//! - No caller has obtained a connection since the database recovered.
 //!
-//! # The source
+//! The error [says so](Awaited::LostAnswer). These statements are not given up:
 //!
-//! Eight rooms. Imports go from one floor to a lower one, and never in a circle.
+//! - the `commit` of a transaction;
+//! - statements with a deadline of their own (`with_timeout`, `guard_with_timeout`);
+//! - statements that have not yet run twice as long as the longest statement that ended;
+//! - statements on SQLite;
+//! - any statement in a mode other than [`Enforce`](breaker::Mode::Enforce).
 //!
-//! ```text
-//! sqlx/  deadpool/   6  adapters, one file or folder a driver; they never see each other
-//! cache/             5  what is kept, for how long, one load a key, and what is served instead
-//! pool/              5  any pool, through an adapter: leases, their state, background probes
-//! gate/              4  admit, run, classify, settle, report: start reading here
-//! telemetry/         3  events, and tracing
-//! outcome/           2  what a caller gets: errors, the source of a value, tables of codes
-//! breaker/           1  the state machine, its rules, and the shell around it
-//! ```
+//! Statements that are only slow look the same to the client. Suppose that all connections of a pool
+//! are busy for seconds, on long statements or one lock, while other callers wait. Then the breaker
+//! opens for want of connections, and closes because the database is healthy. The slow statements are
+//! given up, unless others that took as long have ended before. Give such statements a deadline of
+//! their own, or set `give_up_lost(false)` on the pool.
 //!
 //! # Where this differs from what one might expect
 //!
-//! - **Starvation** is judged against the last `acquire_timeout`, not against the breaker's window: if
-//!   nobody got a connection in all that time, it is a failure, otherwise saturation. With a window of
-//!   10 s, a database that hangs would otherwise be found out 10 s late. A server without a free slot
-//!   starves its callers likewise.
-//! - **Waiting ends when the breaker opens**: those who wait for a connection are refused there and
-//!   then, and do not each try to connect to a database that hangs.
-//! - **An acquired connection is no evidence** either way: only failing to get one counts. Most
-//!   leases ask the database nothing, and would hide a backend that connects but cannot answer.
-//! - **A call is counted once**, at its end or when it turns slow. A failure that comes after the slow
-//!   bound still counts towards consecutive failures.
-//! - **A mode that does not enforce is inert**: in [`Observe`](breaker::Mode::Observe) and
-//!   [`Disabled`](breaker::Mode::Disabled) nothing is refused, and neither `acquire_timeout` nor
-//!   `query_timeout` ends anything; a deadline of a statement's own does.
-//! - **A probe on a lease** is settled by a ping before the lease is handed out, since a caller may
-//!   hold it idle for long.
-//! - **A stream** is judged by its first row; later waits count only if they go wrong. Dropped after
-//!   its first row, its connection is drained within a bound, or else closed.
+//! - **Starvation** is judged by the last `acquire_timeout`, not by the breaker's window: it is a
+//!   failure if no call obtained a connection in that time, otherwise saturation. With a window of
+//!   10 s, fusepool would notice a hanging database 10 s late. The same rule applies to a server that
+//!   has no free slot for a connection.
+//! - **Waiting ends when the breaker opens.** Callers in the queue are refused at once, so that they do
+//!   not each try to connect to a database that hangs.
+//! - **An acquired connection is no success.** Only a failure to acquire one counts. Most leases ask
+//!   the database nothing, and would hide a backend that accepts connections but cannot answer.
+//! - **A call is counted once**, at its end or when it reaches the slow-call threshold. If it fails
+//!   after that, it still counts towards `consecutive_failures`.
+//! - **A mode that does not enforce changes nothing.** In [`Observe`](breaker::Mode::Observe) and
+//!   [`Disabled`](breaker::Mode::Disabled), nothing is refused, and neither `acquire_timeout` nor
+//!   `query_timeout` ends a call. A statement's own deadline does.
+//! - **A probe on a lease** is settled by a ping before the lease is handed out, because a caller may
+//!   hold the lease idle for long.
+//! - **A stream** is judged by its first row. Later waits count only if they fail. If it is dropped
+//!   after its first row, its connection is drained within a bound, otherwise closed.
 //!
 //! # Features
 //!
@@ -150,12 +257,13 @@
 //! | `deadpool-postgres` | [`fusepool::deadpool::postgres`](deadpool::postgres) |
 //! | `diesel-postgres` | [`fusepool::deadpool::diesel`](deadpool::diesel), for diesel-async with PostgreSQL |
 //! | `diesel-mysql` | for diesel-async with MySQL and MariaDB |
+//! | `cache` | cached reads and fallbacks on [`Guarded`] and [`fusepool::deadpool`](deadpool); the sqlx, deadpool-postgres and diesel features enable it |
 //! | `serde` | [`Config`](deadpool::postgres::Config) from an application's configuration |
 //!
-//! None is on by default. Without any there is the [breaker], the [`Gate`] for futures, and
-//! [`Guarded`] for pools of all kinds.
+//! No feature is enabled by default. Without any, the crate has the [breaker], the [`Gate`] for
+//! futures, and [`Guarded`] for other pools.
 //!
-//! A tokio runtime is needed, with its timers.
+//! fusepool needs a tokio runtime with its timers enabled.
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -166,21 +274,12 @@
         reason = "parts of the gate and of the cache have no other caller"
     )
 )]
-// docs.rs sets this, and labels each item with the features that it needs. Where those are features
-// that the drivers share, the label below names the drivers, since they are what a user chooses.
+// docs.rs sets this, and labels each item with the features that it needs. If drivers share an
+// internal feature, a label below names the drivers instead, because a user chooses those.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod breaker;
 #[cfg(feature = "cache")]
-#[cfg_attr(
-    docsrs,
-    doc(cfg(any(
-        feature = "sqlx-postgres",
-        feature = "sqlx-mysql",
-        feature = "sqlx-sqlite",
-        feature = "deadpool-postgres"
-    )))
-)]
 pub mod cache;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;

@@ -1,7 +1,7 @@
-//! How much memory the cache takes, by what the process has really allocated.
+//! The memory that the cache takes, measured by the allocations of the process.
 //!
-//! A stream of queries of which none comes twice is what an attacker sends, or a crawler. What is
-//! measured is what was asked of the allocator; what the allocator adds for itself is not.
+//! The load is a stream of queries of which none repeats, such as an attacker or a crawler sends. The
+//! measurement counts the requested bytes, without the overhead of the allocator.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, MutexGuard};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What is allocated is counted for the whole process: one test at a time.
+/// Allocations are counted for the whole process: one test runs at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 const BOUND: u64 = 2 << 20;
@@ -66,7 +66,7 @@ impl World {
             before: 0,
             _turn: turn,
         };
-        // What a connection takes for its statements is not the cache's.
+        // The prepared statements of a connection are not part of the cache.
         for id in 0..3 {
             world.tiny(id).await;
             world.large(id, 10).await;
@@ -170,7 +170,7 @@ async fn answers_of_all_sizes_stay_within_the_bound() {
     world.assert_bounded("answers of all sizes");
 }
 
-/// Those that are asked for all the time are still there, whatever else is asked once.
+/// Answers that are read all the time stay, whatever else is read once.
 #[tokio::test]
 async fn a_stream_does_not_push_out_what_is_in_use() {
     let world = World::start().await;
@@ -195,8 +195,8 @@ async fn a_stream_does_not_push_out_what_is_in_use() {
     assert_eq!(hits, in_use.end as u64, "some were pushed out");
 }
 
-/// One that is larger than its policy allows, or than the cache could hold, is served, and that is
-/// all.
+/// An answer that is larger than its policy allows, or than the cache can hold, is served but not
+/// kept.
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_kept() {
     const SMALL: CachePolicy = KEPT.max_entry_bytes(1_000);
@@ -219,7 +219,7 @@ async fn an_answer_that_is_too_large_is_not_kept() {
     assert_eq!((read.len(), world.snapshot().entries), (100, 1));
 }
 
-/// A newer answer to the same question takes the older one's place: nobody was pushed out.
+/// A newer answer to the same question replaces the older one, and evicts no other.
 #[tokio::test]
 async fn a_newer_answer_is_no_eviction() {
     let world = World::start().await;

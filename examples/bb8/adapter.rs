@@ -1,4 +1,4 @@
-//! All that fusepool has to know of bb8, for any of its managers.
+//! The adapter for bb8, with any of its managers.
 
 use std::error::Error;
 use std::ops::{Deref, DerefMut};
@@ -6,10 +6,10 @@ use std::ops::{Deref, DerefMut};
 use bb8::{ManageConnection, Pool, PooledConnection, RunError};
 use fusepool::{Adapter, Class, PoolStatus};
 
-/// A bb8 pool, and what its manager's errors mean.
+/// A bb8 pool, and the classification of its manager's errors.
 pub(crate) struct Bb8<M: ManageConnection + Clone> {
     pub(crate) pool: Pool<Discarding<M>>,
-    /// To ask for an answer with; bb8 does not give its own away.
+    /// Used to ping connections; bb8 does not expose the manager of a pool.
     pub(crate) manager: M,
     pub(crate) size: u32,
     pub(crate) classify: fn(&M::Error) -> Class,
@@ -73,10 +73,10 @@ impl<M: ManageConnection<Error: Error> + Clone> Adapter for Bb8<M> {
     }
 }
 
-/// A manager whose connections can be thrown away, which bb8 itself has no way for.
+/// A manager whose connections can be discarded, for which bb8 itself has no method.
 pub(crate) struct Discarding<M>(pub(crate) M);
 
-/// A connection that does not go back to its pool once it was discarded.
+/// A connection that does not return to its pool after it was discarded.
 pub(crate) struct Discardable<C> {
     connection: C,
     discarded: bool,

@@ -1,4 +1,5 @@
-//! A bb8 pool, guarded: how to bring a pool that fusepool does not know. `adapter.rs` is all it takes.
+//! A guarded bb8 pool: how to guard a pool that fusepool does not support. `adapter.rs` has all the
+//! code that this needs.
 //!
 //! ```sh
 //! cargo run --example bb8 -- postgres://postgres@localhost/postgres
@@ -18,7 +19,7 @@ use adapter::{Bb8, Discarding};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args()
         .nth(1)
-        .ok_or("the URL of a server is wanted")?;
+        .ok_or("give the URL of a PostgreSQL server")?;
     let manager = PostgresConnectionManager::new(url.parse()?, NoTls);
     let size = 10;
     let pool = bb8::Pool::builder()
@@ -45,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What the server itself says is an answer, unless it is out of order, or of room for one more.
+/// An error from the server itself is an answer, unless the server is unhealthy or has no free slot.
 fn classify(error: &Error) -> Class {
     let Some(said) = error.as_db_error() else {
         return Class::Failure;

@@ -1,4 +1,4 @@
-//! What the example is told to do.
+//! The command line of the example.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,10 +14,10 @@ pub(crate) struct Arguments {
     pub(crate) healthy: Duration,
     pub(crate) stalled: Duration,
     pub(crate) healed: Duration,
-    /// Calls a second, on each pool.
+    /// Calls per second, on each pool.
     pub(crate) rate: u32,
     pub(crate) picture: PathBuf,
-    /// Of a server that runs already.
+    /// The URL of a running server.
     pub(crate) url: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What must have happened for the example to succeed.
+//! The conditions under which the example succeeds.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::figures::Figures;
 use crate::menu::WORKING_SET;
 use crate::{CONNECTIONS, Pools, seconds};
 
-/// sqlx's default `acquire_timeout`, after which its callers give up.
+/// sqlx's default `acquire_timeout`, after which its callers fail.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// fusepool's default `max_queue`.
 const WAITING: usize = CONNECTIONS as usize * fusepool::DEFAULT_QUEUE_PER_CONNECTION as usize;
 const MOST_IN_FLIGHT: usize = CONNECTIONS as usize + WAITING + 1;
-/// Of the cached reads that are started while the database stalls.
+/// The fraction of the cached reads started in the stall that must be served.
 const SERVED: f64 = 0.999;
 const FAIL_FAST: Duration = Duration::from_millis(1);
 const MOST_NEW_CONNECTIONS: u64 = 50;
-/// To ramp up, after the open delay.
+/// The time to ramp up, after the open duration.
 const RAMP: Duration = Duration::from_millis(500);
 
-/// What is claimed, and whether it holds.
+/// The claims, and whether each holds.
 pub(crate) struct Claims(Vec<(bool, String)>);
 
 impl Claims {
@@ -32,7 +32,7 @@ impl Claims {
         claims.add(
             naked.most_in_flight as f64 >= 0.9 * piled_up,
             format!(
-                "tasks pile up on the naked pool while it stalls: {} in flight, of {piled_up} started",
+                "tasks pile up on the unguarded pool in the stall: {} in flight, of {piled_up} started",
                 naked.most_in_flight
             ),
         );
@@ -46,7 +46,7 @@ impl Claims {
         claims.add(
             guarded.new_connections <= MOST_NEW_CONNECTIONS,
             format!(
-                "it opens few connections while stalled: {}, at most {MOST_NEW_CONNECTIONS}",
+                "it opens few connections in the stall: {}, at most {MOST_NEW_CONNECTIONS}",
                 guarded.new_connections
             ),
         );
@@ -66,7 +66,7 @@ impl Claims {
         claims.add(
             guarded.recovered.is_some_and(|time| time <= bound),
             format!(
-                "it recovers by itself within the open delay and {RAMP:?}: {}, at most {}",
+                "it recovers by itself within the open duration and {RAMP:?}: {}, at most {}",
                 guarded.recovered.map_or("never".to_owned(), seconds),
                 seconds(bound)
             ),
@@ -93,13 +93,13 @@ impl Claims {
         self.add(
             cache.bytes <= cache.max_bytes && cache.entries >= WORKING_SET as usize,
             format!(
-                "the working set is kept within the bound: {} answers in {} bytes of {}",
+                "the working set is kept within the memory limit: {} answers in {} bytes of {}",
                 cache.entries, cache.bytes, cache.max_bytes
             ),
         );
     }
 
-    /// True if all hold.
+    /// Prints the claims. True if all hold.
     pub(crate) fn print(&self) -> bool {
         for (holds, claim) in &self.0 {
             println!("{} {claim}", if *holds { "holds: " } else { "FAILED:" });

@@ -1,4 +1,4 @@
-//! The server that will seem to be down.
+//! The database server.
 
 use std::net::SocketAddr;
 
@@ -13,12 +13,12 @@ use crate::support::proxy::Proxy;
 pub(crate) struct Database {
     pub(crate) addr: SocketAddr,
     options: PgConnectOptions,
-    /// Ends when this is dropped, if it is ours.
+    /// The server, if this process started it: it ends when this is dropped.
     _own: Option<Postgres>,
 }
 
 impl Database {
-    /// The server at `url`, or else one of our own.
+    /// The server at `url`, or a server that this starts.
     pub(crate) async fn open(url: Option<&str>) -> Outcome<Self> {
         let (url, own) = match url {
             Some(url) => (url.to_owned(), None),
@@ -37,7 +37,7 @@ impl Database {
         })
     }
 
-    /// How to connect to it through a proxy.
+    /// The options to connect to it through a proxy.
     pub(crate) fn through(&self, proxy: &Proxy) -> PgConnectOptions {
         let proxy = proxy.addr();
         let options = self.options.clone();

@@ -1,4 +1,4 @@
-//! What the calls of one pool amount to.
+//! The measurements of one pool.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ use crate::phases::Phases;
 /// The measurements of one pool.
 pub(crate) struct Figures {
     pub(crate) calls: Vec<Call>,
-    /// How many tasks were in flight, from when on, in the order of time.
+    /// The number of tasks in flight from each time on, ordered by time.
     pub(crate) in_flight: Vec<(Duration, usize)>,
     pub(crate) most_in_flight: usize,
     served_in_stall: usize,
     pub(crate) latency: [Latency; 3],
-    /// Opened while stalled, by the pool and by probes.
+    /// The connections opened in the stall, by the pool and by probes.
     pub(crate) new_connections: u64,
-    /// After the heal: a call that was started since was answered, the breaker is closed, and no
-    /// more calls are in flight than there are connections.
+    /// The time from the heal until a call that started after it is answered, the breaker is closed,
+    /// and no more calls are in flight than there are connections.
     pub(crate) recovered: Option<Duration>,
     pub(crate) breaker: Option<Opened>,
-    /// When the breaker was open; half-open is not.
+    /// The times at which the breaker was open. Half-open does not count.
     pub(crate) open: Vec<(Duration, Duration)>,
 }
 
-/// What only a pool with a breaker has.
+/// The first time that the breaker of a pool opened.
 pub(crate) struct Opened {
-    /// After the stall began.
+    /// The time from the start of the stall.
     pub(crate) after: Duration,
     pub(crate) why: Transition,
-    /// Of calls that were started while it was open.
+    /// The latency of calls that were started while it was open.
     pub(crate) while_open: Latency,
-    /// The last delay before it closed.
+    /// The last open duration before it closed.
     pub(crate) delay: Duration,
 }
 
-/// Of some calls, however they ended.
+/// The latency of some calls, however they ended.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Latency {
     pub(crate) calls: usize,
@@ -94,7 +94,7 @@ impl Figures {
         self.calls.iter().filter(|call| call.end == end).count()
     }
 
-    /// The part of the calls started in the stall that got an answer, of whatever age.
+    /// The fraction of the calls started in the stall that got an answer, of any age.
     pub(crate) fn served_in_stall(&self) -> f64 {
         let served = self.served_in_stall as f64;
         served / self.latency[1].calls.max(1) as f64
@@ -105,7 +105,7 @@ fn in_flight(calls: &[Call]) -> Vec<(Duration, usize)> {
     let starts = calls.iter().map(|call| (call.started, 1));
     let ends = calls.iter().map(|call| (call.ended, -1));
     let mut steps: Vec<_> = starts.chain(ends).collect();
-    // A call ends after it has started, also by a coarse clock.
+    // A call ends after it started, even on a coarse clock.
     steps.sort_unstable_by_key(|(time, step)| (*time, -step));
     let mut now = 0_usize;
     steps

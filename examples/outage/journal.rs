@@ -1,11 +1,11 @@
-//! When the breaker did what.
+//! A record of the transitions of a breaker.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use fusepool::breaker::{Event, Transition};
 
-/// Observes a breaker.
+/// An observer of a breaker.
 #[derive(Clone)]
 pub(crate) struct Journal(Arc<Pages>);
 
@@ -14,7 +14,7 @@ struct Pages {
     entries: Mutex<Vec<Entry>>,
 }
 
-/// A transition, and when it was after the start.
+/// A transition, and its time from the start.
 pub(crate) type Entry = (Duration, Transition);
 
 impl Journal {
@@ -38,7 +38,7 @@ impl Journal {
         std::mem::take(&mut entries)
     }
 
-    /// Notes changes of state.
+    /// Records changes of state.
     pub(crate) fn observe(&self, event: &Event<'_>) {
         let Event::Transition(transition) = event else {
             return;

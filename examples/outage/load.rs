@@ -1,4 +1,4 @@
-//! An open loop: calls are started on schedule, whether or not earlier ones have ended.
+//! The load, in an open loop: calls start on schedule, whether or not earlier calls have ended.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::interval_at;
 
-/// When to start calls.
+/// When calls start.
 #[derive(Clone, Copy)]
 pub(crate) struct Schedule {
     pub(crate) start: Instant,
     pub(crate) length: Duration,
-    /// Calls a second.
+    /// Calls per second.
     pub(crate) rate: u32,
 }
 
-/// A call that was made, in times after the start of the load.
+/// A call. Times are from the start of the load.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
-    /// When its task began to run: what it waits for a processor is this machine's business.
+    /// When its task began to run, so that the wait for a processor is not measured.
     pub(crate) started: Duration,
     pub(crate) ended: Duration,
     pub(crate) end: End,
@@ -28,7 +28,7 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Answered,
-    /// Refused by the breaker or its gate; never sent.
+    /// Refused, and never sent.
     Refused,
     Failed,
 }
@@ -50,7 +50,7 @@ impl Schedule {
             length,
             rate,
         } = self;
-        // A tick that was missed is made up for at once.
+        // A missed tick is made up for at once.
         let mut ticks = interval_at(start.into(), Duration::from_secs(1) / rate);
         let mut tasks = JoinSet::new();
         while ticks.tick().await.into_std() < start + length {

@@ -1,12 +1,13 @@
 //! An outage, with and without a breaker: the same load on `sqlx::PgPool`, on
-//! `fusepool::sqlx::PgPool` with its default settings, and on that with cached reads, side by side
-//! in one run.
+//! `fusepool::sqlx::PgPool` with its default settings, and on the latter with cached reads, side by
+//! side in one run.
 //!
-//! One PostgreSQL server behind a TCP proxy that stalls: connections stay open and new ones are
-//! accepted, but nothing comes through, as when a disk hangs or a network drops packets. The load
-//! is an open loop: calls are started on schedule, whether or not earlier ones have ended, as users
-//! do. Each pool and its load have a runtime with one thread, as if they were services of their own,
-//! so that none waits for what piles up on another. Prints a table, draws a picture, and exits with an error unless the claims hold.
+//! All pools connect to one PostgreSQL server, through a TCP proxy that stalls: connections stay
+//! open and new ones are accepted, but no data comes through, as when a disk hangs or a network
+//! drops packets. The load is an open loop: calls start on schedule, whether or not earlier calls
+//! have ended, like the requests of users. Each pool and its load have a runtime with one thread, as
+//! if they were separate services, so that the tasks of one do not delay another. The example prints
+//! a table, draws a picture, and exits with an error unless the claims in `claims.rs` hold.
 //!
 //! ```sh
 //! cargo run --example outage --features sqlx-postgres
@@ -14,8 +15,7 @@
 //! cargo run --example outage --features sqlx-postgres -- postgres://user@host/database
 //! ```
 //!
-//! Starts a server of its own, as the tests do, unless it is given a URL. Nothing is written to the
-//! database.
+//! Without a URL, the example starts a server, as the tests do. It writes nothing to the database.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -58,7 +58,7 @@ mod table;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Of each pool.
+/// The maximum number of connections of each pool.
 const CONNECTIONS: u32 = 10;
 
 fn main() -> ExitCode {
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// True if all claims hold.
+/// Runs the outage, and prints the results. True if all claims hold.
 fn run() -> Outcome<bool> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let service = || {
@@ -84,7 +84,7 @@ fn run() -> Outcome<bool> {
     let services = [service()?, service()?, service()?];
     let outside = service()?;
     println!(
-        "{} calls a second on each pool: {:?} healthy, {:?} stalled, {:?} healed.\n",
+        "{} calls per second on each pool: {:?} healthy, {:?} stalled, {:?} healed.\n",
         arguments.rate, arguments.healthy, arguments.stalled, arguments.healed
     );
     let suffer = suffer(&arguments, services.each_ref().map(Runtime::handle));
@@ -95,7 +95,7 @@ fn run() -> Outcome<bool> {
     Ok(Claims::of(&arguments, &pools).print())
 }
 
-/// What was measured on each pool.
+/// The measurements of each pool.
 struct Pools {
     naked: Figures,
     guarded: Figures,
@@ -103,7 +103,7 @@ struct Pools {
     cache: CacheSnapshot,
 }
 
-/// Has all services go through the outage.
+/// Puts all services through the outage.
 async fn suffer(
     arguments: &Arguments,
     [naked, guarded, cached]: [&Handle; 3],
@@ -185,7 +185,7 @@ async fn suffer(
     Ok((phases, pools))
 }
 
-/// What a service does: one query, by primary key. The same source for both pools.
+/// The work of the service: one query, by primary key. Both pools run the same source.
 async fn look_up(pool: impl PgExecutor<'_>) -> sqlx::Result<()> {
     const TEXT: Oid = Oid(25);
     let name: String = sqlx::query_scalar("SELECT typname FROM pg_type WHERE oid = $1")

@@ -1,4 +1,4 @@
-//! What the third service does: the same reads, through the cache, of a working set of its own.
+//! The work of the third service: the same reads, of a fixed working set, through the cache.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -7,17 +7,17 @@ use fusepool::cache::CachePolicy;
 use fusepool::sqlx::{PgPool, ReadExt};
 use sqlx::postgres::types::Oid;
 
-/// Served for a second without asking, and for as long as the outage lasts while the database is
-/// asked behind.
+/// Answers are served for a second without asking the database, and then for as long as the outage
+/// lasts, while they are refreshed in the background.
 const POLICY: CachePolicy = CachePolicy::named("outage")
     .fresh_for(Duration::from_secs(1))
     .stale_while_revalidate(Duration::from_secs(600))
     .stale_if_error(Duration::from_secs(600));
 
-/// How many different reads there are.
+/// The number of different reads.
 pub(crate) const WORKING_SET: u32 = 1_000;
 
-/// The reads, one after the other, again and again.
+/// The reads in a fixed order, repeated for ever.
 #[derive(Default)]
 pub(crate) struct Menu(AtomicU32);
 
@@ -27,7 +27,7 @@ impl Menu {
     }
 }
 
-/// Each read once, as a service has them after a while.
+/// Reads everything once, so that the cache is filled, as in a service that has run for a while.
 pub(crate) async fn warm(pool: &PgPool) -> sqlx::Result<()> {
     for number in 0..WORKING_SET {
         look_up(pool, number).await?;

@@ -1,22 +1,22 @@
 //! The network between the pools and the server, which stalls.
 //!
-//! A stalled server cannot tell whose connections it gets, and the breaker's own probes make some
-//! that no pool counts. So each pool has a door of its own, where everything it opens is counted;
-//! all lead to the same server, and stall together.
+//! A stalled server cannot tell which pool opened a connection, and no pool counts the connections
+//! of the background probes. So each pool has its own proxy, which counts every connection. All
+//! proxies lead to the same server, and stall together.
 
 use std::io;
 use std::net::SocketAddr;
 
 use crate::support::proxy::{Fault, Proxy};
 
-/// One door for each pool.
+/// One proxy for each pool.
 pub(crate) struct Network {
     pub(crate) naked: Proxy,
     pub(crate) guarded: Proxy,
     pub(crate) cached: Proxy,
 }
 
-/// Connections accepted so far, whatever became of them.
+/// The number of connections accepted so far, including those that have ended.
 pub(crate) struct Accepted {
     pub(crate) naked: u64,
     pub(crate) guarded: u64,
@@ -32,12 +32,12 @@ impl Network {
         })
     }
 
-    /// From now on, nothing comes through.
+    /// Stops all traffic.
     pub(crate) fn stall(&self) -> Accepted {
         self.set(Fault::Stall)
     }
 
-    /// What was held comes through now, and all that follows.
+    /// Lets the traffic through again, including what was held back.
     pub(crate) fn heal(&self) -> Accepted {
         self.set(Fault::None)
     }

@@ -1,8 +1,8 @@
-//! Before, during and after the stall.
+//! The phases of a run: before, during and after the stall.
 
 use std::time::Duration;
 
-/// When the phases began, after the start of the load.
+/// The starts of the phases, from the start of the load.
 #[derive(Clone, Copy)]
 pub(crate) struct Phases {
     pub(crate) stalled: Duration,
@@ -13,7 +13,7 @@ pub(crate) struct Phases {
 impl Phases {
     pub(crate) const NAMES: [&'static str; 3] = ["healthy", "stalled", "healed"];
 
-    /// The index of the phase that a call belongs to that started then.
+    /// The index of the phase to which a call that started at this time belongs.
     pub(crate) fn at(&self, started: Duration) -> usize {
         usize::from(started >= self.stalled) + usize::from(started >= self.healed)
     }

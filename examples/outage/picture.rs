@@ -14,7 +14,7 @@ use crate::figures::{Figures, Latency};
 use crate::phases::Phases;
 
 const SIZE: (u32, u32) = (960, 640);
-/// One point of a line stands for this long.
+/// The time that one point of a line covers.
 const STEP: Duration = Duration::from_millis(100);
 
 const NAKED: RGBColor = RGBColor(200, 60, 50);
@@ -33,7 +33,7 @@ struct Chart<'a> {
     label: fn(&f64) -> String,
     naked: Line,
     guarded: Line,
-    /// When the breaker was open, drawn as bars.
+    /// The times at which the breaker was open, drawn as bars.
     open: &'a [(Duration, Duration)],
 }
 
@@ -141,7 +141,7 @@ fn text(size: u32, color: &RGBColor) -> TextStyle<'static> {
     (FONT, size).into_font().color(color).pos(left)
 }
 
-/// With a comma for thousands.
+/// Formats a number with commas between the thousands.
 fn count(n: &f64) -> String {
     match *n {
         n if n < 1_000.0 => format!("{n}"),
@@ -149,7 +149,7 @@ fn count(n: &f64) -> String {
     }
 }
 
-/// The most in each step.
+/// The maximum in each step.
 fn in_flight(pool: &Figures, phases: Phases) -> Line {
     let mut before = 0;
     steps(phases)
@@ -158,7 +158,7 @@ fn in_flight(pool: &Figures, phases: Phases) -> Line {
             let within = &pool.in_flight[index(step.start)..index(step.end)];
             let most = within.iter().map(|(_, n)| *n).fold(before, usize::max);
             before = within.last().map_or(before, |(_, n)| *n);
-            // A logarithm has no place for 0.
+            // A logarithmic scale cannot show 0.
             (step.start.as_secs_f64(), most.max(1) as f64)
         })
         .collect()

@@ -1,4 +1,4 @@
-//! The measurements in words.
+//! Prints the measurements.
 
 use crate::figures::{Figures, Latency};
 use crate::load::End;
@@ -27,11 +27,11 @@ pub(crate) fn print(pools: &Pools) {
     row(pools, "answered of those started in the stall", |pool| {
         format!("{:.2} %", 100.0 * pool.served_in_stall())
     });
-    row(pools, "rejected, never sent", |pool| {
+    row(pools, "refused, never sent", |pool| {
         pool.ended(End::Refused).to_string()
     });
     row(pools, "failed", |pool| pool.ended(End::Failed).to_string());
-    row(pools, "connections opened while stalled", |pool| {
+    row(pools, "connections opened in the stall", |pool| {
         pool.new_connections.to_string()
     });
     row(pools, "recovered after the heal in", |pool| {

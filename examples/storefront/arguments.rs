@@ -1,4 +1,4 @@
-//! What the example is told to do.
+//! The command line of the example.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ const USAGE: &str = "usage: storefront [--port PORT] [postgres://...]\n       st
 
 /// The command line.
 pub(crate) struct Arguments {
-    /// 0 is any that is free.
+    /// 0 is any free port.
     pub(crate) port: u16,
     pub(crate) database: Database,
 }
@@ -16,9 +16,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Database {
     /// A new SQLite file.
     Own,
-    /// The URL of one that runs already.
+    /// The URL of a running PostgreSQL server.
     Postgres(String),
-    /// No shop: the outage of one.
+    /// No shop: locks the file of one.
     Lock(PathBuf),
 }
 

@@ -1,7 +1,7 @@
-//! What the shop asks of its database, and what it makes do with when there is no answer.
+//! The queries of the shop, and what is served when they get no answer.
 //!
 //! Both databases understand the same SQL, so it is written once, for any driver. A service with one
-//! database has plain functions of its `&PgPool` here, and needs neither the trait nor the `where`.
+//! database would have plain functions of its `&PgPool` here, without the trait and the `where`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use sqlx::{Encode, FromRow, IntoArguments, Type};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Better the prices of an hour ago than no shop. The list may also be a few seconds behind on good
-/// days, so that nobody waits for it.
+/// In an outage, prices of an hour ago are better than no shop. The list may also be a few seconds
+/// old while the database is healthy, so that no visitor waits for it.
 const LIST: CachePolicy = CachePolicy::named("list")
     .fresh_for(SECOND)
     .stale_while_revalidate(SECOND.saturating_mul(4))
@@ -25,10 +25,10 @@ const PRODUCT: CachePolicy = CachePolicy::named("product")
     .fresh_for(SECOND)
     .stale_if_error(HOUR);
 
-/// What is nice to have may not hold up a page.
+/// The deadline of optional content, which must not delay a page.
 const NICE_TO_HAVE: Duration = Duration::from_millis(250);
 
-/// A line of a list.
+/// A row of a list.
 #[derive(FromRow)]
 pub(crate) struct Item {
     pub(crate) id: i64,
@@ -59,10 +59,10 @@ pub(crate) trait Catalogue: Clone + Send + Sync + 'static {
         id: i64,
     ) -> impl Future<Output = sqlx::Result<Served<Option<Arc<Product>>>>> + Send;
 
-    /// What others bought most.
+    /// The products that were sold most.
     fn popular(&self) -> impl Future<Output = sqlx::Result<Arc<Vec<Item>>>> + Send;
 
-    /// Takes an order, once for each key: another with the same is a unique violation.
+    /// Takes an order, once for each key: a second order with the same key is a unique violation.
     fn order(&self, order: Order) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     fn snapshot(&self) -> PoolSnapshot;
@@ -117,7 +117,7 @@ where
         sqlx::query("UPDATE storefront_product SET stock = stock - $1 WHERE id = $2")
             .bind(order.quantity)
             .bind(order.product_id)
-            // Only what an order changes: what is invalidated is not served stale any more, either.
+            // Only the product that was ordered: an invalidated answer is not served stale either.
             .invalidates(&[&product_tag(order.product_id)])
             .execute(&mut *tx)
             .await?;

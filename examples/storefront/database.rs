@@ -1,4 +1,4 @@
-//! The pools, with a shop in their databases.
+//! Opens the pools, and creates the tables of the shop.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,15 +9,16 @@ use fusepool::sqlx::PgPool;
 use fusepool::sqlx::{Driver, Pool, PoolOptions, SqlitePool};
 use sqlx::sqlite::SqliteConnectOptions;
 
-/// How long a visitor waits before the breaker has opened: for a connection, and for an answer.
+/// How long a visitor waits for a connection, and for an answer, until the breaker has opened.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn sqlite(file: &Path) -> sqlx::Result<SqlitePool> {
-    // Without a write-ahead log, in which readers do not mind a writer's lock: that is the outage here.
+    // No write-ahead log: with one, readers would ignore the writer's lock, which is the outage
+    // in this example.
     let file = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
-        // It is the pool that gives up first, and whoever it gave up for is told so.
+        // Longer than the pool's timeout, so that the pool gives up first and tells its caller.
         .busy_timeout(2 * PATIENCE);
     set_up(options().connect_with(file).await?).await
 }

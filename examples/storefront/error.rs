@@ -1,4 +1,4 @@
-//! Why there is no page, as a response.
+//! The errors of the shop, as responses.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,7 +31,7 @@ impl IntoResponse for ShopError {
             Self::SoldOut => apology(StatusCode::CONFLICT, "There are not that many left."),
             Self::Database(error) => match retry_after(&error) {
                 Some(seconds) => {
-                    // The operator was told by the pool, once for all who are refused.
+                    // The pool has already told the operator, once for all refused calls.
                     tracing::debug!(%error, "unavailable");
                     let said = format!(
                         "The shop cannot do that just now. Reload in {seconds} s; an order is \
@@ -54,14 +54,14 @@ impl IntoResponse for ShopError {
     }
 }
 
-/// In how many seconds it may go better, never 0; `None` if the database answered with this error,
-/// and would again.
+/// The number of seconds until a retry may succeed, at least 1. `None` if the database answered with
+/// this error, and would do so again.
 ///
-/// A call that was sent, and whose outcome is unknown, is as good to try again as one that was not,
-/// because orders have keys.
+/// A call whose outcome is unknown can be retried like one that was not sent, because orders have
+/// keys.
 fn retry_after(error: &sqlx::Error) -> Option<u64> {
     let after = match fusepool::refusal(error) {
-        Some(rejected) => rejected.retry_after(),
+        Some(refused) => refused.retry_after(),
         None if delivery(error) == Delivery::Answered => return None,
         None => None,
     };

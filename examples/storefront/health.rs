@@ -1,4 +1,4 @@
-//! For whoever watches the service.
+//! Health checks, for load balancers and supervisors.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,16 +9,17 @@ use serde_json::json;
 
 use super::catalogue::Catalogue;
 
-/// The process is alive. Says nothing of the database, for which restarting this would do nothing.
+/// The process is alive. This does not depend on the database: a restart of the service would not
+/// repair that.
 pub(crate) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// The database takes orders, as far as is known: nothing is asked of it. Half-open is not ready
-/// yet; the pool closes its breaker by itself, without the calls of visitors.
+/// The database accepts orders, by the state of the breaker; the database itself is not asked. A
+/// half-open breaker is not ready yet. The pool closes it without the calls of visitors.
 ///
-/// In an outage of a database that all instances share, none is ready, and all have their pages
-/// still. So a load balancer should go by [`alive`], and by this for orders at most.
+/// In an outage of a database that all instances share, no instance is ready, and all can still
+/// serve pages. So a load balancer should use [`alive`], and this at most for orders.
 pub(crate) async fn ready<C: Catalogue>(State(catalogue): State<C>) -> impl IntoResponse {
     let pool = catalogue.snapshot();
     let breaker = pool.gate.breaker;

@@ -1,8 +1,8 @@
-//! What may stand in a page.
+//! Escapes and formats values for HTML.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Text in HTML, be it between tags or as the quoted value of an attribute.
+/// Text, escaped for use between tags or in the quoted value of an attribute.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl Display for Text<'_> {

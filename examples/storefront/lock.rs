@@ -1,4 +1,4 @@
-//! An outage of an SQLite database: another process locks its file, as a long write would.
+//! An outage of an SQLite database: this process locks its file, as a long write would.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use sqlx::{ConnectOptions, Connection, Executor};
 /// Locks the file until `stop` ends.
 pub(crate) async fn until(file: &Path, stop: impl Future<Output = ()>) -> sqlx::Result<()> {
     let lock = lock(file).await?;
-    println!("Locked, until Ctrl-C.");
+    println!("Locked. Press Ctrl-C to unlock.");
     stop.await;
     lock.close().await
 }
 
-/// Nobody else reads or writes the file while this connection lives.
+/// No other process can read or write the file while this connection exists.
 pub(crate) async fn lock(file: &Path) -> sqlx::Result<SqliteConnection> {
     let mut connection = SqliteConnectOptions::new().filename(file).connect().await?;
     connection.execute("BEGIN EXCLUSIVE").await?;

@@ -1,17 +1,17 @@
 //! A shop that stays open while its database does not answer.
 //!
-//! An axum service as one would write it, on a pool of fusepool's. Its pages are read through the
-//! cache, so an outage leaves them as they were, and they say how old they are; orders are refused
-//! with `503 Service Unavailable` and `Retry-After` until the database takes them again.
+//! An ordinary axum service on a pool of fusepool. It reads its pages through the cache, so in an
+//! outage it serves the last pages, with their age. Orders are refused with `503 Service
+//! Unavailable` and `Retry-After` until the database accepts them again.
 //!
 //! ```sh
 //! cargo run --example storefront --features sqlx-sqlite
 //! cargo run --example storefront --features sqlx-sqlite,sqlx-postgres -- postgres://user@host/database
 //! ```
 //!
-//! Without a URL, the database is an SQLite file of its own, gone at the end; its outage is another
-//! process that locks the file, which is `storefront lock FILE`. In the database of a URL, the tables
-//! `storefront_product` and `storefront_order` are made, and stay.
+//! Without a URL, the database is a temporary SQLite file. To cause an outage, run `storefront lock
+//! FILE` in another process. In the database of a URL, the example creates the tables
+//! `storefront_product` and `storefront_order`, and leaves them there.
 //!
 //! | request | healthy | in an outage |
 //! |---|---|---|
@@ -20,7 +20,7 @@
 //! | `GET /healthz` | 200 | 200 |
 //! | `GET /readyz` | 200 | 503; both with the state as JSON |
 //!
-//! Read `catalogue.rs` first: it has the queries, and what is served when they cannot be answered.
+//! Read `catalogue.rs` first: it has the queries, and what is served when they get no answer.
 
 use std::error::Error;
 use std::io;
@@ -81,7 +81,7 @@ async fn run() -> Outcome<()> {
     }
 }
 
-/// Runs the shop until it is told to stop.
+/// Runs the shop until it receives a signal to stop.
 async fn shop<DB: Driver>(port: u16, pool: Pool<DB>) -> Outcome<()>
 where
     Pool<DB>: Catalogue,
@@ -96,7 +96,7 @@ where
     Ok(())
 }
 
-/// Serves the shop until `stop` ends, and then what is under way.
+/// Serves the shop until `stop` ends, then finishes the running requests.
 pub(crate) async fn serve(
     listener: TcpListener,
     catalogue: impl Catalogue,

@@ -1,11 +1,11 @@
-//! The pages of the shop, which say how old they are.
+//! The pages of the shop, which show how old they are.
 //!
-//! For people that is a line on the page, for machines two headers:
+//! People see a line on the page. Machines get two headers:
 //!
 //! - `Age` ([RFC 9111](https://www.rfc-editor.org/rfc/rfc9111#section-5.1)): the seconds since the database
-//!   was asked. Absent from what it answered just now.
+//!   was asked. Absent if it has answered just now.
 //! - `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)): `shop; hit` from the cache,
-//!   with a `detail` such as `"stale: open"` where that is stale, and why; `shop; fwd=miss` from the database.
+//!   with a `detail` such as `"stale: open"` if the answer is stale; `shop; fwd=miss` from the database.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::html::{Price, Text};
 pub(crate) struct Page {
     title: String,
     main: String,
-    /// Of what it shows; `None` if that is not from the database.
+    /// The source of the content; `None` if it is not from the database.
     source: Option<Source>,
 }
 
@@ -33,7 +33,7 @@ impl Page {
     }
 
     pub(crate) fn product(product: &Product, popular: &[Item], source: Source) -> Self {
-        // Drawn anew for each page: sent twice, the form is one order.
+        // A new key for each page: a form that is sent twice is one order.
         let key = format!("{:032x}", fastrand::u128(..));
         let main = format!(
             "<p>{description}</p>\
@@ -86,7 +86,7 @@ impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let mut response = Html(self.html()).into_response();
         let headers = response.headers_mut();
-        // Freshness is kept here: another cache on the way would add to the age.
+        // Freshness is decided here: another cache on the way would add to the age.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(source) = self.source {
             if let Some(age) = source.age() {
@@ -113,7 +113,7 @@ fn items(items: &[Item]) -> String {
     format!("<ul class=items>{lines}</ul>")
 }
 
-/// What a visitor has to know: the page may be wrong, and orders are not taken.
+/// The notice to the visitor: the page may be out of date, and orders are not accepted.
 fn notice(source: Source) -> String {
     match source {
         Source::Stale {

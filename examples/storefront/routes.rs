@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! The routes of the shop.
 
 use std::num::NonZeroU16;
 
@@ -54,7 +54,7 @@ async fn order<C: Catalogue>(
         quantity: form.quantity.get().into(),
     };
     match catalogue.order(order).await {
-        // The form was sent before, and the order was taken.
+        // The form was sent before, and the order was accepted then.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
         placed => placed?,
     }

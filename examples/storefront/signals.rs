@@ -1,6 +1,6 @@
-//! When to stop.
+//! The signals that stop the service.
 
-/// Ends at Ctrl-C, or when the process is asked to terminate.
+/// Ends at Ctrl-C or SIGTERM.
 pub(crate) async fn stop() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -29,7 +29,7 @@ macro_rules! driver {
 
             #[test]
             fn connections_are_send() {
-                // Not shared: diesel-async's for MySQL are not, and rows come from a boxed stream.
+                // Not `Sync`: diesel-async's connections to MySQL are not, and rows come from a boxed stream.
                 assert_send!(
                     $connection,
                     Connection<Raw>,
@@ -60,7 +60,7 @@ macro_rules! driver {
 driver!(postgres, AsyncPgConnection);
 driver!(mysql, AsyncMysqlConnection);
 
-/// As diesel-async's are: statements of several tasks can be pipelined on one.
+/// Like those of diesel-async: several tasks can pipeline statements on one connection.
 #[test]
 fn connections_to_postgres_are_send_and_sync() {
     assert_send_sync!(

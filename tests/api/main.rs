@@ -1,5 +1,5 @@
-//! What users rely on and no signature says: which types are `Send`, `Sync` and `Unpin`, and which
-//! futures can be spawned. A private field can take that away; then this does not compile.
+//! Checks which types are `Send`, `Sync` and `Unpin`, and which futures can be spawned. Users rely on
+//! that, but no signature says it, and a private field can change it: then this does not compile.
 
 macro_rules! assert_send_sync {
     ($($type:ty),+ $(,)?) => { $(crate::is_send_sync::<$type>();)+ };
@@ -100,7 +100,7 @@ fn calls_through_a_gate_can_be_spawned() {
     assert_spawnable!(gate.call(&classify, async { Ok(1) }));
 }
 
-/// Whatever the adapter, as long as its own types are.
+/// Holds for every adapter whose own types are `Send` and `Sync`.
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn pools_of_any_kind_are_send_and_sync<A>(pool: &Guarded<A>)
 where
@@ -110,7 +110,7 @@ where
     assert_spawnable!(pool.lease());
 }
 
-/// Which needs no more than the adapter's own bounds.
+/// Requires no bounds besides those of the adapter.
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn leases_of_any_kind_are_send<A: Adapter>() {
     assert_send!(Lease<A>);

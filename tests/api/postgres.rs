@@ -11,7 +11,7 @@ use fusepool::deadpool::postgres::{
 use tokio_postgres::types::Type;
 use tokio_postgres::{Portal, Row};
 
-/// What is copied in; any `Buf` would do.
+/// The data that `COPY` sends; any `Buf` would do.
 type Bytes = std::io::Cursor<Vec<u8>>;
 
 #[test]
@@ -34,11 +34,11 @@ fn types_are_send_and_sync() {
 
 #[test]
 fn reads_are_send() {
-    // Not shared: a read has what `or_else` was given, which is a future.
+    // Not `Sync`: a read holds the future that was given to `or_else`.
     assert_send!(Read<'static, Arc<Vec<Row>>>);
 }
 
-/// What [`Client`], [`Transaction`] and [`Configured`] have in common.
+/// The methods that [`Client`], [`Transaction`] and [`Configured`] share.
 macro_rules! assert_statements_spawnable {
     ($on:expr) => {
         assert_spawnable!(

@@ -45,7 +45,7 @@ macro_rules! driver {
 
             #[test]
             fn queries_are_send() {
-                // Not shared: a query has what `or_else` was given, which is a future.
+                // Not `Sync`: a query holds the future that was given to `or_else`.
                 assert_send!(
                     Read<'static, Db, i64, Arc<Vec<i64>>>,
                     Write<sqlx::query::Query<'static, Db, <Db as sqlx::Database>::Arguments>>,

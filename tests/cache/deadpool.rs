@@ -148,15 +148,16 @@ async fn reads_survive_a_change_of_the_table() {
         .batch_execute("ALTER TABLE dish ALTER id TYPE text")
         .await
         .unwrap();
-    // An integer does not compare with text any more, and then is no text: that is the caller's to mend.
+    // An integer can no longer be compared with text, and cannot be encoded as text: the caller must
+    // change the code.
     ask().await.unwrap_err();
     let read = kitchen.pool.cached(&MENU);
     let row = read.query_one(ALL, &[&"1"]).await.unwrap();
     assert_eq!(row.get::<_, &str>(0), "1");
 }
 
-/// A server that broke off a load had the types of its statement's parameters forgotten. Without
-/// them no answer to that statement was found, so none was served for as long as the outage lasted.
+/// Regression test: a server that aborted a load invalidated the types of the statement's parameters.
+/// Without them, no answer to that statement was found, so none was served during the outage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_that_is_broken_off_costs_no_stale_answer() {
     let kitchen = Kitchen::open().await;
@@ -184,8 +185,8 @@ async fn a_load_that_is_broken_off_costs_no_stale_answer() {
     assert_eq!(stale, got("old", Source::Stale { age, reason }));
 }
 
-/// What the database said of one caller's arguments had the types forgotten for all callers, just
-/// before it could not be asked for them any more.
+/// Regression test: an error about one caller's arguments invalidated the types for all callers,
+/// just before the database could no longer be asked for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_argument_costs_no_stale_answer() {
     let kitchen = Kitchen::open().await;
@@ -207,7 +208,8 @@ async fn a_bad_argument_costs_no_stale_answer() {
     assert_eq!(ask(2).await.unwrap(), (3, Source::Stale { age, reason }));
 }
 
-/// Parameters by their types: what is equal to the database is equal to the cache, and nothing else.
+/// Parameters are encoded by the statement's types: they are equal for the cache exactly if they are
+/// equal for the database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parameters_tell_answers_apart() {
     let kitchen = Kitchen::open().await;
@@ -422,7 +424,7 @@ async fn a_write_invalidates_when_it_takes_effect() {
     client.batch_execute("ROLLBACK").await.unwrap();
     assert!(is_fresh().await, "it is rolled back by hand");
 
-    // Whether it took effect is not known: it is asked for again.
+    // It is unknown whether the write took effect: the answer is loaded again.
     let patience = Duration::from_millis(50);
     let unknown = client.invalidates(&["dishes"]).with_timeout(patience);
     let slow = "UPDATE dish SET name = name || pg_sleep(9)::text WHERE id = 1";
@@ -450,6 +452,6 @@ async fn loads_end_with_the_pool() {
     assert_eq!(pool.cache().snapshot().loading, 1, "it goes on alone");
     let with_load = tasks();
     drop(pool);
-    // Its connection ends with it; the proxy may have got one more, for the cancelling.
+    // Its connection ends with it. The proxy may have accepted one more, for the cancel request.
     eventually("the load has ended", async || tasks() < with_load).await;
 }

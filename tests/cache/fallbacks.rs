@@ -1,4 +1,4 @@
-//! What is served instead, with the cache and without it, in the order it was written.
+//! Fallbacks, with the cache and without it, are tried in the order in which they are written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,7 +31,7 @@ async fn each_stands_in_by_itself<K: Kind>() {
         other("simpler").await
     };
 
-    // The database answers: nothing else is asked.
+    // The database answers: no fallback is used.
     for read in [
         K::query(1).or_value("default".to_owned()),
         K::query(1).or_else(alternative()),
@@ -74,7 +74,7 @@ async fn each_stands_in_by_itself<K: Kind>() {
         (1, 1, 1)
     );
 
-    // The same for all rows, and for one that need not be there.
+    // The same for all rows, and for an optional row.
     let all = K::query(1).or_value(vec!["a".to_owned()]).fetch_all(pool);
     assert_eq!(*all.await.unwrap(), ["a"]);
     let nothing = K::query(1).or_value(None).fetch_optional(pool);
@@ -103,7 +103,7 @@ async fn they_are_tried_in_the_order_they_were_written<K: Kind>() {
         ("replicated", "other_pool")
     );
 
-    // One that fails is passed over.
+    // A fallback that fails is skipped.
     let also_open = replica.pool.gate().breaker().force_open();
     let read = K::query(1).or_from(&replica.pool).or_else(failing());
     let served = read
@@ -116,7 +116,7 @@ async fn they_are_tried_in_the_order_they_were_written<K: Kind>() {
         ("last", "default")
     );
 
-    // If all fail, the error is what the first pool had to say.
+    // If all fallbacks fail, the error is that of the first pool.
     let read = K::query(1).or_from(&replica.pool).or_else(failing());
     let error = read.fetch_one(pool).await.unwrap_err();
     let rejected = fusepool::refusal(&error).expect("it was refused");

@@ -1,4 +1,4 @@
-//! What a write makes outdated, and when.
+//! Which answers a write invalidates, and when.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ on_all! {
 
 const OTHER: CachePolicy = CachePolicy::named("other").fresh_for(Duration::from_secs(60));
 
-/// What is served without asking the database.
+/// The answer that is served without asking the database.
 async fn cached<K: Kind>(kitchen: &Kitchen<K>, id: i32, policy: &CachePolicy) -> bool {
     let read = K::name(id, policy).fetch_optional_served(&kitchen.pool);
     !matches!(read.await.unwrap().source, Source::Live)
@@ -74,13 +74,13 @@ async fn by_a_write_that_succeeds<K: Kind>() {
         let served = kitchen.ask().await.unwrap();
         assert_eq!((served.value.as_str(), served.source), (name, Source::Live));
     }
-    // On a lease outside a transaction, there and then.
+    // On a lease outside a transaction, at once.
     let mut lease = kitchen.pool.acquire().await.unwrap();
     K::rename("c", (&mut *lease).into()).await.unwrap();
     assert_eq!(*kitchen.ask().await.unwrap().value, "c");
 }
 
-/// It may have had an effect all the same, as a procedure has that commits and then fails. One that
+/// A failed write may have had an effect, like a procedure that commits and then fails. A write that
 /// was not sent has none.
 async fn in_doubt_by_a_write_that_fails<K: Kind>() {
     let kitchen = Kitchen::<K>::open().await;
@@ -122,8 +122,8 @@ async fn by_a_transaction_when_it_is_committed<K: Kind>() {
     assert_eq!((served.value.as_str(), served.source), ("b", Source::Live));
 }
 
-/// SQLite's driver rolls back behind, and knows of a savepoint for longer than we do: what was written
-/// after it was taken for the savepoint's, and never published.
+/// Regression test: SQLite's driver rolls back in the background, so its count of savepoints decreases
+/// later than ours. A write after the rollback was attributed to the savepoint and never published.
 async fn by_a_transaction_whose_savepoint_was_dropped<K: Kind>() {
     let kitchen = Kitchen::<K>::open_with(|options| options.max_connections(1)).await;
     for number in 0..20 {
@@ -192,14 +192,14 @@ async fn not_by_what_is_rolled_back<K: Kind>() {
     assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
 }
 
-/// What may have changed is asked for again, but kept for when the database cannot answer.
+/// An answer that may have changed is loaded again, but kept in case the database cannot answer.
 async fn in_doubt_by_a_write_of_unknown_outcome<K: Kind>() {
     let mut kitchen = Kitchen::<K>::open().await;
     kitchen.ask().await.unwrap();
-    // Or else the server may answer while the write is asked for the first time.
+    // Otherwise the server may answer while the write is polled for the first time.
     kitchen.kind.lock().await;
     let write = K::rename("a", Configured::from(&kitchen.pool));
-    // Given up before it was even sent, for all that the cache knows.
+    // The cache cannot know whether it was sent before it was given up.
     assert!(futures_util::FutureExt::now_or_never(write).is_none());
     kitchen.kind.unlock().await;
     let open = kitchen.pool.gate().breaker().force_open();

@@ -1,8 +1,8 @@
-//! Who is served whose answer, on real databases.
+//! Which reads share an answer, on real databases.
 //!
-//! A breaker that is held open serves what is kept, and refuses the rest: so what is refused has
-//! another key than all that was asked before. What the drivers' arguments print is put to the
-//! test, with far more of them, next to the code that makes the keys.
+//! While the breaker is held open, cached answers are served and other reads are refused. So a read
+//! that is refused has a key of its own. The unit tests of the keys test the printed form of the
+//! drivers' arguments, with many more values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(Duration::from_se
 type All<DB, O> = Read<'static, DB, O, Arc<Vec<O>>>;
 type First<DB, O> = Read<'static, DB, O, Option<Arc<O>>>;
 
-/// True if the answer is kept.
+/// True if the answer is cached.
 async fn is_kept<DB: Driver, O: Send + Sync + 'static>(pool: &Pool<DB>, read: All<DB, O>) -> bool {
     let _open = pool.gate().breaker().force_open();
     told(
@@ -47,7 +47,7 @@ fn told(source: Result<Source, Error>) -> bool {
     }
 }
 
-/// Asks these one after the other: each is new to the cache, and the answer is its own.
+/// Asks these questions one after the other: each is new to the cache, and gets its own answer.
 macro_rules! assert_distinct {
     ($pool:ident, $sql:literal: $($argument:expr),* $(,)?) => {$(
         // A statement that was prepared for one type cannot be run with another.
@@ -103,7 +103,7 @@ async fn sqlite_arguments_have_answers_of_their_own() {
     );
 }
 
-/// NULLs are told apart by where they are.
+/// NULLs at different positions have different keys.
 #[tokio::test]
 async fn places_matter() {
     let pool = sqlite().await;
@@ -122,7 +122,8 @@ struct Named {
     n: i64,
 }
 
-/// Types that could be read from the same rows, and ways to fetch them, have answers of their own.
+/// Result types that could be read from the same rows have separate answers, and so do `fetch_one`,
+/// `fetch_optional` and `fetch_all`.
 #[tokio::test]
 async fn what_is_made_of_the_rows_matters() {
     const SQL: &str = "SELECT 1 AS n UNION ALL SELECT 2";
@@ -198,8 +199,8 @@ async fn scopes_and_policies_matter() {
     }
 }
 
-/// An answer that was kept without a tag is not invalidated by it, and so must not be served to one
-/// who gives the tag, be it with the query or with the policy.
+/// An answer that was cached without a tag is not invalidated by that tag. So it must not be served to
+/// a read with the tag, whether the query or the policy has it.
 #[tokio::test]
 async fn tags_matter() {
     let pool = sqlite().await;

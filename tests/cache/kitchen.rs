@@ -28,7 +28,7 @@ pub const MENU: CachePolicy = CachePolicy::named("menu")
     .jitter(0.0)
     .tag("dishes");
 
-/// All that differs between the databases.
+/// The differences between the databases.
 pub trait Kind: Sized + Send + Sync + 'static {
     type Db: Driver;
 
@@ -36,10 +36,10 @@ pub trait Kind: Sized + Send + Sync + 'static {
 
     fn pool(&self, options: PoolOptions<Self::Db>) -> Pool<Self::Db>;
 
-    /// Runs a statement past the pool.
+    /// Runs a statement without the pool.
     async fn run(&self, sql: &str);
 
-    /// Takes a lock that readers wait for, and gives it back.
+    /// Takes a lock that readers wait for, and releases it.
     async fn lock(&mut self);
     async fn unlock(&mut self);
 
@@ -55,7 +55,7 @@ pub trait Kind: Sized + Send + Sync + 'static {
         Self::query(id).cached(policy)
     }
 
-    /// Renames the dish, and says so to the cache.
+    /// Renames the dish, and invalidates the cached answers.
     async fn rename(to: &str, executor: Configured<'_, Self::Db>) -> Result<(), Error>;
 }
 
@@ -70,7 +70,7 @@ impl<K: Kind> Kitchen<K> {
         Self::open_with(|options| options).await
     }
 
-    /// A breaker that never opens by itself, and short patience with statements.
+    /// A breaker that never opens by itself, and a short deadline for statements.
     pub async fn open_with(change: impl FnOnce(PoolOptions<K::Db>) -> PoolOptions<K::Db>) -> Self {
         let kind = K::start().await;
         kind.run("CREATE TABLE dish (id INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL)")
@@ -90,7 +90,7 @@ impl<K: Kind> Kitchen<K> {
         Self { kind, pool, clock }
     }
 
-    /// Renames the dish past the pool.
+    /// Renames the dish without the pool.
     pub async fn set(&self, name: &str) {
         let sql = format!("UPDATE dish SET name = '{name}' WHERE id = 1");
         self.kind.run(&sql).await;
@@ -113,7 +113,7 @@ impl<K: Kind> Kitchen<K> {
         .await;
     }
 
-    /// How many loads there have been.
+    /// The number of loads so far.
     pub fn loads(&self) -> u64 {
         let cache = self.pool.snapshot().cache;
         cache.loads + cache.failed_loads

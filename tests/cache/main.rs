@@ -1,8 +1,8 @@
 //! What is served when the database cannot answer, and when it need not be asked.
 //!
-//! Most tests run on SQLite, PostgreSQL and MariaDB; `kitchen.rs` is all that differs between them.
-//! The faults are real, the time is not: ages are told by a manual clock. How the cache fares under
-//! load is in `../cache_load`, a binary of its own, so that no storm delays a test in here.
+//! Most tests run on SQLite, PostgreSQL and MariaDB; `kitchen.rs` has the differences. The faults are
+//! real, the time is not: a manual clock measures ages. The tests under load are a separate binary,
+//! `../cache_load`, so that their load does not delay the tests here.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 #![allow(

@@ -1,4 +1,4 @@
-//! Every kind of query can be cached, and no two are taken for one another.
+//! Every kind of query can be cached, and no two kinds share an answer.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ struct Dish {
     note: Option<String>,
 }
 
-/// Fetches live, then from the cache; both have to be the same.
+/// Fetches live, then from the cache; both values must be equal.
 macro_rules! twice {
     ($pool:expr, $fetch:ident, $query:expr) => {{
-        // Written once: each closure that is written is another.
+        // Written once, because each closure expression has its own type.
         let query = || $query;
         let live = query().cached(&MENU).$fetch($pool).await.unwrap();
         assert_eq!(live.source, Source::Live, stringify!($query));
@@ -199,7 +199,7 @@ async fn on_postgres() {
     assert_eq!(all[1].1, "pie");
 }
 
-/// No row is an answer, too.
+/// An empty result is an answer, too.
 #[tokio::test]
 async fn empty_answers_are_answers() {
     let pool = &sqlite().await;
@@ -212,7 +212,7 @@ async fn empty_answers_are_answers() {
     assert_eq!(pool.cache().snapshot().loads, 2, "one answer serves both");
 }
 
-/// One text, one argument, and yet five questions.
+/// The same text and argument, but five different reads.
 #[tokio::test]
 async fn what_is_made_of_the_rows_is_part_of_the_question() {
     let pool = &sqlite().await;
@@ -227,7 +227,7 @@ async fn what_is_made_of_the_rows_is_part_of_the_question() {
     assert_eq!(pool.cache().snapshot().loads, 5);
 }
 
-/// A closure that fails is an error of the query, and of the next one, too.
+/// If a mapping closure fails, the query fails, and so does the next one.
 #[tokio::test]
 async fn a_closure_that_fails_is_an_error() {
     let pool = &sqlite().await;

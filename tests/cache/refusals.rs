@@ -1,4 +1,4 @@
-//! What cannot be cached is refused by name, before anything is sent.
+//! Statements that cannot be cached are refused with a reason, before anything is sent.
 
 use fusepool::cache::CachePolicy;
 use fusepool::sqlx::{Delivery, ReadExt, SqlitePool, SqlitePoolOptions, delivery};
@@ -106,7 +106,7 @@ async fn arguments_that_cannot_be_encoded() {
     assert!(matches!(read, Err(Error::Encode(_))), "{read:?}");
 }
 
-/// Neither in what is printed, nor in what goes wrong.
+/// Neither debug output nor errors contain arguments.
 #[tokio::test]
 async fn no_argument_is_ever_shown() {
     const SECRET: &str = "hunter2";

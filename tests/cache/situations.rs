@@ -1,4 +1,4 @@
-//! The table in the documentation of `ReadExt::cached`, a test a row.
+//! The table of what is served when, in the documentation of `fusepool::cache`: one test for each row.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ on_all! {
     under_a_policy_for_fallback_alone
 }
 
-/// The columns of the table: how old the cached answer is.
+/// The columns of the table: the age of the cached answer.
 const JUST_FRESH: Duration = FRESH.saturating_sub(Duration::from_nanos(1));
 const NOT_FRESH: Duration = FRESH;
 const NOT_REVALIDATED: Duration = FRESH.saturating_add(REVALIDATED);
@@ -41,11 +41,11 @@ enum Trouble {
     Saturated,
     Fault,
     Deadline,
-    /// It can, and says no.
+    /// It can, and answers with an error.
     Answer,
 }
 
-/// Trouble under way.
+/// A fault that is active until this is dropped.
 struct Struck<K: Kind> {
     trouble: Trouble,
     open: Option<ForcedOpen>,
@@ -108,7 +108,7 @@ impl<K: Kind> Kitchen<K> {
         if let Some(waiter) = struck.waiter {
             waiter.await.unwrap();
         }
-        // Connections may have been lost, and callers who met them are none of this test's business.
+        // Connections may have been lost. This test does not cover the callers that find them.
         eventually("the database answers", async || {
             self.pool.acquire().await.is_ok()
         })
@@ -131,8 +131,8 @@ fn stale(age: Duration, reason: StaleReason) -> Got {
     ("old".to_owned(), Source::Stale { age, reason })
 }
 
-/// All columns of a row: fresh and revalidated are the same whatever happens; `why` is what is said of
-/// a stale answer, and of a fallback where there is none.
+/// All columns of a row. Fresh and revalidated are always the same. `why` is the reason that is given
+/// with a stale answer, and with a fallback if there is no stale answer.
 async fn row<K: Kind>(trouble: Trouble, why: Unanswered) {
     let mut kitchen = Kitchen::<K>::open_with(|options| options.max_queue(1)).await;
     first_columns(&mut kitchen, trouble).await;
@@ -162,7 +162,7 @@ async fn row<K: Kind>(trouble: Trouble, why: Unanswered) {
     }
 }
 
-/// Fresh, and in `stale_while_revalidate`: whatever happens.
+/// Fresh, and within `stale_while_revalidate`: the same in every row.
 async fn first_columns<K: Kind>(kitchen: &mut Kitchen<K>, trouble: Trouble) {
     for age in [Duration::ZERO, JUST_FRESH] {
         kitchen.with_cached(age).await;
@@ -215,7 +215,7 @@ async fn it_misses_the_deadline<K: Kind>() {
     row::<K>(Trouble::Deadline, Unanswered::Deadline).await;
 }
 
-/// What the database said is never hidden, neither by what is stale nor by another fallback.
+/// An error that the database answered with is hidden neither by a stale value nor by a fallback.
 async fn it_answers_with_an_error<K: Kind>() {
     let mut kitchen = Kitchen::<K>::open().await;
     let trouble = Trouble::Answer;
@@ -256,7 +256,7 @@ async fn it_is_asked_on_a_lease<K: Kind>() {
     assert_eq!(served(&kitchen).await.unwrap().0, "old", "it was not kept");
 }
 
-/// Nor is anything served instead: such a session may see what nobody else does.
+/// No fallback is served either: such a session may see what no other session sees.
 async fn it_is_asked_in_a_transaction<K: Kind>() {
     let mut kitchen = Kitchen::<K>::open().await;
     for age in [Duration::ZERO, NOT_FRESH, NOT_REVALIDATED, TOO_OLD] {
@@ -287,7 +287,7 @@ async fn it_is_asked_in_a_transaction<K: Kind>() {
     assert_eq!(served(&kitchen).await.unwrap().0, "old");
 }
 
-/// The database is always asked, and the cache there for when it cannot answer.
+/// The database is always asked, and the cache is used if it cannot answer.
 async fn under_a_policy_for_fallback_alone<K: Kind>() {
     const POLICY: CachePolicy = CachePolicy::named("fallback")
         .database_first()

@@ -1,4 +1,5 @@
-//! One load a key: for how many, for how long, and for whom it fails.
+//! One load at a time for each key: how many callers share it, how long it lives, and which callers
+//! get its error.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ on_both! {
 
 const HOUR: Duration = Duration::from_secs(3600);
 const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(HOUR);
-/// Fresh for a minute, and then for as long again while a newer one is asked for.
+/// Fresh for a minute, then served for another minute while a newer one is loaded.
 const REVALIDATED: CachePolicy = CachePolicy::named("revalidated")
     .fresh_for(Duration::from_secs(60))
     .stale_while_revalidate(Duration::from_secs(60))
@@ -53,7 +54,7 @@ impl<S: System> World<S> {
         }
     }
 
-    /// How often the server was asked.
+    /// The number of times the server was asked.
     async fn asked(&self) -> i64 {
         self.server.admin(&["SELECT ask()"]).await.unwrap() - 1
     }
@@ -134,7 +135,7 @@ async fn revalidation_is_one_a_key<S: System>() {
 async fn revalidation_ends_with_the_pool<S: System>() {
     let world = World::<S>::start().await;
     world.ask(&REVALIDATED).await.unwrap();
-    // Or else it stalls on its way back, and the pool has none.
+    // Otherwise it stalls while it is returned, and the pool has no connection.
     eventually("its connection is back", async || {
         world.pool.num_idle() == 1
     })
@@ -142,7 +143,7 @@ async fn revalidation_ends_with_the_pool<S: System>() {
     world.clock.advance(Duration::from_secs(90));
     world.proxy.set(Fault::Stall);
     let tasks = || Handle::current().metrics().num_alive_tasks();
-    // The first load's task, and the one that gave its connection back, may still be ending.
+    // The task of the first load, and the one that returned its connection, may still be ending.
     let mut idle = 0;
     eventually("no task ends any more", async || {
         world.pool.num_idle() == world.pool.size() as usize
@@ -159,6 +160,6 @@ async fn revalidation_ends_with_the_pool<S: System>() {
         ..
     } = world;
     drop(pool);
-    // Neither it nor what sqlx runs for a pool is left.
+    // Neither its task nor the tasks of sqlx's pool are left.
     eventually("the task ends", async || tasks() < idle).await;
 }

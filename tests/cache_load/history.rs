@@ -1,50 +1,50 @@
-//! What may be read: which versions were written, and when.
+//! Which versions were written, when, and so which may be served.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// The life of one item, whose version only ever grows.
+/// The history of one item, whose version only increases.
 #[derive(Default)]
 pub struct History(Mutex<Writes>);
 
 #[derive(Default)]
 struct Writes {
     last: i64,
-    /// Those that were never committed, or never sent.
+    /// The versions that were never committed, or never sent.
     void: HashSet<i64>,
-    /// The highest version that nobody who asks now may miss: its write made the cache outdated.
+    /// The oldest version that may be served to a caller that asks now: its write invalidated the cache.
     floor: i64,
-    /// When it became known that a version had been committed, in the order of time.
+    /// The times at which the commit of a version became known, ordered by time.
     committed: Vec<(Duration, i64)>,
     seen: HashSet<i64>,
 }
 
 impl History {
-    /// A version that nobody has used yet.
+    /// A version that was not used yet.
     pub fn next(&self) -> i64 {
         let mut writes = self.0.lock().unwrap();
         writes.last += 1;
         writes.last
     }
 
-    /// It will not be committed, or was not.
+    /// The version will not be committed, or was not.
     pub fn void(&self, version: i64) {
         self.0.lock().unwrap().void.insert(version);
     }
 
-    /// It was committed before `now`.
+    /// The version was committed before `now`.
     pub fn committed(&self, version: i64, now: Duration) {
         self.0.lock().unwrap().committed.push((now, version));
     }
 
-    /// It was committed, and made what is cached outdated.
+    /// The version was committed, and its write invalidated the cache.
     pub fn published(&self, version: i64) {
         let mut writes = self.0.lock().unwrap();
         writes.floor = writes.floor.max(version);
     }
 
-    /// The oldest version that may be served to one who asks now.
+    /// The oldest version that may be served to a caller that asks now.
     pub fn floor(&self) -> i64 {
         self.0.lock().unwrap().floor
     }
@@ -56,14 +56,14 @@ impl History {
         known.map(|(_, version)| *version).max().unwrap_or(0)
     }
 
-    /// Somebody was served this version.
+    /// A caller was served this version.
     pub fn seen(&self, version: i64) {
         let mut writes = self.0.lock().unwrap();
         assert!(version <= writes.last, "{version} was never written");
         writes.seen.insert(version);
     }
 
-    /// Nobody was served what was not committed.
+    /// No caller was served a version that was not committed.
     pub fn assert_only_committed(&self) {
         let writes = self.0.lock().unwrap();
         let void: Vec<_> = writes.seen.intersection(&writes.void).collect();

@@ -1,4 +1,4 @@
-//! When loads were under way, as the pool's events tell.
+//! When loads were running, by the pool's events.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use fusepool::Clock;
 use fusepool::telemetry::{Event, Sink};
 
-/// A sink that remembers the loads of each policy; give each key a policy of its own. On the clock
-/// of the breaker, a load is told of before the next one of its key may start.
+/// A sink that records the loads of each policy; give each key its own policy. A load is reported
+/// before the next load of its key may start.
 #[derive(Clone)]
 pub struct Loads<C> {
     clock: C,
@@ -27,7 +27,7 @@ impl<C: Clock> Loads<C> {
         self.seen.lock().unwrap().values().map(Vec::len).sum()
     }
 
-    /// No two loads of one key were under way at the same time.
+    /// No two loads of one key ran at the same time.
     pub fn assert_one_at_a_time(&self) {
         for (policy, loads) in self.seen.lock().unwrap().iter_mut() {
             loads.sort();

@@ -1,8 +1,8 @@
-//! The cache under load, with faults, on real servers: what is served was committed, is as new as
-//! promised, and was asked for once.
+//! The cache under load, with faults, on real servers: a served value was committed, is not older than
+//! allowed, and was loaded once.
 //!
-//! Each test runs against PostgreSQL and MariaDB; `system.rs` is all that differs between the two.
-//! What was measured is printed: see it with `--nocapture`.
+//! Each test runs against PostgreSQL and MariaDB; `system.rs` has the differences. The tests print
+//! their measurements: see them with `--nocapture`.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 #![allow(

@@ -1,4 +1,4 @@
-//! Ten thousand tasks, a hundred items, and everything goes wrong at random.
+//! Ten thousand tasks, a hundred items, and random faults.
 
 use std::array::from_fn;
 use std::fmt;
@@ -26,17 +26,17 @@ on_both! { every_value_is_true_and_new_enough }
 
 const TASKS: usize = 10_000;
 const ITEMS: usize = 100;
-/// Over which the tasks start: so many at once would measure this machine.
+/// The time over which the tasks start: all of them at once would only measure this machine.
 const SPREAD: Duration = Duration::from_secs(12);
 const STEPS: usize = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(200);
 const QUERY_TIMEOUT: Duration = Duration::from_millis(600);
 const MAX_AGE: Duration = Duration::from_millis(700);
-/// Longer than any load takes, this machine's pauses included: whoever joins one that is under way
-/// gets what was true when it started.
+/// Longer than any load takes, including the pauses of this machine: a caller that joins a running load
+/// gets the value from its start.
 const LONGEST_LOAD: Duration = Duration::from_secs(5);
 
-/// An item's own, so that its loads can be told from others'.
+/// The policy of one item, so that its loads can be distinguished.
 fn policy(item: usize) -> CachePolicy {
     let name = format!("item {item}");
     CachePolicy::named(name.leak())
@@ -109,7 +109,7 @@ async fn every_value_is_true_and_new_enough<S: System>() {
     drop(proxy);
 }
 
-/// Quick to open and to close.
+/// A breaker that opens and closes quickly.
 fn breaker() -> fusepool::breaker::Builder {
     Breaker::builder()
         .window(Window::calls(20))
@@ -119,7 +119,7 @@ fn breaker() -> fusepool::breaker::Builder {
         .probe_timeout(Duration::from_millis(200))
 }
 
-/// One fault after the other, until the tasks have started; then none.
+/// Sets one fault after the other until all tasks have started, then heals.
 async fn suffer(proxy: Arc<Proxy>, mut random: Rng) -> Arc<Proxy> {
     let faults = async {
         loop {
@@ -142,11 +142,11 @@ async fn suffer(proxy: Arc<Proxy>, mut random: Rng) -> Arc<Proxy> {
 }
 
 impl<S: System> World<S> {
-    /// What one task does.
+    /// The work of one task.
     async fn visit(self: Arc<Self>, mut random: Rng) {
         sleep(SPREAD.mul_f64(random.f64())).await;
         for _ in 0..STEPS {
-            // A few items are in demand, as ever.
+            // Most reads are of a few items.
             let item = (random.f64().powi(2) * ITEMS as f64) as usize;
             match random.u8(0..100) {
                 0..3 => self.write(item).await,
@@ -156,13 +156,13 @@ impl<S: System> World<S> {
                 9..25 => self.give_up(&mut random, self.read(item)).await,
                 _ => {}
             }
-            // Among others, what it has just written.
+            // Among others, the item that it has just written.
             self.read(item).await;
             sleep(Duration::from_millis(random.u64(0..30))).await;
         }
     }
 
-    /// Drops what is under way, sooner or later.
+    /// Drops the call after a random time.
     async fn give_up(&self, random: &mut Rng, call: impl Future<Output = ()>) {
         let patience = Duration::from_micros(random.u64(0..20_000));
         if timeout(patience, call).await.is_err() {
@@ -240,7 +240,7 @@ impl<S: System> World<S> {
         }
     }
 
-    /// By somebody else, who may tell the cache.
+    /// A write past the pool, after which the cache may be invalidated by hand.
     async fn write_outside(&self, item: usize, tells: bool) {
         let history = &self.histories[item];
         let version = history.next();
@@ -253,9 +253,9 @@ impl<S: System> World<S> {
         self.tally.written.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Nothing is left behind, and everybody is served what is true.
+    /// Nothing is left behind, and every caller is served the current value.
     async fn assert_well(&self) {
-        // A connection that was cut while it was idle is found out by whoever uses it next.
+        // The next caller finds a connection that was cut while it was idle.
         eventually(
             "the breaker is closed, and all connections answer",
             async || {
@@ -284,7 +284,7 @@ impl<S: System> World<S> {
     }
 }
 
-/// What happened, so that it is seen that everything did.
+/// Prints what happened, to show that all kinds of events did.
 #[derive(Default)]
 struct Tally {
     live: AtomicUsize,

@@ -1,4 +1,4 @@
-//! All that differs between the two database systems.
+//! The differences between the two database systems.
 
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::support::server::Server;
 /// A query for one number.
 pub type Number<S> = Read<'static, <S as System>::Db, i64, Arc<i64>>;
 
-/// A server of one system, its dialect, and what generic code cannot ask of a driver.
+/// A server of one system, its dialect, and what generic code cannot get from a driver.
 pub trait System: DerefMut<Target = Server> + Send + Sync + 'static {
     type Db: Driver;
 
     const NAME: &'static str;
-    /// A function `ask` that counts its calls, whatever becomes of them, and gives their number;
-    /// and a function `fail`, which does so too, and then fails as `FAILURE` says.
+    /// A function `ask` that counts its calls, whatever their outcome, and returns their number; and a
+    /// function `fail`, which counts, too, and then fails with `FAILURE`.
     const SCHEMA: &'static [&'static str];
-    /// `ask`, in a query that takes its time.
+    /// `ask`, in a slow query.
     const ASK_SLOWLY: &'static str;
     const FAILURE: &'static str;
 
     async fn start() -> Self;
 
-    /// Runs statements as superuser, past any proxy; the number that the last one gives.
+    /// Runs statements as superuser, without the proxy. Returns the number that the last one selects.
     async fn admin(&self, statements: &[&'static str]) -> Option<i64>;
 
     /// A query without arguments.
@@ -45,9 +45,9 @@ pub trait System: DerefMut<Target = Server> + Send + Sync + 'static {
         version: i64,
         tags: &[&str],
     ) -> BoxFuture<'c, Result<(), Error>>;
-    /// The same past the guarded pool, and its cache.
+    /// The same without the guarded pool and its cache.
     fn raise_outside(pool: &sqlx::Pool<Self::Db>, item: i64, version: i64) -> BoxFuture<'_, ()>;
-    /// The driver's own error is found in this one.
+    /// Whether this error contains the driver's own error.
     fn is_own(error: &Error) -> bool;
 
     fn lazy(pool: fusepool::sqlx::PoolOptions<Self::Db>, url: &str) -> Pool<Self::Db>;

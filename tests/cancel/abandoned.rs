@@ -1,4 +1,4 @@
-//! What becomes of a connection whose statement was given up, when its holder goes on with it.
+//! A connection on which a statement was given up, when its holder goes on using it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sqlx::{Error, Executor};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-/// Far too long to prepare and run, for the time that it is given.
+/// A statement that takes far longer than its deadline to prepare and run.
 const LONG: &str =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
                     SELECT count(*) FROM n";
@@ -28,7 +28,7 @@ async fn pool(dir: &TempDir) -> SqlitePool {
     pool
 }
 
-/// Nothing more is run on the connection.
+/// Nothing else is run on the connection.
 fn assert_refused(error: &Error) {
     let refused = fusepool::refusal(error);
     assert!(
@@ -38,7 +38,7 @@ fn assert_refused(error: &Error) {
     assert_eq!(delivery(error), Delivery::NotSent);
 }
 
-/// The transaction may be open, and sqlx would not know: what comes later would be lost with it.
+/// The transaction may be open without sqlx knowing it: later writes would be lost with it.
 #[tokio::test]
 async fn nothing_more_is_run_once_a_begin_was_given_up() {
     let dir = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ async fn nothing_more_is_run_once_a_begin_was_given_up() {
     assert_eq!(pool.snapshot().gate.closed_connections, 1);
 }
 
-/// The answer may still come, and would be taken for another statement's. Even the end of a
+/// The answer may still arrive, and would be taken for another statement's. Even the end of a
 /// transaction is refused: closing the connection rolls it back.
 #[tokio::test]
 async fn nothing_more_is_run_once_a_statement_was_given_up() {

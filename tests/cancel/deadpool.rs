@@ -1,4 +1,4 @@
-//! Statements that are given up are stopped on the server, and nobody else's ever is.
+//! Abandoned statements are cancelled on the server, and no other statement is.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::deadpool::{builder, direct};
 use crate::support::eventually;
 use crate::support::postgres::Postgres;
 
-/// How many backends sleep.
+/// The number of backends that sleep.
 pub async fn sleepers(pool: &Pool) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity \
                WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%'";
@@ -20,7 +20,7 @@ pub async fn sleepers(pool: &Pool) -> i64 {
     client.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-/// Gives up a sleep, in this way, and sees to it that the server does not go on with it.
+/// Gives up a sleep in this way, and checks that the server stops it.
 pub async fn is_cancelled(pool: &Pool, watch: &Pool, give_up: impl AsyncFnOnce(Client)) {
     give_up(pool.get().await.unwrap()).await;
     let given_up = Instant::now();
@@ -30,7 +30,7 @@ pub async fn is_cancelled(pool: &Pool, watch: &Pool, give_up: impl AsyncFnOnce(C
         "{:?}",
         given_up.elapsed()
     );
-    // A connection keeps its place until its cancel is over, which is after the sleep is.
+    // A connection keeps its slot until its cancel request is done, which is after the sleep ends.
     eventually("the connection is closed", async || pool.status().size == 0).await;
 }
 
@@ -76,8 +76,8 @@ async fn a_statement_that_is_given_up_is_stopped_on_the_server() {
     assert_eq!(pool.gate().snapshot().closed_connections, 4);
 }
 
-/// Every statement of the bystanders has to end well, on connections that are leased, used and given
-/// back as fast as possible, next to ten thousand that are given up at any moment.
+/// All statements of the bystanders must succeed, on connections that are leased, used and returned
+/// as fast as possible, while ten thousand others are given up at random moments.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_never_hits_the_statement_of_another_client() {
     const CANCELS: usize = 10_000;
@@ -109,7 +109,7 @@ async fn a_cancel_never_hits_the_statement_of_another_client() {
             let mut given_up = 0;
             while given_up < CANCELS / 4 {
                 let client = pool.get().await.expect("the pool is well");
-                // Just before, while and just after it ends by itself.
+                // Just before, at, and just after the time when it ends by itself.
                 let patience = Duration::from_micros(fastrand::u64(0..1500));
                 let sleep = client.batch_execute("SELECT pg_sleep(0.0005)");
                 let given = timeout(patience, sleep).await;

@@ -1,4 +1,4 @@
-//! Where connections are over TLS, cancels are, too.
+//! If connections use TLS, cancel requests do, too.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn server() -> (Postgres, Tap) {
     (server, tap)
 }
 
-/// The URL of the user who is let in over TLS alone.
+/// The URL of the user that is accepted only over TLS.
 fn secure(server: &Postgres, port: u16, ssl_mode: &str) -> String {
     server.url_as("secure", "secret", "postgres", port) + "?sslmode=" + ssl_mode
 }
@@ -36,7 +36,8 @@ async fn is_cancelled_when_dropped(pool: &Pool, watch: &Pool) {
     .await;
 }
 
-/// What the others rest on: the user gets in by no other way, and the tap tells them apart.
+/// The precondition of the other tests: the user is accepted only over TLS, and the tap distinguishes
+/// the connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_tls_a_cancel_is_in_clear_text() {
     let (server, tap) = server().await;

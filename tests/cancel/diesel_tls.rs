@@ -1,4 +1,4 @@
-//! What becomes of a statement that is given up, where connections are over TLS by a `custom_setup`.
+//! Abandoned statements on connections that use TLS by a `custom_setup`.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn establish(url: String, tls: MakeRustlsConnect) -> ConnectionResult<Raw>
     Raw::try_from_client_and_connection(client, connection).await
 }
 
-/// How many backends sleep, as another client sees it.
+/// The number of backends that sleep, as another client sees it.
 async fn sleepers(server: &Postgres) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity \
                WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'";
@@ -30,8 +30,8 @@ async fn sleepers(server: &Postgres) -> i64 {
     sqlx::query_scalar(sql).fetch_one(&mut watch).await.unwrap()
 }
 
-/// Gives up a sleep, waits until its connection is closed, and tells how the connections began that
-/// this took.
+/// Gives up a sleep, and waits until its connection is closed. Returns how the connections began that
+/// were opened for this.
 async fn give_up(
     ssl_mode: &str,
     set: impl Fn(Builder, MakeRustlsConnect) -> Builder,
@@ -54,12 +54,12 @@ async fn give_up(
         () = asleep => {}
     }
     drop(conn);
-    // A connection keeps its place until its cancel is over.
+    // A connection keeps its slot until its cancel request is done.
     eventually("it is closed", async || pool.status().size == 0).await;
     (server, tap.openings())
 }
 
-/// The sleep ends, long before it would by itself.
+/// The sleep ends long before it would by itself.
 async fn is_stopped(server: &Postgres) {
     let closed = Instant::now();
     eventually("nobody sleeps", async || sleepers(server).await == 0).await;

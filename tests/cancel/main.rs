@@ -1,6 +1,6 @@
-//! What becomes of statements that are given up, and of their connections: by sqlx, by deadpool and
-//! by diesel. One of these tests keeps a server busy with thousands of cancels, which is why they
-//! are apart from the faults of `../outage`, where time is measured.
+//! Abandoned statements and their connections, with sqlx, deadpool-postgres and diesel-async. One of
+//! these tests keeps a server busy with thousands of cancel requests, so they are separate from the
+//! tests in `../outage`, which measure time.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 #![allow(

@@ -1,4 +1,4 @@
-//! What cannot work is an error that names the field, the value and the rule, before any call.
+//! An invalid configuration is an error that names the field, the value and the rule, before any call.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn limits_that_can_never_be_met_are_refused() {
             "query_timeout",
             "18446744073709551615.999999999s",
         ),
-        // With calls cut off at the slow bound, none would live to be slow.
+        // If calls were cut off at the slow-call threshold, none would be slow.
         (
             options().query_timeout(Duration::from_secs(1)),
             "slow_call_threshold",
@@ -101,7 +101,7 @@ async fn connecting_reports_a_bad_configuration_as_such() {
     }
 }
 
-/// The signature is sqlx's, and has no place for an error.
+/// The signature is sqlx's, and cannot return an error.
 #[tokio::test]
 async fn a_pool_that_could_not_refuse_its_configuration_answers_every_call_with_it() {
     let pool = SqlitePoolOptions::new()
@@ -123,7 +123,7 @@ async fn a_pool_that_could_not_refuse_its_configuration_answers_every_call_with_
     assert!(pool.try_acquire().is_none());
 }
 
-/// It would pass for a fault of the database, again and again.
+/// Otherwise it would count as a failure of the database at every call.
 #[tokio::test]
 async fn a_deadline_that_no_statement_can_meet_is_refused() {
     let pool = SqlitePoolOptions::new()
@@ -144,7 +144,7 @@ async fn a_deadline_that_no_statement_can_meet_is_refused() {
     assert_eq!(pool.snapshot().gate.breaker.failures, 0);
 }
 
-/// One bad statement, run over and over, must not cut everybody off.
+/// One invalid statement that is run repeatedly must not open the breaker for all callers.
 #[tokio::test]
 async fn what_the_driver_itself_does_not_accept_is_no_fault() {
     let pool = SqlitePoolOptions::new()
@@ -217,7 +217,7 @@ async fn an_existing_pool_without_connections_is_told_so() {
     assert_eq!(refused.expect_err("a refusal").field(), "max_queue");
 }
 
-/// What a caller can do about it differs: a closed pool will not come back.
+/// A caller must be able to distinguish these: a closed pool does not recover.
 #[tokio::test]
 async fn a_closed_pool_says_so_even_while_its_breaker_is_open() {
     let pool = SqlitePoolOptions::new()

@@ -1,5 +1,5 @@
-//! What pools promise whether or not their server is well: which configurations they refuse, what
-//! becomes of transactions, and what they ask of a manager that fusepool does not know.
+//! Behaviour of pools that needs no network fault: invalid configurations, transactions, and managers
+//! that fusepool does not know.
 
 #![allow(
     clippy::unwrap_used,

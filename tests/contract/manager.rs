@@ -1,4 +1,4 @@
-//! A manager that fusepool does not know, of bare TCP connections to a server.
+//! A manager that fusepool does not know. Its objects are plain TCP connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::support::eventually;
 use crate::support::proxy::{Fault, Proxy};
 
-/// Connections to a server that sends back what it gets.
+/// A manager of connections to an echo server.
 struct Echoes(SocketAddr);
 
 type Echo = TcpStream;
@@ -87,7 +87,7 @@ async fn guarded(object: &mut Object<Echoes>) -> Result<(), GateError<io::Error>
 async fn the_whole_way_out_and_back() {
     let proxy = Proxy::start(server().await).await.unwrap();
     let pool = builder(proxy.addr()).build().unwrap();
-    // In a task, as applications have it.
+    // In a task, as in an application.
     let task = tokio::spawn({
         let pool = pool.clone();
         async move { guarded(&mut pool.get().await.unwrap()).await }
@@ -199,7 +199,7 @@ async fn what_errors_mean_is_up_to_the_user() {
     assert_eq!(pool.status().size, 0);
 }
 
-/// An error need not be one of the standard library's kind, nor even print.
+/// A manager's error needs to implement neither `Error` nor `Debug`.
 #[tokio::test]
 async fn an_error_may_be_anything() {
     struct Failing;
@@ -287,8 +287,8 @@ async fn hooks_metrics_and_objects_are_as_with_deadpool() {
     assert!(weak.upgrade().is_none());
 }
 
-/// What the prober connects is the manager's to take leave of, as all else that it creates. It was not
-/// told of connections that could be made, but not be used.
+/// Regression test: the manager's `detach` is called for every object, also for those of the prober. It
+/// was not called for connections that were opened but could not be used.
 #[tokio::test]
 async fn the_manager_takes_leave_of_all_that_it_creates() {
     struct Ill {
@@ -336,7 +336,8 @@ async fn the_manager_takes_leave_of_all_that_it_creates() {
     .await;
 }
 
-/// Whoever would wait long for a place waited as long for a silent backend to connect to.
+/// Regression test: a caller with a long timeout for a slot also waited that long for a silent backend
+/// to accept a connection.
 #[tokio::test(start_paused = true)]
 async fn to_wait_for_a_place_is_not_to_wait_for_a_connection() {
     struct Silent;
@@ -367,12 +368,12 @@ async fn to_wait_for_a_place_is_not_to_wait_for_a_connection() {
     assert_eq!(pool.snapshot().gate.breaker.failures, 1);
 }
 
-/// To ask whether there is something, and to go away if there is not, is no sign of an outage.
+/// A caller that does not wait, and gets no object, says nothing about the backend.
 #[tokio::test]
 async fn who_would_not_wait_does_not_trip_the_breaker() {
     let pool = builder(server().await).build().unwrap();
     let _objects = (pool.get().await.unwrap(), pool.get().await.unwrap());
-    // Longer than what makes the lack of objects a fault.
+    // Longer than the time after which a lack of objects is a failure.
     tokio::time::sleep(Duration::from_millis(350)).await;
     let at_once = Timeouts {
         wait: Some(Duration::ZERO),
@@ -385,9 +386,9 @@ async fn who_would_not_wait_does_not_trip_the_breaker() {
     assert_eq!(pool.gate().breaker().state(), State::Closed);
 }
 
-/// A protocol without request numbers, whose manager finds nothing wrong with a connection that owes an
-/// answer. The holder of one went on after a deadline, and everybody got the answer before: bob that of
-/// alice, carol that of bob.
+/// Regression test with a protocol without request numbers, whose manager accepts a connection that
+/// still owes an answer. The holder of an object continued after a deadline, and every caller got the
+/// answer to the previous request: bob that of alice, carol that of bob.
 #[tokio::test]
 async fn nobody_gets_the_answer_to_a_statement_that_was_given_up() {
     struct Secrets(SocketAddr);
@@ -464,7 +465,7 @@ async fn nobody_gets_the_answer_to_a_statement_that_was_given_up() {
     }
 }
 
-/// One load for all who ask meanwhile, a hit without an object, and what is stale in an outage.
+/// Concurrent callers share one load, a hit needs no object, and an outage is served stale values.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_manager_reads_through_the_cache() {
     const ECHO: CachePolicy = CachePolicy::named("echo")

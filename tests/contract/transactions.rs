@@ -1,4 +1,4 @@
-//! Transactions, while the breaker is open and when they are cut short.
+//! Transactions while the breaker is open, and transactions that are abandoned.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn rows(client: &Client) -> i64 {
         .unwrap()
 }
 
-/// A connection on which the server may have begun is never given to anybody else.
+/// A connection on which a transaction may be open is never leased to another caller.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_is_cut_short_leaves_nothing_behind() {
     let server = Postgres::start().await;
@@ -101,8 +101,8 @@ async fn a_transaction_that_is_cut_short_leaves_nothing_behind() {
     assert_eq!(rows(&client).await, 300);
 }
 
-/// `query_portal_raw` counted as an answer, though it does not wait for one. `simple_query_raw` was
-/// the driver's own, and passed an open breaker.
+/// Regression test: `query_portal_raw` counted as a success, although it does not wait for an answer.
+/// `simple_query_raw` was the driver's own method, and was not refused by an open breaker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_wait_for_the_server_is_no_answer() {
     let server = Postgres::start().await;
@@ -120,7 +120,7 @@ async fn what_does_not_wait_for_the_server_is_no_answer() {
     assert_eq!(answered(), before);
 }
 
-/// What the client itself, or the database, has to object to is no fault.
+/// Errors that the client detects, or that the database answers with, are no failures.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_that_are_none_of_the_breakers_business() {
     let server = Postgres::start().await;

@@ -1,6 +1,6 @@
 // An application's everyday use of sqlx. Included into each half of each driver's module, next to
-// `imports` and `particular`: pool types are named through `imports` alone, and what differs between
-// the drivers through `driver`.
+// `imports` and `particular`. It uses pool types only through `imports`, and what differs between the
+// drivers only through `driver`.
 
 mod menu {
     include!("application/menu.rs");

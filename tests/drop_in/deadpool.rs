@@ -1,12 +1,11 @@
 //! Ordinary deadpool-postgres code, compiled and run twice: against deadpool-postgres, and against
 //! `fusepool::deadpool::postgres`.
 //!
-//! `deadpool/application.rs` reads like an application. The module that it calls `imports` is the one
-//! thing that differs.
+//! `deadpool/application.rs` is the application. The module `imports` is the only difference.
 
 use crate::support::postgres::Postgres;
 
-/// What a use comes to: nothing, or an error, which is a boxed one as the application passes on.
+/// The result of a use: nothing, or the boxed error of the application.
 type Checked = Result<(), Box<dyn std::error::Error>>;
 
 mod on_deadpool {

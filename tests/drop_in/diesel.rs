@@ -1,8 +1,8 @@
 //! Ordinary diesel-async code, compiled and run twice: against diesel-async's pools, and against
 //! fusepool's.
 //!
-//! `diesel/postgres.rs` and `diesel/mysql.rs` each read like an application that uses diesel-async
-//! with that driver. They name what differs between the two through `imports` alone.
+//! `diesel/postgres.rs` and `diesel/mysql.rs` are applications that use diesel-async with that driver.
+//! The module `imports` is the only difference.
 
 use crate::Checked;
 use crate::support::mariadb::MariaDb;
@@ -49,7 +49,7 @@ mod mysql_on_fusepool {
     include!("diesel/mysql.rs");
 }
 
-/// Spawned, as an application's requests are: all of it has to be `Send`.
+/// Spawns the application, like a request handler: all of it must be `Send`.
 async fn spawned(application: impl Future<Output = Checked> + Send + 'static) -> Checked {
     tokio::spawn(application).await?
 }

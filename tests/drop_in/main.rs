@@ -1,18 +1,18 @@
-//! Ordinary code for pools, compiled and run twice: against the original crate, and against ours.
+//! Ordinary code for pools, compiled and run twice: against the original crate, and against fusepool.
 //!
-//! `application/` reads like an application that uses sqlx. It is compiled for each driver, with
-//! what is particular to it: `postgres/`, `mysql/` and `sqlite/`. `deadpool/` and `diesel/` are
-//! applications of their own. All name the pool's types only through `imports`, which is the one
-//! thing that differs between the two halves. Whatever is no pool type (queries, rows, traits,
-//! macros) comes from the original crate in both.
+//! `application/` is an application that uses sqlx. It is compiled for each driver, together with the
+//! code for that driver: `postgres/`, `mysql/` and `sqlite/`. `deadpool/` and `diesel/` are separate
+//! applications. All use the pool's types only through the module `imports`, which is the only
+//! difference between the two halves. Everything else (queries, rows, traits, macros) comes from the
+//! original crate in both.
 //!
-//! What is compiled more than once is included by `include!` and not declared by `mod`, so that
-//! `super::imports` is another module each time.
+//! Files that are compiled more than once are included by `include!` and not declared by `mod`, so
+//! that `super::imports` is a different module each time.
 //!
-//! The `query!` macros read what they know of the tables from `.sqlx/` in the crate's root, so
-//! building needs no database and no environment. Leave `DATABASE_URL` unset, or set
-//! `SQLX_OFFLINE=true`. After changing a macro's query or a migration, write `.sqlx/` anew. Each
-//! driver is compiled alone, with a database of its own that has the migrations:
+//! The `query!` macros read the tables' types from `.sqlx/` in the crate's root, so building needs no
+//! database and no environment. Leave `DATABASE_URL` unset, or set `SQLX_OFFLINE=true`. After a
+//! change of a macro's query or of a migration, update `.sqlx/`. Each driver is compiled alone, with a
+//! separate database that has the migrations:
 //!
 //! ```sh
 //! export SQLX_OFFLINE_DIR="$PWD/.sqlx"; rm -rf "$SQLX_OFFLINE_DIR"; mkdir "$SQLX_OFFLINE_DIR"
@@ -34,8 +34,8 @@
 //! prepare sqlx-sqlite sqlite:///tmp/drop_in.db
 //! ```
 //!
-//! (`cargo sqlx prepare` knows one database at a time, and removes the others' files.) The files
-//! are named after the text of the query alone, so no two drivers may share one.
+//! (`cargo sqlx prepare` supports one database at a time, and removes the files of the others.) The
+//! files are named after the text of the query only, so two drivers must not share a text.
 
 #![cfg(any(
     feature = "sqlx-mysql",
@@ -65,7 +65,7 @@ mod support;
 use std::panic::Location;
 use std::time::Duration;
 
-/// What a use of a pool comes to: nothing, or an error and where it was met.
+/// The result of a use of a pool: nothing, or an error and its location.
 type Checked = Result<(), Failure>;
 
 #[derive(Debug)]

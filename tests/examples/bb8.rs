@@ -1,4 +1,4 @@
-//! The adapter of `examples/bb8`, in an outage.
+//! The adapter of `examples/bb8` in an outage.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The examples, put through an outage. Their files are included by path, because an example is no
-//! library.
+//! The examples in an outage. Their files are included by path, because an example is not a library.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 #![allow(

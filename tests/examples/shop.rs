@@ -1,4 +1,4 @@
-//! `examples/storefront`, visited through an outage: over HTTP, on real databases.
+//! `examples/storefront` in an outage: over HTTP, on real databases.
 
 use crate::storefront;
 use crate::support::eventually;
@@ -8,7 +8,7 @@ use crate::visitor::{Shop, Visit};
 
 const LIST: &str = "/";
 const MILLS: &str = "/products/2";
-/// Nobody looks at it before the outage.
+/// A page that is not requested before the outage.
 const KETTLE: &str = "/products/4";
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_postgres_that_is_killed() {
     pool.close().await;
 }
 
-/// With a database that answers, all is as anywhere.
+/// While the database answers, the shop works like any other.
 async fn sells(shop: &Shop) {
     let list = shop.get(LIST).await;
     assert_eq!(list.status, 200);
@@ -66,11 +66,11 @@ async fn sells(shop: &Shop) {
 
     let mills = shop.get(MILLS).await;
     assert!(mills.body.contains("12 left"), "{mills:?}");
-    // What is in the database is text, also where it looks like markup.
+    // Values from the database are escaped, even if they look like markup.
     assert!(mills.body.contains("&lt;coarse&gt;"), "{mills:?}");
     assert!(!mills.body.contains("<coarse>"), "{mills:?}");
 
-    // Twice the same form is one order, and the page tells at once, however fresh it was.
+    // A form that is sent twice is one order, and the page shows it at once, however fresh it was.
     for _ in 0..2 {
         let ordered = shop.order(MILLS, "first", 2).await;
         assert_eq!(ordered.status, 303, "{ordered:?}");
@@ -99,7 +99,7 @@ async fn sells(shop: &Shop) {
     assert_eq!(ready.json()["state"], "closed");
 }
 
-/// From the first moment of the outage on, pages are served and orders refused.
+/// From the start of the outage, pages are served and orders are refused.
 async fn keeps_its_pages(shop: &Shop) {
     refuses(&shop.order(MILLS, "second", 1).await);
     let mut last_age = 0;
@@ -124,11 +124,11 @@ async fn keeps_its_pages(shop: &Shop) {
     .await;
     assert_eq!(shop.get("/healthz").await.status, 200);
     refuses(&shop.order(MILLS, "second", 1).await);
-    // Without a page to keep there is none, and no reason to wait for it.
+    // A page that was not cached is refused, without a wait.
     refuses(&shop.get(KETTLE).await);
 }
 
-/// Once the database is back, nobody has to do anything.
+/// Once the database has recovered, the shop recovers without any action.
 async fn sells_again(shop: &Shop) {
     eventually("orders are taken", async || {
         let ordered = shop.order(MILLS, "second", 1).await;
@@ -144,7 +144,7 @@ async fn sells_again(shop: &Shop) {
     })
     .await;
     let mills = shop.get(MILLS).await;
-    // Of all the times that it was sent, the order was placed once.
+    // The order was sent several times, and placed once.
     assert!(mills.body.contains("9 left"), "{mills:?}");
     assert!(!is_stale(&mills), "{mills:?}");
     assert_eq!(shop.get(KETTLE).await.status, 200);
@@ -154,7 +154,7 @@ async fn sells_again(shop: &Shop) {
     .await;
 }
 
-/// Old, for want of an answer, and says so to people and machines.
+/// The page is stale because the database does not answer, and says so to people and machines.
 fn is_stale(page: &Visit) -> bool {
     let status = page
         .header("cache-status")

@@ -1,4 +1,4 @@
-//! Whoever visits the shop.
+//! An HTTP client that visits the shop.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::storefront::{catalogue::Catalogue, serve};
 use crate::support::PATIENCE;
 
-/// A shop that is served, with a visitor.
+/// A running shop, and its client.
 pub struct Shop {
     addr: SocketAddr,
     client: Client<HttpConnector, Body>,
@@ -23,7 +23,7 @@ pub struct Shop {
     service: JoinHandle<std::io::Result<()>>,
 }
 
-/// What came of a request.
+/// The response to a request.
 #[derive(Debug)]
 pub struct Visit {
     pub status: u16,
@@ -70,7 +70,7 @@ impl Shop {
         }
     }
 
-    /// Stops as the service does, in order.
+    /// Shuts down gracefully, like the service.
     pub async fn close(self) {
         self.stop.send(()).expect("the shop is open");
         let stopped = timeout(PATIENCE, self.service);
@@ -83,7 +83,7 @@ impl Visit {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// In seconds.
+    /// The value in seconds.
     pub fn age(&self) -> u64 {
         self.header("age")
             .expect("a stale page has an age")

@@ -1,4 +1,4 @@
-//! Callers who go away at any moment.
+//! Callers that leave at any moment.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ on_sqlx! {
     generic_acquire_of_forgotten_connections
 }
 
-/// Drops calls early, by the thousand.
+/// Drops thousands of calls early.
 async fn drop_early<S: System>(world: &World<S>, callers: usize, calls: usize) -> usize {
     let (ended, dropped) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let callers = (0..callers).map(|caller| {
@@ -33,10 +33,10 @@ async fn drop_early<S: System>(world: &World<S>, callers: usize, calls: usize) -
                 let call = S::call(&world.pool, (caller + n) % S::CALLS);
                 let ends = match n % 4 {
                     0 => call.now_or_never().is_some(),
-                    // Without any patient ones no connection would live to be used.
+                    // Without some patient callers, no connection would be established.
                     1 => timeout(Duration::from_secs(1), call).await.is_ok(),
                     _ => {
-                        // Of any order of magnitude.
+                        // A random timeout, of any order of magnitude.
                         let most = 1 << fastrand::u32(6..17);
                         let patience = Duration::from_micros(fastrand::u64(0..most));
                         timeout(patience, call).await.is_ok()
@@ -83,7 +83,7 @@ async fn early_drops_of_a_stalled_pool<S: System>() {
     assert_nobody_is_in_a_transaction(&world).await;
 }
 
-/// Every row that any connection of the pool inserts is seen at once by another client.
+/// Another client sees at once every row that a connection of the pool inserts.
 pub async fn assert_nobody_is_in_a_transaction<S: System>(world: &World<S>) {
     world.run("CREATE TABLE seen (id int)").await.unwrap();
     let size = world.options.max_connections;
@@ -106,7 +106,7 @@ pub async fn assert_nobody_is_in_a_transaction<S: System>(world: &World<S>) {
     }
 }
 
-/// Code that is generic over `sqlx::Acquire` gives up on a call, or has it cut short.
+/// Code that is generic over `sqlx::Acquire` drops a call, or a deadline ends it.
 async fn generic_acquire_on_a_stalled_pool<D: Dialect>() {
     generic_acquire::<D>(Fault::Stall).await;
 }
@@ -130,7 +130,7 @@ async fn generic_acquire<D: Dialect>(fault: Fault) {
             ),
         );
         assert!(acquired.is_err() && begun.is_err());
-        // This one gets to its end by itself.
+        // This one runs to its end.
         let begun = D::through_begin(&world.pool, "INSERT INTO t VALUES (1)").await;
         assert!(begun.is_err(), "nobody answered");
         world.set(Fault::None);

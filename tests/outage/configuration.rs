@@ -1,4 +1,4 @@
-//! Configurations that cannot work say so.
+//! Invalid configurations are errors.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn field(error: &Error) -> &'static str {
     config.field()
 }
 
-/// No server is needed to find out.
+/// The error comes without a server.
 async fn broken_rules<D: Dialect>() {
     let url = format!("{}://nobody@127.0.0.1:1/nothing", D::Db::URL_SCHEMES[0]);
     let changes: [(&str, Change<D>); 7] = [
@@ -50,7 +50,7 @@ async fn broken_rules<D: Dialect>() {
         let options = || change(PoolOptions::new());
         assert_eq!(field(&options().connect(&url).await.unwrap_err()), name);
         assert_eq!(field(&options().connect_lazy(&url).unwrap_err()), name);
-        // This one has no way to say so before it is used.
+        // This constructor cannot return an error, so the first use of the pool does.
         let pool = options().connect_lazy_with(url.parse().ok().unwrap());
         assert_eq!(field(&D::ask(&pool).await.unwrap_err()), name);
         assert_eq!(field(&pool.acquire().await.unwrap_err()), name);

@@ -12,7 +12,7 @@ use crate::support::proxy::Fault;
 use crate::system::{Answer, System};
 use crate::world::{QUERY_TIMEOUT, World, quick};
 
-// With diesel a statement has no deadline but its pool's.
+// The calls of the tests with diesel have only the pool's deadline.
 on_all_but_diesel! {
     deadline_of_a_statement
 }
@@ -23,7 +23,7 @@ on_sqlx! {
 
 const LIMIT: Duration = Duration::from_millis(200);
 
-/// A pool of one connection, so that its number tells whether it was used again.
+/// A pool of one connection, so that its server-side id shows whether it was reused.
 async fn single<S: System>() -> World<S> {
     World::start_with(|options| {
         options
@@ -44,7 +44,7 @@ fn assert_deadline<S: System>(error: &S::Error, limit: Duration, start: Instant)
     );
 }
 
-/// A call that misses its deadline is told so, and its connection is not used again.
+/// A call that misses its deadline returns an error that says so, and its connection is not reused.
 pub async fn missed<S: System>(limit: Duration, call: fn(&S::Pool) -> Answer<'_, S>) {
     let world = single::<S>().await;
     for _ in 0..3 {
@@ -56,7 +56,7 @@ pub async fn missed<S: System>(limit: Duration, call: fn(&S::Pool) -> Answer<'_,
     }
     assert_eq!(world.gate().snapshot().deadlines, 3);
     assert_eq!(world.gate().snapshot().closed_connections, 3);
-    // The server's side of it ends when it sees that the client is gone.
+    // The server ends the connection when it notices that the client is gone.
     world.rest().await;
     world.run("SELECT 1").await.unwrap();
 }
@@ -105,7 +105,7 @@ async fn deadline_of_a_stream<D: Dialect>() {
         "after {error}"
     );
 
-    // A stream that is dropped in the middle is no fault, and its connection no loss.
+    // A stream that is dropped in the middle is no failure, and its connection stays usable.
     let faults = world.gate().snapshot().breaker.failures;
     for _ in 0..3 {
         let mut rows = world.pool.with_timeout(QUERY_TIMEOUT).fetch_many(D::BULK);

@@ -15,7 +15,7 @@ use crate::system::{Answer, System};
 
 pub struct Deadpool;
 
-/// A statement takes two steps here, each with an error of its own.
+/// The errors of the two steps of a call: leasing a client, and the statement.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no client")]
@@ -24,7 +24,7 @@ pub enum Error {
     Statement(#[from] tokio_postgres::Error),
 }
 
-/// The options as those of any manager's pool.
+/// Converts the options to a builder of a deadpool pool.
 pub fn configure<M, W>(pool: PoolBuilder<M, W>, options: &Options) -> PoolBuilder<M, W>
 where
     M: managed::Manager + 'static,
@@ -43,7 +43,7 @@ where
     }
 }
 
-/// A pool of deadpool's own making, guarded with defaults.
+/// A deadpool pool, built by deadpool and guarded with defaults.
 pub fn wrap<M, W>(manager: M, size: u32, acquire_timeout: Duration) -> AnyPool<M, W>
 where
     M: managed::Manager + 'static,
@@ -169,7 +169,7 @@ impl System for Deadpool {
                 5 => {
                     let transaction = client.transaction().await?;
                     transaction.execute(insert, &[]).await?;
-                    // Dropped, it is rolled back.
+                    // Dropping it rolls it back.
                 }
                 _ => {
                     let rows = client.query_raw("SELECT 1", [0_i32; 0]).await?;

@@ -1,5 +1,4 @@
-//! What becomes of a deadpool pool while its server is out of reach, beyond what all pools have in
-//! common.
+//! deadpool pools while their server cannot be reached: tests that do not apply to other pools.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,8 @@ async fn fill(pool: &Pool) {
     assert!(clients.iter().all(Result::is_ok));
 }
 
-/// `recycle_timeout` was not the test's: connections over a slow network were dropped for new ones.
+/// Regression test: the test of idle connections did not have `recycle_timeout`, so connections over a
+/// slow network were replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_has_the_time_to_answer_that_its_user_gives_it() {
     let server = Postgres::start().await;
@@ -44,8 +44,8 @@ async fn a_connection_has_the_time_to_answer_that_its_user_gives_it() {
     assert_eq!(Client::id(&pool.get().await.unwrap()), id);
 }
 
-/// Old connections are silent for ever, new ones work: a firewall forgot them, or a server's
-/// address moved. Nobody has set a timeout anywhere.
+/// Existing connections are silent for ever and new ones work, as after a firewall dropped them, or a
+/// server's address moved. No timeouts are set.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_silent_for_ever_are_found_out() {
     let server = Postgres::start().await;
@@ -70,7 +70,7 @@ async fn connections_that_are_silent_for_ever_are_found_out() {
     assert!(clients.iter().all(Result::is_ok));
     drop(clients);
 
-    // deadpool knows when a connection was leased by the real clock alone.
+    // deadpool uses only the real clock for the time of a lease.
     tokio::time::sleep(fusepool::deadpool::postgres::DEFAULT_ALIVE_BYPASS).await;
     proxy.set(Fault::Zombie);
     let broken = Instant::now();
@@ -105,8 +105,8 @@ async fn connections_that_are_silent_for_ever_are_found_out() {
     );
 }
 
-/// The same in the middle of statements, which hold every place in the pool. Nobody has set a timeout
-/// here either.
+/// The same in the middle of statements, which hold all connections of the pool. No timeouts are set
+/// either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_whose_answers_never_come_make_room() {
     let server = Postgres::start().await;
@@ -151,8 +151,8 @@ async fn statements_whose_answers_never_come_make_room() {
     }
 }
 
-/// A pool that is too small for its long statements opens its breaker, too. They go on, if there
-/// were such before.
+/// A pool that is too small for its long statements opens its breaker, too. The statements go on, if
+/// others that took as long have ended before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_statements_that_are_nothing_new_go_on() {
     let server = Postgres::start().await;
@@ -187,8 +187,8 @@ async fn long_statements_that_are_nothing_new_go_on() {
     assert!(pool.gate().snapshot().breaker.trips > 0);
 }
 
-/// Whatever the size is changed to, and whatever is thrown out, while nothing works: afterwards
-/// there are as many connections to be had as the size says.
+/// The pool is resized and purged while the server cannot be reached. Afterwards it provides as many
+/// connections as its size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resize_and_retain_during_an_outage_lose_nothing() {
     let server = Postgres::start().await;
@@ -240,8 +240,8 @@ async fn resize_and_retain_during_an_outage_lose_nothing() {
             clients.len() == CONNECTIONS
         })
         .await;
-        // deadpool may have places to spare: it takes none away when it shrinks a pool that has
-        // fewer objects than the new size. What is too much then goes as it comes back.
+        // deadpool may have spare slots: it removes none when it shrinks a pool that has fewer objects
+        // than the new size. Surplus objects are dropped when they are returned.
         let status = pool.status();
         assert_eq!(
             (status.max_size, status.waiting),
@@ -259,7 +259,7 @@ async fn resize_and_retain_during_an_outage_lose_nothing() {
     }
 }
 
-/// At every moment at which nothing moves, both say the same.
+/// Whenever nothing changes, both report the same status.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status_and_snapshot_agree_under_load() {
     let server = Postgres::start().await;

@@ -1,4 +1,4 @@
-//! All that differs between the two database systems, and between their drivers for sqlx.
+//! The differences between the two database systems, and between their drivers for sqlx.
 
 use std::ops::DerefMut;
 
@@ -13,20 +13,20 @@ use crate::support::server::Server;
 pub type Answer<'a, T = ()> = BoxFuture<'a, Result<T, Error>>;
 pub type Connection<S> = <<S as Dialect>::Db as Database>::Connection;
 
-/// An error of the server's: its code, and how its message starts.
+/// An error of the server: its code, and the start of its message.
 pub struct Refusal {
     code: &'static str,
     words: &'static str,
 }
 
 impl Refusal {
-    /// Whether that is what [`said`](crate::system::System::said) tells of it.
+    /// Whether it matches what [`said`](crate::system::System::said) returns.
     pub fn is(&self, said: &str) -> bool {
         said == self.code || said.starts_with(self.words)
     }
 }
 
-/// A server of one system, its dialect, and what generic code cannot ask of a driver.
+/// A server of one system, its dialect, and what generic code cannot get from a driver.
 pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     type Db: Driver;
 
@@ -36,18 +36,18 @@ pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     const SLEEP: &'static str;
     /// A statement that takes 1.3 seconds.
     const NAP: &'static str;
-    /// Allows the user `app` no more than one connection; as superuser.
+    /// Limits the user `app` to one connection; to be run as superuser.
     const ONE_CONNECTION: &'static str;
-    /// The server's number of the connection.
+    /// The server's id of the connection.
     const SESSION: &'static str;
-    /// Many rows, far more than any buffer on the way holds.
+    /// A query with far more rows than the buffers on the way can hold.
     const BULK: &'static str;
-    /// Locks the table `t`, on a connection that does nothing else.
+    /// Locks the table `t`, on a separate connection.
     const LOCK: [&'static str; 2];
-    /// Makes the server read-only, and undoes it; as superuser.
+    /// Makes the server read-only, and writable again; to be run as superuser.
     const READ_ONLY: [&'static str; 2];
     const READ_WRITE: [&'static str; 2];
-    /// How a connection is refused.
+    /// The error of a connection that the server refuses.
     const WRONG_PASSWORD: Refusal;
     const UNKNOWN_DATABASE: Refusal;
     /// Connections that the server allows users of `max_connections = 10`.
@@ -57,14 +57,14 @@ pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     async fn restart(&mut self);
     async fn connection_count(&self) -> i64;
 
-    /// A statement, and a question, on a connection that is not guarded.
+    /// Runs a statement, or a query, on an unguarded connection.
     fn run<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a>;
     fn ask_number<'a>(connection: &'a mut Connection<Self>, sql: &str) -> Answer<'a, i64>;
 
     /// A prepared statement on the pool itself.
     fn ask(pool: &Pool<Self::Db>) -> Answer<'_>;
     fn number(row: &<Self::Db as Database>::Row) -> i64;
-    /// Runs `sql` on what code that is generic over `sqlx::Acquire` gets from the pool.
+    /// Runs `sql` on the connection that code generic over `sqlx::Acquire` gets from the pool.
     fn through_acquire<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a>;
     /// The same in a transaction.
     fn through_begin<'a>(pool: &'a Pool<Self::Db>, sql: &str) -> Answer<'a>;
@@ -196,7 +196,7 @@ impl Dialect for MariaDb {
     }
 }
 
-/// A connection that is not guarded.
+/// An unguarded connection.
 pub async fn connect<S: Dialect>(url: &str) -> Connection<S> {
     <Connection<S> as sqlx::Connection>::connect(url)
         .await

@@ -28,7 +28,7 @@ use crate::system::{Answer, System};
 
 pub struct Diesel<R>(PhantomData<fn() -> R>);
 
-/// All that differs between the drivers.
+/// The differences between the drivers.
 pub trait Raw: Driver {
     type Server: Dialect;
 
@@ -52,13 +52,13 @@ impl Raw for AsyncMysqlConnection {
 
     const NAME: &'static str = "MariaDB through diesel";
 
-    /// To a server on this machine mysql_async otherwise goes on by its Unix socket, past the proxy.
+    /// Without this, mysql_async switches to the Unix socket of a local server, past the proxy.
     fn manager(url: &str) -> Self::Manager {
         AsyncDieselConnectionManager::new(format!("{url}?prefer_socket=false"))
     }
 }
 
-/// A statement takes two steps here, each with an error of its own.
+/// The errors of the two steps of a call: leasing a connection, and the statement.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no connection")]
@@ -83,7 +83,7 @@ where
     const TESTS_ALL: bool = true;
     const CALLS: usize = 7;
 
-    /// Without `alive_bypass`: diesel-async's manager tests whatever was idle, however short.
+    /// Without `alive_bypass`: diesel-async's manager tests every idle connection.
     fn build(options: &Options, url: &str) -> Self::Pool {
         let pool = Self::Pool::builder(R::manager(url));
         configure(pool, options).build().unwrap()
@@ -190,7 +190,7 @@ where
                 5 => {
                     AnsiTransactionManager::begin_transaction(conn).await?;
                     conn.batch_execute(insert).await?;
-                    // Its transaction left open, the connection is not used again.
+                    // The connection is not reused, because its transaction was left open.
                 }
                 _ => {
                     let rows = session.load_stream::<i64>(conn).await?;

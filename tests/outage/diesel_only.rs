@@ -1,4 +1,4 @@
-//! What becomes of diesel-async's statements, beyond what all pools have in common.
+//! Statements of diesel-async: tests that do not apply to other pools.
 //!
 //! Each fault is described once, in `diesel_only/pool.rs`, and runs against PostgreSQL and MariaDB.
 //! The file is included twice because it names the driver by `Conn` and `Raw` of the module that
@@ -16,7 +16,7 @@ mod postgres {
     const MANY: &str = "SELECT generate_series(1, 1000000)::bigint";
     const SLEEPING: &str = "SELECT count(*) FROM pg_stat_activity \
                             WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'";
-    /// What comes of statements that the server itself answers.
+    /// The results of statements that the server answers.
     const ANSWERS: [(&str, Came); 6] = [
         ("SELEC 1", Came::Answered),
         ("SELECT 1 / 0", Came::Answered),
@@ -44,7 +44,7 @@ mod mariadb {
     use fusepool::deadpool::diesel::AsyncMysqlConnection as Conn;
     type Raw = diesel_async::AsyncMysqlConnection;
 
-    /// To a server on this machine mysql_async otherwise goes on by its Unix socket.
+    /// Without this, mysql_async switches to the Unix socket of a local server.
     const THROUGH_THE_PROXY: &str = "?prefer_socket=false";
     const SLEEP: &str = "SELECT SLEEP(60)";
     const NAP: &str = "SELECT SLEEP(0.5)";
@@ -64,7 +64,7 @@ mod mariadb {
     include!("diesel_only/pool.rs");
 }
 
-/// What a call counts as.
+/// The verdict of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Came {
     Answered,

@@ -1,4 +1,4 @@
-//! A sink that remembers, and can be waited on.
+//! A sink that records events, and lets a test wait for them.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use fusepool::telemetry::{Event, Sink};
 
 use crate::support::eventually;
 
-/// What happened to a pool, and when.
+/// The events of a pool, and their times.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Mutex<Vec<(Instant, Happened)>>>);
 
@@ -38,7 +38,7 @@ impl Events {
         })
     }
 
-    /// Waits until the breaker reaches a state; when it did.
+    /// Waits until the breaker reaches a state. Returns when it did.
     pub async fn reached(&self, since: Instant, state: State) -> Instant {
         let found = || {
             self.find(since, |event| match event {
@@ -50,7 +50,7 @@ impl Events {
         found()[0].0
     }
 
-    /// Waits until the breaker opens; how long after `since` it did, and why.
+    /// Waits until the breaker opens. Returns the time from `since`, and the reason.
     pub async fn opened(&self, since: Instant) -> (Duration, Transition) {
         self.first(since, State::Closed, State::Open).await
     }
@@ -70,7 +70,7 @@ impl Events {
         (at - since, transition)
     }
 
-    /// How often recovery was tried in vain.
+    /// The number of failed attempts to recover.
     pub fn failed_recoveries(&self, since: Instant) -> usize {
         let failed = self.transitions(since, State::HalfOpen, State::Open);
         assert!(
@@ -81,7 +81,7 @@ impl Events {
         failed.len()
     }
 
-    /// Why connections were closed instead of going back to the pool.
+    /// The reasons why connections were closed instead of returned to the pool.
     pub fn closed_connections(&self, since: Instant) -> Vec<&'static str> {
         let closed = self.find(since, |event| match event {
             Happened::Closed(reason) => Some(*reason),

@@ -1,4 +1,4 @@
-//! A database file that the pool's own connection keeps everybody else out of.
+//! A database file that a connection of the pool has locked exclusively.
 
 use fusepool::Verdict;
 use fusepool::breaker::State;
@@ -7,7 +7,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
 
 use crate::support::eventually;
 
-/// The background probe opened a connection of its own, which met the lock, so the breaker never closed.
+/// Regression test: the background probe opened a connection of its own, which waited for the lock, so
+/// the breaker never closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_breaker_closes_though_no_second_connection_can_be_had() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Too many callers, too little time, and errors that are none of the breaker's business.
+//! Limits: too many callers, missed deadlines, and errors that the breaker ignores.
 
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ async fn one_caller_too_many<S: System>() {
     .await;
     world.fill().await;
     world.set(Fault::Stall);
-    // Testing a connection is a part of waiting for it, and nobody gets further in a stall.
+    // Testing a connection is part of acquiring it, and in a stall no test ends.
     let callers = if S::TESTS_ALL { 3 } else { 5 };
     let callers: Vec<_> = (0..callers)
         .map(|_| {
@@ -65,7 +65,7 @@ async fn one_caller_too_many<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// The pool's own.
+/// The pool's own deadline.
 async fn deadline<S: System>() {
     deadlines::missed::<S>(QUERY_TIMEOUT, |pool| {
         Box::pin(async {
@@ -76,7 +76,7 @@ async fn deadline<S: System>() {
     .await;
 }
 
-/// The database answers, so it is well; and nobody has to wait for that answer.
+/// The database answers, so it is healthy, and no caller waits for the answer.
 async fn wrong_password_and_unknown_database<S: System>() {
     let world = World::<S>::start().await;
     let port = world.proxy.addr().port();
@@ -115,8 +115,8 @@ async fn wrong_password_and_unknown_database<S: System>() {
     }
 }
 
-/// A refusal waits for nothing, so a caller who tries the same lease again and again would keep its
-/// thread to itself, also from the task that probes. It makes way now and then.
+/// A refusal waits for nothing, so a caller that retries on the same lease in a loop would occupy its
+/// thread, and starve the task that probes. So refusals yield now and then.
 async fn refused_again_and_again_on_a_lease<S: System>() {
     let world = World::<S>::start().await;
     let mut lease = S::lease(&world.pool).await.unwrap();

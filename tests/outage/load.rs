@@ -1,4 +1,4 @@
-//! Callers who never stop asking.
+//! Callers that never stop.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,23 +17,23 @@ pub struct Load {
     tasks: JoinSet<()>,
 }
 
-/// What callers got.
+/// The results of the calls.
 #[derive(Default)]
 pub struct Tally {
     pub answered: usize,
-    /// How long each rejection took.
+    /// The duration of each rejection by the breaker.
     pub rejected: Vec<Duration>,
     pub saturated: usize,
     pub not_sent: usize,
     pub unknown: usize,
     /// Errors that the database answered with.
     pub refused: usize,
-    /// How long the slowest call took that was not rejected.
+    /// The duration of the slowest call that was not rejected.
     pub slowest: Duration,
 }
 
 impl Load {
-    /// So many callers of `SELECT 1`.
+    /// Starts this number of callers of `SELECT 1`.
     pub fn start<S: System>(pool: &S::Pool, callers: usize) -> Self {
         Self::of::<S>(pool, callers, S::ask)
     }
@@ -69,7 +69,7 @@ impl Load {
         .await;
     }
 
-    /// Waits until `n` more calls were rejected by the breaker.
+    /// Waits until the breaker has rejected `n` more calls.
     pub async fn rejections(&self, n: usize) {
         let before = self.tally.lock().unwrap().rejected.len();
         eventually("the load is rejected", async || {
@@ -78,7 +78,7 @@ impl Load {
         .await;
     }
 
-    /// Stops asking, and waits for the calls under way.
+    /// Stops the callers, and waits for the running calls.
     pub async fn stop(mut self) -> Tally {
         self.stop.store(true, Ordering::SeqCst);
         while let Some(result) = self.tasks.join_next().await {
@@ -89,7 +89,7 @@ impl Load {
 }
 
 impl Tally {
-    /// True if it was a rejection.
+    /// True if the breaker rejected it.
     fn add<S: System>(&mut self, result: Result<(), S::Error>, took: Duration) -> bool {
         let Err(error) = result else {
             self.answered += 1;
@@ -115,7 +115,7 @@ impl Tally {
         true
     }
 
-    /// The time that half of the rejections did not reach.
+    /// The median duration of the rejections.
     pub fn median_rejection(&self) -> Duration {
         let mut rejected = self.rejected.clone();
         rejected.sort();

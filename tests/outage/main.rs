@@ -1,10 +1,10 @@
-//! What a guarded pool does when something goes wrong with a real server.
+//! Guarded pools under faults of a real server, and of the network to it.
 //!
 //! Each fault is described once and runs against PostgreSQL and MariaDB, through sqlx and through
-//! diesel, and against PostgreSQL through deadpool; `system.rs` is all that differs between the
-//! pools, and `dialect.rs` between the servers. What one kind of pool alone can do is in
-//! `deadpool_only.rs`, `diesel_only.rs` and `exclusive.rs`. What was measured is printed: see it
-//! with `--nocapture`.
+//! diesel-async, and against PostgreSQL through deadpool-postgres. `system.rs` has the differences
+//! between the pools, and `dialect.rs` those between the servers. Tests for one kind of pool are in
+//! `deadpool_only.rs`, `diesel_only.rs` and `exclusive.rs`. The tests print their measurements: see
+//! them with `--nocapture`.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 #![allow(
@@ -45,7 +45,7 @@ macro_rules! on_all {
     };
 }
 
-/// Runs each of these functions, which demand what diesel cannot do, on the other kinds.
+/// Runs each of these functions, which need features that diesel does not have, on the other kinds.
 macro_rules! on_all_but_diesel {
     ($($test:ident)*) => {
         on!(

@@ -1,4 +1,5 @@
-//! The network between pool and server: refused, stalled, forgotten, cut, reset, slow.
+//! Faults of the network between pool and server: refused, stalled, forgotten, closed, reset and slow
+//! connections.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ on_all! {
     dropped_while_open
 }
 
-/// An outage that every call notices.
+/// A fault that every call notices.
 fn outage<S: System>(name: &'static str, strike: fn(&mut World<S>)) -> Outage<S> {
     Outage {
         name,
@@ -40,7 +41,7 @@ fn outage<S: System>(name: &'static str, strike: fn(&mut World<S>)) -> Outage<S>
     }
 }
 
-/// A closed port: established connections go on, so those are cut first.
+/// A closed port. Established connections would go on, so they are cut first.
 async fn refused<S: System>() {
     let outage = outage("refused", |world| {
         world.set(Fault::Cut);
@@ -64,13 +65,13 @@ async fn reset<S: System>() {
     World::<S>::start().await.suffer(outage).await;
 }
 
-/// Everything works, and takes too long.
+/// Every call succeeds, but takes too long.
 async fn slow<S: System>() {
     let mut world = World::<S>::start_with(|options| {
         options.acquire_timeout(Duration::from_secs(2)).breaker(
             quick()
                 .slow_call_threshold(Duration::from_millis(100))
-                // A connection is tested in half of it, which has to suffice for the delay.
+                // The test of a connection has half of this, which must be longer than the delay.
                 .probe_timeout(Duration::from_millis(400)),
         )
     })
@@ -85,14 +86,14 @@ async fn slow<S: System>() {
     world.suffer(outage).await;
 }
 
-/// Established connections are dead and do not say so; new ones work.
+/// Established connections are silently dead; new ones work.
 async fn forgotten<S: System>() {
     let world = World::<S>::start().await;
     let load = Load::start::<S>(&world.pool, 8);
     load.answers(50).await;
     let broken = Instant::now();
     world.set(Fault::Zombie);
-    // A pool that tests all connections replaces these before they add up.
+    // A pool that tests every connection replaces these before the failures add up.
     if !S::TESTS_ALL {
         let (opened, transition) = world.events.opened(broken).await;
         assert_eq!(transition.reason, Reason::ConsecutiveFailures);
@@ -109,8 +110,8 @@ async fn forgotten<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// Every place in the pool is held by a statement whose answer will never come, and nobody has set a
-/// deadline that would free one.
+/// Every connection of the pool is occupied by a statement whose answer will never come, and no short
+/// deadline is set that would free one.
 async fn forgotten_in_the_middle_of_statements<S: System>() {
     let world =
         World::<S>::start_with(|options| options.query_timeout(Duration::from_secs(300))).await;
@@ -140,7 +141,7 @@ async fn forgotten_in_the_middle_of_statements<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// A dead connection that was idle for long enough is found out, and replaced, before use.
+/// A dead connection that was idle for long is noticed and replaced before use.
 async fn forgotten_while_idle<S: System>() {
     let timeout = Duration::from_secs(1);
     let world = World::<S>::start_with(|options| {
@@ -150,7 +151,7 @@ async fn forgotten_while_idle<S: System>() {
     })
     .await;
     world.fill().await;
-    // sqlx tells how long a connection was idle by the real clock alone.
+    // sqlx uses only the real clock for the idle time of a connection.
     tokio::time::sleep(Duration::from_millis(60)).await;
     world.set(Fault::Zombie);
     for _ in 0..CONNECTIONS {
@@ -162,7 +163,7 @@ async fn forgotten_while_idle<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// A pool of the library's own making, with the library's own tests of connections.
+/// A pool that the library builds, with the library's own tests of connections.
 async fn stalled_pool_that_was_wrapped<S: System>() {
     let mut world = World::<S>::start().await;
     let url = world.server.url_via(world.proxy.addr().port());
@@ -178,7 +179,7 @@ async fn stalled_pool_that_was_wrapped<S: System>() {
     })
     .await;
     let opened = broken.elapsed();
-    // A call is slow after a second, and deadpool's own timeout comes on top of ours.
+    // A call is slow after a second, and deadpool's own timeout is added to ours.
     assert!(opened < Duration::from_secs(3), "{opened:?}");
     load.rejections(20).await;
 
@@ -211,7 +212,7 @@ async fn dropped_while_open<S: System>() {
         ..
     } = world;
     let tasks = || Handle::current().metrics().num_alive_tasks();
-    // The proxy's, and what the library runs for a pool.
+    // The tasks of the proxy, and those that the library runs for a pool.
     let with_pool = tasks();
     let broken = Instant::now();
     let load = Load::start::<S>(&pool, 8);

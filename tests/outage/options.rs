@@ -1,4 +1,4 @@
-//! How a pool is to be set up, whatever kind of pool it is.
+//! The settings of a pool of any kind.
 
 use std::time::Duration;
 

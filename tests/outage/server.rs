@@ -1,4 +1,4 @@
-//! The server itself: gone, restarted, frozen, full, read-only, locked.
+//! Faults of the server: killed, restarted, frozen, full, read-only, locked.
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ async fn not_listening<S: System>() {
     .await;
 }
 
-/// Those who come first, at the very beginning of time, learn as much as those who come later.
+/// Callers at time zero of the clock get the same errors as later callers.
 async fn never_listening<S: System>() {
     let mut server = S::Server::start(&[]).await;
     server.kill();
@@ -88,7 +88,7 @@ async fn killed_and_restarted<S: System>() {
         heal: |world| world.server.launch(),
         reason: Reason::ConsecutiveFailures,
         opens_within: Duration::from_secs(1),
-        // It has to start and to recover first.
+        // The server must start and recover first.
         closes_within: Duration::from_secs(10),
     };
     World::<S>::start().await.suffer(outage).await;
@@ -106,13 +106,13 @@ async fn frozen<S: System>() {
     World::<S>::start().await.suffer(outage).await;
 }
 
-/// Checking a password takes its time in a debug build.
+/// Checking a password is slow in a debug build.
 const SMALL_SERVER_TIMEOUT: Duration = Duration::from_millis(1500);
 const SMALL_SERVER_QUERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longer than any lock is held.
+/// Longer than a lock is held.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server with few slots, and a pool of a user who gets no reserved one.
+/// A server with few slots, and a pool of a user that cannot use reserved slots.
 async fn small_server<S: System>(connections: u32, query_timeout: Duration) -> World<S> {
     let server = S::Server::start(&[("max_connections", "10")]).await;
     let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
@@ -124,7 +124,7 @@ async fn small_server<S: System>(connections: u32, query_timeout: Duration) -> W
             .breaker(
                 quick()
                     .slow_call_threshold(Duration::from_millis(800))
-                    // Whoever waits for a slot is starved: that is to be seen by itself.
+                    // A caller that waits for a slot is starved. This test is about that rule alone.
                     .stall_after(None)
                     .probe_timeout(Duration::from_millis(800)),
             )
@@ -132,7 +132,7 @@ async fn small_server<S: System>(connections: u32, query_timeout: Duration) -> W
     .await
 }
 
-/// Takes connections of the server's, as other clients do.
+/// Occupies connections of the server, like other clients.
 async fn take<S: System>(world: &World<S>, slots: usize) -> Vec<Connection<S::Server>> {
     let url = (world.server).url_as(
         "app",
@@ -175,12 +175,12 @@ async fn no_slot_is_free<S: System>() {
         "{}: no slot is free: opened {opened:?}, closed {closed:?}, {tally}",
         S::NAME
     );
-    // A server that has no slot was reached, but the statement was not sent.
+    // A server without a free slot was reached, but the statement was not sent.
     assert_eq!((tally.unknown, tally.refused), (0, 0));
     world.assert_unharmed().await;
 }
 
-/// A pool that got half of its connections and cannot have the others is a pool that is too small.
+/// A pool that has half of its connections and cannot open more is a pool that is too small.
 async fn too_few_slots_are_saturation<S: System>() {
     let world = small_server::<S>(CONNECTIONS, SMALL_SERVER_QUERY_TIMEOUT).await;
     let warm = join_all([S::lease(&world.pool), S::lease(&world.pool)]).await;
@@ -205,7 +205,7 @@ async fn too_few_slots_are_saturation<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// A background probe cannot have a connection of its own, and the pool recovers nevertheless.
+/// The pool recovers even if the background probe cannot open a connection.
 async fn all_slots_are_the_pools_own<S: System>() {
     let connections = u32::try_from(S::Server::SLOTS_OF_TEN).unwrap();
     let world = small_server::<S>(connections, LOCK_TIMEOUT).await;
@@ -234,7 +234,7 @@ async fn all_slots_are_the_pools_own<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// As after a failover that left the pool with connections to the standby.
+/// The situation after a failover that left the pool connected to the standby.
 async fn read_only<S: System>() {
     let server = S::Server::start(&[]).await;
     let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
@@ -291,7 +291,7 @@ async fn read_only<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// Callers who wait for the lock on `t`.
+/// Callers that wait for the lock on `t`.
 fn of_locked_table<S: System>(world: &World<S>, callers: usize) -> Load {
     Load::of::<S>(&world.pool, callers, |pool| {
         S::run(pool, LOCK_TIMEOUT, "SELECT count(*) FROM t")
@@ -317,10 +317,10 @@ async fn locked_table<S: System>() {
     let load = of_locked_table(&world, 16);
     let (opened, transition) = world.events.opened(broken).await;
     assert_eq!(transition.reason, Reason::SlowRate, "{transition:?}");
-    // Nobody's call has ended; the first of those who wait in vain makes it notice.
+    // No call has ended. The breaker notices when the first caller checks for a stall.
     assert!(opened < Duration::from_secs(1), "{opened:?}");
 
-    // The lock is no business of the probes, nor of other tables.
+    // The lock affects neither the probes nor other tables.
     let (closed, _) = world.events.closed(broken).await;
     dialect::close::<S::Server>(lock).await;
     load.answers(50).await;

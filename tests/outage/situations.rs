@@ -1,4 +1,4 @@
-//! What applications do in production, on pools with their default settings.
+//! Situations of production, on pools with default settings.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ on_all! {
     statement_on_a_lease_after_one_that_was_given_up
 }
 
-/// As a service has it that sets nothing.
+/// The settings of a service that sets none.
 fn by_default(options: Options) -> Options {
     Options {
         acquire_timeout: fusepool::DEFAULT_ACQUIRE_TIMEOUT,
@@ -39,7 +39,7 @@ fn by_default(options: Options) -> Options {
     }
 }
 
-/// The backend reports so many faults in a row that the breaker opens.
+/// The backend reports enough failures in a row to open the breaker.
 fn trip<S: System>(world: &World<S>) {
     for _ in 0..5 {
         let call = world.gate().breaker().observe();
@@ -48,7 +48,7 @@ fn trip<S: System>(world: &World<S>) {
     assert_eq!(world.state(), State::Open);
 }
 
-/// Callers who come every 40 ms, and leave when their patience ends.
+/// A caller starts every 40 ms, and leaves at its own timeout.
 fn callers<S: System>(pool: S::Pool, patience: Option<Duration>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut calls = JoinSet::new();
@@ -67,7 +67,8 @@ fn callers<S: System>(pool: S::Pool, patience: Option<Duration>) -> JoinHandle<(
     })
 }
 
-/// A web framework's timeout, or a client that hangs up: nobody's early departure hides an outage.
+/// Callers that leave early, by the timeout of a web framework or because a client hangs up, do not
+/// hide an outage.
 async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
     let world = World::<S>::start().await;
     let url = world.server.url_via(world.proxy.addr().port());
@@ -120,8 +121,8 @@ async fn callers_with_timeouts_of_their_own_and_a_closed_port<S: System>() {
     .await;
 }
 
-/// Each holder of a connection asks another service before it goes on. Those who wait, wait for the
-/// holders: the database is well, and answers them all.
+/// Each holder of a connection calls another service before it goes on. The callers in the queue wait
+/// for the holders: the database is healthy, and answers them all.
 async fn connections_that_are_held_while_others_wait<S: System>() {
     let world = World::<S>::start_with(|options| by_default(options).max_connections(2)).await;
     let mut held = Vec::new();
@@ -133,7 +134,7 @@ async fn connections_that_are_held_while_others_wait<S: System>() {
         let pool = world.pool.clone();
         calls.spawn(async move { S::ask(&pool).await });
     }
-    // Longer than a stall, and shorter than callers wait.
+    // Longer than `stall_after`, and shorter than the callers wait.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     drop(held);
     while let Some(call) = calls.join_next().await {
@@ -142,7 +143,8 @@ async fn connections_that_are_held_while_others_wait<S: System>() {
     assert_eq!(world.gate().snapshot().breaker.trips, 0);
 }
 
-/// They were taken for probes, and cut off after 0.9 s, whatever deadline they had.
+/// Regression test: healthy calls were admitted as probes and ended after 0.9 s, whatever deadline they
+/// had.
 async fn long_statements_while_half_open<S: System>() {
     let world = World::<S>::start_with(by_default).await;
     world.fill().await;
@@ -162,7 +164,7 @@ async fn long_statements_while_half_open<S: System>() {
                     false => nap::<S>(&pool).await,
                 };
                 match result {
-                    // The background probes have all places for a moment.
+                    // The background probes occupy all probe slots for a moment.
                     Err(error) if fusepool::refusal(&error).is_some() => {
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
@@ -184,14 +186,15 @@ async fn nap<S: System>(pool: &S::Pool) -> Result<(), S::Error> {
     S::run_on(&mut lease, S::Server::NAP).await
 }
 
-/// Four workers, as a reporting service has them, who do nothing else.
+/// Four workers of a reporting service, which run only long queries.
 fn reports<S: System>(world: &World<S>) -> Load {
     Load::of::<S>(&world.pool, 4, |pool| {
         S::run(pool, Duration::from_secs(30), S::Server::NAP)
     })
 }
 
-/// Not slow, as the service has it, but longer than `probe_timeout`: the breaker never closed again.
+/// Regression test: calls that are not slow by this service's threshold, but longer than
+/// `probe_timeout`, kept the breaker from closing.
 async fn statements_that_take_longer_than_a_probe_may<S: System>() {
     let world = World::<S>::start_with(|options| {
         let options = by_default(options);
@@ -211,7 +214,8 @@ async fn statements_that_take_longer_than_a_probe_may<S: System>() {
     assert_eq!(world.gate().snapshot().breaker.trips, 1);
 }
 
-/// Slow by default, and so refused now and then; but nothing is cut off, and it is not for good.
+/// Calls that are slow by default are refused now and then, but none is ended early, and the breaker
+/// closes again.
 async fn statements_that_are_always_slow<S: System>() {
     let world = World::<S>::start_with(by_default).await;
     let start = Instant::now();
@@ -226,7 +230,7 @@ async fn statements_that_are_always_slow<S: System>() {
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
 }
 
-/// A breaker that is tried out on real traffic does nothing to it, whatever it thinks of it.
+/// A breaker that is tried on real traffic does not affect it, whatever its state would be.
 async fn observed<S: System>() {
     let world = World::<S>::start_with(|options| Options {
         acquire_timeout: Duration::from_secs(30),
@@ -251,7 +255,7 @@ async fn observed<S: System>() {
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
 }
 
-/// TLS, a proxy, a far region: a new connection takes its time, and the database is well.
+/// Opening a connection is slow, through TLS, a proxy or a long distance, but the database is healthy.
 async fn slow_to_connect_to<S: System>() {
     let world = World::<S>::start_with(|options| {
         by_default(options).acquire_timeout(Duration::from_secs(10))
@@ -267,7 +271,7 @@ async fn slow_to_connect_to<S: System>() {
     assert!(closed < Duration::from_secs(20), "{closed:?}");
 }
 
-/// The pool has the one connection that its account may have, and none can be had beside it.
+/// The pool holds the only connection that its account may open.
 async fn one_connection_is_all_there_is<S: System>() {
     let server = S::Server::start(&[]).await;
     let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
@@ -286,8 +290,8 @@ async fn one_connection_is_all_there_is<S: System>() {
     world.run("SELECT 1").await.unwrap();
 }
 
-/// A pooler at its client limit, or a proxy that takes no more: the pool's own connections work. That no
-/// other could be opened kept the breaker open for ever.
+/// Regression test: a pooler at its client limit, or a proxy that accepts no more, while the pool's own
+/// connections work. Because the prober could open no other, the breaker stayed open for ever.
 async fn newcomers_are_turned_away<S: System>() {
     let world = World::<S>::start_with(by_default).await;
     world.run("SELECT 1").await.unwrap();
@@ -301,7 +305,7 @@ async fn newcomers_are_turned_away<S: System>() {
     world.run("SELECT 1").await.unwrap();
 }
 
-/// Its answer would be taken for the answer to the next one.
+/// Its answer would be taken for the answer to the next statement.
 async fn statement_on_a_lease_after_one_that_was_given_up<S: System>() {
     let world = World::<S>::start_with(|options| by_default(options).max_connections(2)).await;
     let mut lease = S::lease(&world.pool).await.unwrap();

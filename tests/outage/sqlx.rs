@@ -14,7 +14,7 @@ use crate::system::{Answer, System};
 
 pub struct Sqlx<D>(PhantomData<D>);
 
-/// The options as sqlx's.
+/// Converts the options to those of a sqlx pool.
 pub fn pool_options<D: Dialect>(options: &Options) -> PoolOptions<D::Db> {
     let mut pool = PoolOptions::new()
         .max_connections(options.max_connections)

@@ -1,4 +1,4 @@
-//! All that differs between the kinds of guarded pools.
+//! The differences between the kinds of guarded pools.
 
 use std::error::Error;
 use std::time::Duration;
@@ -19,19 +19,19 @@ pub trait System: Sized + Send + Sync + 'static {
     type Error: Error + Send + Sync + 'static;
 
     const NAME: &'static str;
-    /// Tasks of its own that a pool runs while it is well.
+    /// The number of tasks that a healthy pool runs.
     const TASKS: usize;
-    /// Whether a connection is tested before each use, however short it was idle.
+    /// Whether a connection is tested before each use, even if it was idle for a moment only.
     const TESTS_ALL: bool;
-    /// In how many ways an application makes a call.
+    /// The number of ways in which an application makes a call.
     const CALLS: usize;
 
     /// A pool that connects when it is used.
     fn build(options: &Options, url: &str) -> Self::Pool;
-    /// A pool of the library's own making, guarded with defaults.
+    /// A pool that the library builds, guarded with defaults.
     fn wrap(size: u32, acquire_timeout: Duration, url: &str) -> Self::Pool;
     fn gate(pool: &Self::Pool) -> &Gate;
-    /// How many connections there are, and how many of them are idle.
+    /// The number of connections, and how many of them are idle.
     fn connections(pool: &Self::Pool) -> (usize, usize);
 
     fn lease(pool: &Self::Pool) -> Answer<'_, Self, Self::Lease>;
@@ -43,9 +43,9 @@ pub trait System: Sized + Send + Sync + 'static {
 
     /// A prepared statement on the pool.
     fn ask(pool: &Self::Pool) -> Answer<'_, Self>;
-    /// A statement on the pool, with a deadline: the pool's own, where there is no other.
+    /// A statement on the pool with a deadline, or with the pool's if the kind has no other.
     fn run<'a>(pool: &'a Self::Pool, limit: Duration, sql: &str) -> Answer<'a, Self>;
-    /// A question for a number, with a deadline as of [`run`](Self::run).
+    /// A query for a number, with a deadline as in [`run`](Self::run).
     fn number<'a>(pool: &'a Self::Pool, limit: Duration, sql: &str) -> Answer<'a, Self, i64>;
     /// A statement in a transaction, and a hook that is called before it is committed.
     fn transaction<'a>(
@@ -53,10 +53,10 @@ pub trait System: Sized + Send + Sync + 'static {
         sql: &'static str,
         before_commit: &'a (dyn Fn() + Sync),
     ) -> Answer<'a, Self>;
-    /// The call of this kind that an application makes; some add a row to `t`.
+    /// Makes the call of this index; some calls add a row to `t`.
     fn call(pool: &Self::Pool, kind: usize) -> Answer<'_, Self>;
 
     fn delivery(error: &Self::Error) -> Delivery;
-    /// What the server itself says: in a code, or in words where the code is lost.
+    /// The server's error: its code, or its message if the code is lost.
     fn said(error: &Self::Error) -> Option<String>;
 }

@@ -1,4 +1,4 @@
-//! Transactions, while the breaker is open and when they are cut short.
+//! Transactions while the breaker is open, and transactions that are abandoned.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ async fn only_what_frees_something_passes<D: Dialect>() {
     world.assert_unharmed().await;
 }
 
-/// A connection on which the server may have begun is never given to anybody else.
+/// A connection on which a transaction may be open is never leased to another caller.
 async fn begin_is_dropped_in_flight<D: Dialect>() {
     let world = World::<Sqlx<D>>::start().await;
     for _ in 0..2 {
@@ -148,7 +148,7 @@ async fn begin_meets_its_deadline<D: Dialect>() {
     assert_nobody_is_in_a_transaction(&world).await;
 }
 
-/// Whether it was committed is unknown, and that is what the error says.
+/// The error says that the outcome of the commit is unknown.
 async fn commit_meets_a_reset<S: System>() {
     let world = World::<S>::start().await;
     world.run("CREATE TABLE t (id int)").await.unwrap();

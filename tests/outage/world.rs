@@ -19,7 +19,7 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(300);
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
 pub const OPEN_DELAY: Duration = Duration::from_millis(100);
 pub const MAX_OPEN_DELAY: Duration = Duration::from_millis(300);
-/// What a call that is not sent may take on a busy machine.
+/// The time that a refused call may take on a busy machine.
 pub const AT_ONCE: Duration = Duration::from_millis(100);
 
 pub struct World<S: System> {
@@ -30,19 +30,19 @@ pub struct World<S: System> {
     pub events: Events,
 }
 
-/// A breaker that is quick to open and to close.
+/// A breaker that opens and closes quickly.
 pub fn quick() -> Builder {
     Breaker::builder()
         .window(Window::calls(20))
         .slow_call_threshold(Duration::from_millis(150))
-        // Each rule by itself: what is slow on a busy machine is no stall yet.
+        // Tests one rule at a time: a slow call on a busy machine must not count as a stall.
         .stall_after(Duration::from_secs(1))
         .open_duration(OPEN_DELAY)
         .max_open_duration(MAX_OPEN_DELAY)
         .probe_timeout(Duration::from_millis(200))
 }
 
-/// A pool that gives up quickly.
+/// A pool with short deadlines.
 pub fn options(events: &Events) -> Options {
     Options {
         max_connections: CONNECTIONS,
@@ -91,12 +91,12 @@ impl<S: System> World<S> {
         S::run(&self.pool, QUERY_TIMEOUT, sql).await
     }
 
-    /// Asks for a number through the pool.
+    /// Queries a number through the pool.
     pub async fn number(&self, sql: &str) -> Result<i64, S::Error> {
         S::number(&self.pool, QUERY_TIMEOUT, sql).await
     }
 
-    /// A connection of the superuser's, past the proxy, after these statements.
+    /// A connection of the superuser, without the proxy, on which these statements were run.
     pub async fn session(&self, statements: &[&str]) -> Connection<S::Server> {
         let mut connection = dialect::connect::<S::Server>(&self.server.url()).await;
         for sql in statements {
@@ -105,7 +105,7 @@ impl<S: System> World<S> {
         connection
     }
 
-    /// Runs statements as superuser, past the proxy.
+    /// Runs statements as superuser, without the proxy.
     pub async fn admin(&self, statements: &[&str]) {
         dialect::close::<S::Server>(self.session(statements).await).await;
     }
@@ -148,7 +148,7 @@ impl<S: System> World<S> {
         self.rest().await;
     }
 
-    /// Waits until nobody holds or awaits a connection.
+    /// Waits until no caller holds or waits for a connection.
     pub async fn rest(&self) {
         eventually("all connections are idle or closed", async || {
             let (size, idle) = S::connections(&self.pool);
@@ -157,8 +157,8 @@ impl<S: System> World<S> {
         .await;
     }
 
-    /// The breaker is closed or closes, and nothing was lost: no place in the queue, no permit, no
-    /// place in the pool, no connection of the server.
+    /// The breaker is closed or closes, and nothing is leaked: no queue slot, no permit, no slot in the
+    /// pool, no connection of the server.
     pub async fn assert_unharmed(&self) {
         eventually("the breaker is closed", async || {
             self.state() == State::Closed
@@ -176,7 +176,7 @@ impl<S: System> World<S> {
         assert_eq!(self.state(), State::Closed);
     }
 
-    /// Calls are refused, at once and for a known time.
+    /// Calls are refused at once, and told when to retry.
     pub async fn assert_rejects(&self) {
         for _ in 0..20 {
             let start = Instant::now();
@@ -198,8 +198,8 @@ impl<S: System> World<S> {
         self.proxy.set(fault);
     }
 
-    /// The fault strikes twice under load, and is noticed. It goes away, the first time while
-    /// callers keep asking, the second time when nobody does, and the pool is well again.
+    /// The fault occurs twice under load, and is noticed. It heals, the first time while callers go on,
+    /// the second time without callers, and the pool recovers.
     pub async fn suffer(&mut self, outage: Outage<S>) {
         for callers in ["under load", "by itself"] {
             let name = format!("{} of {}, recovery {callers}", outage.name, S::NAME);
@@ -246,7 +246,7 @@ impl<S: System> World<S> {
             );
             let longest = ACQUIRE_TIMEOUT + QUERY_TIMEOUT + Duration::from_millis(500);
             assert!(tally.slowest < longest, "{name}: {tally}");
-            // Only what was under way when the fault struck.
+            // Only calls that were running when the fault occurred.
             assert!(tally.unknown <= 2 * CONNECTIONS as usize, "{name}: {tally}");
             println!(
                 "{name}: {} after {opened:?}; {tally}; closed after {closed:?}",

@@ -25,8 +25,7 @@ const DATA: &str = "/tmp/data";
 const SUPERVISE: &str = r#"read -r order; docker rm --force --volumes "$1""#;
 
 impl Container {
-    /// Starts the server that `command` makes of its data directory; fails the test if Docker
-    /// can't.
+    /// Starts the server with the `command` for its data directory. Fails the test if Docker cannot.
     pub async fn start(kind: &'static Kind, command: impl FnOnce(&str) -> Vec<String>) -> Self {
         let image = env::var(kind.image_variable).unwrap_or_else(|_| kind.image.to_owned());
         match Self::try_start(kind, &image, command(DATA)).await {
@@ -54,7 +53,7 @@ impl Container {
             .stdout(Stdio::null());
         let supervisor = Supervisor::spawn(supervise);
 
-        // Any image will do that has a shell and the server. The data outlives a restart.
+        // Any image with a shell and the server works. The data survives a restart.
         let script = kind.script(&format!(
             "export data={DATA}\n[ -d $data ] || {{\n{}\n}}\nexec \"$@\"",
             kind.initialise
@@ -73,8 +72,7 @@ impl Container {
             .with_container_name(&name)
             .start()
             .await?;
-        // The supervisor removes it, even for a process that is killed. Its own Drop would need a
-        // runtime to be around.
+        // The supervisor removes it, even if the process is killed. Its own `Drop` would need a runtime.
         std::mem::forget(container);
         Ok(Self {
             name,
@@ -114,7 +112,7 @@ impl Container {
     }
 }
 
-/// What the Docker client prints, as a success or a failure.
+/// The output of the Docker client, as `Ok` or `Err` by its exit status.
 fn docker(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("docker")
         .args(arguments)

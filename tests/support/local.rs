@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::PATIENCE;
 use super::server::{Kind, Supervisor, cache_dir};
 
-/// A server that runs as a child of a shell of ours, on a temporary directory.
+/// A server that runs as a child of a supervising shell, on a temporary directory.
 #[derive(Debug)]
 pub struct Local {
     kind: &'static Kind,
@@ -52,7 +52,7 @@ wait "$pid"
 "#;
 
 impl Local {
-    /// Starts the server that `command` makes of its data directory, if it is installed.
+    /// Starts the server with the `command` for its data directory, if it is installed.
     pub fn start(kind: &'static Kind, command: impl FnOnce(&str) -> Vec<String>) -> Option<Self> {
         let version = version(kind)?;
         let owner = Owner::choose(kind.user);
@@ -96,7 +96,7 @@ impl Local {
         let processes = self.signal_all(Signal::SIGSTOP);
         let running = self.running.take().expect("the server runs");
         running.supervisor.order("kill");
-        // PostgreSQL does not start on the data of one that is still partly alive.
+        // PostgreSQL does not start on the data of a server of which some processes still run.
         let start = Instant::now();
         while processes.iter().any(|&pid| is_running(pid)) {
             assert!(start.elapsed() < PATIENCE, "{processes:?} survive SIGKILL");
@@ -135,7 +135,7 @@ impl Local {
 /// Whether the process exists and is more than a zombie.
 fn is_running(pid: Pid) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        // The state follows the name, which is in parentheses and may contain some.
+        // The state follows the name, which is in parentheses and may contain parentheses.
         let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
         !state.starts_with(['Z', 'X'])
     })
@@ -192,7 +192,7 @@ fn version(kind: &Kind) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A newly initialised data directory for servers to start with copies of. Made once, as it takes
+/// A newly initialised data directory, of which each server gets a copy. Made once, because it takes
 /// seconds.
 fn template(kind: &Kind, version: &str, owner: Owner) -> PathBuf {
     let mut hasher = DefaultHasher::new();

@@ -1,5 +1,5 @@
-//! The support of the tests, put to the test itself. The tests are in `tests/`; all beside it is the
-//! module `support`, which each test binary includes by its path.
+//! Tests of the support code. They are in `tests/`; the other files are the module `support`, which each
+//! test binary includes by path.
 
 #[path = "mod.rs"]
 mod support;

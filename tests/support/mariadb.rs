@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor};
 
 use super::server::{Kind, Server};
 
-/// A MariaDB server of its own, gone when dropped.
+/// A separate MariaDB server, removed when dropped.
 ///
 /// The superuser `root` needs no password; the user `app` has the password `secret`.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ END
             "--skip-name-resolve".to_owned(),
             "--innodb-log-file-size=4M".to_owned(),
             "--innodb-buffer-pool-size=16M".to_owned(),
-            // Nothing here has to survive the machine.
+            // The data need not survive a crash of the machine.
             "--debug-no-sync".to_owned(),
             "--innodb-flush-log-at-trx-commit=2".to_owned(),
         ]
@@ -82,8 +82,8 @@ impl MariaDb {
         .await;
     }
 
-    /// How many clients are connected, not counting this question's. A client that has just left
-    /// may still be among them.
+    /// The number of connected clients, without this query's. A client that has just left may still be
+    /// counted.
     pub async fn connection_count(&self) -> i64 {
         let mut connection = self
             .connect()
@@ -98,7 +98,7 @@ impl MariaDb {
         .expect("the server counts its connections")
     }
 
-    /// A connection of the superuser's, past any proxy.
+    /// A connection of the superuser, without a proxy.
     pub async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
         MySqlConnection::connect(&self.url()).await
     }

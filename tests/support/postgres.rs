@@ -7,10 +7,10 @@ use sqlx::{Connection, Executor};
 
 use super::server::{Kind, Server};
 
-/// A PostgreSQL server of its own, gone when dropped.
+/// A separate PostgreSQL server, removed when dropped.
 ///
-/// The superuser `postgres` needs no password; the user `app` has the password `secret`. So has
-/// `secure`, who is let in over TLS alone, which is there with the setting `("ssl", "on")`.
+/// The superuser `postgres` needs no password; the user `app` has the password `secret`, and so has
+/// `secure`, which is accepted only over TLS. The setting `("ssl", "on")` enables TLS.
 #[derive(Debug)]
 pub struct Postgres(Server);
 
@@ -48,7 +48,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
             format!("--port={port}"),
             "--listen_addresses=127.0.0.1".to_owned(),
             "--unix_socket_directories=".to_owned(),
-            // Nothing here has to survive the machine.
+            // The data need not survive a crash of the machine.
             "--fsync=off".to_owned(),
             "--full_page_writes=off".to_owned(),
             "--shared_buffers=16MB".to_owned(),
@@ -88,8 +88,8 @@ impl Postgres {
         .await;
     }
 
-    /// How many clients are connected, not counting this question's. A client that has just left
-    /// may still be among them.
+    /// The number of connected clients, without this query's. A client that has just left may still be
+    /// counted.
     pub async fn connection_count(&self) -> i64 {
         let mut connection = self
             .connect()
@@ -104,7 +104,7 @@ impl Postgres {
         .expect("the server counts its connections")
     }
 
-    /// What the server shows to clients that use TLS, in PEM.
+    /// The certificate that the server shows to clients, in PEM.
     pub async fn certificate(&self) -> String {
         let mut connection = self
             .connect()
@@ -116,7 +116,7 @@ impl Postgres {
             .expect("the server reads its certificate")
     }
 
-    /// A connection of the superuser's, past any proxy.
+    /// A connection of the superuser, without a proxy.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         PgConnection::connect(&self.url()).await
     }

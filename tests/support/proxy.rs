@@ -27,9 +27,9 @@ pub enum Fault {
     /// Accepts and keeps connections but forwards nothing. What was sent meanwhile is held, not
     /// lost: it goes out when the fault ends.
     Stall,
-    /// Drops, for ever, whatever is sent on the connections that existed when the fault was set,
-    /// as a network does that has forgotten them: a server's close is not seen by its client
-    /// either. New connections work.
+    /// Drops, for ever, all data on the connections that existed when the fault was set, like a
+    /// network that has forgotten them. A client does not see its server's close either. New
+    /// connections work.
     Zombie,
     /// Closes existing connections in order (FIN), and new ones as soon as they are accepted.
     Cut,
@@ -91,12 +91,12 @@ impl Proxy {
         });
     }
 
-    /// How many connections were ever accepted, whatever became of them.
+    /// The number of connections accepted so far, including those that have ended.
     pub fn accepted(&self) -> u64 {
         self.counters.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many accepted connections are still open.
+    /// The number of accepted connections that are still open.
     pub fn live(&self) -> usize {
         self.counters.live.load(Ordering::SeqCst)
     }
@@ -108,7 +108,7 @@ impl Drop for Proxy {
     }
 }
 
-/// The fault, and which connections past faults have condemned.
+/// The fault, and the connections that earlier faults must end.
 ///
 /// Connections are numbered in the order of their acceptance. A mark, unlike the fault itself,
 /// can't be missed by a connection that is slow to look.
@@ -263,8 +263,7 @@ impl Link {
         }
     }
 
-    /// Waits until a chunk read at `read_at` may go on, then says whether it does; else it is
-    /// lost.
+    /// Waits until a chunk read at `read_at` may go on. False if it is lost.
     async fn passes(&mut self, read_at: Instant) -> bool {
         loop {
             let (fault, zombie) = {
@@ -356,7 +355,7 @@ async fn pump(
         let passes = link.passes(Instant::now()).await;
         match (read, sender) {
             (Ok(1..), _) if !passes => {}
-            // Nobody is left who could notice that the connection is dead.
+            // Nothing is left that could notice that the connection is dead.
             (_, Side::Client) if !passes => return Err(io::ErrorKind::ConnectionAborted.into()),
             (_, Side::Server) if !passes => pending().await,
             (Ok(0), _) => return to.shutdown().await,

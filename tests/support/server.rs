@@ -1,4 +1,4 @@
-//! What all database servers share: how they are started, addressed and hurt.
+//! What all database servers share: how tests start them, connect to them and disturb them.
 
 use std::env;
 use std::fs::{self, File};
@@ -17,8 +17,8 @@ use super::PATIENCE;
 use super::docker::Container;
 use super::local::Local;
 
-/// What is particular to a database system. The scripts are for `sh`, and the same whether the
-/// server runs on this machine or in a container.
+/// The properties of a database system. The scripts are for `sh`, and are the same on this machine and
+/// in a container.
 #[derive(Debug)]
 pub struct Kind {
     pub name: &'static str,
@@ -54,7 +54,7 @@ impl Kind {
     }
 }
 
-/// A running server of its own, gone when dropped.
+/// A separate running server, removed when dropped.
 #[derive(Debug)]
 pub struct Server {
     kind: &'static Kind,
@@ -177,8 +177,8 @@ impl Server {
     }
 }
 
-/// A shell that notices, by the end of its standard input, that the tests are gone, and then
-/// takes down what it watches. Dropping it does the same.
+/// A shell that notices by the end of its standard input that the tests have ended, and then stops what
+/// it supervises. Dropping it does the same.
 #[derive(Debug)]
 pub struct Supervisor {
     pub child: Child,
@@ -196,7 +196,7 @@ impl Supervisor {
         Self { child }
     }
 
-    /// Takes down what it watches by `order` instead of the default.
+    /// Stops what it supervises with `order` instead of the default.
     pub fn order(mut self, order: &str) {
         let stdin = self.child.stdin.as_mut().expect("stdin is piped");
         writeln!(stdin, "{order}").expect("the supervisor reads its order");
@@ -206,7 +206,7 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // Without an answer there is nothing left to take down.
+        // Without an answer, nothing is left to stop.
         let _ = self.child.wait();
     }
 }
@@ -246,7 +246,7 @@ impl Port {
     }
 }
 
-/// Where test runs leave things for one another.
+/// The directory for files that test runs share.
 pub fn cache_dir() -> PathBuf {
     // Cargo names it to tests, not to examples.
     let tmp = option_env!("CARGO_TARGET_TMPDIR")

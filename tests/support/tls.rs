@@ -1,4 +1,4 @@
-//! TLS for clients of PostgreSQL, and a look at whether they use it.
+//! TLS for clients of PostgreSQL, and a relay that shows whether they use it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,9 +33,9 @@ pub async fn trusting(server: &Postgres) -> MakeRustlsConnect {
 /// How a connection to PostgreSQL begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// A request for TLS, granted, and its handshake.
+    /// A request for TLS that was granted, and its handshake.
     Tls,
-    /// A request to cancel, for all to read.
+    /// A cancel request without encryption.
     PlainCancel,
     /// Anything else.
     Plain,
@@ -74,8 +74,8 @@ impl Tap {
         self.addr.port()
     }
 
-    /// How the connections since the last call began. Each is among them before the server has
-    /// read what it asks for.
+    /// How the connections since the last call began. A connection is listed before the server has read
+    /// its request.
     pub fn openings(&self) -> Vec<Opening> {
         std::mem::take(&mut self.openings.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -104,7 +104,7 @@ async fn serve(listener: TcpListener, upstream: SocketAddr, openings: Openings) 
     }
 }
 
-/// Relays what it takes to tell, which is never all of a request but that for TLS.
+/// Relays as many bytes as it needs to recognize the request. Only a request for TLS is then complete.
 async fn open(client: &mut TcpStream, server: &mut TcpStream) -> io::Result<Opening> {
     let length = client.read_u32().await?;
     let request = client.read_u32().await?;

@@ -1,4 +1,4 @@
-//! What a breaker and a gate report.
+//! The events of a breaker and a gate.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::recorder::Recorder;
 
-/// A gate on a manual clock, with everything it says recorded on this thread.
+/// A gate on a manual clock, whose events are recorded on this thread.
 pub fn listen() -> (
     Gate,
     ManualClock,

@@ -1,8 +1,8 @@
-//! Names, targets, levels and fields of events are API: this is what the table in
-//! `fusepool::telemetry` promises.
+//! Names, targets, levels and fields of events are API: these tests check the table in
+//! `fusepool::telemetry`.
 //!
-//! A binary of its own, in which each test listens on its own thread: a call site that is first met
-//! on a thread without a listener may be switched off for all threads.
+//! They are a separate binary, in which each test listens on its own thread. A call site that is first
+//! reached on a thread without a subscriber may be disabled for all threads.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 

@@ -1,4 +1,4 @@
-//! A subscriber that remembers events.
+//! A subscriber that records events.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -1,5 +1,4 @@
-//! What a pool and its cache report: on a real database, so that there is something to be indiscreet
-//! about.
+//! The events of a pool and its cache, on a real database, so that SQL text and arguments could leak.
 
 use std::time::Duration;
 
@@ -86,7 +85,7 @@ async fn what_the_cache_does_is_reported() {
     assert_eq!(load.names(), ["bytes", "policy", "pool", "took"]);
     assert_eq!(load.fields["policy"], "menu");
 
-    // Served fresh: nothing happened.
+    // A fresh answer causes no event.
     one().cached(&MENU).fetch_one(&pool).await.unwrap();
     assert_eq!(recorder.take(), []);
 

@@ -1,4 +1,4 @@
-// Functions and types of the application that take or hold what carries out its queries.
+// Functions and types of the application that take or hold pools, connections and transactions.
 
 use super::driver::{self, Db, DbConnection, ID_BY_NAME, Id, Price, RENAME, SET_PRICE};
 use super::imports::{DbPool, DbTransaction, Pool};

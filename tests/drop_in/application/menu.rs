@@ -1,4 +1,4 @@
-// The application's tables: they are made, filled and counted.
+// Creates, fills and counts the application's tables.
 
 use super::driver::{self, Db, DbExecutor, FILL_MENU, Price};
 use super::imports::DbPool;

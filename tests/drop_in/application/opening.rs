@@ -1,4 +1,4 @@
-// How pools are opened.
+// Opening pools.
 
 use super::driver::{Db, DbConnectOptions, NOT_A_URL};
 use super::imports::{DbPool, DbPoolOptions};

@@ -1,4 +1,4 @@
-// What pools and their connections do with any driver, whatever is in the database.
+// The methods of pools and connections, which do not depend on the driver or the tables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -32,7 +32,7 @@ async fn one<'e>(executor: impl Executor<'e, Database = Db>) -> sqlx::Result<i32
     sqlx::query_scalar("SELECT 1").fetch_one(executor).await
 }
 
-/// Waits for what the pool does in the background.
+/// Waits for the pool's background work.
 async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {

@@ -1,4 +1,4 @@
-// Queries by all that carries them out: pools, connections and transactions.
+// Queries on pools, connections and transactions.
 
 use super::driver::{
     self, AFFECTED, BY_ID, BY_NAME, CHEAPER_THAN, DEARER_THAN, Db, DbQueryResult, DbRow,

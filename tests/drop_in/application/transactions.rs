@@ -1,4 +1,4 @@
-// Transactions, savepoints and what is made of them.
+// Transactions and savepoints.
 
 use super::driver::{BEGIN, DELETE_BY_NAME, Db, DbConnection, INSERT_AT_100};
 use super::imports::{DbPool, DbPoolOptions, Transaction};

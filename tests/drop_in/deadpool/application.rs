@@ -257,7 +257,7 @@ async fn code_is_generic(pool: &Pool) -> Checked {
     Ok(())
 }
 
-/// What an application makes of the errors.
+/// An application's handling of errors.
 #[derive(Debug, thiserror::Error)]
 enum AppError {
     #[error("no client: {0}")]

@@ -203,7 +203,7 @@ async fn rows_are_read(pool: &Pool<AsyncMysqlConnection>) -> Checked {
     Ok(())
 }
 
-/// As most functions of an application are.
+/// A typical function of an application.
 async fn find(conn: &mut AsyncMysqlConnection, name: &str) -> QueryResult<Option<User>> {
     users::table
         .filter(users::name.eq(name))
@@ -273,7 +273,7 @@ async fn rows_are_streamed(pool: &Pool<AsyncMysqlConnection>) -> Checked {
         .await?;
     assert_eq!(named, 4);
 
-    // Dropped early, the connection goes on.
+    // The stream is dropped early, and the connection stays usable.
     let mut some = users::table.load_stream::<User>(&mut conn).await?;
     assert!(some.next().await.is_some());
     drop(some);

@@ -1,5 +1,4 @@
-// What becomes of diesel-async's statements when something goes wrong; included by
-// ../diesel_only.rs, once for each server.
+// Statements of diesel-async under faults. Included by ../diesel_only.rs, once for each server.
 
 use crate::support::eventually;
 use crate::support::proxy::{Fault, Proxy};
@@ -18,7 +17,7 @@ use tokio::time::timeout;
 const CONNECTIONS: usize = 4;
 const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A pool that gives up quickly, and whose breaker is quick to open and to close.
+/// A pool with short deadlines, whose breaker opens and closes quickly.
 fn builder(url: &str) -> PoolBuilder<Conn> {
     let breaker = Breaker::builder()
         .window(Window::calls(20))
@@ -38,14 +37,14 @@ async fn ask(pool: &Pool<Conn>) -> Result<(), Box<dyn std::error::Error>> {
     Ok(conn.batch_execute("SELECT 1").await?)
 }
 
-/// How many connections are in a statement that nobody waits for any more, as another client sees it.
+/// The number of connections that run an abandoned statement, as another client sees it.
 async fn sleeping(url: &str) -> i64 {
     let mut conn = Raw::establish(url).await.unwrap();
     let count = diesel::dsl::sql::<BigInt>(SLEEPING);
     count.get_result(&mut conn).await.unwrap()
 }
 
-/// The server gives up, too, long before the sleep would end by itself.
+/// The server stops, too, long before the sleep would end by itself.
 async fn is_stopped(pool: &Pool<Conn>, url: &str) {
     let given_up = Instant::now();
     eventually("nobody sleeps", async || {
@@ -56,7 +55,7 @@ async fn is_stopped(pool: &Pool<Conn>, url: &str) {
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
-/// What came of the one statement that a pool has seen.
+/// The result of the only statement that the pool has run.
 fn came(pool: &Pool<Conn>) -> Came {
     let seen = pool.snapshot().gate.breaker;
     match (seen.successes, seen.slow, seen.ignored, seen.failures) {
@@ -102,8 +101,8 @@ async fn a_held_connection_is_refused_statements_but_not_in_a_transaction() {
     assert_eq!(pool.snapshot().gate.closed_connections, 0);
 }
 
-/// Its `COMMIT` was refused like any statement, and the connection went back to the pool in the middle
-/// of it, for the next one to write into.
+/// Regression test: the `COMMIT` of a transaction was refused like any statement, and the connection
+/// returned to the pool inside the transaction, so that the next caller wrote into it.
 #[tokio::test]
 async fn a_transaction_by_hand_is_one_too() {
     let server = Server::start().await;
@@ -125,8 +124,8 @@ async fn a_transaction_by_hand_is_one_too() {
     conn.batch_execute("SELECT 1").await.unwrap_err();
 }
 
-/// To make way in the middle of a `BEGIN` that is refused is to let it be dropped there, and diesel
-/// takes such a connection for broken.
+/// Regression test: a refused `BEGIN` that yields to the runtime can be dropped there, and diesel then
+/// regards the connection as broken.
 #[tokio::test]
 async fn a_refused_transaction_leaves_its_connection_whole() {
     let server = Server::start().await;
@@ -200,7 +199,7 @@ async fn a_statement_may_have_a_deadline_of_its_own() {
         }
     }
 
-    // The inner one counts, and that of the pool when both are gone.
+    // The inner deadline applies, and the pool's when both are gone.
     let short = Duration::from_millis(20);
     let missed = nap(&mut conn.with_timeout(long).with_timeout(short)).await.unwrap_err();
     assert_eq!(deadline_exceeded(&missed).unwrap().limit(), short);
@@ -211,7 +210,7 @@ async fn a_statement_may_have_a_deadline_of_its_own() {
     assert_eq!(limit, Duration::from_millis(200));
 }
 
-/// And not another after it, for the rollback.
+/// There is no second deadline for the rollback.
 #[tokio::test]
 async fn a_transaction_ends_with_the_deadline_that_broke_it() {
     let server = Server::start().await;
@@ -270,7 +269,7 @@ async fn a_statement_that_is_dropped_ends_its_connection() {
     ask(&pool).await.unwrap();
 }
 
-/// Rows have come, and then no more: the reader is told, and a reader that left is noticed.
+/// Rows stop arriving: a waiting reader gets an error, and a reader that left is noticed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_stop_coming_end_their_connection() {
     let server = Server::start().await;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::{PATIENCE, eventually};
 
-/// How long is watched for something that must not happen.
+/// How long the tests wait for something that must not happen.
 const QUIET: Duration = Duration::from_millis(100);
 
 async fn echo_server() -> SocketAddr {
@@ -60,7 +60,7 @@ async fn established(proxy: &Proxy) -> TcpStream {
     stream
 }
 
-/// What ends the connection: 0 bytes for FIN, or the error.
+/// How the connection ends: 0 bytes for FIN, or the error.
 async fn end(stream: &mut TcpStream) -> Result<usize, ErrorKind> {
     timeout(PATIENCE, stream.read(&mut [0; 1]))
         .await

@@ -16,10 +16,10 @@ use crate::support::postgres::Postgres;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::{PATIENCE, eventually};
 
-/// How long is watched for something that must not happen.
+/// How long the tests wait for something that must not happen.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Sends a query and waits, with a bound, for what comes of it.
+/// Sends a query and waits for its result, with a timeout.
 async fn ask<'c, DB: Database>(connection: impl Executor<'c, Database = DB>) -> Result<(), Error> {
     timeout(PATIENCE, connection.execute("SELECT 1"))
         .await
@@ -167,7 +167,7 @@ async fn a_killed_postgres_restarts_with_its_data() {
     assert_eq!(server.addr(), addr);
     let mut open = server.connect().await.unwrap();
     open.execute("TABLE kept").await.unwrap();
-    // Nor does a pause protect it.
+    // A pause does not protect it either.
     server.pause();
     server.kill();
     ask(&mut open).await.unwrap_err();
@@ -199,7 +199,7 @@ async fn a_killed_mariadb_restarts_with_its_data() {
 async fn hold_servers() {
     let postgres = Postgres::start().await;
     let mariadb = MariaDb::start().await;
-    // A frozen server has to go too.
+    // A frozen server must be removed, too.
     postgres.pause();
     println!("\nheld {}", postgres.addr());
     println!("\nheld {}", mariadb.addr());

@@ -1,4 +1,4 @@
-// What connections tell, besides rows.
+// Notifications and other properties of connections.
 
 use super::imports::{AsyncPgConnection, Pool};
 use super::model::*;
@@ -69,7 +69,7 @@ fn kind<T: std::fmt::Debug>(result: QueryResult<T>) -> DatabaseErrorKind {
     }
 }
 
-/// Of two that read what the other writes, one is told to try again.
+/// If two transactions read what the other writes, one gets a serialization failure.
 async fn connections_serialize(pool: &Pool<AsyncPgConnection>) -> Checked {
     let (mut one, mut other) = (pool.get().await?, pool.get().await?);
     let loser = one

@@ -1,4 +1,4 @@
-// The application's tables, and what their rows are.
+// The application's tables and the types of their rows.
 
 use super::imports::{AsyncPgConnection, Pool};
 use crate::Checked;
@@ -33,13 +33,13 @@ pub enum Mood {
     Sad,
 }
 
-// Derives of diesel's that its prelude leaves out.
+// diesel's derives that are not in its prelude.
 mod diesel_kind {
     pub use diesel::deserialize::FromSqlRow;
     pub use diesel::expression::AsExpression;
 }
 
-/// A type of the application's own, whose number diesel asks the server for.
+/// A custom type of the application, whose OID diesel looks up on the server.
 pub mod sql {
     use super::Mood as Value;
     use diesel::deserialize::{FromSql, Result as Read};
@@ -134,7 +134,7 @@ pub async fn schema(pool: &Pool<AsyncPgConnection>) -> Checked {
     Ok(())
 }
 
-/// As most functions of an application are.
+/// A typical function of an application.
 pub async fn find(conn: &mut AsyncPgConnection, name: &str) -> QueryResult<Option<User>> {
     users::table
         .filter(users::name.eq(name))

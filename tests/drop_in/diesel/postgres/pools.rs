@@ -1,4 +1,4 @@
-// How pools are held, made and closed.
+// Holding, building and closing pools.
 
 use super::imports::{
     AsyncDieselConnectionManager, AsyncPgConnection, ManagerConfig, Object, Pool, PoolError,
@@ -15,7 +15,7 @@ pub async fn all(pool: Pool<AsyncPgConnection>, url: &str) -> Checked {
     pools_close(pool).await
 }
 
-/// What an application's handlers get at a connection by.
+/// The state through which an application's handlers get a connection.
 #[derive(Clone)]
 struct Application {
     pool: Pool<AsyncPgConnection>,
@@ -51,17 +51,17 @@ async fn applications_hold_a_pool(pool: Pool<AsyncPgConnection>) -> Checked {
 }
 
 async fn pools_are_made_in_many_ways(url: &str) -> Checked {
-    // What the pool is of follows from its manager.
+    // The type of the pool is inferred from its manager.
     let config = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
     let pool = Pool::builder(config).build()?;
     assert_eq!(generic_count(&mut pool.get().await?).await?, 4);
 
-    // What its manager is of follows from the pool,
+    // The type of the manager is inferred from the pool,
     let config = AsyncDieselConnectionManager::new(url);
     let pool: Pool<AsyncPgConnection> = Pool::builder(config).build()?;
     assert_eq!(generic_count(&mut pool.get().await?).await?, 4);
 
-    // and what a configuration is of from the manager.
+    // and the type of a configuration from the manager.
     let mut config = ManagerConfig::default();
     config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(|url| diesel_async::AsyncPgConnection::establish(url).boxed());

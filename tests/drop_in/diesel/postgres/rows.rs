@@ -1,4 +1,4 @@
-// Rows are written and read.
+// Writing and reading rows.
 
 use super::imports::{AsyncPgConnection, Pool};
 use super::model::*;
@@ -178,7 +178,7 @@ async fn rows_are_streamed(pool: &Pool<AsyncPgConnection>) -> Checked {
         .await?;
     assert_eq!(named, 4);
 
-    // Dropped early, the connection goes on.
+    // The stream is dropped early, and the connection stays usable.
     let mut some = users::table.load_stream::<User>(&mut conn).await?;
     assert!(some.next().await.is_some());
     drop(some);

@@ -35,7 +35,7 @@ async fn transactions_commit_and_roll_back(pool: &Pool<AsyncPgConnection>) -> Ch
     assert_eq!(undone, Err(Error::RollbackTransaction));
     assert_eq!(find(&mut conn, "Byron").await?, None);
 
-    // An error of the application's own.
+    // The application's own error.
     #[derive(Debug, PartialEq)]
     enum Refused {
         Because(&'static str),
