@@ -1,4 +1,4 @@
-//! deadpool's pool, as the guard sees it.
+//! The adapter for deadpool's pool.
 
 use std::error::Error;
 use std::future::{Future, ready};
@@ -15,10 +15,11 @@ use crate::pool::snapshot::PoolStatus;
 pub(super) struct Managed<M: Manager> {
     pub(super) raw: Pool<M>,
     pub(super) dialect: Arc<dyn Dialect<M>>,
-    /// The user's own, in place of the dialect's.
+    /// The user's classification, which replaces the dialect's.
     pub(super) classify: Option<Arc<dyn Classify<M::Error>>>,
-    /// The pool's own, with one for recycling, unless that is known not to wait or deadpool cannot
-    /// tell time, for lack of a runtime.
+    /// The pool's own timeouts. If fusepool built the pool, this includes a recycle timeout, unless
+    /// recycling is known not to wait. deadpool has no timeouts by default:
+    /// <https://github.com/deadpool-rs/deadpool/issues/9>.
     pub(super) timeouts: Timeouts,
 }
 

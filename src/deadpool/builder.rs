@@ -165,7 +165,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
     /// How long recycling an object may take before it is dropped and replaced. Default: half of
     /// `acquire_timeout` or of the breaker's `probe_timeout`, whichever is shorter, so that the
     /// other half is left to create a new object. None, if recycling is known not to wait.
-    /// deadpool's default is none.
+    /// deadpool has no timeouts by default: <https://github.com/deadpool-rs/deadpool/issues/9>.
     pub fn recycle_timeout(mut self, value: Option<Duration>) -> Self {
         self.recycle_timeout = value;
         self.source = self.source.recycle_timeout(value);

@@ -85,8 +85,9 @@
 //! - If an existing deadpool pool is wrapped, only its own recycle timeout applies, and deadpool
 //!   sets none by default: an object that hangs while it is recycled costs its caller the whole
 //!   `acquire_timeout`.
-//! - A deadpool pool with a wrapper type, such as that of deadpool-redis, cannot be wrapped. Build
-//!   a [`Pool`] from its manager instead; its objects come without the wrapper.
+//! - A deadpool pool with a [wrapper type](https://github.com/deadpool-rs/deadpool/issues/35), such
+//!   as that of deadpool-redis, cannot be wrapped. Build a [`Pool`] from its manager instead; its
+//!   objects come without the wrapper.
 //! - `use deadpool::managed` becomes `use fusepool::deadpool as managed`.
 
 mod adapter;

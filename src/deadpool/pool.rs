@@ -24,16 +24,16 @@ use crate::pool::snapshot::PoolSnapshot;
 
 /// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
 ///
-/// While the backend is unwell, [`get`](Self::get) is refused at once with an error in which
-/// [`refusal`](crate::refusal) finds why, and when to retry.
+/// While the breaker is open, [`get`](Self::get) fails at once. [`refusal`](crate::refusal) finds
+/// the reason in its error, and when to retry.
 pub struct Pool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
     guarded: Guarded<Managed<M>>,
     _wrapper: PhantomData<fn() -> W>,
 }
 
 impl<M: Manager + 'static> Object<M> {
-    /// The pool it came from; always `Some`, unlike with deadpool, since what an object is watched
-    /// by belongs to its pool.
+    /// The pool that the object was leased from. Always `Some`, unlike with deadpool, because an
+    /// object keeps its pool alive.
     #[must_use]
     pub fn pool(this: &Self) -> Option<Pool<M>> {
         Some(Pool::new(this.lease.pool()))
@@ -57,22 +57,40 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
         self.guarded.shared()
     }
 
-    /// Leases an object: one that is idle, or a new one, or the next that comes free.
+    /// Leases an object: an idle one, or a new one. If the pool is full, this waits for the next one
+    /// that is returned.
     ///
     /// # Errors
     ///
-    /// [`PoolError::Refused`]: refused at once. [`PoolError::Timeout`]: there was none in time.
-    /// [`PoolError::Backend`] and [`PoolError::PostCreateHook`]: one could not be created.
-    /// [`PoolError::Closed`]: the pool is.
+    /// - [`PoolError::Refused`]: the call was refused at once.
+    /// - [`PoolError::Timeout`]: there was no object in time.
+    /// - [`PoolError::Backend`], [`PoolError::PostCreateHook`]: an object could not be created.
+    /// - [`PoolError::Closed`]: the pool was closed.
+    /// - [`PoolError::NoRuntimeSpecified`]: the wrapped deadpool pool has a timeout, but no runtime.
     pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
         let lease = lease(self.shared(), &self.guarded.adapter().timeouts);
         lease.await.map_err(PoolError::from_gate)
     }
 
-    /// [`get`](Self::get) with other timeouts than the pool's. Where there is one for waiting, that
-    /// bounds the wait for a place in the pool, `acquire_timeout` the creation of an object, if there is
-    /// no timeout for that, and both together all of it; otherwise `acquire_timeout` bounds all. Where
-    /// there is none for recycling, the pool's counts.
+    /// [`get`](Self::get) with the given timeouts instead of the pool's.
+    ///
+    /// - Without a `wait` timeout, or with one of zero, `acquire_timeout` bounds the whole call.
+    /// - With a `wait` timeout, that bounds the wait for a slot in the pool, and `acquire_timeout`
+    ///   bounds the creation of an object, unless there is a `create` timeout. Their sum, `wait` and
+    ///   `acquire_timeout`, bounds the whole call.
+    /// - Without a `recycle` timeout, the pool's applies.
+    ///
+    /// ```
+    /// # use fusepool::deadpool::{Manager, Object, Pool, PoolError};
+    /// # async fn lease<M: Manager + 'static>(pool: &Pool<M>)
+    /// # -> Result<Object<M>, PoolError<M::Error>> {
+    /// use fusepool::deadpool::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// // Fails at once if the pool is full.
+    /// pool.timeout_get(&Timeouts { wait: Some(Duration::ZERO), ..Timeouts::new() }).await
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -87,12 +105,15 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
         lease.await.map_err(PoolError::from_gate)
     }
 
-    /// Changes how many objects there may be. Those beyond it are dropped when they come back.
+    /// Changes the maximum number of objects. Surplus objects are dropped: idle ones at once, others
+    /// when they are returned. The defaults that the pool derived from its size when it was built do
+    /// not change.
     pub fn resize(&self, max_size: usize) {
         self.inner().resize(max_size);
     }
 
-    /// Keeps of the idle objects only those that `predicate` says; blocks the pool meanwhile.
+    /// Removes the idle objects for which `predicate` returns `false`, and returns them. The pool is
+    /// locked meanwhile, so `predicate` must not block.
     pub fn retain(
         &self,
         predicate: impl FnMut(&M::Type, Metrics) -> bool,
@@ -100,39 +121,39 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
         self.inner().retain(predicate)
     }
 
-    /// The timeouts that the pool was built with; none stands for the guard's.
+    /// The timeouts that the pool was built with. They do not include those that fusepool adds.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         self.inner().timeouts()
     }
 
-    /// Closes the pool: those who wait and those who come get [`PoolError::Closed`], probing stops,
-    /// and objects are dropped when they come back.
+    /// Closes the pool. Waiting and future calls of `get` fail with [`PoolError::Closed`], probing
+    /// stops, and objects are dropped when they are returned.
     pub fn close(&self) {
-        // In this order, so that whatever begins to probe now is stopped, or sees that it is closed.
+        // In this order, a probe that begins now is either stopped, or finds the pool closed.
         self.inner().close();
         self.shared().background.stop();
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Whether the pool was closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner().is_closed()
     }
 
-    /// How many objects there are, and how many callers.
+    /// The numbers of objects and of callers that wait for one.
     #[must_use]
     pub fn status(&self) -> Status {
         self.inner().status()
     }
 
-    /// What creates and recycles the objects.
+    /// The manager, which creates and recycles the objects.
     #[must_use]
     pub fn manager(&self) -> &M {
         self.inner().manager()
     }
 
-    /// A reference that does not keep the pool alive.
+    /// A weak reference, which does not keep the pool alive.
     #[must_use]
     pub fn weak(&self) -> WeakPool<M, W> {
         WeakPool {
@@ -141,7 +162,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
         }
     }
 
-    /// The deadpool pool inside. What is done with it directly is neither guarded nor seen.
+    /// The inner deadpool pool. Calls on it are neither guarded nor recorded.
     #[must_use]
     pub fn inner(&self) -> &managed::Pool<M> {
         &self.guarded.adapter().raw
@@ -153,13 +174,14 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
         self.guarded.gate()
     }
 
-    /// All there is to know about the pool at this moment.
+    /// The current state and counters of the pool, its breaker and its cache.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.guarded.snapshot()
     }
 
-    /// The cache of this pool: what its cached reads keep there.
+    /// The cache of this pool, which keeps the answers of its cached reads. Use it to invalidate
+    /// answers, and to see how the cache is used.
     #[cfg(feature = "cache")]
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
@@ -167,24 +189,25 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     }
 }
 
-/// Leases an object, with a shared reference to the pool's parts instead of a handle of it.
+/// Leases an object. Takes the shared state of a pool, for callers without a handle of it.
 pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     shared: &Arc<Shared<Managed<M>>>,
     timeouts: &Timeouts,
 ) -> Result<W, GateError<managed::PoolError<M::Error>>> {
     let managed = &*shared.adapter;
+    // deadpool has no timeouts by default: https://github.com/deadpool-rs/deadpool/issues/9.
     let acquire_timeout = shared.gate.limits().acquire_timeout;
     let wait = timeouts.wait.unwrap_or_default();
     let limit = acquire_timeout.saturating_add(wait);
     let timeouts = &Timeouts {
-        // Or else who is ready to wait long for a place would wait as long for a silent backend.
+        // Otherwise a caller with a long `wait` timeout would wait as long for a silent backend.
         create: timeouts
             .create
             .or((!wait.is_zero()).then_some(acquire_timeout)),
         ..*timeouts
     };
     let classify = |error: &_| match managed.classify(error) {
-        // To whom would not wait, it says nothing that there is nothing to be had.
+        // For a caller that does not wait, a full pool is no sign of starvation.
         Class::Starved if timeouts.wait == Some(Duration::ZERO) => Class::Ignored,
         class => class,
     };
@@ -212,14 +235,14 @@ impl<M: Manager + 'static, W: From<Object<M>>> fmt::Debug for Pool<M, W> {
     }
 }
 
-/// A reference to a [`Pool`] that does not keep it alive.
+/// A weak reference to a [`Pool`], which does not keep it alive.
 pub struct WeakPool<M: Manager + 'static, W: From<Object<M>> = Object<M>> {
     shared: Weak<Shared<Managed<M>>>,
     _wrapper: PhantomData<fn() -> W>,
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> WeakPool<M, W> {
-    /// The pool, if there still is one: an object out of it keeps it, too.
+    /// The pool, if it still exists. Its leased objects keep it alive, too.
     #[must_use]
     pub fn upgrade(&self) -> Option<Pool<M, W>> {
         Some(Pool::new(Guarded::of(self.shared.upgrade()?)))

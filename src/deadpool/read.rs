@@ -1,4 +1,4 @@
-//! Reads of any manager's pool that are answered from the cache, or by a fallback.
+//! Cached reads, and reads with fallbacks, for the pool of any manager.
 
 use std::fmt;
 use std::future::Future;
@@ -15,20 +15,24 @@ use crate::outcome::served::Served;
 use crate::pool::read;
 use crate::pool::read_error;
 
-/// Why a read of a pool has no answer.
+/// The error of a read that returned no value.
 pub type ReadError<E> = read_error::ReadError<managed::PoolError<E>, E>;
 
-/// A read, and what is served when the backend cannot answer it; see [`Pool::cached`].
+/// A read with its cache policy and fallbacks; see [`Pool::cached`].
 ///
-/// Fallbacks are tried in the order they were written, the cache among them. `T` is what is read.
+/// Fallbacks, including stale cached answers, are tried in the order of the calls. `T` is the type of
+/// the value.
 #[must_use = "a read does nothing until it is loaded"]
 pub struct Read<'f, M: Manager + 'static, T>(read::Read<'f, Managed<M>, T>);
 
 impl<M: Manager + 'static> Pool<M> {
-    /// Reads through the pool's cache. A hit needs no object. `key` is what tells the answer from all
-    /// others under this policy; [`vary_by`](Read::vary_by) adds to it.
+    /// Reads through the pool's cache. A cache hit needs no object.
     ///
-    /// What is served when is told by [a table](crate::cache#what-is-served-when).
+    /// `key` identifies the answer among all answers under this policy.
+    /// [`vary_by`](Read::vary_by) adds to it. **If the answer depends on the caller, for example on
+    /// its tenant, the key must contain that.**
+    ///
+    /// See [this table](crate::cache#what-is-served-when) for what is served when.
     ///
     /// ```
     /// # use fusepool::deadpool::{Manager, Pool, ReadError};
@@ -57,31 +61,33 @@ impl<M: Manager + 'static> Pool<M> {
         Read(self.guarded().cached(policy, key))
     }
 
-    /// Reads without a cache, for the sake of the fallbacks.
+    /// Reads without the cache, but with fallbacks.
     pub fn read<'f, T>(&self) -> Read<'f, M, T> {
         Read(self.guarded().read())
     }
 }
 
 impl<'f, M: Manager + 'static, T> Read<'f, M, T> {
-    /// What decides the answer besides the key. Can be given several times. Of a number, give
-    /// `to_be_bytes()`.
+    /// Adds to the key something on which the answer depends, such as a tenant. Can be called several
+    /// times. For a number, use `to_be_bytes()`.
     pub fn vary_by(self, scope: impl AsRef<[u8]>) -> Self {
         Self(self.0.vary_by(scope))
     }
 
-    /// A tag besides those of the policy, such as `product:42`, by which the answer can be invalidated.
+    /// Adds a tag to those of the policy, such as `product:42`, by which the answer can be
+    /// invalidated.
     pub fn tag(self, tag: impl AsRef<str>) -> Self {
         Self(self.0.tag(tag))
     }
 
-    /// Serves `value` where the backend cannot answer. Never in place of an error that it answered with.
+    /// Serves `value` when the backend cannot answer. An error that the backend answered with is
+    /// returned as it is.
     pub fn or_value(self, value: impl Into<T>) -> Self {
         Self(self.0.or_value(value))
     }
 
-    /// Serves what `alternative` gives where the backend cannot answer. It is not begun before it is
-    /// needed; where it fails, the next fallback is tried.
+    /// Serves the value of `alternative` when the backend cannot answer. It is polled only then. If it
+    /// fails, the next fallback is tried.
     pub fn or_else<V: Into<T>, E>(
         self,
         alternative: impl Future<Output = Result<V, E>> + Send + 'f,
@@ -89,8 +95,9 @@ impl<'f, M: Manager + 'static, T> Read<'f, M, T> {
         Self(self.0.or_else(alternative))
     }
 
-    /// Asks `pool` where the backend cannot answer: a replica, guarded by a breaker of its own. It is
-    /// asked live: its own cache would not know of writes through this pool.
+    /// Loads from `pool` when the backend cannot answer: for example from a replica, which has its own
+    /// breaker. If that fails, the next fallback is tried. The cache of `pool` is not used, because
+    /// writes through this pool do not invalidate it.
     pub fn or_from(self, pool: &Pool<M>) -> Self {
         Self(self.0.or_from(pool.guarded()))
     }
@@ -101,15 +108,16 @@ where
     M: Manager<Type: Send, Error: Send + Sync> + 'static,
     T: Weigh + Clone + Send + Sync + 'static,
 {
-    /// Answers the read: from the cache, by what `load` gives with an object of the pool, or by a
-    /// fallback. What `load` does with the object is [guarded](Object::guard) by itself.
+    /// Executes the read: from the cache, by `load` with an object of the pool, or by a fallback.
     ///
-    /// A load that was begun for the cache outlives its caller, and serves all who asked for the same
-    /// meanwhile.
+    /// Leasing the object is guarded. `load` must run its statements through [`Object::guard`] for
+    /// them to be guarded, too. With a cache policy, a load continues if its caller is dropped, and
+    /// its answer is shared with all callers that read the same meanwhile.
     ///
     /// # Errors
     ///
-    /// A [`ReadError`], if nothing else is to be served.
+    /// A [`ReadError`], if the backend answered with an error, or if there is no answer and no
+    /// fallback has a value.
     pub async fn load<F, L>(self, load: F) -> Result<T, ReadError<M::Error>>
     where
         F: Fn(Object<M>) -> L + Send + Sync + 'static,
@@ -118,7 +126,7 @@ where
         Ok(self.load_served(load).await?.value)
     }
 
-    /// [`load`](Self::load) that tells where the answer came from.
+    /// [`load`](Self::load) that also returns where the answer came from.
     ///
     /// # Errors
     ///

@@ -2,7 +2,8 @@
 
 use deadpool::managed::{HookError, Manager, Metrics, PoolError, RecycleError};
 
-/// The error of a failed recycle, reported like that of a failed creation.
+/// The error of a failed recycle, reported like that of a failed creation. deadpool's pool drops it:
+/// <https://github.com/deadpool-rs/deadpool/issues/266>. So probes recycle an object themselves.
 pub(super) fn of_recycle<E>(error: RecycleError<E>) -> PoolError<E> {
     match error {
         RecycleError::Backend(error) => PoolError::Backend(error),

@@ -1,4 +1,4 @@
-//! sqlx's pool, as the guard sees it.
+//! The adapter for sqlx's pool.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::breaker::verdict::{Class, Classify};
 use crate::pool::adapter::Adapter;
 use crate::pool::snapshot::PoolStatus;
 
-/// What the handles of one pool share.
+/// The state that the handles of one pool share.
 pub(super) type Shared<DB> = crate::pool::shared::Shared<Sqlx<DB>>;
 
 /// The adapter behind [`Pool`](super::Pool).
@@ -24,7 +24,7 @@ pub(super) struct Sqlx<DB: Database> {
     pub(super) options: PoolOptions<DB>,
     traits: Traits<DB>,
     classify: Arc<dyn Classify<Error>>,
-    /// Why no call can be made at all, where the constructor could not return it.
+    /// The error of every lease, if the constructor had no way to return it.
     pub(super) misconfigured: Option<ConfigError>,
 }
 
@@ -53,7 +53,7 @@ impl<DB: Database> Adapter for Sqlx<DB> {
     type Error = Error;
     type StatementError = Error;
 
-    /// sqlx tests a connection when it comes back, and sees to `min_connections`.
+    /// sqlx tests a connection when it is returned, and maintains `min_connections`.
     const RELEASE_WAITS: bool = true;
 
     fn name(&self) -> String {
@@ -83,10 +83,11 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         self.raw.try_acquire()
     }
 
-    /// sqlx itself gives its test of the connection all the time in the world, and the place in the
-    /// pool is lost when the server has silently gone.
+    /// sqlx tests the connection without a deadline, and its slot in the pool is lost if the server
+    /// silently went away: <https://github.com/transact-rs/sqlx/issues/4349>. The caller bounds this
+    /// future.
     fn release(&self, mut lease: PoolConnection<DB>) -> impl Future<Output = ()> + Send + 'static {
-        // Dropped before its end, it closes the connection and frees its place.
+        // If this future is dropped early, it closes the connection and frees its slot.
         lease.return_to_pool()
     }
 
@@ -100,6 +101,9 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         }
     }
 
+    /// Connects outside of the pool, because sqlx's pool retries a refused connection until
+    /// `acquire_timeout` and then returns `PoolTimedOut`:
+    /// <https://github.com/transact-rs/sqlx/issues/4396>.
     async fn connect(&self) -> Result<DB::Connection, Error> {
         self.raw.connect_options().connect().await
     }
@@ -110,7 +114,7 @@ impl<DB: Database> Adapter for Sqlx<DB> {
 
     fn disconnect(&self, connection: DB::Connection) -> impl Future<Output = ()> + Send + 'static {
         async move {
-            // What matters has been answered.
+            // The result is ignored, because the probe is over.
             let _ = connection.close().await;
         }
     }

@@ -1,4 +1,4 @@
-//! The pool, as its cache sees it.
+//! The cache of a pool.
 
 use sqlx::{Database, Error};
 
@@ -11,18 +11,29 @@ use crate::outcome::served::Unanswered;
 use crate::pool::adapter::Adapter;
 
 impl<DB: Database> Pool<DB> {
-    /// The cache of this pool: what [`cached`](super::ReadExt::cached) queries keep there. For a
-    /// write through this pool, [`invalidates`](super::WriteExt::invalidates) makes outdated what is
-    /// cached at the right moment.
+    /// The cache of this pool, which keeps the answers of [`cached`](super::ReadExt::cached)
+    /// queries.
+    ///
+    /// Use it to invalidate answers by hand, and to see how the cache is used. For a write through
+    /// this pool, prefer [`invalidates`](super::WriteExt::invalidates), which invalidates answers
+    /// at the right moment.
+    ///
+    /// ```
+    /// # fn menu_changed(pool: &fusepool::sqlx::PgPool) {
+    /// pool.cache().invalidate_tag("dishes");
+    /// # }
+    /// ```
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
         let shared = self.shared();
         Cache::new(&shared.gate, shared.answers())
     }
 
-    /// Why `error`, of a call on this pool, is no answer of the database's; `None` if it is one, or
-    /// a mistake of the caller's. That is what decides on fallbacks, and whether a service should
-    /// say `503 Service Unavailable`.
+    /// The reason why a call on this pool that failed with `error` has no answer of the database.
+    /// `None` if the database answered with this error, or if the caller made a mistake.
+    ///
+    /// This is the rule for serving fallbacks. A service can use it to respond with `503 Service
+    /// Unavailable`.
     ///
     /// ```
     /// # use fusepool::sqlx::PgPool;

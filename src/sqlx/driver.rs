@@ -6,6 +6,7 @@ use std::future::Future;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, SqlStr};
+// Not exported by sqlx any more: https://github.com/transact-rs/sqlx/pull/3821.
 use sqlx_core::transaction::TransactionManager;
 
 use crate::breaker::verdict::Class;

@@ -88,7 +88,12 @@ pub(super) fn was_sent(error: &Error) -> bool {
 pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {
     match error {
         Error::Database(error) => database(&**error),
+        // sqlx 0.9.0 also returns `Protocol` if a server closes the connection at the TLS request:
+        // https://github.com/transact-rs/sqlx/issues/4395.
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Failure,
+        // sqlx's pool also returns this after refused connections, whose error it drops:
+        // https://github.com/transact-rs/sqlx/issues/4396,
+        // https://github.com/transact-rs/sqlx/issues/3808.
         Error::PoolTimedOut => Class::Starved,
         // The last three are detected before anything is sent.
         Error::PoolClosed

@@ -1,4 +1,4 @@
-//! `sqlx::Executor`: how queries reach a guarded pool or connection.
+//! Implements `sqlx::Executor` for guarded pools and connections.
 
 use std::fmt;
 use std::future::ready;
@@ -30,13 +30,13 @@ use crate::pool::lease::Lease;
 use crate::pool::statement::{Admission, Statement, Watch};
 use crate::pool::transaction::ends_transaction;
 
-/// A pool or a connection whose statements have a deadline of their own; see
-/// [`Pool::with_timeout`] and [`GuardedConnection::with_timeout`].
+/// A pool or a connection as the executor of one statement, with its own deadline or with tags to
+/// invalidate; see [`Pool::with_timeout`] and [`Pool::invalidates`].
 pub struct Configured<'c, DB: Database> {
     pub(super) target: Target<'c, DB>,
-    /// `None`: the pool's.
+    /// The deadline of the statement. `None`: the pool's `query_timeout`.
     limit: Option<Duration>,
-    /// What the statement makes outdated in the cache.
+    /// The cached answers that the statement invalidates.
     invalidates: Vec<Name>,
 }
 
@@ -53,7 +53,7 @@ impl<DB: Database> Target<'_, DB> {
         }
     }
 
-    /// The connection for the statement, which is then the probe if there is a permit.
+    /// The connection for the statement. If it comes with a permit, the statement must use that.
     async fn lease(&mut self) -> Result<(Held<'_, DB>, Option<Permit<'_>>), GateError<Error>> {
         match self {
             Self::Pool(shared) => {
@@ -66,10 +66,16 @@ impl<DB: Database> Target<'_, DB> {
 }
 
 impl<DB: Database> Pool<DB> {
-    /// This pool, with another deadline for the one statement that is run on it; getting a connection
-    /// has its own, [`acquire_timeout`](super::PoolOptions::acquire_timeout). A zero one, or one
-    /// longer than [`LONGEST`], is an [`Error::Configuration`] with a
-    /// [`ConfigError`](crate::ConfigError).
+    /// This pool as the executor of one statement with the deadline `limit` instead of the pool's
+    /// `query_timeout`. Leasing the connection still has
+    /// [`acquire_timeout`](super::PoolOptions::acquire_timeout).
+    ///
+    /// `limit` must be longer than zero and at most [`LONGEST`]. Otherwise the statement fails with
+    /// an [`Error::Configuration`] that holds a [`ConfigError`](crate::ConfigError), and nothing is
+    /// sent.
+    ///
+    /// A statement with its own deadline never counts as
+    /// [lost in an outage](crate#what-an-outage-leaves-behind).
     ///
     /// ```
     /// # async fn report(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
@@ -92,8 +98,8 @@ impl<DB: Database> Pool<DB> {
 }
 
 impl<DB: Database> GuardedConnection<DB> {
-    /// This connection, with another deadline for the one statement that is run on it. See
-    /// [`Pool::with_timeout`].
+    /// This connection as the executor of one statement with the deadline `limit` instead of the
+    /// pool's `query_timeout`. See [`Pool::with_timeout`].
     pub fn with_timeout(&mut self, limit: Duration) -> Configured<'_, DB> {
         Configured::on(self, Some(limit))
     }
@@ -139,7 +145,7 @@ impl<'c, DB: Database> From<&'c mut GuardedConnection<DB>> for Configured<'c, DB
 }
 
 impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
-    /// The deadline, if it can be met at all: one of zero would pass for a failure of the database.
+    /// The checked deadline. One of zero would count as a failure of the database.
     pub(super) fn limit(&self) -> Result<Option<Duration>, Error> {
         if let Some(limit) = self.limit {
             check_duration("with_timeout", limit, LONGEST).map_err(error::misconfigured)?;
@@ -156,7 +162,8 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         result
     }
 
-    /// All rows of a statement, or the first. A refusal and a deadline are told as such.
+    /// Fetches all rows of a statement, or the first one. Refusals and deadlines are not converted to
+    /// sqlx's error.
     pub(super) fn fetch<'e, E>(
         self,
         query: E,
@@ -176,6 +183,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         }
     }
 
+    /// Leases a connection if the target is a pool, and executes the operation on it.
     async fn attempt<O: Operation<DB>>(
         self,
         operation: O,
@@ -194,9 +202,11 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         }
     }
 
-    /// The rows as they come. The deadline is for each wait for the database, not for the time the
-    /// caller takes with a row, and so is the verdict: the first row or the end is an answer. A
-    /// stream that is dropped before that is an abandoned call.
+    /// Streams the rows of a statement.
+    ///
+    /// The deadline applies to each wait for the database, not to the time that the caller spends on
+    /// a row. The first row, or the end of the stream, settles the permit. A stream that is dropped
+    /// before that is an abandoned call.
     fn stream<'e, 'q: 'e, E>(mut self, query: E) -> Rows<'e, DB>
     where
         Self: 'e,
@@ -228,7 +238,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     }
 }
 
-/// A connection for one statement, which is then the probe if there is a permit.
+/// Leases a connection for one statement. If it comes with a permit, the statement must use that.
 pub(super) async fn lease<DB: Database>(
     shared: &Arc<Shared<DB>>,
 ) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), GateError<Error>> {
@@ -243,7 +253,7 @@ pub(super) async fn lease<DB: Database>(
     }
 }
 
-/// What the breaker refuses passes if it ends a transaction.
+/// Admits a refused statement after all if it ends a transaction.
 fn pass<'l, DB: Database>(
     watch: Watch<'l, Sqlx<DB>>,
     rejected: Refused,
@@ -305,6 +315,9 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         Box::pin(self.run(Prepare(sql, parameters)))
     }
 
+    // `describe` exists only with sqlx-core's feature `offline`, and has no default:
+    // https://github.com/transact-rs/sqlx/pull/4077. So this crate enables sqlx's `macros`. sqlx does not
+    // support executors outside of its crates: https://github.com/transact-rs/sqlx/pull/1562.
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
     where
         'c: 'e,
@@ -313,8 +326,8 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
     }
 }
 
-// The two that users name hand everything to the one above. The lifetime of `&Pool` is not tied to
-// the executor's, just as sqlx's is not.
+// The implementations for `&Pool` and `&mut GuardedConnection` forward to the one for `Configured`.
+// As in sqlx, the lifetime of `&Pool` is not tied to the executor's.
 impl<'p, DB: Database> Executor<'p> for &'_ Pool<DB>
 where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,

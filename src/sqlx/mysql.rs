@@ -25,7 +25,8 @@ impl Sealed for MySql {}
 
 impl Driver for MySql {
     fn classify(error: &Error) -> Class {
-        // A wrong number of arguments: the statement was prepared, but not executed.
+        // A wrong number of arguments: the statement was prepared, but not executed. See
+        // https://github.com/transact-rs/sqlx/issues/3774.
         if matches!(error, Error::Protocol(text) if text.contains("parameters were provided")) {
             return Class::Ignored;
         }

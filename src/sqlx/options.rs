@@ -263,8 +263,12 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// The inner pool's options.
     ///
-    /// sqlx's test before each use is replaced by one that skips recently used connections. The
-    /// inner `acquire_timeout` is longer than fusepool's, or sqlx's default where the user set
+    /// sqlx tests a connection on every acquire or never:
+    /// <https://github.com/transact-rs/sqlx/issues/1743>. This replaces its test by one that skips
+    /// recently used connections. They are recognized by the time since their return, because sqlx
+    /// records no time of last use: <https://github.com/transact-rs/sqlx/issues/3934>.
+    ///
+    /// The inner `acquire_timeout` is longer than fusepool's, or sqlx's default where the user set
     /// none, so that fusepool's ends a wait first. It still ends a wait while the breaker does not
     /// enforce.
     pub(super) fn raw_options(&self) -> sqlx::pool::PoolOptions<DB> {

@@ -1,4 +1,4 @@
-//! Queries that are answered from the cache, or by a fallback, when the database cannot.
+//! Adds a cache and other fallbacks to queries that read.
 
 use std::fmt;
 use std::future::Future;
@@ -16,9 +16,8 @@ use crate::cache::invalidation::Name;
 use crate::cache::policy::CachePolicy;
 use crate::outcome::served::Served;
 
-/// Queries that can be answered by others than the database.
-///
-/// Implemented for `query_as`, `query_scalar`, `query` with a `map`, and the `query!` macros.
+/// Adds a cache and other fallbacks to queries that return rows: `query_as`, `query_scalar`, `query`
+/// with `map`, and the `query!` macros.
 ///
 /// [`cached`](Self::cached) explains what is served when.
 pub trait ReadExt: Readable {
@@ -43,19 +42,21 @@ pub trait ReadExt: Readable {
     /// # }
     /// ```
     ///
-    /// Values come behind an [`Arc`], shared with the cache; [`Arc::unwrap_or_clone`] makes them your own.
+    /// Values are returned in an [`Arc`] that is shared with the cache. [`Arc::unwrap_or_clone`]
+    /// returns an owned value.
     ///
-    /// # Whose rows are they?
+    /// # Multi-tenant data: vary the key
     ///
-    /// An answer is kept under the text of the statement, its arguments, the types, and the policy.
-    /// **If anything else decides what rows a query returns, it has to be given with
-    /// [`vary_by`](Read::vary_by)**, or one user is served the rows of another: a role that was set on the
-    /// connection, row-level security, `search_path`.
+    /// The key of an answer consists of the statement's text, its arguments, the types, and the
+    /// policy. **If the rows depend on anything else, add it to the key with
+    /// [`vary_by`](Read::vary_by)**: a role that was set on the connection, the tenant of row-level
+    /// security, or the `search_path`. Otherwise one user is served the rows of another.
     ///
-    /// A load runs in a task of its own, on any connection of the pool: what the pool's hooks set
-    /// there must not depend on who asks, and they see none of the caller's task-local values. So let a
-    /// row-level security policy take its tenant from the statement, or have a pool for each role; and
-    /// give as scope what all connections of a pool have in common, and may change while it runs.
+    /// A load runs in its own task, on any connection of the pool. So what the pool's hooks set on a
+    /// connection must not depend on the caller, and the hooks do not see the caller's task-local
+    /// values. Pass the tenant to a row-level security policy through the statement, or use one pool
+    /// for each role. Use `vary_by` for what all connections of a pool have in common and what may
+    /// change while the pool is in use.
     ///
     /// ```
     /// # use fusepool::cache::CachePolicy;
@@ -63,9 +64,9 @@ pub trait ReadExt: Readable {
     /// # use std::{sync::Arc, time::Duration};
     /// # const ORDERS: CachePolicy = CachePolicy::named("orders").fresh_for(Duration::from_secs(1));
     /// # async fn orders(pool: &PgPool, tenant: &str) -> sqlx::Result<Arc<Vec<i64>>> {
-    /// // `pool` is this tenant's or another's: whoever keeps pools sets a role on all connections of
-    /// // each, by which row-level security selects the rows. The statement does not tell whose
-    /// // they are, and the tenant of a pool may change.
+    /// // Each tenant has a pool whose connections all have the tenant's role, by which row-level
+    /// // security selects the rows. The statement does not contain the tenant, and a pool may be
+    /// // given to another tenant.
     /// sqlx::query_scalar("SELECT id FROM orders")
     ///     .cached(&ORDERS)
     ///     .vary_by(tenant)
@@ -74,23 +75,63 @@ pub trait ReadExt: Readable {
     /// # }
     /// ```
     ///
+    /// # Mapped rows
+    ///
+    /// A closure given to `map` must not capture anything, because captured values would not be part
+    /// of the key:
+    ///
+    #[cfg_attr(feature = "sqlx-postgres", doc = "```")]
+    #[cfg_attr(not(feature = "sqlx-postgres"), doc = "```ignore")]
+    /// # use fusepool::cache::CachePolicy;
+    /// # use fusepool::sqlx::{Read, ReadExt};
+    /// # use sqlx::{Postgres, Row, postgres::PgRow};
+    /// # use std::sync::Arc;
+    /// # const MENU: CachePolicy = CachePolicy::named("menu");
+    /// # let read: Read<'_, Postgres, i64, Arc<Vec<i64>>> =
+    /// sqlx::query("SELECT price FROM dish")
+    ///     .map(|row: PgRow| row.get(0))
+    ///     .cached(&MENU)
+    /// # ;
+    /// ```
+    ///
+    /// This does not compile. Pass the value that the closure needs as an argument of the query:
+    ///
+    #[cfg_attr(feature = "sqlx-postgres", doc = "```compile_fail,E0080")]
+    #[cfg_attr(not(feature = "sqlx-postgres"), doc = "```ignore")]
+    /// # use fusepool::cache::CachePolicy;
+    /// # use fusepool::sqlx::{Read, ReadExt};
+    /// # use sqlx::{Postgres, Row, postgres::PgRow};
+    /// # use std::sync::Arc;
+    /// # const MENU: CachePolicy = CachePolicy::named("menu");
+    /// # let discount = 10;
+    /// # let read: Read<'_, Postgres, i64, Arc<Vec<i64>>> =
+    /// sqlx::query("SELECT price FROM dish")
+    ///     .map(move |row: PgRow| row.get::<i64, _>(0) - discount)
+    ///     .cached(&MENU)
+    /// # ;
+    /// ```
+    ///
     /// # What is served when
     ///
-    /// There is [a table](crate::cache#what-is-served-when). On a lease and in a transaction nothing is read
-    /// from the cache, kept in it, or served instead.
+    /// See [this table](crate::cache#what-is-served-when). On a leased connection and in a
+    /// transaction, neither the cache nor any fallback is used.
     ///
     /// # Errors
     ///
-    /// Besides those of the query, [`Error::Configuration`] with a [`ConfigError`](crate::ConfigError) for a
-    /// policy that makes no sense, and with a [`NotARead`](crate::NotARead) for a statement that writes,
-    /// locks, or is more than one. Both before anything is sent. All who wait for one load that fails get
-    /// its error.
+    /// Fetching fails with the [errors of a statement](super#errors), and, before anything is sent,
+    /// with an [`Error::Configuration`] that holds
+    ///
+    /// - a [`ConfigError`](crate::ConfigError), if the policy is invalid.
+    /// - a [`NotARead`](crate::NotARead), if the statement writes or locks, or is more than one
+    ///   statement.
+    ///
+    /// If a load fails, all callers that wait for it get its error.
     fn cached<'f, T>(self, policy: &CachePolicy) -> Read<'f, Self::Database, Self::Output, T> {
         Read::new(self).cached(policy)
     }
 
-    /// Serves `value` where the database cannot answer. Never in place of an error that it answered
-    /// with.
+    /// Serves `value` when the database cannot answer. An error that the database answered with is
+    /// returned as it is.
     ///
     /// ```
     /// use fusepool::sqlx::{PgPool, ReadExt};
@@ -107,8 +148,22 @@ pub trait ReadExt: Readable {
         Read::new(self).or_value(value)
     }
 
-    /// Serves what `alternative` gives where the database cannot answer: a simpler query, or
-    /// something that needs none. It is not begun before it is needed.
+    /// Serves the value of `alternative` when the database cannot answer: for example that of a
+    /// simpler query, or a value computed without one. `alternative` is polled only then. If it
+    /// fails, the next fallback is tried.
+    ///
+    /// ```
+    /// use fusepool::sqlx::{PgPool, ReadExt};
+    ///
+    /// # async fn last_known_count() -> sqlx::Result<i64> { Ok(0) }
+    /// # async fn count(pool: &PgPool) -> sqlx::Result<i64> {
+    /// let waiting = sqlx::query_scalar("SELECT count(*) FROM orders WHERE shipped IS NULL")
+    ///     .or_else(last_known_count())
+    ///     .fetch_one(pool)
+    ///     .await?;
+    /// # Ok(*waiting)
+    /// # }
+    /// ```
     fn or_else<'f, T, V>(
         self,
         alternative: impl Future<Output = Result<V, Error>> + Send + 'f,
@@ -119,9 +174,22 @@ pub trait ReadExt: Readable {
         Read::new(self).or_else(alternative)
     }
 
-    /// Asks `pool` where the database cannot answer: a replica, guarded by a breaker of its own.
+    /// Executes the query on `pool` when the database cannot answer: for example on a replica, which
+    /// has its own breaker. If that fails, the next fallback is tried.
     ///
-    /// It is asked live: its own cache would not know of writes through this pool.
+    /// The cache of `pool` is not used, because writes through this pool do not invalidate it.
+    ///
+    /// ```
+    /// use fusepool::sqlx::{PgPool, ReadExt};
+    ///
+    /// # async fn count(pool: &PgPool, replica: &PgPool) -> sqlx::Result<i64> {
+    /// let waiting = sqlx::query_scalar("SELECT count(*) FROM orders WHERE shipped IS NULL")
+    ///     .or_from(replica)
+    ///     .fetch_one(pool)
+    ///     .await?;
+    /// # Ok(*waiting)
+    /// # }
+    /// ```
     fn or_from<'f, T>(
         self,
         pool: &Pool<Self::Database>,
@@ -132,9 +200,10 @@ pub trait ReadExt: Readable {
 
 impl<Q: Readable> ReadExt for Q {}
 
-/// A query, and what is served when the database cannot answer it; see [`ReadExt`].
+/// A query with its cache policy and fallbacks; see [`ReadExt`].
 ///
-/// Fallbacks are tried in the order they were written, the cache among them. `T` is what is fetched.
+/// Fallbacks, including stale cached answers, are tried in the order of the calls. `T` is the type of
+/// the fetched value.
 #[must_use = "a query does nothing until it is fetched"]
 pub struct Read<'f, DB: Driver, O, T> {
     parts: Parts<DB, O>,
@@ -149,24 +218,24 @@ impl<'f, DB: Driver, O, T> Read<'f, DB, O, T> {
         }
     }
 
-    /// See [`ReadExt::cached`]. A second policy takes the place of the first.
+    /// See [`ReadExt::cached`]. A second policy replaces the first one.
     pub fn cached(mut self, policy: &CachePolicy) -> Self {
         self.reading.cached(policy);
         self
     }
 
-    /// What decides the rows besides the statement and its arguments, such as the tenant of a
-    /// session; see [`ReadExt::cached`]. Can be given several times.
+    /// Adds to the key something on which the rows depend besides the statement and its arguments,
+    /// such as the tenant of a session; see [`ReadExt::cached`]. Can be called several times.
     ///
-    /// Bytes, because they are compared in full: what a `Debug` or `Display` prints may be cut short
-    /// or masked. Of a number, give `to_be_bytes()`.
+    /// This takes bytes, and all of them count. The text that a `Debug` or `Display` prints may be
+    /// truncated or masked. For a number, use `to_be_bytes()`.
     pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
         self.reading.vary_by(scope.as_ref());
         self
     }
 
-    /// A tag besides those of the policy, such as `product:42`, by which a write can invalidate the
-    /// answer.
+    /// Adds a tag to those of the policy, such as `product:42`. A write that invalidates the tag
+    /// invalidates this answer.
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
         self.reading.tag(tag.as_ref());
         self
@@ -195,11 +264,11 @@ impl<'f, DB: Driver, O, T> Read<'f, DB, O, T> {
 }
 
 impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
-    /// All rows.
+    /// Fetches all rows.
     ///
     /// # Errors
     ///
-    /// As the query's, and as [`ReadExt::cached`] says.
+    /// As [`ReadExt::cached`] lists.
     pub async fn fetch_all<'c>(
         self,
         executor: impl Into<Configured<'c, DB>>,
@@ -207,7 +276,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
         Ok(self.fetch_all_served(executor).await?.value)
     }
 
-    /// All rows, and where they came from.
+    /// Fetches all rows, and says where they came from.
     ///
     /// # Errors
     ///
@@ -219,14 +288,30 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
         serve(self.parts, self.reading, executor.into()).await
     }
 
-    /// Makes what is cached for this query, with these arguments and scopes, outdated, for whatever
-    /// type and however it is fetched.
+    /// Invalidates the cached answers to this query with these arguments and this
+    /// [`vary_by`](Self::vary_by), whatever method fetched them and whatever type their rows have.
+    /// The policy must be the one they are cached under, and the arguments must have the same types.
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use fusepool::sqlx::{PgPool, ReadExt};
+    ///
+    /// const MENU: CachePolicy = CachePolicy::named("menu");
+    ///
+    /// # #[derive(sqlx::FromRow)] struct Dish { name: String }
+    /// # fn menu_changed(pool: &PgPool, day: i32) -> sqlx::Result<()> {
+    /// sqlx::query_as::<_, Dish>("SELECT name FROM dish WHERE day = $1")
+    ///     .bind(day)
+    ///     .cached(&MENU)
+    ///     .invalidate(pool)
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] for arguments that cannot be encoded; [`Error::Configuration`] without a
-    /// policy, under which nothing is cached. Arguments have to be of the types that they are read
-    /// with.
+    /// - [`Error::Encode`], if an argument cannot be encoded.
+    /// - [`Error::Configuration`] with a [`ConfigError`](crate::ConfigError), if there is no policy
+    ///   or an invalid one.
     pub fn invalidate(self, pool: &Pool<DB>) -> Result<(), Error> {
         self.reading.wording.check().map_err(error::misconfigured)?;
         let statement = self.parts.statement?;
@@ -237,11 +322,11 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {
 }
 
 impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
-    /// The first row, if there is one.
+    /// Fetches the first row, or `None` if there is none.
     ///
     /// # Errors
     ///
-    /// As the query's, and as [`ReadExt::cached`] says.
+    /// As [`ReadExt::cached`] lists.
     pub async fn fetch_optional<'c>(
         self,
         executor: impl Into<Configured<'c, DB>>,
@@ -249,7 +334,7 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
         Ok(self.fetch_optional_served(executor).await?.value)
     }
 
-    /// The first row, if there is one, and where that came from.
+    /// Fetches the first row, or `None` if there is none, and says where the answer came from.
     ///
     /// # Errors
     ///
@@ -263,12 +348,12 @@ impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Option<Arc<O>>> {
 }
 
 impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
-    /// The first row.
+    /// Fetches the first row.
     ///
     /// # Errors
     ///
-    /// [`Error::RowNotFound`], also if that is what the cache knows; as the query's, and as
-    /// [`ReadExt::cached`] says.
+    /// [`Error::RowNotFound`], if there is no row, be it by a cached answer; otherwise as
+    /// [`ReadExt::cached`] lists.
     pub async fn fetch_one<'c>(
         self,
         executor: impl Into<Configured<'c, DB>>,
@@ -276,7 +361,7 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
         Ok(self.fetch_one_served(executor).await?.value)
     }
 
-    /// The first row, and where that came from.
+    /// Fetches the first row, and says where it came from.
     ///
     /// # Errors
     ///
@@ -285,7 +370,7 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
         self,
         executor: impl Into<Configured<'c, DB>>,
     ) -> Result<Served<Arc<O>>, Error> {
-        // One answer serves this and `fetch_optional`.
+        // `fetch_one` and `fetch_optional` share cached answers.
         let served = serve(self.parts, self.reading.optional(), executor.into()).await?;
         match served.value {
             Some(value) => Ok(Served::new(value, served.source)),

@@ -1,4 +1,4 @@
-//! How a query that may be served by others than the database is answered.
+//! Executes reads: from the cache, from the database, or by a fallback.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -22,10 +22,13 @@ use crate::outcome::served::{Served, Source};
 use crate::pool::adapter::Adapter;
 use crate::pool::read_error::ReadError;
 
-/// What is served of a read, and what instead.
+/// A read's cache policy and its fallbacks.
 pub(super) type Reading<'f, DB, T> = crate::cache::fallback::Reading<'f, T, Pool<DB>>;
 
-/// Answers a query: from the cache, from the database, or by a fallback.
+/// Executes a read: from the cache, from the database, or by a fallback.
+///
+/// On a leased connection and in a transaction, the read goes to the database, without cache or
+/// fallbacks.
 pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     parts: Parts<DB, O>,
     reading: Reading<'_, DB, S>,
@@ -44,7 +47,8 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         return Ok(Served::new(loaded.value, Source::Live));
     };
     let shared = Arc::clone(shared);
-    // Its own time, and what it may take to get a connection: others may have given the load more.
+    // The deadlines of the statement and of the acquire. The load of another caller, which this one
+    // may join, can have longer ones.
     let limits = shared.gate.limits();
     let patience = limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout;
     let made = |key: &mut KeyHasher| {
@@ -54,7 +58,7 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     let wording = &reading.wording;
     let question = wording.question(with_statement(wording.key(), &statement), made, patience);
     let again = (reading.asks_others()).then(|| (statement.clone(), mapper.clone()));
-    // Live: its own cache would not know of writes through this pool.
+    // Without the other pool's cache, which writes through this pool do not invalidate.
     let ask_other = |pool: Pool<DB>| {
         let again = again.clone();
         async move {
@@ -72,7 +76,7 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         .map_err(|error| shared_error::of_read(error, is_closed()))
 }
 
-/// A load of these rows, which is refused if it is none.
+/// The load of these rows. Fails with [`ReadError::NotARead`] if the statement does more than read.
 fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     shared: &Arc<Shared<DB>>,
     limit: Option<Duration>,
@@ -89,6 +93,7 @@ fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     }
 }
 
+/// Fetches the rows, and maps them to values.
 async fn fetch<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     executor: Configured<'_, DB>,
     limit: Option<Duration>,
@@ -104,7 +109,7 @@ async fn fetch<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     })
 }
 
-/// The key of a read, with all that tells the statement from others.
+/// Adds the text and the arguments of a statement to the key of a read.
 pub(super) fn with_statement<DB: Driver>(
     mut key: KeyHasher,
     statement: &Statement<DB>,

@@ -1,4 +1,4 @@
-//! One error for all who waited for the same load.
+//! One error for all callers that waited for the same load.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,7 +11,7 @@ use sqlx::error::{BoxDynError, DatabaseError, ErrorKind};
 use super::error::{self, CouldNotConnect};
 use crate::pool::read_error::ReadError;
 
-/// The error of a caller whose read has no answer.
+/// The error of a failed read, as the caller gets it.
 pub(super) fn of_read(error: Arc<ReadError<Error>>, is_closed: bool) -> Error {
     match ReadError::clone(&error) {
         ReadError::Refused(refused) => error::refused(refused),
@@ -27,8 +27,11 @@ pub(super) fn of_read(error: Arc<ReadError<Error>>, is_closed: bool) -> Error {
     }
 }
 
-/// An error like `error`, which several callers get: of the same variant, saying the same, with the
-/// same source. The only caller gets `error` itself.
+/// A copy of an error that several callers share, with the same text and source. A single caller gets
+/// the error itself. The copy has the same variant, unless that is not listed here: then it is an
+/// [`Error::Io`].
+///
+/// `sqlx::Error` is not `Clone`: <https://github.com/transact-rs/sqlx/issues/1364>.
 fn of_all(error: Arc<Error>) -> Error {
     let error = match Arc::try_unwrap(error) {
         Ok(error) => return error,
@@ -74,7 +77,8 @@ fn boxed(error: Arc<Error>) -> BoxDynError {
     Box::new(Shared(error))
 }
 
-/// What is inside of the error, as an error of its own, so that nothing is said twice.
+/// The inner error of a shared error. It takes the place of the inner error in a copy, so that the
+/// copy prints the same text.
 #[derive(Debug)]
 struct Shared(Arc<Error>);
 
@@ -107,7 +111,7 @@ impl StdError for Shared {
     }
 }
 
-/// The driver's own error is found in it by `try_downcast_ref`, as in the original.
+/// `try_downcast_ref` finds the driver's own error in it, as in the original.
 impl DatabaseError for Shared {
     fn message(&self) -> &str {
         self.database().map_or("", DatabaseError::message)

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use sqlx::{Database, Error, SqlSafeStr, SqlStr};
+// Not exported by sqlx any more: https://github.com/transact-rs/sqlx/pull/3821. sqlx's maintainer names
+// the alternatives in https://github.com/SeaQL/sea-orm/issues/2600.
 use sqlx_core::transaction::TransactionManager;
 
 use super::adapter::Sqlx;
@@ -56,8 +58,9 @@ impl<DB: Database> Transaction<'static, DB> {
 
 /// Sends `BEGIN`, or `statement`.
 ///
-/// Cancellation: if this is dropped in flight, the connection is closed. sqlx would lease it again
-/// with the transaction open on it.
+/// Cancellation: if this is dropped in flight, the connection is closed. sqlx 0.9.0 would lease it
+/// again with the transaction open on it: <https://github.com/transact-rs/sqlx/issues/4393>, and for
+/// SQLite <https://github.com/transact-rs/sqlx/issues/3932>.
 async fn begin<DB: Database>(
     raw: &mut DB::Connection,
     watch: Watch<'_, Sqlx<DB>>,
@@ -224,3 +227,27 @@ impl<DB: Database> fmt::Debug for Transaction<'_, DB> {
             .finish()
     }
 }
+
+/// A savepoint cannot outlive its transaction: the second example does not compile.
+///
+#[cfg_attr(feature = "sqlx-postgres", doc = "```")]
+#[cfg_attr(not(feature = "sqlx-postgres"), doc = "```ignore")]
+/// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+/// let mut transaction = pool.begin().await?;
+/// let savepoint = transaction.begin().await?;
+/// savepoint.commit().await?;
+/// transaction.commit().await
+/// # }
+/// ```
+///
+#[cfg_attr(feature = "sqlx-postgres", doc = "```compile_fail,E0505")]
+#[cfg_attr(not(feature = "sqlx-postgres"), doc = "```ignore")]
+/// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+/// let mut transaction = pool.begin().await?;
+/// let savepoint = transaction.begin().await?;
+/// transaction.commit().await?;
+/// savepoint.commit().await
+/// # }
+/// ```
+#[cfg(doctest)]
+struct DoesNotCompile;

@@ -1,4 +1,4 @@
-//! Writes that make cached answers outdated.
+//! Writes that invalidate cached answers.
 
 use std::fmt;
 
@@ -10,16 +10,19 @@ use super::executor::Configured;
 use super::pool::Pool;
 use crate::cache::invalidation::Name;
 
-/// Statements that make cached answers outdated.
+/// Adds `invalidates` to queries that write. Implemented for [`sqlx::query`](fn@sqlx::query).
 pub trait WriteExt<DB: Driver>: Sized {
-    /// Makes what is cached under any of `tags` outdated, when this statement succeeds; in a
-    /// transaction, when that is committed. A transaction that was begun by hand, with a statement, is not seen.
+    /// Invalidates the answers cached under any of `tags` when this statement succeeds; in a
+    /// transaction, when the transaction commits. A transaction that was begun with SQL text instead
+    /// of `begin` is not recognized: the answers are then invalidated before it commits.
     ///
-    /// From then on, nobody is served an answer from before, not even where the database cannot give
-    /// a newer one: after a write, there is nothing stale to fall back on until somebody has read
-    /// again. Give narrow tags, such as that of one product, to keep what was not written. If it cannot be known whether the
-    /// statement took effect, such answers are asked for again, and served only where the database
-    /// cannot give a newer one.
+    /// An invalidated answer is never served again, even while the database cannot answer. So there
+    /// is no stale answer to fall back on until the query has been read again. Use narrow tags, for
+    /// example one for each product, so that the answers that were not affected stay in the cache.
+    ///
+    /// If the statement fails after it was sent, or its future is dropped, it may still have taken
+    /// effect. The answers are then loaded again on the next read, and served only while the
+    /// database cannot answer.
     ///
     /// ```
     /// use fusepool::sqlx::{PgPool, WriteExt};
@@ -34,12 +37,12 @@ pub trait WriteExt<DB: Driver>: Sized {
     /// # }
     /// ```
     ///
-    /// For statements of other kinds, such as an `INSERT ... RETURNING` with `query_as`, give the tags to the executor
-    /// instead: [`Pool::invalidates`], [`GuardedConnection::invalidates`].
+    /// For other kinds of queries, such as an `INSERT ... RETURNING` with `query_as`, set the tags on
+    /// the executor instead: [`Pool::invalidates`], [`GuardedConnection::invalidates`].
     fn invalidates(self, tags: &[&str]) -> Write<Self>;
 }
 
-/// A statement that makes cached answers outdated; see [`WriteExt::invalidates`].
+/// A statement that invalidates cached answers; see [`WriteExt::invalidates`].
 #[must_use = "a statement does nothing until it is executed"]
 pub struct Write<Q> {
     query: Q,
@@ -64,11 +67,11 @@ where
     DB: Driver,
     A: IntoArguments<DB> + Send + 'q,
 {
-    /// Executes the statement on a [`Pool`], a lease or in a transaction.
+    /// Executes the statement on a [`Pool`], on a leased connection or in a transaction.
     ///
     /// # Errors
     ///
-    /// As the statement's.
+    /// The [errors of a statement](super#errors).
     pub async fn execute<'c>(
         self,
         executor: impl Into<Configured<'c, DB>>,
@@ -79,8 +82,8 @@ where
 }
 
 impl<DB: Database> Pool<DB> {
-    /// This pool, for one statement that makes what is cached under any of `tags` outdated. See
-    /// [`WriteExt::invalidates`].
+    /// This pool as the executor of one statement that invalidates the answers cached under any of
+    /// `tags`. See [`WriteExt::invalidates`] for when they are invalidated.
     ///
     /// ```
     /// # async fn add(pool: &fusepool::sqlx::PgPool, name: &str) -> sqlx::Result<i64> {
@@ -97,8 +100,20 @@ impl<DB: Database> Pool<DB> {
 }
 
 impl<DB: Database> GuardedConnection<DB> {
-    /// This connection, for one statement that makes what is cached under any of `tags` outdated.
-    /// See [`WriteExt::invalidates`].
+    /// This connection as the executor of one statement that invalidates the answers cached under
+    /// any of `tags`. See [`WriteExt::invalidates`] for when they are invalidated.
+    ///
+    /// ```
+    /// # async fn add(pool: &fusepool::sqlx::PgPool, name: &str) -> sqlx::Result<i64> {
+    /// let mut tx = pool.begin().await?;
+    /// let id = sqlx::query_scalar("INSERT INTO dish (name) VALUES ($1) RETURNING id")
+    ///     .bind(name)
+    ///     .fetch_one(tx.invalidates(&["dishes"]))
+    ///     .await?;
+    /// tx.commit().await?;
+    /// # Ok(id)
+    /// # }
+    /// ```
     pub fn invalidates(&mut self, tags: &[&str]) -> Configured<'_, DB> {
         Configured::from(self).invalidating(Name::tags(tags))
     }

@@ -1,4 +1,4 @@
-//! Statements with a deadline of their own, or that make cached answers outdated.
+//! Statements with their own deadline, or that invalidate cached answers.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -8,23 +8,24 @@ use super::connection::Connection;
 use super::driver::Driver;
 use crate::cache::invalidation::Name;
 
-/// A connection whose statements have a deadline of their own, or invalidate tags, as long as this lives;
-/// see [`Connection::with_timeout`] and [`Connection::invalidates`]. Diesel's statements run on
-/// `&mut configured` as on the connection itself.
+/// A connection whose statements have their own deadline, or invalidate tags, until this is dropped;
+/// see [`Connection::with_timeout`] and [`Connection::invalidates`]. diesel's statements run on `&mut
+/// configured` as on the connection itself.
 #[must_use = "only statements that run on it are configured"]
 pub struct Configured<'c, R: Driver> {
     connection: &'c mut Connection<R>,
-    /// What holds around this one.
+    /// The deadline that is restored on drop.
     outer_limit: Option<Duration>,
+    /// The number of tags that are kept on drop.
     outer_tags: usize,
 }
 
 impl<R: Driver> Connection<R> {
-    /// This connection, with another deadline for each statement that is run on it; for a statement
-    /// that takes long, or must not. `limit` is longer than zero, and at most
+    /// This connection, with the deadline `limit` for each statement instead of the pool's
+    /// `query_timeout`. `limit` must be longer than zero and at most
     /// [`LONGEST`](crate::breaker::LONGEST).
     ///
-    /// With a deadline of its own a statement is never taken for
+    /// A statement with its own deadline never counts as
     /// [lost in an outage](crate#what-an-outage-leaves-behind).
     ///
     #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
@@ -50,7 +51,7 @@ impl<R: Driver> Connection<R> {
     ///
     /// # Errors
     ///
-    /// With another `limit`, every statement fails with
+    /// If `limit` is out of range, every statement fails with
     /// [`QueryBuilderError`](diesel::result::Error::QueryBuilderError), whose source is a
     /// [`ConfigError`](crate::ConfigError), and is not sent.
     pub fn with_timeout(&mut self, limit: Duration) -> Configured<'_, R> {
@@ -59,10 +60,13 @@ impl<R: Driver> Connection<R> {
         configured
     }
 
-    /// This connection, for statements that make what is cached under any of `tags` outdated, when they
-    /// succeed; in a transaction, when that is committed. If it cannot be known whether a statement took
-    /// effect, such answers are asked for again, and served only where the database cannot give a newer
-    /// one.
+    /// This connection, for statements that invalidate the answers cached under any of `tags` when
+    /// they succeed; in a transaction, when the transaction commits. An invalidated answer is never
+    /// served again.
+    ///
+    /// If a statement fails after it was sent, or its future is dropped, it may still have taken
+    /// effect. The answers are then loaded again on the next read, and served only while the
+    /// database cannot answer.
     ///
     #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
     #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]

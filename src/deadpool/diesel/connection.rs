@@ -91,7 +91,9 @@ impl<R: Driver> SimpleAsyncConnection for Connection<R> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let (raw, statement) = match self.statement(Some(query)) {
             Ok(admitted) => admitted,
-            // diesel takes a connection for broken whose `BEGIN` is dropped, if only while it makes way.
+            // Returned without yielding: a connection whose `BEGIN` is dropped counts as broken, see
+            // https://github.com/diesel-rs/diesel_async/issues/198 and
+            // https://github.com/diesel-rs/diesel_async/pull/201.
             Err(error) if begins_transaction(query) => return Err(error),
             Err(error) => return turned_away(Err(error)).await,
         };
@@ -192,3 +194,38 @@ impl<R: Driver> fmt::Debug for Connection<R> {
             .finish()
     }
 }
+
+/// A guarded connection cannot be passed where diesel-async's is required, on which statements would
+/// run unguarded: the second example does not compile.
+///
+#[cfg_attr(feature = "diesel-postgres", doc = "```")]
+#[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
+/// use diesel::QueryResult;
+/// use diesel_async::RunQueryDsl;
+/// use fusepool::deadpool::diesel::{AsyncPgConnection, Object};
+///
+/// async fn vacuum(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
+///     diesel::sql_query("VACUUM").execute(conn).await
+/// }
+///
+/// async fn run(mut conn: Object<AsyncPgConnection>) -> QueryResult<usize> {
+///     vacuum(&mut conn).await
+/// }
+/// ```
+///
+#[cfg_attr(feature = "diesel-postgres", doc = "```compile_fail,E0308")]
+#[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
+/// use diesel::QueryResult;
+/// use diesel_async::{AsyncPgConnection as Unguarded, RunQueryDsl};
+/// use fusepool::deadpool::diesel::{AsyncPgConnection, Object};
+///
+/// async fn vacuum(conn: &mut Unguarded) -> QueryResult<usize> {
+///     diesel::sql_query("VACUUM").execute(conn).await
+/// }
+///
+/// async fn run(mut conn: Object<AsyncPgConnection>) -> QueryResult<usize> {
+///     vacuum(&mut conn).await
+/// }
+/// ```
+#[cfg(doctest)]
+struct DoesNotCompile;

@@ -72,6 +72,11 @@ const CLIENT_ERRORS: [&str; 6] = [
 /// the same kind as errors of the server.
 const DRIVER_ERRORS: [&str; 3] = ["Input/output error: ", "Driver error: ", "Other error: "];
 
+/// The origin of an error, by its kind and its message.
+///
+/// diesel has no place for an error's code: <https://github.com/diesel-rs/diesel/pull/1395>,
+/// <https://github.com/diesel-rs/diesel/pull/5232>. diesel-async has set the kinds since
+/// <https://github.com/diesel-rs/diesel_async/pull/74>.
 fn origin(error: &Error) -> Origin {
     match error {
         Error::DatabaseError(kind, info) => {

@@ -95,6 +95,7 @@ impl Driver for Raw {
 
 /// The server's error number, derived from its message, because diesel-async drops the number. 0
 /// for a message that is not in [`NUMBERS`].
+/// diesel has no place for the number: <https://github.com/diesel-rs/diesel/pull/5232>.
 fn number(message: &str) -> u16 {
     NUMBERS
         .iter()

@@ -96,6 +96,7 @@ impl<S> PoolBuilder<AsyncDieselConnectionManager<Raw>, Object<AsyncPgConnection>
     }
 }
 
+// The token (https://github.com/diesel-rs/diesel_async/pull/58) does not know the connection's TLS.
 fn cancel<T>(token: CancelToken, tls: T) -> BoxFuture<'static, ()>
 where
     T: MakeTlsConnect<Socket> + Send + 'static,
@@ -244,6 +245,7 @@ impl Driver for Raw {
 
 /// The server's SQLSTATE, derived from the error's kind and message, because diesel-async drops the
 /// code. Empty for a message that is not in [`CODES`].
+/// diesel has no place for the code: <https://github.com/diesel-rs/diesel/pull/5232>.
 fn code(kind: DatabaseErrorKind, message: &str) -> &'static str {
     match kind {
         DatabaseErrorKind::SerializationFailure => "40001",

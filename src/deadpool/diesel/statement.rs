@@ -30,7 +30,8 @@ impl<'c, R: Driver> Statement<'c, R> {
     /// Runs the statement.
     ///
     /// Cancellation: if this is dropped while the call runs, the connection is closed later instead
-    /// of returned to the pool.
+    /// of returned to the pool. For dropped queries in mysql_async, see
+    /// <https://github.com/blackbeam/mysql_async/issues/401>.
     pub(super) async fn run<T>(self, call: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
         let call = call.map_err(PoolError::QueryError);
         let result = self.admitted.run(diagnose, call).await;

@@ -1,4 +1,4 @@
-//! A leased connection, guarded.
+//! A guarded connection.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -16,30 +16,38 @@ use tokio_postgres::{
 
 use super::dialect::Postgres;
 use super::manager::Manager;
-use super::statements::{Configured, Watch, statements};
+use super::statements::{Configured, statements};
 use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
+use super::watch::Watch;
 use crate::deadpool::object::Object;
 use crate::deadpool::pool::Pool;
 use crate::deadpool::wrapper::{Known, Wrapper};
 
-/// A connection leased from a pool, used like deadpool-postgres' `Client`. Dropping it gives it back.
+/// A connection leased from a pool, used like deadpool-postgres' `Client`. Dropping it returns it to
+/// the pool.
 ///
-/// Every method here that runs a statement is guarded: refused while the breaker is open, given up
-/// after the pool's `query_timeout`, and its end recorded. If one was given up, at its deadline or
-/// by dropping its future, then dropping the client cancels on the server what is still running
-/// there, and closes the connection instead of giving it back.
+/// The statements of the methods below are guarded: they are refused while the breaker is open, they
+/// have the pool's `query_timeout`, and their outcomes are recorded. If a statement was abandoned, by
+/// its deadline or because its future was dropped, then dropping the client asks the server to cancel
+/// the statement, and closes the connection instead of returning it.
 ///
-/// It dereferences to deadpool-postgres' [`ClientWrapper`], and that to [`tokio_postgres::Client`]:
-/// what is done with those is not seen.
+/// It dereferences to deadpool-postgres' [`ClientWrapper`], and that to [`tokio_postgres::Client`].
+/// Calls on those are neither guarded nor recorded.
 pub struct Client {
     object: Object<Manager>,
 }
 
 impl Client {
-    /// This connection, with another deadline for a statement that is run on it. A zero one, or one
-    /// longer than [`LONGEST`](crate::breaker::LONGEST), is an error with a
-    /// [`ConfigError`](crate::ConfigError).
+    /// This connection, with the deadline `limit` for each statement instead of the pool's
+    /// `query_timeout`.
+    ///
+    /// `limit` must be longer than zero and at most [`LONGEST`](crate::breaker::LONGEST). Otherwise
+    /// every statement fails with an error that holds a [`ConfigError`](crate::ConfigError), and
+    /// nothing is sent.
+    ///
+    /// A statement with its own deadline never counts as
+    /// [lost in an outage](crate#what-an-outage-leaves-behind).
     ///
     /// ```
     /// # async fn report(client: &fusepool::deadpool::postgres::Client)
@@ -61,10 +69,13 @@ impl Client {
         }
     }
 
-    /// This connection, for a statement that makes what is cached under any of `tags` outdated, when it
-    /// succeeds; in a transaction, when that is committed. If it cannot be known whether the statement
-    /// took effect, such answers are asked for again, and served only where the database cannot give a
-    /// newer one.
+    /// This connection, for statements that invalidate the answers cached under any of `tags` when
+    /// they succeed; in a transaction, when the transaction commits. An invalidated answer is never
+    /// served again.
+    ///
+    /// If a statement fails after it was sent, or its future is dropped, it may still have taken
+    /// effect. The answers are then loaded again on the next read, and served only while the
+    /// database cannot answer.
     ///
     /// ```
     /// # async fn raise(client: &fusepool::deadpool::postgres::Client, id: i64)
@@ -83,16 +94,17 @@ impl Client {
 
     statements!();
 
-    /// Begins a transaction. It is rolled back when it is dropped.
+    /// Begins a transaction. It is rolled back if it is dropped without a commit.
     ///
     /// # Errors
     ///
-    /// The driver's; refusals and deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
         self.build_transaction().start().await
     }
 
-    /// Starts to configure a transaction.
+    /// Starts to configure a transaction, for example its isolation level.
     pub fn build_transaction(&mut self) -> TransactionBuilder<'_> {
         let (client, on) = self.object.lease.parts();
         let watch = Watch {
@@ -102,23 +114,23 @@ impl Client {
         TransactionBuilder::new(client.build_transaction(), watch)
     }
 
-    /// Takes the connection out of the pool for good, which may open another.
+    /// Removes the connection from the pool permanently. The pool may open another.
     #[must_use]
     pub fn take(this: Self) -> ClientWrapper {
         Object::take(this.object)
     }
 
-    /// The number of this connection in its pool.
+    /// The id of this connection in its pool.
     pub fn id(this: &Self) -> ObjectId {
         Object::id(&this.object)
     }
 
-    /// How old the connection is and how often it was recycled.
+    /// The age of the connection, and how often it was recycled.
     pub fn metrics(this: &Self) -> &Metrics {
         Object::metrics(&this.object)
     }
 
-    /// The pool it came from; always `Some`.
+    /// The pool that the connection was leased from. Always `Some`.
     #[must_use]
     pub fn pool(this: &Self) -> Option<Pool<Manager, Self>> {
         Some(Pool::new(this.object.lease.pool()))

@@ -37,6 +37,9 @@ impl Dialect<Manager> for Postgres {
 
     /// Adds a test of connections that were not leased within `alive_bypass`. deadpool records when
     /// a connection was last leased, not when it was returned.
+    ///
+    /// deadpool-postgres' default recycling method does not notice a connection that broke silently:
+    /// <https://github.com/deadpool-rs/deadpool/issues/395>.
     fn prepare(&self, builder: PoolBuilder<Manager>, limit: Duration) -> PoolBuilder<Manager> {
         let bypass = self.alive_bypass;
         builder.pre_recycle(Hook::async_fn(

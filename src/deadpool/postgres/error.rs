@@ -104,8 +104,10 @@ enum Kind {
 
 const CONNECT: &str = "error connecting to server";
 
-/// The kind of an error. tokio-postgres exposes it only in the error's text. An unknown text counts
-/// as an error of the connection.
+/// The kind of an error. tokio-postgres exposes it only in the error's text:
+/// <https://github.com/rust-postgres/rust-postgres/issues/583>,
+/// <https://github.com/rust-postgres/rust-postgres/issues/790>. An unknown text counts as an error of
+/// the connection.
 fn kind(error: &Error) -> Kind {
     let text = error.to_string();
     let starts = |beginnings: &[&str]| beginnings.iter().any(|start| text.starts_with(start));
@@ -151,7 +153,8 @@ pub(super) async fn misconfigured(error: ConfigError) -> Error {
 
 /// A `tokio_postgres::Error` whose source is `error`.
 ///
-/// tokio-postgres has no public constructor for its error. So this connects over a stream whose
+/// tokio-postgres has no public constructor for its error:
+/// <https://github.com/rust-postgres/rust-postgres/issues/1011>. So this connects over a stream whose
 /// every operation fails with `error`. It completes without waiting.
 async fn carry(
     kind: ErrorKind,

@@ -21,6 +21,9 @@ type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 ///     Ok(client.query_one("SELECT 1", &[]).await?.get(0))
 /// }
 /// ```
+// tokio-postgres' and deadpool-postgres' traits are sealed:
+// https://github.com/rust-postgres/rust-postgres/issues/912,
+// https://github.com/deadpool-rs/deadpool/issues/298, https://github.com/deadpool-rs/deadpool/issues/56.
 #[async_trait]
 pub trait GenericClient: Send + Sync {
     /// See [`Client::prepare`].

@@ -1,4 +1,4 @@
-//! What opens the connections, and knows how to stop their statements.
+//! Opens and recycles connections, and cancels their statements.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,8 +10,20 @@ use tokio_postgres::config::Host;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Config, Error, Socket};
 
-/// Opens and recycles connections: deadpool-postgres' `Manager`, which this dereferences to, and what
-/// it takes to cancel a statement over the same TLS.
+/// Opens and recycles connections, and cancels abandoned statements over the same TLS.
+///
+/// This wraps deadpool-postgres' `Manager` and dereferences to it.
+///
+/// ```
+/// use fusepool::deadpool::postgres::{Manager, Pool};
+/// use tokio_postgres::NoTls;
+///
+/// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = "postgres://app@localhost/shop".parse()?;
+/// let pool = Pool::builder(Manager::new(config, NoTls)).max_size(16).build()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Manager {
     raw: deadpool_postgres::Manager,
     name: String,
@@ -20,7 +32,8 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Connects with this configuration, over TLS if that asks for it.
+    /// A manager with the default [`ManagerConfig`]. `pg_config` decides whether connections use TLS;
+    /// `tls` provides it.
     pub fn new<T>(pg_config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -31,7 +44,7 @@ impl Manager {
         Self::from_config(pg_config, tls, ManagerConfig::default())
     }
 
-    /// [`new`](Self::new), with a choice of how connections are recycled.
+    /// [`new`](Self::new) with a [`ManagerConfig`], which sets how connections are recycled.
     pub fn from_config<T>(pg_config: Config, tls: T, config: ManagerConfig) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -47,8 +60,8 @@ impl Manager {
         }
     }
 
-    /// Connects in a way of its own. Statements that are given up are not cancelled on the server,
-    /// since only `connect` knows the way there: their connections are just closed.
+    /// A manager whose connections are opened by `connect`. Abandoned statements are not cancelled on
+    /// the server, because only `connect` knows how to reach it: their connections are closed.
     pub fn from_connect(
         pg_config: Config,
         connect: impl Connect + 'static,
@@ -62,21 +75,24 @@ impl Manager {
         }
     }
 
-    /// Server and database. No user, no password.
+    /// The default name of the pool: host, port and database, without user and password.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Recycling a connection runs a statement on it.
+    /// Whether recycling a connection runs a statement on it.
     pub(super) fn waits_to_recycle(&self) -> bool {
         self.waits_to_recycle
     }
 
-    /// Stops the statement that runs on this connection, if there is one. Whoever asks for it
-    /// makes sure that nobody else will use the connection.
+    /// Asks the server to cancel the statement that runs on this connection, if there is one. The
+    /// caller must not let the connection be used again, because a late cancel request would hit the
+    /// next statement.
+    ///
+    /// A `CancelToken` does not know the TLS of its connection, so this uses the manager's.
     pub(super) async fn cancel(&self, client: &ClientWrapper) {
         if let Some(canceller) = &self.canceller {
-            // A server that cannot be reached any more has nothing to stop.
+            // The result is ignored: the connection is closed next in any case.
             let _ = canceller.cancel(client.cancel_token()).await;
         }
     }
@@ -127,7 +143,7 @@ impl fmt::Debug for Manager {
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Sends a request to cancel.
+/// Sends a cancel request to the server. Erases the type of the TLS connector.
 trait Cancel: Send + Sync {
     fn cancel(&self, token: CancelToken) -> BoxFuture<'_, Result<(), Error>>;
 }

@@ -28,7 +28,7 @@
 //! | setting | default | meaning |
 //! |---|---|---|
 //! | [`alive_bypass`](PoolBuilder::alive_bypass) | 500 ms | connections that were leased within this time are not tested before use; the test of an older one has the recycle timeout |
-//! | [`Manager::cache_bytes`] | 64 MiB | memory limit for cached reads |
+//! | [`cache_bytes`](PoolBuilder::cache_bytes) | 64 MiB | memory limit for cached reads |
 //!
 //! # Statements
 //!
@@ -114,6 +114,7 @@ mod read_error;
 mod statements;
 mod transaction;
 mod transaction_builder;
+mod watch;
 
 pub use client::Client;
 pub use config::Config;

@@ -1,5 +1,5 @@
-//! Parameters that own their encoded values, so that they tell statements apart, and can be sent
-//! later, elsewhere, or twice.
+//! Parameters that own their encoded values, so that they can be part of a cache key, and can be sent
+//! later, in another task, or twice.
 
 use std::error::Error;
 
@@ -9,16 +9,16 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use super::read_error::ReadError;
 use crate::cache::key::KeyHasher;
 
-/// One parameter, as it is sent.
+/// One encoded parameter.
 #[derive(Clone)]
 pub(super) struct Parameter {
     oid: u32,
     is_text: bool,
-    /// `None`: NULL.
+    /// `None` for NULL.
     value: Option<Bytes>,
 }
 
-/// Encodes `values` as parameters of these types.
+/// Encodes `values` as parameters of the types `types`.
 pub(super) fn encode(
     types: &[Type],
     values: &[&(dyn ToSql + Sync)],
@@ -45,8 +45,8 @@ impl Parameter {
         })
     }
 
-    /// Adds all that tells it from others.
-    pub(super) fn tell(&self, key: &mut KeyHasher) {
+    /// Adds the parameter to a key: its type, its format and its value.
+    pub(super) fn add_to(&self, key: &mut KeyHasher) {
         key.add(&(self.oid, self.is_text, self.value.is_some()));
         key.bytes(self.value.as_deref().unwrap_or_default());
     }
@@ -63,7 +63,7 @@ impl ToSql for Parameter {
         }
     }
 
-    /// The statement is prepared with the very types that it was encoded for.
+    /// Always `true`: the statement is prepared with the types that the values were encoded for.
     fn accepts(_: &Type) -> bool {
         true
     }
@@ -84,7 +84,7 @@ impl ToSql for Parameter {
     }
 }
 
-// Values may be anybody's data.
+// Not derived: values may be personal data and must not be printed.
 impl std::fmt::Debug for Parameter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parameter")
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// No two of these are the same to the database.
+    /// All of these lists differ to the database.
     #[test]
     fn different_parameters_have_different_keys() {
         let text = |value: &str| encode(&[Type::TEXT], &[&value]).unwrap();
@@ -133,14 +133,16 @@ mod tests {
         let mut known = HashMap::new();
         for list in &lists {
             let mut key = KeyHasher::new();
-            list.iter().for_each(|one| one.tell(&mut key));
+            for parameter in list {
+                parameter.add_to(&mut key);
+            }
             let other = known.insert(key.finish(), format!("{list:?}"));
             assert!(other.is_none(), "{list:?} and {other:?}");
         }
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error_that_shows_no_value() {
+    fn a_value_of_the_wrong_type_is_an_error_that_does_not_print_it() {
         let refused = encode(&[Type::INT4], &[&"hunter2"]).unwrap_err();
         assert!(matches!(refused, ReadError::Encode(_)), "{refused:?}");
         assert!(!format!("{refused} {refused:?}").contains("hunter2"));

@@ -1,4 +1,4 @@
-//! Reads that are answered from the cache, or by a fallback, when the database cannot.
+//! Cached reads, and reads with fallbacks.
 
 use std::any::TypeId;
 use std::fmt;
@@ -39,11 +39,13 @@ type Shared = crate::pool::shared::Shared<Managed<Manager>>;
 type Load<S> = Pin<Box<dyn Future<Output = Result<Loaded<S>, ReadError>> + Send>>;
 
 impl pool::Pool<Manager, Client> {
-    /// Reads through the pool's cache. A hit needs no connection.
+    /// Reads through the pool's cache. A cache hit needs no connection.
     ///
-    /// What is served when is told by [a table](crate::cache#what-is-served-when). **What decides the
-    /// rows besides the statement and its parameters, such as a tenant that was set on the session, has
-    /// to be given with [`vary_by`](Read::vary_by).**
+    /// See [this table](crate::cache#what-is-served-when) for what is served when.
+    ///
+    /// **If the rows depend on anything besides the statement and its parameters, such as a tenant
+    /// that is set on the session, add it to the key with [`vary_by`](Read::vary_by).** Otherwise one
+    /// tenant is served the rows of another.
     ///
     /// ```
     /// use fusepool::cache::CachePolicy;
@@ -63,13 +65,14 @@ impl pool::Pool<Manager, Client> {
     /// }
     /// ```
     ///
-    /// Parameters are encoded by the types that the statement has, which are asked for once, and again
-    /// after the server has said no to the statement; both are what an answer is kept under.
+    /// The encoded parameters and their types are part of the key. To learn the types, fusepool
+    /// prepares the statement when it is first read, and keeps them in the cache. It learns them again
+    /// after the server answered the statement with an error.
     pub fn cached<'f, T>(&self, policy: &CachePolicy) -> Read<'f, T> {
         self.read().cached(policy)
     }
 
-    /// Reads without a cache, for the sake of the fallbacks.
+    /// Reads without the cache, but with fallbacks.
     ///
     /// ```
     /// # use fusepool::deadpool::postgres::{Pool, ReadError};
@@ -92,9 +95,10 @@ impl pool::Pool<Manager, Client> {
     }
 }
 
-/// A read, and what is served when the database cannot answer it; see [`Pool::cached`].
+/// A read with its cache policy and fallbacks; see [`Pool::cached`].
 ///
-/// Fallbacks are tried in the order they were written, the cache among them. `T` is what is fetched.
+/// Fallbacks, including stale cached answers, are tried in the order of the calls. `T` is the type of
+/// the fetched value.
 #[must_use = "a read does nothing until it is queried"]
 pub struct Read<'f, T> {
     pool: Pool,
@@ -103,7 +107,7 @@ pub struct Read<'f, T> {
 }
 
 impl<'f, T> Read<'f, T> {
-    /// See [`Pool::cached`]. A second policy takes the place of the first.
+    /// See [`Pool::cached`]. A second policy replaces the first one.
     pub fn cached(mut self, policy: &CachePolicy) -> Self {
         self.reading.cached(policy);
         self
@@ -111,8 +115,8 @@ impl<'f, T> Read<'f, T> {
 
     reading!(Pool);
 
-    /// Another deadline than the pool's for the statement. A zero one, or one longer than
-    /// [`LONGEST`], is a [`ReadError::Config`].
+    /// Sets the deadline of the statement instead of the pool's `query_timeout`. If it is zero or
+    /// longer than [`LONGEST`], the read fails with [`ReadError::Config`].
     pub fn with_timeout(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
@@ -120,11 +124,16 @@ impl<'f, T> Read<'f, T> {
 }
 
 impl Read<'_, Arc<Vec<Row>>> {
-    /// All rows.
+    /// Fetches all rows.
     ///
     /// # Errors
     ///
-    /// A [`ReadError`], if nothing else is to be served.
+    /// - [`ReadError::Config`]: the policy or the deadline is invalid, and nothing was sent.
+    /// - [`ReadError::NotARead`]: the statement does more than read, and nothing was sent.
+    /// - [`ReadError::ParameterCount`], [`ReadError::Encode`]: the parameters do not match the
+    ///   statement.
+    /// - Otherwise, the database answered with an error, or it did not answer and no fallback has a
+    ///   value.
     pub async fn query(
         self,
         sql: &str,
@@ -133,7 +142,7 @@ impl Read<'_, Arc<Vec<Row>>> {
         Ok(self.query_served(sql, params).await?.value)
     }
 
-    /// All rows, and where they came from.
+    /// Fetches all rows, and says where they came from.
     ///
     /// # Errors
     ///
@@ -148,11 +157,11 @@ impl Read<'_, Arc<Vec<Row>>> {
 }
 
 impl Read<'_, Option<Arc<Row>>> {
-    /// The row, if there is one.
+    /// Fetches the row, or `None` if there is none.
     ///
     /// # Errors
     ///
-    /// As [`query`](Read::query), and [`ReadError::RowCount`] for more rows than one.
+    /// [`ReadError::RowCount`], if there are several rows; otherwise as [`query`](Read::query).
     pub async fn query_opt(
         self,
         sql: &str,
@@ -161,7 +170,7 @@ impl Read<'_, Option<Arc<Row>>> {
         Ok(self.query_opt_served(sql, params).await?.value)
     }
 
-    /// The row, if there is one, and where that came from.
+    /// Fetches the row, or `None` if there is none, and says where the answer came from.
     ///
     /// # Errors
     ///
@@ -176,11 +185,12 @@ impl Read<'_, Option<Arc<Row>>> {
 }
 
 impl Read<'_, Arc<Row>> {
-    /// The row.
+    /// Fetches the row.
     ///
     /// # Errors
     ///
-    /// As [`query`](Read::query), and [`ReadError::RowCount`] unless there is one row.
+    /// [`ReadError::RowCount`], unless there is exactly one row; otherwise as
+    /// [`query`](Read::query).
     pub async fn query_one(
         self,
         sql: &str,
@@ -189,7 +199,7 @@ impl Read<'_, Arc<Row>> {
         Ok(self.query_one_served(sql, params).await?.value)
     }
 
-    /// The row, and where it came from.
+    /// Fetches the row, and says where it came from.
     ///
     /// # Errors
     ///
@@ -228,14 +238,14 @@ impl<S> Read<'_, S> {
             let sql = Arc::clone(&sql);
             Statement::on(pool.shared(), sql, wording.key(), limit, params).await
         };
-        // Live: its own cache would not know of writes through this pool.
+        // Without the other pool's cache, which writes through this pool do not invalidate.
         let ask_other = async |other: Pool| {
             let statement = on(&other).await?;
             let loaded = load(other.shared(), limit, statement).await?;
             Ok::<_, ReadError>(loaded.value)
         };
         let shared = self.pool.shared();
-        // Without the types of its parameters it can be neither found nor sent.
+        // The types of the parameters are needed both for the key and to send the statement.
         let (question, load) = match on(&self.pool).await {
             Ok(statement) => {
                 let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
@@ -250,12 +260,12 @@ impl<S> Read<'_, S> {
     }
 }
 
-/// A statement that owns all it consists of.
+/// A statement that owns its text and its parameters.
 #[derive(Clone)]
 struct Statement {
     sql: Arc<str>,
     types: Arc<[Type]>,
-    /// What its types are kept under.
+    /// The key under which the types are cached.
     types_key: Key,
     parameters: Arc<[Parameter]>,
 }
@@ -268,7 +278,7 @@ impl Statement {
         limit: Option<Duration>,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Self, ReadError> {
-        // In the scope of the read: names of types depend on it, too.
+        // The key contains the read's `vary_by`, because what a type's name means can depend on it.
         key.text(TYPES.name());
         key.text(&sql);
         let types_key = key.finish();
@@ -284,19 +294,21 @@ impl Statement {
     fn key(&self, mut key: KeyHasher) -> KeyHasher {
         key.text(&self.sql);
         key.add(&self.parameters.len());
-        (self.parameters.iter()).for_each(|parameter| parameter.tell(&mut key));
+        for parameter in &*self.parameters {
+            parameter.add_to(&mut key);
+        }
         key
     }
 }
 
-/// Under which the types of a statement's parameters are kept, in the cache like any answer: the first
-/// who reads it asks for them. Those that are in doubt still find the answers they were asked with,
-/// while the database cannot tell newer ones.
+/// The policy for the types of a statement's parameters, which are cached like an answer. Types that
+/// are in doubt still serve to find cached answers while the database cannot answer.
 const TYPES: CachePolicy = CachePolicy::named("parameter types")
     .fresh_for(LONGEST_AGE)
     .stale_if_error(LONGEST_AGE)
     .jitter(0.0);
 
+/// The types of a statement's parameters: cached, or asked of the server.
 async fn types(
     shared: &Arc<Shared>,
     sql: &Arc<str>,
@@ -314,7 +326,7 @@ async fn types(
         tags: Vec::new(),
         patience: patience(shared, limit),
     };
-    // Who looks up types on the way to an answer is no second reader.
+    // Checked here first, because `ask` would count this as a cache hit of its own.
     if let Some((types, _, Freshness::Fresh)) = shared.cache().kept(&shared.gate, &question) {
         return Ok(types);
     }
@@ -322,7 +334,7 @@ async fn types(
         let (shared, sql) = (Arc::clone(shared), Arc::clone(sql));
         Ok(async move {
             let client = client(&shared).await?;
-            // Anew: what was prepared before may have other types than the table has now.
+            // Not from the statement cache: a table may have changed since the statement was prepared.
             let on = client.guarded();
             let prepare = on.client.prepare(&sql);
             let prepared = on.watch.attempt(limit, prepare).await?;
@@ -343,6 +355,7 @@ async fn types(
     }
 }
 
+/// The load of a statement's rows.
 fn load<S: Shape<Row>>(
     shared: &Arc<Shared>,
     limit: Option<Duration>,
@@ -356,7 +369,7 @@ fn load<S: Shape<Row>>(
             ..client.guarded()
         };
         let rows = match rows(&client, &statement).await {
-            // It may have been prepared before its table changed, and the types with that.
+            // The table may have changed since the statement was prepared, and the types with it.
             Err(ReadError::Statement(error)) if is_about_statement(&error) => {
                 client.cache.remove(&statement.sql, &statement.types);
                 shared.cache().doubt(Name::key(statement.types_key));
@@ -379,14 +392,14 @@ fn load<S: Shape<Row>>(
     })
 }
 
-/// The server said no to this statement. Whatever a pool's own classification makes of that, and
-/// unlike a server that broke off or was shut down.
+/// Whether the error is the server's answer to this statement, and not for example the notice that it
+/// shuts down. The user's classification does not matter here.
 fn is_about_statement(error: &Error) -> bool {
     error.as_db_error().is_some() && error::classify(error) == Class::Success
 }
 
 async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {
-    // With the very types that the parameters are encoded for.
+    // Prepared with the types that the parameters are encoded for.
     let prepare = (client.cache).prepare_typed(client.client, &statement.sql, &statement.types);
     let prepared = (client.watch)
         .attempt_cached(client.limit, pin!(prepare))
@@ -401,22 +414,22 @@ async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>
     Ok(client.watch.attempt(client.limit, query).await?)
 }
 
-/// Rows are slices of what was read from the network, and keep all of that.
+/// An estimate of the read buffer that rows keep alive, in bytes: they are slices of it.
 const READ_BUFFER: usize = 8 << 10;
 
-/// The time of the statement, and what it may take to get a connection.
+/// How long a caller waits for a load: the deadline of the statement plus that of the acquire.
 fn patience(shared: &Shared, limit: Option<Duration>) -> Duration {
     let limits = shared.gate.limits();
     limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout
 }
 
-/// What a row refers to: its slice, and where its columns are.
+/// The heap memory that a row refers to, in bytes: its data, and the ranges of its columns.
 fn row_bytes(row: &Row) -> usize {
     const RANGE: usize = size_of::<Option<std::ops::Range<usize>>>();
     row.raw_size_bytes() + row.len() * RANGE
 }
 
-/// A connection for somebody who holds no handle of the pool.
+/// Leases a connection. Takes the shared state of a pool, so that a load does not keep the pool alive.
 async fn client(shared: &Arc<Shared>) -> Result<Client, ReadError> {
     let lease = pool::lease(shared, &shared.adapter.timeouts);
     lease.await.map_err(ReadError::of_lease)

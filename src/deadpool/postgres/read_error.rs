@@ -1,4 +1,4 @@
-//! Why a cached read, or one with a fallback, has no answer.
+//! The error of cached reads and of reads with fallbacks.
 
 use deadpool::managed::PoolError;
 use tokio_postgres::Error;
@@ -6,12 +6,12 @@ use tokio_postgres::error::DbError;
 
 use crate::pool::read_error;
 
-/// Why a read through [`Pool::cached`](super::Pool::cached) or [`Pool::read`](super::Pool::read) has
-/// no answer.
+/// The error of a failed read through [`Pool::cached`](super::Pool::cached) or
+/// [`Pool::read`](super::Pool::read).
 pub type ReadError = read_error::ReadError<PoolError<Error>, Error>;
 
 impl<E> read_error::ReadError<E, Error> {
-    /// What the database said, if it said anything.
+    /// The error that the database answered with, if it did.
     #[must_use]
     pub fn as_db_error(&self) -> Option<&DbError> {
         match self {

@@ -2,8 +2,8 @@
 //! [`Transaction`](super::Transaction) and [`Configured`].
 
 use std::fmt;
-use std::future::{Future, ready};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,18 +15,10 @@ use tokio_postgres::{
     ToStatement,
 };
 
-use super::error;
-use super::manager::Manager;
-use crate::breaker::config::{LONGEST, check_duration};
+use super::watch::{Watch, check, finish};
 use crate::cache::invalidation::Name;
-use crate::cache::unpublished::Open;
-use crate::deadpool::adapter::Managed;
-use crate::gate::at_once::at_once;
-use crate::outcome::error::{GateError, Refused};
-use crate::pool::adapter::diagnose;
+use crate::outcome::error::GateError;
 use crate::pool::cache::settle;
-use crate::pool::statement::{self, Admission, Statement};
-use crate::pool::transaction::ends_transaction;
 
 /// The statement methods of a type that has a `guarded()` method. This is a macro, because all
 /// three types need them as inherent methods.
@@ -424,147 +416,18 @@ macro_rules! statements {
 
 pub(super) use statements;
 
-/// A connection or transaction whose statements have their own deadline; see
-/// [`Client::with_timeout`](super::Client::with_timeout).
+/// A connection or transaction whose statements have their own deadline, or invalidate tags; see
+/// [`Client::with_timeout`](super::Client::with_timeout) and
+/// [`Client::invalidates`](super::Client::invalidates).
 #[derive(Clone)]
 pub struct Configured<'c> {
     pub(super) client: &'c tokio_postgres::Client,
     pub(super) cache: &'c Arc<StatementCache>,
     pub(super) watch: Watch<'c>,
-    /// The deadline of a statement. `None`: the pool's.
+    /// The deadline of a statement. `None`: the pool's `query_timeout`.
     pub(super) limit: Option<Duration>,
-    /// What the statement makes outdated in the cache.
+    /// The cached answers that a statement invalidates.
     pub(super) invalidates: Vec<Name>,
-}
-
-/// The watch on the statements of a connection, inside or outside a transaction.
-#[derive(Clone, Copy)]
-pub(super) struct Watch<'c> {
-    pub(super) on: statement::Watch<'c, Managed<Manager>>,
-    /// Statements in a transaction always pass, because it holds its locks on the server already.
-    pub(super) in_transaction: bool,
-}
-
-impl<'c> Watch<'c> {
-    /// Runs a statement under the deadline `limit`, or the pool's.
-    pub(super) async fn run<T>(
-        self,
-        limit: Option<Duration>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        check(limit).await?;
-        finish(self.attempt(limit, call).await).await
-    }
-
-    /// [`run`](Self::run) that returns a refusal and a deadline as such.
-    pub(super) async fn attempt<T>(
-        self,
-        limit: Option<Duration>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, GateError<Error>> {
-        let statement = self.admit(None, limit).await?;
-        statement.run(diagnose, call).await
-    }
-
-    /// [`attempt`](Self::attempt) for SQL text, which may begin or end a transaction.
-    async fn attempt_sql<T>(
-        self,
-        sql: &str,
-        limit: Option<Duration>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, GateError<Error>> {
-        let run = async {
-            let mut statement = self.admit(Some(sql), limit).await?;
-            if ends_transaction(sql) {
-                statement = statement.unshortened();
-            }
-            statement.run(diagnose, call).await
-        };
-        let result = run.await;
-        self.on.follow(sql, &result);
-        result
-    }
-
-    /// [`attempt`](Self::attempt) for a call that may end without an answer of the server, because of
-    /// a cache or because it does not wait. Such a call is not recorded: as a success, it would hide
-    /// that the server is slow.
-    pub(super) async fn attempt_cached<T>(
-        self,
-        limit: Option<Duration>,
-        mut call: Pin<&mut impl Future<Output = Result<T, Error>>>,
-    ) -> Result<T, GateError<Error>> {
-        let statement = self.admit(None, limit).await?;
-        match at_once(call.as_mut()).await {
-            Some(Ok(value)) => {
-                statement.withdraw();
-                Ok(value)
-            }
-            Some(failed) => statement.run(diagnose, ready(failed)).await,
-            None => statement.run(diagnose, call).await,
-        }
-    }
-
-    /// Commits a transaction or a savepoint. A commit never counts as lost in an outage, because its
-    /// outcome matters.
-    pub(super) async fn commit<T>(
-        self,
-        open: Open<'_>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        // A savepoint's writes are the outer transaction's.
-        let publication = match self.on.state.unpublished.is_outermost() {
-            true => self.on.commits(),
-            false => None,
-        };
-        let commit = async {
-            let statement = self.admit(None, None).await?.unshortened();
-            statement.run(diagnose, call).await
-        };
-        let result = commit.await;
-        if result.is_ok() {
-            open.commit();
-        }
-        settle(publication, &result, GateError::was_sent);
-        finish(result).await
-    }
-
-    async fn admit(
-        &self,
-        sql: Option<&str>,
-        limit: Option<Duration>,
-    ) -> Result<Statement<'c, Managed<Manager>>, Refused> {
-        let in_transaction = self.in_transaction || self.on.state.is_in_transaction();
-        let admission = match in_transaction || sql.is_some_and(ends_transaction) {
-            true => Admission::Transaction,
-            false => Admission::Breaker,
-        };
-        self.on.admit(admission, limit).await
-    }
-
-    pub(super) fn inside_transaction(self) -> Self {
-        Self {
-            in_transaction: true,
-            ..self
-        }
-    }
-}
-
-/// The deadline, if there is one, can be met.
-async fn check(limit: Option<Duration>) -> Result<(), Error> {
-    let checked = limit.map_or(Ok(()), |limit| {
-        check_duration("with_timeout", limit, LONGEST)
-    });
-    match checked {
-        Ok(()) => Ok(()),
-        Err(config) => Err(error::misconfigured(config).await),
-    }
-}
-
-async fn finish<T>(result: Result<T, GateError<Error>>) -> Result<T, Error> {
-    match result {
-        Ok(value) => Ok(value),
-        Err(error) => Err(error::of_statement(error).await),
-    }
 }
 
 impl<'c> Configured<'c> {
@@ -572,7 +435,7 @@ impl<'c> Configured<'c> {
         self.clone()
     }
 
-    /// Makes what is cached under any of `tags` outdated, too, when the statement succeeds. See
+    /// Adds `tags` to those that a statement invalidates. See
     /// [`Client::invalidates`](super::Client::invalidates).
     #[must_use]
     pub fn invalidates(mut self, tags: &[&str]) -> Self {
@@ -580,7 +443,7 @@ impl<'c> Configured<'c> {
         self
     }
 
-    /// The same with another deadline. See [`Client::with_timeout`](super::Client::with_timeout).
+    /// Replaces the deadline. See [`Client::with_timeout`](super::Client::with_timeout).
     #[must_use]
     pub fn with_timeout(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);

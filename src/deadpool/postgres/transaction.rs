@@ -1,4 +1,4 @@
-//! A transaction, guarded.
+//! Guarded transactions and savepoints.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -15,17 +15,21 @@ use tokio_postgres::{
 
 use crate::cache::unpublished::Open;
 
-use super::statements::{Configured, Watch, statements};
+use super::statements::{Configured, statements};
+use super::watch::Watch;
 
-/// A transaction, used like deadpool-postgres' `Transaction`. Dropped, it is rolled back.
+/// A transaction, used like deadpool-postgres' `Transaction`. It is rolled back if it is dropped
+/// without [`commit`](Self::commit).
 ///
-/// Its statements are watched and have deadlines, but are never refused: what they lock is locked
-/// already. Neither is its end.
+/// Its statements are recorded and have deadlines, but the breaker refuses neither them nor its end:
+/// the transaction holds its connection already, and its locks are released soonest if it can end.
+/// After an abandoned statement, all of them are refused
+/// ([`Refused::Abandoned`](crate::Refused::Abandoned)).
 pub struct Transaction<'a> {
     raw: deadpool_postgres::Transaction<'a>,
     watch: Watch<'a>,
     open: Open<'a>,
-    /// The prepared statements of its connection.
+    /// The cache of prepared statements of the connection.
     pub statement_cache: Arc<StatementCache>,
 }
 
@@ -39,8 +43,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// This transaction, with another deadline for a statement that is run in it. See
-    /// [`Client::with_timeout`](super::Client::with_timeout).
+    /// This transaction, with the deadline `limit` for each statement instead of the pool's
+    /// `query_timeout`. See [`Client::with_timeout`](super::Client::with_timeout).
     #[must_use]
     pub fn with_timeout(&self, limit: Duration) -> Configured<'_> {
         Configured {
@@ -49,8 +53,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// This transaction, for a statement that makes what is cached under any of `tags` outdated, when the
-    /// transaction is committed. See [`Client::invalidates`](super::Client::invalidates).
+    /// This transaction, for statements that invalidate the answers cached under any of `tags` when
+    /// the transaction commits. See [`Client::invalidates`](super::Client::invalidates).
     #[must_use]
     pub fn invalidates(&self, tags: &[&str]) -> Configured<'_> {
         self.guarded().invalidates(tags)
@@ -58,11 +62,12 @@ impl<'a> Transaction<'a> {
 
     statements!();
 
-    /// See [`tokio_postgres::Transaction::bind`].
+    /// Binds a statement to parameters; see [`tokio_postgres::Transaction::bind`].
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn bind<T>(
         &self,
         statement: &T,
@@ -74,11 +79,13 @@ impl<'a> Transaction<'a> {
         self.guarded().run(self.raw.bind(statement, params)).await
     }
 
-    /// See [`tokio_postgres::Transaction::bind_raw`].
+    /// Binds a statement to any iterator of parameters; see
+    /// [`tokio_postgres::Transaction::bind_raw`].
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn bind_raw<P, T, I>(&self, statement: &T, params: I) -> Result<Portal, Error>
     where
         T: ?Sized + ToStatement,
@@ -90,22 +97,26 @@ impl<'a> Transaction<'a> {
         self.guarded().run(bind).await
     }
 
-    /// See [`tokio_postgres::Transaction::query_portal`].
+    /// Returns the next rows of a portal, at most `max_rows`; see
+    /// [`tokio_postgres::Transaction::query_portal`].
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn query_portal(&self, portal: &Portal, max_rows: i32) -> Result<Vec<Row>, Error> {
         let query = self.raw.query_portal(portal, max_rows);
         self.guarded().run(query).await
     }
 
-    /// See [`tokio_postgres::Transaction::query_portal_raw`]. It does not wait for the server: what
-    /// becomes of it has no deadline, and is not seen.
+    /// Returns a stream of the next rows of a portal; see
+    /// [`tokio_postgres::Transaction::query_portal_raw`]. This does not wait for the server: its
+    /// answer has no deadline and is not recorded.
     ///
     /// # Errors
     ///
-    /// The driver's.
+    /// The driver's error, which may hold a refusal; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn query_portal_raw(
         &self,
         portal: &Portal,
@@ -115,40 +126,45 @@ impl<'a> Transaction<'a> {
         self.guarded().run_cached(query).await
     }
 
-    /// Commits.
+    /// Commits the transaction, or releases the savepoint. After a deadline it is unknown whether the
+    /// transaction was committed.
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn commit(self) -> Result<(), Error> {
         self.watch.commit(self.open, self.raw.commit()).await
     }
 
-    /// Rolls back.
+    /// Rolls back the transaction, or to the savepoint.
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn rollback(self) -> Result<(), Error> {
         self.watch.run(None, self.raw.rollback()).await
     }
 
-    /// Begins a transaction inside of this one.
+    /// Begins a savepoint. It is rolled back if it is dropped without a commit.
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
         let watch = self.watch;
         let raw = watch.run(None, self.raw.transaction()).await?;
         Ok(Transaction::new(raw, watch))
     }
 
-    /// Begins a transaction inside of this one, under a name.
+    /// Begins a savepoint with a name. It is rolled back if it is dropped without a commit.
     ///
     /// # Errors
     ///
-    /// The driver's; deadlines are among them.
+    /// The driver's error, which may hold a refusal or a deadline; see
+    /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn savepoint(&mut self, name: impl Into<String>) -> Result<Transaction<'_>, Error> {
         let watch = self.watch;
         let raw = watch.run(None, self.raw.savepoint(name)).await?;

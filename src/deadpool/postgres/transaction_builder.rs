@@ -4,8 +4,8 @@ use std::fmt;
 
 use tokio_postgres::{Error, IsolationLevel};
 
-use super::statements::Watch;
 use super::transaction::Transaction;
+use super::watch::Watch;
 
 /// Configures a [`Transaction`], like deadpool-postgres' `TransactionBuilder`.
 ///

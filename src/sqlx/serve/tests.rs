@@ -1,8 +1,8 @@
-//! That a key tells arguments apart exactly as far as the driver does.
+//! Keys distinguish arguments exactly as far as the driver does.
 //!
-//! The key of a statement is made of what the driver's arguments print. Here arguments that differ
-//! as little as they can are encoded by the driver, no server needed, and no two lists of them may
-//! have one key unless they are the same to the database.
+//! The key of a statement contains the `Debug` text of the driver's arguments. These tests encode
+//! arguments that differ as little as possible with the driver; that needs no server. Two lists of
+//! arguments may have the same key only if they are equal to the database.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use crate::cache::policy::CachePolicy;
 use crate::sqlx::driver::Driver;
 use crate::sqlx::statement::Statement;
 
-/// An argument, as the database sees it: equal if it is the same to the database.
+/// An argument. Two arguments are equal if the database cannot distinguish them.
 trait Argument<DB: Database>: Clone + Debug + PartialEq {
     fn encode(&self, arguments: &mut DB::Arguments);
 }
@@ -28,13 +28,15 @@ where
     DB::Arguments: IntoArguments<DB>,
 {
     let mut encoded = DB::Arguments::default();
-    arguments.iter().for_each(|one| one.encode(&mut encoded));
+    for argument in arguments {
+        argument.encode(&mut encoded);
+    }
     let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), encoded);
     let statement = Statement::take(query).unwrap();
     with_statement(KeyHasher::new(), &statement).finish()
 }
 
-/// No two lists that differ have the same key; those that do not, have.
+/// Checks that equal lists have equal keys, and different lists have different keys.
 fn assert_told_apart<DB, A: Argument<DB>>(lists: &[Vec<A>])
 where
     DB: Driver,
@@ -55,7 +57,7 @@ where
     }
 }
 
-/// Texts that look like something else when they are printed, or almost like one another.
+/// Texts that are printed like another value, or almost like one another.
 fn text() -> impl Strategy<Value = String> {
     let tricky = proptest::sample::select(vec![
         "",
@@ -130,7 +132,7 @@ mod postgres {
 
     use super::*;
 
-    /// Floats by their bits: 0 and -0, and each NaN, are told apart.
+    /// Floats are held as bits, so that 0 and -0, and different NaNs, are unequal.
     #[derive(Clone, Debug, PartialEq)]
     enum Value {
         Bool(Option<bool>),
@@ -145,7 +147,7 @@ mod postgres {
         Bools(Vec<bool>),
         Ints(Vec<Option<i32>>),
         Texts(Vec<Option<String>>),
-        /// Of a type whose number only the server knows.
+        /// Of a custom type, whose OID only the server knows.
         Mood(String),
         Moods(Vec<String>),
     }
@@ -285,8 +287,8 @@ mod sqlite {
 
     use super::*;
 
-    /// As SQLite knows them: there is one NULL, and a NaN is bound as one, whatever its bits; a
-    /// `bool` is an `i32`, and JSON is text.
+    /// SQLite has a single NULL for all types. The driver binds every NaN alike, a `bool` as an
+    /// `i32`, and JSON as text.
     #[derive(Clone, Debug, PartialEq)]
     enum Value {
         Null,
@@ -337,7 +339,7 @@ mod sqlite {
         }
 
         #[test]
-        fn so_are_statements_policies_and_scopes(
+        fn statements_policies_and_scopes_are_told_apart(
             parts in vec((text(), proptest::sample::select(vec!["", "a", "ab", "b"]), vec(text(), 0..3)), 2..24),
         ) {
             let mut known = HashMap::new();
@@ -346,14 +348,16 @@ mod sqlite {
                 let statement = Statement::<Sqlite>::take(AssertSqlSafe(sql.clone())).unwrap();
                 let mut reading = Reading::<Sqlite, ()>::new();
                 reading.cached(&CachePolicy::named(policy));
-                scopes.iter().for_each(|one| reading.vary_by(one.as_bytes()));
+                for scope in scopes {
+                    reading.vary_by(scope.as_bytes());
+                }
                 let key = with_statement(reading.wording.key(), &statement).finish();
                 prop_assert_eq!(*known.entry(key).or_insert(part), part);
             }
         }
     }
 
-    /// How the caller holds a value does not matter.
+    /// The Rust type that holds a value does not matter.
     #[test]
     fn equal_arguments_have_one_key() {
         let key = |add: &dyn Fn(&mut SqliteArguments)| {

@@ -1,0 +1,151 @@
+//! Admits, runs and records the statements of a connection.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio_postgres::Error;
+
+use super::error;
+use super::manager::Manager;
+use crate::breaker::config::{LONGEST, check_duration};
+use crate::cache::unpublished::Open;
+use crate::deadpool::adapter::Managed;
+use crate::gate::at_once::at_once;
+use crate::outcome::error::{GateError, Refused};
+use crate::pool::adapter::diagnose;
+use crate::pool::cache::settle;
+use crate::pool::statement::{self, Admission, Statement};
+use crate::pool::transaction::ends_transaction;
+
+/// The watch on the statements of a connection, inside or outside a transaction.
+#[derive(Clone, Copy)]
+pub(super) struct Watch<'c> {
+    pub(super) on: statement::Watch<'c, Managed<Manager>>,
+    /// Statements in a transaction always pass, because it holds its locks on the server already.
+    pub(super) in_transaction: bool,
+}
+
+impl<'c> Watch<'c> {
+    /// Runs a statement under the deadline `limit`, or the pool's.
+    pub(super) async fn run<T>(
+        self,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        check(limit).await?;
+        finish(self.attempt(limit, call).await).await
+    }
+
+    /// [`run`](Self::run) that returns a refusal and a deadline as such.
+    pub(super) async fn attempt<T>(
+        self,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, GateError<Error>> {
+        let statement = self.admit(None, limit).await?;
+        statement.run(diagnose, call).await
+    }
+
+    /// [`attempt`](Self::attempt) for SQL text, which may begin or end a transaction.
+    pub(super) async fn attempt_sql<T>(
+        self,
+        sql: &str,
+        limit: Option<Duration>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, GateError<Error>> {
+        let run = async {
+            let mut statement = self.admit(Some(sql), limit).await?;
+            if ends_transaction(sql) {
+                statement = statement.unshortened();
+            }
+            statement.run(diagnose, call).await
+        };
+        let result = run.await;
+        self.on.follow(sql, &result);
+        result
+    }
+
+    /// [`attempt`](Self::attempt) for a call that may end without an answer of the server, because of
+    /// a cache or because it does not wait. Such a call is not recorded: as a success, it would hide
+    /// that the server is slow.
+    pub(super) async fn attempt_cached<T>(
+        self,
+        limit: Option<Duration>,
+        mut call: Pin<&mut impl Future<Output = Result<T, Error>>>,
+    ) -> Result<T, GateError<Error>> {
+        let statement = self.admit(None, limit).await?;
+        match at_once(call.as_mut()).await {
+            Some(Ok(value)) => {
+                statement.withdraw();
+                Ok(value)
+            }
+            Some(failed) => statement.run(diagnose, ready(failed)).await,
+            None => statement.run(diagnose, call).await,
+        }
+    }
+
+    /// Commits a transaction or a savepoint. A commit never counts as lost in an outage, because its
+    /// outcome matters.
+    pub(super) async fn commit<T>(
+        self,
+        open: Open<'_>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        // A savepoint's writes are the outer transaction's.
+        let publication = match self.on.state.unpublished.is_outermost() {
+            true => self.on.commits(),
+            false => None,
+        };
+        let commit = async {
+            let statement = self.admit(None, None).await?.unshortened();
+            statement.run(diagnose, call).await
+        };
+        let result = commit.await;
+        if result.is_ok() {
+            open.commit();
+        }
+        settle(publication, &result, GateError::was_sent);
+        finish(result).await
+    }
+
+    /// Admits a statement. `sql` is its text if the statement may end a transaction.
+    async fn admit(
+        &self,
+        sql: Option<&str>,
+        limit: Option<Duration>,
+    ) -> Result<Statement<'c, Managed<Manager>>, Refused> {
+        let in_transaction = self.in_transaction || self.on.state.is_in_transaction();
+        let admission = match in_transaction || sql.is_some_and(ends_transaction) {
+            true => Admission::Transaction,
+            false => Admission::Breaker,
+        };
+        self.on.admit(admission, limit).await
+    }
+
+    pub(super) fn inside_transaction(self) -> Self {
+        Self {
+            in_transaction: true,
+            ..self
+        }
+    }
+}
+
+/// Checks a statement's own deadline.
+pub(super) async fn check(limit: Option<Duration>) -> Result<(), Error> {
+    let checked = limit.map_or(Ok(()), |limit| {
+        check_duration("with_timeout", limit, LONGEST)
+    });
+    match checked {
+        Ok(()) => Ok(()),
+        Err(config) => Err(error::misconfigured(config).await),
+    }
+}
+
+/// Converts the error of a failed statement to the driver's error.
+pub(super) async fn finish<T>(result: Result<T, GateError<Error>>) -> Result<T, Error> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(error::of_statement(error).await),
+    }
+}
