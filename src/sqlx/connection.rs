@@ -2,13 +2,17 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
+use std::sync::Arc;
 
 use sqlx::{Connection, Database, Error};
 
-use super::adapter::Sqlx;
+use super::adapter::{Shared, Sqlx};
 use super::driver::in_transaction;
 use super::error;
-use crate::pool::adapter::diagnose;
+use crate::breaker::permit::Permit;
+use crate::outcome::error::GateError;
+use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::lease::Lease;
 use crate::pool::statement::{Admission, Watch};
 
@@ -51,6 +55,21 @@ impl<DB: Database> GuardedConnection<DB> {
             false => Admission::Breaker,
         };
         (raw, watch, admission)
+    }
+}
+
+/// Leases a connection for one statement. If it comes with a permit, the statement must use that.
+pub(super) async fn lease<DB: Database>(
+    shared: &Arc<Shared<DB>>,
+) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), GateError<Error>> {
+    let (gate, adapter) = (&shared.gate, &*shared.adapter);
+    let limit = gate.limits().acquire_timeout;
+    let classify = |error: &Error| adapter.classify(error);
+    let mut lease = Lease::empty(Arc::clone(shared));
+    let acquire = pin!(adapter.lease());
+    match shared.fill(&mut lease, limit, classify, acquire).await {
+        Ok(permit) => Ok((GuardedConnection::new(lease), permit)),
+        Err(error) => Err(error::not_acquired(gate, error)),
     }
 }
 

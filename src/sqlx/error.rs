@@ -88,6 +88,10 @@ pub(super) fn was_sent(error: &Error) -> bool {
 pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {
     match error {
         Error::Database(error) => database(&**error),
+        // A refusal, of this pool or of another guarded one.
+        Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<Refused>()) => {
+            Class::Ignored
+        }
         // sqlx 0.9.0 also returns `Protocol` if a server closes the connection at the TLS request:
         // https://github.com/transact-rs/sqlx/issues/4395.
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Failure,
@@ -187,6 +191,13 @@ mod tests {
                 io(ErrorKind::ConnectionReset),
                 Class::Failure,
                 Delivery::Unknown,
+            ),
+            (
+                refused(Refused::Abandoned {
+                    pool: "orders".into(),
+                }),
+                Class::Ignored,
+                Delivery::NotSent,
             ),
             (
                 Error::Protocol(String::new()),

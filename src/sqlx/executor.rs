@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::ready;
 use std::marker::PhantomData;
 use std::mem::take;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use futures_util::{TryFutureExt, TryStreamExt};
 use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
 
 use super::adapter::{Shared, Sqlx};
-use super::connection::{GuardedConnection, Held};
+use super::connection::{GuardedConnection, Held, lease};
 use super::driver::{Driver, RawExecutor, Rows};
 use super::error::{self, was_sent};
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
@@ -24,9 +23,8 @@ use crate::breaker::permit::Permit;
 use crate::cache::invalidation::Name;
 use crate::cache::publication::Publication;
 use crate::outcome::error::{GateError, Refused};
-use crate::pool::adapter::{Adapter, diagnose};
+use crate::pool::adapter::diagnose;
 use crate::pool::cache::settle;
-use crate::pool::lease::Lease;
 use crate::pool::statement::{Admission, Statement, Watch};
 use crate::pool::transaction::ends_transaction;
 
@@ -235,21 +233,6 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
                 publication.publish();
             }
         })
-    }
-}
-
-/// Leases a connection for one statement. If it comes with a permit, the statement must use that.
-pub(super) async fn lease<DB: Database>(
-    shared: &Arc<Shared<DB>>,
-) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), GateError<Error>> {
-    let (gate, adapter) = (&shared.gate, &*shared.adapter);
-    let limit = gate.limits().acquire_timeout;
-    let classify = |error: &Error| adapter.classify(error);
-    let mut lease = Lease::empty(Arc::clone(shared));
-    let acquire = pin!(adapter.lease());
-    match shared.fill(&mut lease, limit, classify, acquire).await {
-        Ok(permit) => Ok((GuardedConnection::new(lease), permit)),
-        Err(error) => Err(error::not_acquired(gate, error)),
     }
 }
 

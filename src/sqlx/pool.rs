@@ -11,9 +11,8 @@ use sqlx::{Connection, Database, Error, SqlSafeStr, SqlStr};
 use tokio::time::sleep;
 
 use super::adapter::{Shared, Sqlx};
-use super::connection::{GuardedConnection, PoolConnection};
+use super::connection::{GuardedConnection, PoolConnection, lease};
 use super::error;
-use super::executor::lease;
 use super::options::PoolOptions;
 use super::transaction::Transaction;
 use crate::gate::Gate;

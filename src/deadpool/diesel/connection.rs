@@ -15,15 +15,13 @@ use futures_core::future::BoxFuture;
 
 use super::driver::Driver;
 use super::error;
-use super::object::Object;
 use super::rows::Rows;
 use super::statement::Statement;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::cache::invalidation::Name;
-use crate::deadpool::adapter::Managed;
 use crate::deadpool::object;
 use crate::gate::admission::turned_away;
-use crate::pool::statement::{Admission, Watch};
+use crate::pool::statement::Admission;
 use crate::pool::transaction::{begins_transaction, ends_transaction};
 
 /// A connection that is watched by its pool's breaker, and used like diesel-async's: each statement is
@@ -72,13 +70,6 @@ impl<R: Driver> Connection<R> {
             publication: watch.invalidates(self.invalidates.clone()),
         };
         Ok((raw, statement))
-    }
-}
-
-impl<R: Driver> Object<Connection<R>> {
-    /// The driver's connection, and what watches its statements, borrowed side by side.
-    pub(super) fn parts(&mut self) -> (&mut R, Watch<'_, Managed<R::Manager>>) {
-        self.object.lease.parts()
     }
 }
 

@@ -9,8 +9,10 @@ use deadpool::managed::{Metrics, ObjectId};
 use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::Driver;
+use crate::deadpool::adapter::Managed;
 use crate::deadpool::wrapper::{Known, Wrapper};
 use crate::deadpool::{object, pool};
+use crate::pool::statement::Watch;
 
 /// A connection leased from a [`Pool`](super::Pool). diesel's statements run on `&mut object` and
 /// are guarded.
@@ -37,6 +39,11 @@ impl<R: Driver> Wrapper<R::Manager> for Object<Connection<R>> {
 }
 
 impl<R: Driver> Object<Connection<R>> {
+    /// The driver's connection, and the watch on its statements, borrowed side by side.
+    pub(super) fn parts(&mut self) -> (&mut R, Watch<'_, Managed<R::Manager>>) {
+        self.0.object.lease.parts()
+    }
+
     /// Removes the driver's connection from the pool permanently. The pool may open another.
     #[must_use]
     pub fn take(this: Self) -> R {
