@@ -48,11 +48,6 @@ mod network;
 mod phases;
 mod picture;
 #[path = "../../tests/support/mod.rs"]
-#[allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "made for tests, where a panic is how to fail"
-)]
 mod support;
 mod table;
 

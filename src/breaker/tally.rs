@@ -103,7 +103,7 @@ fn clamped(calls_and_failures: u64, slow: u32) -> Counts {
     }
 }
 
-#[allow(clippy::cast_possible_truncation)] // the two halves of the word
+/// The counts in the two halves of the word.
 fn unpack(calls_and_failures: u64, slow: u32) -> Counts {
     Counts {
         calls: (calls_and_failures >> 32) as u32,

@@ -155,7 +155,7 @@ impl TimeWindow {
     }
 }
 
-#[allow(clippy::cast_possible_truncation)] // less than `len`
+/// The index of a bucket in the ring, which is less than `len`.
 fn slot(number: u64, len: usize) -> usize {
     (number % len as u64) as usize
 }

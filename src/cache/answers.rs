@@ -1,4 +1,4 @@
-//! The answers that a pool's cache keeps, and what is known about them.
+//! The cache of a pool: its store, its invalidations, its loads and its counters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::gate::Gate;
 use crate::outcome::served::{Source, StaleReason};
 use crate::telemetry::event::{Event, NotKept};
 
-/// The store's size for which there is one generation counter.
+/// The size of the store, in bytes, for each generation counter.
 const BYTES_A_COUNTER: u64 = 1024;
 const FEWEST_COUNTERS: u64 = 1 << 12;
 const MOST_COUNTERS: u64 = 1 << 20;
 
-/// Shared by all handles of a pool, and by the loads under way.
+/// Shared by all handles of a pool and by the loads in progress.
 pub(crate) struct Answers {
     store: Store,
     max_bytes: u64,
@@ -61,7 +61,7 @@ impl Answers {
         }
     }
 
-    /// The answer that is kept, if it may be served at all.
+    /// The stored answer with its age, unless it has expired or was invalidated.
     pub(crate) fn kept<T: Clone + 'static>(
         &self,
         gate: &Gate,
@@ -90,7 +90,7 @@ impl Answers {
         }
     }
 
-    /// Keeps an answer, unless it is too large or was invalidated while it was under way.
+    /// Stores an answer, unless it is too large or was invalidated while it was loaded.
     pub(super) fn keep(&self, gate: &Gate, policy: &CachePolicy, key: Key, entry: &Arc<Entry>) {
         let now = self.generations.of(&entry.names);
         let (count, reason) = if !now.is_valid_since(entry.generation) {
@@ -123,7 +123,8 @@ impl Answers {
         });
     }
 
-    /// From here on, nobody is served an answer that depends on `name` and was asked for earlier.
+    /// Invalidates all answers that depend on `name`: those requested before are not served any
+    /// more.
     pub(crate) fn invalidate(&self, gate: &Gate, name: Name) {
         self.generations.invalidate(name);
         if name == Name::ALL {
@@ -133,8 +134,8 @@ impl Answers {
         gate.tell(&Event::Invalidated);
     }
 
-    /// From here on, answers that depend on `name` and were asked for earlier are served only if
-    /// the database cannot give a newer one.
+    /// Marks all answers that depend on `name` as in doubt: those requested before are served only
+    /// if the database cannot return a newer one.
     pub(crate) fn doubt(&self, name: Name) {
         self.generations.doubt(name);
     }

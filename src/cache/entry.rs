@@ -1,4 +1,4 @@
-//! One answer, kept.
+//! A stored answer.
 
 use std::any::Any;
 use std::fmt;
@@ -7,28 +7,30 @@ use std::time::Duration;
 
 use super::invalidation::{Generation, Name};
 
-/// What keeping an answer takes besides the answer: this struct, its names, its place in the store,
-/// and what an allocator adds. `tests/cache_bounds.rs` measures it: a full cache of single numbers
-/// asks the allocator for 243 to 270 bytes an answer in all, 88 of which are reckoned for the value and its
-/// names; and each of three or four allocations costs up to 16 more.
+/// The memory of a stored answer besides its value and its names: this struct, the slot in the
+/// store, and the overhead of the allocator.
+///
+/// `tests/cache_bounds.rs` measures it. In a full cache of single numbers, each answer requests 243
+/// to 270 bytes from the allocator. 88 of them are counted as the value and its names, and each of
+/// the three or four allocations costs up to 16 bytes more.
 const OVERHEAD: u64 = 256;
 
-/// An answer of the database, and what is known about it.
+/// An answer of the database with its metadata.
 pub(crate) struct Entry {
     value: Box<dyn Any + Send + Sync>,
-    /// When the database was asked for it, in nanoseconds on the gate's clock.
+    /// The time of the query, in nanoseconds on the gate's clock.
     asked_at: u64,
-    /// Its share of the jitter, from 0 to 1.
+    /// The fraction of the policy's jitter that applies to this answer, from 0 to 1.
     pub(crate) chance: f64,
     pub(crate) names: Box<[Name]>,
     pub(crate) generation: Generation,
     bytes: u64,
 }
 
-/// What the database answered, and how much memory it takes.
+/// A value returned by the database, and its size.
 pub(crate) struct Loaded<T> {
     pub(crate) value: T,
-    /// All that `value` refers to, on the heap.
+    /// The heap memory that `value` refers to, in bytes.
     pub(crate) bytes: u64,
 }
 
@@ -54,7 +56,8 @@ impl Entry {
         self.value.is::<T>()
     }
 
-    /// `None` if it is of another type, which another key would have had.
+    /// A clone of the value; `None` if it has another type. The type is part of the key, so that
+    /// does not happen.
     pub(crate) fn value<T: Clone + 'static>(&self) -> Option<T> {
         self.value.downcast_ref().cloned()
     }
@@ -63,13 +66,13 @@ impl Entry {
         Duration::from_nanos(now.saturating_sub(self.asked_at))
     }
 
-    /// The memory it takes, all included.
+    /// The memory that the entry occupies in all.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
-// What is kept may be anybody's data.
+// Does not print the value, which may be private data.
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")

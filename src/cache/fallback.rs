@@ -1,4 +1,4 @@
-//! What is served instead of an answer, in the order it was written.
+//! Fallbacks: the values that are served when the database cannot answer.
 
 use std::fmt;
 use std::future::Future;
@@ -12,7 +12,8 @@ use crate::cache::question::{Question, Wording};
 use crate::cache::read_through::ask;
 use crate::outcome::served::{Served, Source, Unanswered};
 
-/// A read with its fallbacks. `T` is what is fetched, `P` another pool that may be asked.
+/// A read with its fallbacks, in the order in which they were written. `T` is the type of the
+/// result, and `P` the type of another pool.
 pub(crate) struct Reading<'f, T, P> {
     pub(crate) wording: Wording,
     steps: Vec<Step<'f, T, P>>,
@@ -26,7 +27,7 @@ impl<'f, T, P> Reading<'f, T, P> {
         }
     }
 
-    /// A second policy takes the place of the first.
+    /// Sets the policy, and appends the cache to the fallbacks. A second policy replaces the first.
     pub(crate) fn cached(&mut self, policy: &CachePolicy) {
         self.steps.retain(|step| !matches!(step, Step::Stale));
         self.steps.push(Step::Stale);
@@ -57,12 +58,12 @@ impl<'f, T, P> Reading<'f, T, P> {
         self.steps.push(Step::Pool(pool));
     }
 
-    /// Whether another pool may be asked the same.
+    /// Whether another pool is one of the fallbacks.
     pub(crate) fn asks_others(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Pool(_)))
     }
 
-    /// The same, of a row that need not be there.
+    /// The same read, of an optional row.
     pub(crate) fn optional(self) -> Reading<'f, Option<T>, P>
     where
         T: Send + 'f,
@@ -74,9 +75,10 @@ impl<'f, T, P> Reading<'f, T, P> {
         }
     }
 
-    /// Answers: from the cache, from the backend, or by the first step that has something.
+    /// Serves the read: from the cache, from the backend, or from the first fallback that provides
+    /// a value.
     ///
-    /// Cancellation: a load that was begun for the cache goes on; any other call is dropped.
+    /// Cancellation: a load for the cache continues if it has started; any other call is dropped.
     pub(crate) async fn serve<O, L, A, E>(
         self,
         origin: &Arc<O>,
@@ -119,9 +121,9 @@ impl<T, P> fmt::Debug for Reading<'_, T, P> {
 
 type Alternative<'f, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'f>>;
 
-/// One thing to serve instead. `P` is another pool to ask.
+/// One fallback.
 enum Step<'f, T, P> {
-    /// What the cache has.
+    /// A stale answer of the cache.
     Stale,
     Value(T),
     Alternative(Alternative<'f, T>),
@@ -141,10 +143,10 @@ impl<'f, T: Send + 'f, P> Step<'f, T, P> {
     }
 }
 
-/// Takes the steps in their order, until one gives a value. `None` if none does: one that fails is
-/// passed over.
+/// Tries the fallbacks in order, and returns the first value. A fallback that fails is skipped.
+/// `None` if none provides a value.
 ///
-/// Cancellation: drops the step under way.
+/// Cancellation: the fallback in progress is dropped.
 async fn fall_back<T, E, P, A>(
     steps: Vec<Step<'_, T, P>>,
     reason: Unanswered,

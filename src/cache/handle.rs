@@ -1,4 +1,4 @@
-//! The cache of a pool, in the hands of its user.
+//! The public handle of a pool's cache.
 
 use std::fmt;
 
@@ -8,7 +8,22 @@ use crate::cache::policy::CachePolicy;
 use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::Gate;
 
-/// The cache of a pool: what its cached reads keep there.
+/// A handle of a pool's cache, for snapshots and invalidation.
+///
+/// `Pool::cache` returns it. See [`cache`](crate::cache) for what is stored and when it is served.
+///
+/// ```
+/// use fusepool::cache::CachePolicy;
+/// use fusepool::{Adapter, Guarded};
+///
+/// const MENU: CachePolicy = CachePolicy::named("menu");
+///
+/// fn price_list_changed<A: Adapter>(pool: &Guarded<A>) {
+///     pool.cache().invalidate_tag("dishes");
+///     pool.cache().invalidate_policy(&MENU);
+///     println!("{} bytes cached", pool.cache().snapshot().bytes);
+/// }
+/// ```
 pub struct Cache<'p> {
     gate: &'p Gate,
     answers: &'p Answers,
@@ -19,18 +34,18 @@ impl<'p> Cache<'p> {
         Self { gate, answers }
     }
 
-    /// Makes all answers with this tag outdated: from here on, nobody is served one from before.
-    /// That holds for loads that are under way, too.
+    /// Invalidates all answers with this tag, those of loads in progress included. An answer that
+    /// was requested before this call is not served to any read that starts after it.
     pub fn invalidate_tag(&self, tag: &str) {
         self.invalidate(Name::tag(tag));
     }
 
-    /// Makes all answers under this policy outdated.
+    /// Invalidates all answers under this policy, those of loads in progress included.
     pub fn invalidate_policy(&self, policy: &CachePolicy) {
         self.invalidate(Name::policy(policy.name()));
     }
 
-    /// Makes all answers outdated, and frees their memory.
+    /// Invalidates all answers, those of loads in progress included, and frees their memory.
     pub fn invalidate_all(&self) {
         self.invalidate(Name::ALL);
     }
@@ -39,7 +54,7 @@ impl<'p> Cache<'p> {
         self.answers.invalidate(self.gate, name);
     }
 
-    /// All there is to know about the cache at this moment.
+    /// The size and the counters of the cache at this moment.
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot {
         self.answers.snapshot()

@@ -1,23 +1,24 @@
-//! Which answers are out of date, without knowing where they are.
+//! Invalidation of answers by generation counters, without a search in the store.
 //!
-//! An answer depends on a few names: its key, its policy, its tags, and "all". Each name has a
-//! counter, which an invalidation of the name moves on. An answer carries the sum of its counters as
-//! it was before the database was asked: counters only grow, so the sum is the same for exactly as
-//! long as none of them has moved. That holds for answers that are still under way, too.
+//! An answer depends on several names: its key, its policy, its tags, and "all". Each name has a
+//! counter, which every invalidation of the name increments. An answer carries the sum of the
+//! counters of its names, read before its query is sent. Counters only grow, so the answer is valid
+//! as long as the sum is unchanged. This covers answers of loads in progress, too.
 //!
-//! There are as many counters as fit a fixed table, and names are spread over them by hash: however
-//! many tags there are, memory stays bounded. Two names on one counter are invalidated together,
-//! which costs a load, never a wrong answer.
+//! The counters are a table of fixed size, and a hash assigns each name to one of them, so that
+//! memory stays bounded for any number of tags. Names that share a counter are invalidated
+//! together. That costs an extra load, but never serves an outdated answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::key::{Key, KeyHasher};
 
-/// One name of those an answer depends on.
+/// A name that an answer depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Name(u64);
 
 impl Name {
+    /// The name that every answer depends on.
     pub(crate) const ALL: Self = Self(0);
 
     pub(crate) fn tags(tags: &[&str]) -> Vec<Self> {
@@ -44,7 +45,7 @@ impl Name {
     }
 }
 
-/// Where an answer stands among the invalidations of the names it depends on.
+/// The sums of the counters of an answer's names at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation {
     invalidations: u64,
@@ -52,12 +53,12 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// Nothing that it depends on was invalidated since `earlier`.
+    /// Whether none of the names was invalidated since `earlier`.
     pub(crate) fn is_valid_since(self, earlier: Self) -> bool {
         self.invalidations == earlier.invalidations
     }
 
-    /// Something that it depends on may have changed since `earlier`.
+    /// Whether any of the names was marked as in doubt since `earlier`.
     pub(crate) fn is_doubted_since(self, earlier: Self) -> bool {
         self.doubts != earlier.doubts
     }
@@ -69,6 +70,7 @@ struct Counter {
     doubts: AtomicU64,
 }
 
+/// The counters of all names.
 #[derive(Debug)]
 pub(crate) struct Generations {
     counters: Box<[Counter]>,
@@ -82,8 +84,9 @@ impl Generations {
         }
     }
 
-    /// The sum over all names. Read before the database is asked: what is invalidated while this
-    /// reads is either in the sum, and then the answer will be newer, or makes it outdated.
+    /// The sums over `names`. To be read before the query is sent: an invalidation at the same time
+    /// is either part of the sum, and the answer is then newer than it, or it makes the answer
+    /// outdated.
     pub(crate) fn of(&self, names: &[Name]) -> Generation {
         let mut sum = Generation {
             invalidations: 0,
@@ -99,24 +102,24 @@ impl Generations {
         sum
     }
 
-    /// What depends on `name` is wrong.
+    /// Makes the answers that depend on `name` outdated.
     pub(crate) fn invalidate(&self, name: Name) {
         let counter = self.counter(name);
         counter.invalidations.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// What depends on `name` may be wrong: it is no longer fresh.
+    /// Marks the answers that depend on `name` as in doubt: they are no longer fresh.
     pub(crate) fn doubt(&self, name: Name) {
         self.counter(name).doubts.fetch_add(1, Ordering::SeqCst);
     }
 
     fn counter(&self, name: Name) -> &Counter {
-        let place = match name {
+        let index = match name {
             Name::ALL => 0,
-            // The first one is kept for "all", which would take all others with it.
+            // No other name shares the first counter: its invalidation would invalidate everything.
             Name(hash) => 1 + (hash % (self.counters.len() as u64 - 1)) as usize,
         };
-        &self.counters[place]
+        &self.counters[index]
     }
 }
 
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_is_no_invalidation() {
+    fn an_answer_in_doubt_is_still_valid() {
         let generations = Generations::new(4096);
         let names = [Name::tag("dishes")];
         let before = generations.of(&names);
@@ -150,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_not_the_policy_of_the_same_name() {
+    fn a_tag_and_a_policy_of_the_same_name_are_different_names() {
         assert_ne!(Name::tag("menu"), Name::policy("menu"));
     }
 
     #[test]
-    fn the_smallest_table_still_invalidates() {
+    fn the_smallest_table_invalidates() {
         let generations = Generations::new(0);
         let names = [Name::tag("a")];
         let before = generations.of(&names);

@@ -1,7 +1,7 @@
-//! What tells one answer from another.
+//! The keys of cached answers.
 //!
-//! A key is a keyed 128-bit hash (SipHash-1-3), with a key that is random in each process: nobody who can
-//! choose arguments can choose them so that two keys are the same.
+//! A key is a keyed 128-bit hash (SipHash-1-3). The hash key is random in each process, so that an
+//! attacker who can choose arguments cannot choose two that collide.
 
 use std::any::TypeId;
 use std::fmt::{self, Debug, Write};
@@ -10,11 +10,12 @@ use std::sync::LazyLock;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// What an answer is kept under.
+/// The key of a cached answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u128);
 
 impl Key {
+    /// The lower 64 bits.
     pub(crate) fn low(self) -> u64 {
         self.0 as u64
     }
@@ -27,13 +28,13 @@ impl Debug for Key {
 }
 
 static SECRET: LazyLock<(u64, u64)> = LazyLock::new(|| {
-    // The standard library's own source of random keys.
+    // The standard library's source of random keys.
     let random = || RandomState::new().hash_one(());
     (random(), random())
 });
 
-/// Collects all that a key is made of. Parts are told apart by their order, so each has to be
-/// added, even an empty one.
+/// Hashes the parts of a key. Parts are identified by their order, so every part must be added, even
+/// an empty one.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyHasher(SipHasher13);
 
@@ -60,26 +61,28 @@ impl KeyHasher {
         self.add(&id);
     }
 
-    /// A value by what it prints. For types of drivers, whose output is known to tell all values
-    /// apart; never for a type of a user's, which may hide what it holds.
+    /// Adds a value by its `Debug` output. Only for types of drivers, whose output is known to
+    /// differ for different values. The `Debug` of a user's type may hide its content.
     pub(crate) fn printed(&mut self, value: &impl Debug) {
         let mut printed = Printed {
             hasher: &mut self.0,
             length: 0,
         };
-        // The writer below never fails; and if a driver does, both halves of it are in the key.
+        // The writer below never fails. If the `Debug` of a driver's type does, the key has the
+        // output up to the failure, and the fact that it failed.
         let failed = write!(printed, "{value:?}").is_err();
         let length = printed.length;
         self.0.write_usize(length);
         self.0.write_u8(u8::from(failed));
     }
 
-    /// The key of what was added so far.
+    /// The key of the parts added so far.
     pub(crate) fn finish(&self) -> Key {
         Key(self.0.finish128().as_u128())
     }
 }
 
+/// Hashes what is written to it.
 struct Printed<'h> {
     hasher: &'h mut SipHasher13,
     length: usize,
@@ -99,12 +102,14 @@ mod tests {
 
     fn key(parts: &[&str]) -> Key {
         let mut hasher = KeyHasher::new();
-        parts.iter().for_each(|part| hasher.text(part));
+        for part in parts {
+            hasher.text(part);
+        }
         hasher.finish()
     }
 
     #[test]
-    fn parts_do_not_run_together() {
+    fn keys_differ_if_the_same_text_is_split_in_other_places() {
         assert_eq!(key(&["ab", "c"]), key(&["ab", "c"]));
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
         assert_ne!(key(&["ab", ""]), key(&["ab"]));
@@ -112,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_kept_apart_from_what_follows() {
+    fn a_printed_value_is_separate_from_the_part_after_it() {
         let key = |value: &str, after: &str| {
             let mut hasher = KeyHasher::new();
             hasher.printed(&value);
@@ -125,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_nothing_of_what_it_was_made_of() {
+    fn a_key_does_not_print_its_parts() {
         assert!(!format!("{:?}", key(&["secret"])).contains("secret"));
     }
 }

@@ -1,10 +1,11 @@
-//! A load: one question, asked of the origin on behalf of all who wait for the answer.
+//! Loads: one query of the database, on behalf of all callers that wait for the answer.
 //!
-//! A load is a task of its own: it outlives the caller that started it, and ends with the pool. It
-//! passes the gate like every call, so an empty cache sends no herd that the gate would not have let
-//! through.
+//! A load is a task of its own. It outlives the caller that started it, and ends with the pool. It
+//! passes the gate like every call, so that an empty cache sends no more queries than the gate
+//! admits.
 //!
-//! A second, shared tier would go around the load: ask there first, and tell it what came.
+//! A second, shared tier would wrap the load: look the key up there first, and store the answer
+//! there afterwards.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::cache::single_flight::{Failure, Leader, Waiter};
 use crate::telemetry::event::Event;
 
 impl Answers {
-    /// Joins the load of this question's key, or starts one.
+    /// Joins the load of the question's key, or starts one.
     pub(super) fn join<O, T, L>(
         self: &Arc<Self>,
         origin: &Arc<O>,
@@ -38,23 +39,23 @@ impl Answers {
             question.key,
             &names,
             &self.generations,
-            !question.policy.always_asks(),
+            !question.policy.is_database_first(),
         );
         if let Some(leader) = leader {
-            let under_way = Load {
+            let task = Load {
                 answers: Arc::clone(self),
                 origin: Arc::clone(origin),
                 policy: question.policy,
                 key: question.key,
                 names,
             };
-            origin.spawn(Box::pin(under_way.lead(leader, load)));
+            origin.spawn(Box::pin(task.lead(leader, load)));
         }
         waiter
     }
 }
 
-/// A load under way.
+/// A load in progress.
 struct Load<O: Origin> {
     answers: Arc<Answers>,
     origin: Arc<O>,
@@ -64,7 +65,10 @@ struct Load<O: Origin> {
 }
 
 impl<O: Origin> Load<O> {
-    /// Cancellation: those who wait are told that the load was lost.
+    /// Runs the load, stores its answer, and passes it to the waiters. It starts when the previous
+    /// load of the key has ended, and is refused if the breaker opens before.
+    ///
+    /// Cancellation: the waiters learn that the load was lost.
     async fn lead<T: Send + Sync + 'static>(
         self,
         leader: Leader,
@@ -77,7 +81,7 @@ impl<O: Origin> Load<O> {
             return leader.finish(Err(Arc::new(O::Error::from(refused))));
         }
         let generation = leader.start(&self.names, &self.answers.generations);
-        // Another may have landed between a caller's look at what is kept and its boarding.
+        // Another load may have ended after the caller searched the store and before it joined.
         let found = self.answers.find::<T>(gate, &self.policy, &self.key);
         if let Some((entry, _, Freshness::Fresh)) = found {
             return leader.finish(Ok(entry));

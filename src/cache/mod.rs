@@ -1,42 +1,98 @@
-//! Answers that are kept for when the database cannot give them, or need not be asked.
+//! A cache of answers, for reads that the database cannot answer or need not answer again.
 //!
-//! What may be served is said by a [`CachePolicy`], query by query, and asked for by `cached`: of a query
-//! on sqlx's pools, of the pool with deadpool-postgres. All answers of a pool are in one store, bounded
-//! by bytes, in memory; what is lost with it is loaded again through the gate, one load a key at a time.
+//! A [`CachePolicy`] states how old an answer may be. `cached` applies a policy to one read:
+//! [`ReadExt::cached`](crate::sqlx::ReadExt::cached) to a query on sqlx,
+//! [`Pool::cached`](crate::deadpool::Pool::cached) to a read of a deadpool pool, and
+//! [`Guarded::cached`](crate::Guarded::cached) to a read of any other pool. Writes invalidate
+//! answers by tag: with `invalidates` on a statement, or with
+//! [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlx-postgres")]
+//! # async fn run(pool: &fusepool::sqlx::PgPool, id: i64) -> sqlx::Result<()> {
+//! use fusepool::cache::CachePolicy;
+//! use fusepool::sqlx::{ReadExt, WriteExt};
+//! use std::time::Duration;
+//!
+//! const MENU: CachePolicy = CachePolicy::named("menu")
+//!     .fresh_for(Duration::from_secs(5))
+//!     .stale_while_revalidate(Duration::from_secs(30))
+//!     .stale_if_error(Duration::from_secs(600))
+//!     .tag("dishes");
+//!
+//! let menu = sqlx::query_as::<_, (i64, String)>("SELECT id, name FROM dish")
+//!     .cached(&MENU)
+//!     .fetch_all_served(pool)
+//!     .await?;
+//! println!("{} dishes, source: {}", menu.value.len(), menu.source.as_str());
+//!
+//! sqlx::query("DELETE FROM dish WHERE id = $1")
+//!     .bind(id)
+//!     .invalidates(&["dishes"])
+//!     .execute(pool)
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What is served when
 //!
-//! | the database ... | fresh | in `stale_while_revalidate` | in `stale_if_error` | absent, or older |
+//! | the database ... | fresh | stale, within `stale_while_revalidate` | stale, within `stale_if_error` | absent or expired |
 //! |---|---|---|---|---|
-//! | answers | cache | cache, and a load behind | live | live |
-//! | is not asked: the breaker is open | cache | cache | cache | fallback, or the refusal |
-//! | is not asked: too many wait | cache | cache | cache | fallback, or the refusal |
-//! | failures | cache | cache | cache | fallback, or the error |
+//! | answers | cache | cache, and a load in the background | live | live |
+//! | is not queried: the breaker rejects the read | cache | cache | cache | fallback, or the refusal |
+//! | is not queried: the queue is full | cache | cache | cache | fallback, or the refusal |
+//! | cannot be reached, or fails | cache | cache | cache | fallback, or the error |
 //! | misses the deadline | cache | cache | cache | fallback, or the error |
 //! | answers with an error | cache | cache | **the error** | **the error** |
-//! | is asked on a lease or in a transaction | live | live | live | live |
+//! | is queried on a lease or in a transaction | live | live | live | live |
 //!
-//! With [`database_first`](CachePolicy::database_first), nothing is fresh. On a lease and in a transaction nothing is
-//! read from the cache, kept in it, or served instead: such a session may see what nobody else does.
+//! The columns are the age of the cached answer. *Live* is the answer of the database to this read,
+//! or to a load that it joined.
+//! *Fallback* is the first of `or_value`, `or_else` and `or_from` that provides a value. The
+//! fallbacks are tried in the order in which they are written, and `cached` is one of them: an
+//! `or_value` that is written before `cached` takes precedence over a stale answer.
+//! [`Source`](crate::Source) tells which one was served.
+//!
+//! - **An error that the database answers with is never hidden.** A missing table or a
+//!   serialization failure is returned to the caller, even if there is a fallback.
+//! - **[`database_first`](CachePolicy::database_first)** policies have no fresh answers: every read
+//!   queries the database, and only the last two columns apply.
+//! - **On a lease and in a transaction**, nothing is read from the cache, stored in it, or served
+//!   instead, since the session may see uncommitted rows.
+//! - **After a write that succeeded**, the answers that it invalidates are absent. A load that was
+//!   in progress is not stored.
+//! - **After a write with an unknown outcome**, for instance at a deadline, these answers are in
+//!   doubt: they are served only within `stale_if_error`, when the database cannot answer.
+//!
+//! # The store
+//!
+//! All cached reads of a pool share one store in memory, bounded by the `cache_bytes` of the pool;
+//! the least useful answers are evicted. Each key has at most one load in progress, which serves
+//! all callers that wait for it. Every load passes the gate, so that an empty cache sends no more
+//! calls to the database than the pool admits.
 //!
 //! # What not to cache
 //!
-//! - What nobody may see but its owner, unless its owner is an argument or in the `vary_by`: the cache is shared by all who use the pool.
-//! - What decides about money or access. Staleness is bounded, not absent: a policy says how old an
-//!   answer may get, and an answer of that age has to be right enough.
-//! - What must be read after it was written, on another instance: a write invalidates the cache of its own
-//!   process alone, and others learn of it when `fresh_for` is over.
-//! - What is too cheap to be worth it, or asked for once.
+//! - **Data of one user or tenant**, unless the user or tenant is an argument of the statement or
+//!   given to `vary_by`. All users of the pool share the cache.
+//! - **Data that decides about money or access.** A policy bounds the age of an answer, and an
+//!   answer of that age must still be correct enough.
+//! - **Data that another instance of the service must read right after it is written.** A write
+//!   invalidates the cache of its own process only. Other instances may serve the old answer during
+//!   `fresh_for` and `stale_while_revalidate`.
+//! - **Queries that are cheap or rarely repeated.**
 //!
-//! # What to be careful of
+//! # Operation
 //!
-//! - A fallback that is never exercised does not work when it is needed. Hold the breaker open
-//!   ([`Breaker::force_open`](crate::Breaker::force_open)) in a test, and now and then on a running instance.
-//! - A cache becomes a crutch: a service that cannot live without it goes down with a cold one. The
-//!   gate lets no more loads through than it would let calls, so a cold start is slow, not deadly;
-//!   but it should have been tried. `invalidate_all` makes one.
-//! - A default value looks like an answer to whoever gets it. Look at [`Source`](crate::Source) where
-//!   the difference matters, and show the age.
+//! - **Exercise the fallbacks.** A fallback that is never used may not work when it is needed. Hold
+//!   the breaker open with [`Breaker::force_open`](crate::Breaker::force_open) in a test, and
+//!   occasionally on a running instance.
+//! - **Test a cold start.** A service that depends on its cache may be too slow with an empty one:
+//!   the gate limits the load on the database, and the callers wait.
+//!   [`invalidate_all`](crate::Cache::invalidate_all) empties the cache.
+//! - **Show the source.** A default value looks like an answer. Where the difference matters, check
+//!   [`Source`](crate::Source) and display the age.
 
 pub(crate) mod answers;
 pub(crate) mod entry;

@@ -1,4 +1,4 @@
-//! Where answers come from: a pool, as the cache in front of it sees it.
+//! The interface of a pool to its cache.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use crate::gate::Gate;
 use crate::outcome::error::{DeadlineExceeded, Refused};
 use crate::outcome::served::Unanswered;
 
-/// A task, of whatever kind.
+/// A background task.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is read through: a pool, as the cache in front of it sees it.
+/// A pool, as the source of the answers that its cache stores.
 pub(crate) trait Origin: Send + Sync + 'static {
     type Error: From<Refused> + From<DeadlineExceeded> + Send + Sync + 'static;
 
@@ -21,17 +21,18 @@ pub(crate) trait Origin: Send + Sync + 'static {
 
     fn cache(&self) -> &Arc<Answers>;
 
-    /// Why `error` is no answer; `None` if the database answered, if only with an error.
+    /// The reason why the database gave no answer. `None` if `error` is its answer, or must not be
+    /// hidden by a fallback for another reason.
     fn unanswered(&self, error: &Self::Error) -> Option<Unanswered>;
 
-    /// The error of those who waited for a load that was stopped or panicked.
+    /// The error of a load that was stopped or panicked.
     fn lost() -> Self::Error;
 
-    /// Runs a task that ends with the pool.
+    /// Spawns a task that is stopped when the last handle of the pool is dropped.
     fn spawn(&self, task: Task);
 }
 
-/// Why an error of this class is no answer.
+/// The reason for an error of this class. `None` if the error is an answer of the database.
 pub(crate) fn unanswered_by_class(gate: &Gate, class: Class) -> Option<Unanswered> {
     match class {
         Class::Failure | Class::FailureAndClose => Some(Unanswered::Failure),
@@ -39,7 +40,7 @@ pub(crate) fn unanswered_by_class(gate: &Gate, class: Class) -> Option<Unanswere
             Some(Unanswered::Saturated)
         }
         Class::Starved => Some(Unanswered::Failure),
-        // The backend's own deadline, or a lock that did not come free.
+        // The backend's own statement timeout, or a lock that was not released in time.
         Class::Slow => Some(Unanswered::Deadline),
         Class::Success | Class::Ignored => None,
     }

@@ -1,22 +1,23 @@
-//! How old an answer may get.
+//! Cache policies: how old an answer may be, and when it is served.
 
 use std::time::Duration;
 
 use crate::breaker::config::{ConfigError, check_duration};
 
-/// The tags a policy can have; a query can be given more.
+/// The largest number of tags of a policy: 4. A read can have more of its own.
 pub const MAX_POLICY_TAGS: usize = 4;
 /// Default [`CachePolicy::max_entry_bytes`]: 1 MiB.
 pub const DEFAULT_MAX_ENTRY_BYTES: u64 = 1 << 20;
-/// Default [`CachePolicy::jitter`]: a tenth.
+/// Default [`CachePolicy::jitter`]: 0.1, a tenth of `fresh_for`.
 pub const DEFAULT_JITTER: f64 = 0.1;
-/// The longest time a policy can name: a year. What is longer is a slip.
+/// The longest duration that a policy accepts: 365 days. A longer one is considered a mistake.
 pub const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How old the answers of a query may get, and when they may be served.
+/// States how old the cached answers of a read may be, and when they may be served.
 ///
-/// Meant to be a constant with a name, which is also a namespace: two policies never share an
-/// answer, and all answers under one can be [invalidated](crate::cache) together.
+/// A policy is meant to be a constant. Its name is a namespace: policies with different names never
+/// share an answer, and all answers under one policy can be
+/// [invalidated](crate::Cache::invalidate_policy) together.
 ///
 /// ```
 /// use fusepool::cache::CachePolicy;
@@ -30,8 +31,9 @@ pub const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// assert_eq!(MENU.name(), "menu");
 /// ```
 ///
-/// Values that make no sense are a [`ConfigError`] when the policy is first used, before anything
-/// is sent.
+/// The values are checked when the policy is used. An invalid one is a [`ConfigError`], and nothing
+/// is sent. A policy is invalid, for instance, if its name is empty, if all its durations are zero,
+/// or if one of them is longer than [`LONGEST_AGE`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CachePolicy {
     name: &'static str,
@@ -45,21 +47,23 @@ pub struct CachePolicy {
     jitter: f64,
 }
 
-/// What may be done with an answer of some age.
+/// What a policy allows for an answer of some age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
     /// Serve it.
     Fresh,
-    /// Serve it, and ask behind.
+    /// Serve it, and load a newer one in the background.
     Revalidate,
-    /// Ask; serve it if there is no answer.
+    /// Query the database; serve it if the database cannot answer.
     Stale,
     /// Never serve it.
     Expired,
 }
 
 impl CachePolicy {
-    /// A policy under which nothing is ever served, until it is told more.
+    /// A policy with this name, and with all durations zero. It needs at least one of
+    /// [`fresh_for`](Self::fresh_for), [`stale_while_revalidate`](Self::stale_while_revalidate) and
+    /// [`stale_if_error`](Self::stale_if_error) to be valid.
     #[must_use]
     pub const fn named(name: &'static str) -> Self {
         Self {
@@ -75,42 +79,60 @@ impl CachePolicy {
         }
     }
 
-    /// For so long an answer is served without asking. Default: zero.
+    /// The age up to which an answer is served without a query. Default: zero.
+    ///
+    /// [`jitter`](Self::jitter) shortens it by up to a tenth by default.
     #[must_use]
     pub const fn fresh_for(mut self, time: Duration) -> Self {
         self.fresh_for = time;
         self
     }
 
-    /// For so long after that it is served at once, while a background load asks for a newer one
-    /// (`stale-while-revalidate` of [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861#section-3)).
-    /// Default: zero.
+    /// The time after [`fresh_for`](Self::fresh_for) during which an answer is served at once, while
+    /// a newer one is loaded in the background (`stale-while-revalidate` of
+    /// [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861#section-3)). Default: zero.
     #[must_use]
     pub const fn stale_while_revalidate(mut self, time: Duration) -> Self {
         self.stale_while_revalidate = time;
         self
     }
 
-    /// For so long after [`fresh_for`](Self::fresh_for) it is served where the database cannot
-    /// answer (`stale-if-error` of [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861#section-4)).
-    /// Default: zero. The oldest answer that is ever served is therefore as old as `fresh_for`
-    /// and the longer of `stale_if_error` and `stale_while_revalidate` together: [`max_age`](Self::max_age).
+    /// The time after [`fresh_for`](Self::fresh_for) during which an answer is served if the
+    /// database cannot answer (`stale-if-error` of
+    /// [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861#section-4)). Default: zero.
+    ///
+    /// This time and [`stale_while_revalidate`](Self::stale_while_revalidate) run at once, not one
+    /// after the other. [`max_age`](Self::max_age) is the resulting limit of the age.
     #[must_use]
     pub const fn stale_if_error(mut self, time: Duration) -> Self {
         self.stale_if_error = time;
         self
     }
 
-    /// The database is always asked first; the cache is there for when it cannot answer. Excludes
-    /// [`fresh_for`](Self::fresh_for) and [`stale_while_revalidate`](Self::stale_while_revalidate).
+    /// Queries the database for every read, and serves an answer of the cache only if the database
+    /// cannot answer.
+    ///
+    /// Such a policy needs [`stale_if_error`](Self::stale_if_error), and must have neither
+    /// [`fresh_for`](Self::fresh_for) nor [`stale_while_revalidate`](Self::stale_while_revalidate).
+    /// A read never joins a load that started earlier, but reads that wait for the same next load
+    /// share it.
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use std::time::Duration;
+    ///
+    /// const STOCK: CachePolicy = CachePolicy::named("stock")
+    ///     .database_first()
+    ///     .stale_if_error(Duration::from_secs(60));
+    /// ```
     #[must_use]
     pub const fn database_first(mut self) -> Self {
         self.database_first = true;
         self
     }
 
-    /// A tag, by which a write can invalidate all answers under this policy and others. At most
-    /// [`MAX_POLICY_TAGS`].
+    /// Adds a tag. A write that invalidates the tag invalidates all answers under this policy, and
+    /// those of other policies and reads with the same tag. At most [`MAX_POLICY_TAGS`].
     #[must_use]
     pub const fn tag(mut self, tag: &'static str) -> Self {
         if self.tag_count < MAX_POLICY_TAGS {
@@ -120,29 +142,31 @@ impl CachePolicy {
         self
     }
 
-    /// Answers that take more memory are served, but not kept. Default:
-    /// [`DEFAULT_MAX_ENTRY_BYTES`].
+    /// The largest answer that is stored, in bytes of memory. A larger one is served, but not
+    /// stored. At least 1; default: [`DEFAULT_MAX_ENTRY_BYTES`].
     #[must_use]
     pub const fn max_entry_bytes(mut self, bytes: u64) -> Self {
         self.max_entry_bytes = bytes;
         self
     }
 
-    /// By how much of `fresh_for`, at most, an answer is fresh for less, by chance, so that what was loaded
-    /// together does not expire together. From 0 to 1; default: [`DEFAULT_JITTER`].
+    /// The largest fraction by which [`fresh_for`](Self::fresh_for) is shortened at random for each
+    /// answer, so that answers loaded together do not expire together. From 0 to 1; default:
+    /// [`DEFAULT_JITTER`].
     #[must_use]
     pub const fn jitter(mut self, part: f64) -> Self {
         self.jitter = part;
         self
     }
 
-    /// The name.
+    /// The name of the policy.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The age that no answer served from the cache exceeds.
+    /// The age that no answer from the cache exceeds: `fresh_for` plus the longer of
+    /// `stale_while_revalidate` and `stale_if_error`.
     #[must_use]
     pub fn max_age(&self) -> Duration {
         self.fresh_for
@@ -153,7 +177,7 @@ impl CachePolicy {
         &self.tags[..self.tag_count.min(MAX_POLICY_TAGS)]
     }
 
-    pub(crate) fn always_asks(&self) -> bool {
+    pub(crate) fn is_database_first(&self) -> bool {
         self.database_first
     }
 
@@ -175,7 +199,8 @@ impl CachePolicy {
             }
         }
         if self.database_first && !(self.fresh_for + self.stale_while_revalidate).is_zero() {
-            let rule = "absent from a policy that is `database_first`, which always asks first";
+            let rule = "zero in a policy with `database_first`, which queries the database for \
+                        every read";
             let set = format!("{:?} and {:?}", self.fresh_for, self.stale_while_revalidate);
             return Err(ConfigError::new(
                 "fresh_for and stale_while_revalidate",
@@ -184,7 +209,8 @@ impl CachePolicy {
             ));
         }
         if self.max_age().is_zero() {
-            let rule = "longer than zero, or `fresh_for` or `stale_while_revalidate` is: nothing would be served";
+            let rule = "longer than zero if `fresh_for` and `stale_while_revalidate` are zero, \
+                        since the cache would never be used otherwise";
             return Err(ConfigError::new(
                 "stale_if_error",
                 self.stale_if_error,
@@ -192,11 +218,11 @@ impl CachePolicy {
             ));
         }
         if self.tag_count > MAX_POLICY_TAGS {
-            let rule = format!("at most {MAX_POLICY_TAGS} times; a query can be given more");
+            let rule = format!("given at most {MAX_POLICY_TAGS} times; a read can have more tags");
             return Err(ConfigError::new("tag", self.tag_count, rule));
         }
         if self.max_entry_bytes == 0 {
-            let rule = "at least 1, or nothing could be kept";
+            let rule = "at least 1, since nothing could be stored otherwise";
             return Err(ConfigError::new("max_entry_bytes", 0, rule));
         }
         if !(0.0..=1.0).contains(&self.jitter) {
@@ -205,8 +231,9 @@ impl CachePolicy {
         Ok(())
     }
 
-    /// `chance`, from 0 to 1, is the answer's own share of the jitter. One that is doubted, because
-    /// a write may have changed it, has to be asked for again first.
+    /// What the policy allows for an answer of this age. `chance`, from 0 to 1, is the fraction of
+    /// the jitter that applies to the answer. An answer that is in doubt, because a write may have
+    /// changed it, is served only if the database cannot answer.
     pub(crate) fn freshness(&self, age: Duration, chance: f64, is_doubted: bool) -> Freshness {
         let fresh_for = self.fresh_for.mul_f64(1.0 - self.jitter * chance);
         let past = age.saturating_sub(self.fresh_for);
@@ -258,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_for_fallback_alone_is_never_fresh() {
+    fn a_database_first_policy_has_no_fresh_answers() {
         let policy = CachePolicy::named("x")
             .database_first()
             .stale_if_error(SECOND);
@@ -271,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_doubted_is_served_only_for_want_of_an_answer() {
+    fn an_answer_in_doubt_is_served_only_if_the_database_cannot_answer() {
         let doubted = |policy: CachePolicy, age| policy.freshness(age, 0.0, true);
         assert_eq!(doubted(MENU, Duration::ZERO), Freshness::Stale);
         assert_eq!(doubted(MENU, 2 * SECOND), Freshness::Stale);
@@ -281,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_name() {
-        let refused = |policy: CachePolicy| policy.check().unwrap_err().to_string();
+    fn an_invalid_value_is_an_error_that_names_its_field() {
+        let message_of = |policy: CachePolicy| policy.check().unwrap_err().to_string();
         for (policy, field) in [
             (CachePolicy::named("").fresh_for(SECOND), "cache policy"),
             (CachePolicy::named("x"), "stale_if_error"),
@@ -296,8 +323,8 @@ mod tests {
             (MENU.jitter(1.5), "jitter"),
             (MENU.jitter(f64::NAN), "jitter"),
         ] {
-            let said = refused(policy);
-            assert!(said.contains(&format!("`{field}`")), "{said}");
+            let message = message_of(policy);
+            assert!(message.contains(&format!("`{field}`")), "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a write makes outdated, and when that takes effect.
+//! The invalidations of a write, which take effect when the write succeeds.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use crate::cache::answers::Answers;
 use crate::cache::invalidation::Name;
 use crate::gate::Gate;
 
-/// The names that a write invalidates, while it is not known yet whether it succeeds.
+/// The names that a write invalidates, until its result is known.
 ///
-/// Dropped before that is known, for instance because the caller went away, the write may have taken
-/// effect: what depends on the names is then asked for again, and served only if the database cannot
-/// answer.
+/// If it is dropped before, for instance because the caller dropped the write, the write may have
+/// taken effect. The answers that depend on the names are then in doubt: they are loaded again, and
+/// served only if the database cannot answer.
 pub(crate) struct Publication {
     answers: Arc<Answers>,
     gate: Arc<Gate>,
@@ -27,22 +27,22 @@ impl Publication {
         }
     }
 
-    /// The write succeeded.
+    /// The write succeeded: invalidates the names.
     pub(crate) fn publish(mut self) {
         for name in take(&mut self.names) {
             self.answers.invalidate(&self.gate, name);
         }
     }
 
-    /// The write was never sent.
+    /// The write was never sent: nothing is invalidated.
     pub(crate) fn withdraw(mut self) {
         self.names.clear();
     }
 }
 
 impl Drop for Publication {
-    /// Even a write that was answered with an error may have had an effect: a procedure commits in the
-    /// middle, the first of several statements stays.
+    /// A write that returned an error may have had an effect, too: a procedure may commit before it
+    /// fails, and so may the first of several statements.
     fn drop(&mut self) {
         for name in take(&mut self.names) {
             self.answers.doubt(name);

@@ -1,4 +1,4 @@
-//! What the cache is asked.
+//! A cached read: its key, its policy and its tags.
 
 use std::time::Duration;
 
@@ -7,21 +7,22 @@ use crate::cache::invalidation::Name;
 use crate::cache::key::{Key, KeyHasher};
 use crate::cache::policy::CachePolicy;
 
-/// A read, as the cache sees it.
+/// A read that the cache may answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) policy: CachePolicy,
     pub(crate) key: Key,
-    /// The key without what is made of the answer: all that are made of it are invalidated together.
+    /// The key of the statement, without the type of the result and without tags. Answers of all
+    /// types to one statement are invalidated together by it.
     pub(crate) base: Key,
-    /// Tags besides those of the policy.
+    /// The tags besides those of the policy.
     pub(crate) tags: Vec<Name>,
-    /// How long to wait for a load, which others may have given more time.
+    /// The time that this caller waits for a load. Other waiters may wait longer.
     pub(crate) patience: Duration,
 }
 
 impl Question {
-    /// All that an answer depends on.
+    /// The names that invalidate the answer.
     pub(super) fn names(&self) -> Box<[Name]> {
         let policy = [
             Name::ALL,
@@ -37,11 +38,11 @@ impl Question {
     }
 }
 
-/// Under which policy a read is asked, and what belongs to its key besides the statement.
+/// The policy of a read, and the parts of its key besides the statement.
 #[derive(Clone, Debug)]
 pub(crate) struct Wording {
     pub(super) policy: Option<CachePolicy>,
-    /// What decides the rows besides the statement and its arguments.
+    /// The values given to `vary_by`.
     scope: KeyHasher,
     tags: Vec<Name>,
 }
@@ -63,14 +64,14 @@ impl Wording {
         self.tags.push(Name::tag(tag));
     }
 
-    /// What the key begins with; the statement follows.
+    /// The beginning of the key. The caller adds the statement.
     pub(crate) fn key(&self) -> KeyHasher {
         let mut key = self.scope.clone();
         key.text(self.policy.as_ref().map_or("", CachePolicy::name));
         key
     }
 
-    /// Whether there is a policy, and one that makes sense.
+    /// Checks that there is a policy, and that it is valid.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match &self.policy {
             Some(policy) => policy.check(),
@@ -78,12 +79,13 @@ impl Wording {
         }
     }
 
+    /// Checks that the policy is valid, if there is one.
     pub(crate) fn check_if_cached(&self) -> Result<(), ConfigError> {
         self.policy.as_ref().map_or(Ok(()), CachePolicy::check)
     }
 
-    /// The question to the cache, if there is a policy. `base` is the [`key`](Self::key) with the
-    /// statement; `made` adds what is made of the answer.
+    /// The read as a question to the cache; `None` without a policy. `base` is the
+    /// [`key`](Self::key) with the statement, and `made` adds the type of the result.
     pub(crate) fn question(
         &self,
         base: KeyHasher,
@@ -93,7 +95,8 @@ impl Wording {
         let policy = self.policy?;
         let mut key = base;
         let base = key.finish();
-        // What was kept with other tags is not invalidated by these: it is another answer.
+        // An answer that was stored with other tags is not invalidated by these, so it must not be
+        // found.
         key.add(&policy.tags());
         let mut tags = self.tags.clone();
         tags.sort_unstable();

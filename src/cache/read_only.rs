@@ -1,38 +1,37 @@
-//! Whether a statement only reads, as far as its text tells.
+//! Checks by its text that a statement only reads.
 //!
-//! Whatever is read through a cache may be run again, later, on another pool, or not at all: that
-//! is right for reads alone. The text is split into words, outside of quotes and comments as the
-//! dialect has them, and refused in case of doubt. What a function does, its name does not tell, but
-//! for a few that are known to write or lock.
+//! A statement that is cached or has a fallback may run several times, later, on another pool, or
+//! not at all. That is correct only for reads. The check splits the text into words, outside the
+//! quotes and comments of the dialect, and rejects a statement in case of doubt. It cannot know what
+//! a function does, except for a few functions that are known to write or lock.
 
-/// Why a statement cannot be read through.
+/// The reason why a statement cannot be cached or have a fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotARead {
-    /// It begins with another word than a query does.
+    /// Its first word is not that of a query.
     #[error(
         "only SELECT, VALUES, TABLE and WITH can be cached or have a fallback, not other statements"
     )]
     NoQuery,
-    /// It has this word, with which it writes or may write.
+    /// It contains this word, with which it writes or may write.
     #[error(
         "a statement with {0} writes, and cannot be cached or have a fallback (quote it if it is a name)"
     )]
     Writes(&'static str),
-    /// It locks rows, or takes a lock.
+    /// It locks rows, or takes another lock, with this word.
     #[error("a statement with {0} locks, and cannot be cached or have a fallback")]
     Locks(&'static str),
-    /// There is more than one statement.
+    /// The text contains more than one statement.
     #[error("several statements at once cannot be cached or have a fallback")]
     Several,
-    /// A quote or comment does not end, or is code to some servers.
-    #[error("the statement has {0}, so that it cannot be told whether it only reads")]
+    /// It contains a quote or a comment that has no end, or a comment that some servers execute.
+    #[error("the statement has {0}, so it is unclear whether it only reads")]
     Unclear(&'static str),
 }
 
-/// How a database quotes and comments.
+/// The syntax of quotes and comments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "one a driver, and drivers are features")]
 pub(crate) enum Dialect {
     Postgres,
     MySql,
@@ -41,8 +40,8 @@ pub(crate) enum Dialect {
 
 const QUERIES: [&str; 4] = ["SELECT", "VALUES", "TABLE", "WITH"];
 const WRITES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "INTO"];
-/// Functions; those that lock by the beginning of their names.
 const WRITING_FUNCTIONS: [&str; 4] = ["NEXTVAL", "SETVAL", "PG_NOTIFY", "SET_CONFIG"];
+/// The beginnings of the names of functions that lock.
 const LOCKING_FUNCTIONS: [&str; 5] = [
     "PG_ADVISORY_",
     "PG_TRY_ADVISORY_",
@@ -84,13 +83,13 @@ fn check_word(word: &str, previous: &str, rest: &str) -> Result<(), NotARead> {
         return Ok(()); // a column
     }
     if word.eq_ignore_ascii_case("VALUE") && previous.eq_ignore_ascii_case("NEXT") {
-        return Err(NotARead::Writes("NEXT VALUE")); // of MariaDB's sequences
+        return Err(NotARead::Writes("NEXT VALUE")); // of a sequence in MariaDB
     }
     if let Some(word) = one_of(&WRITES, word) {
         if word == "UPDATE" && one_of(&["FOR", "KEY"], previous).is_some() {
             return Err(NotARead::Locks("FOR UPDATE"));
         }
-        // MySQL has a function of this name.
+        // MySQL has a function `INSERT`.
         if !(word == "INSERT" && calls) {
             return Err(NotARead::Writes(word));
         }
@@ -114,19 +113,19 @@ fn one_of<'w>(words: &[&'w str], token: &str) -> Option<&'w str> {
     (words.iter().copied()).find(|word| word.eq_ignore_ascii_case(token))
 }
 
-/// The next word, or other character, and what follows it. Quoted text comes as its first quote
-/// alone: what is in it does not matter.
+/// The next token and the text after it. A token is a word or a single character. Quoted text is
+/// represented by its opening quote, since its content does not matter.
 fn next(sql: &str, dialect: Dialect) -> Result<Option<(&str, &str)>, NotARead> {
     let sql = past_space(sql, dialect)?;
     let Some(first) = sql.chars().next() else {
         return Ok(None);
     };
-    // A name of PostgreSQL's may contain what otherwise begins a quote.
+    // In PostgreSQL, a name may contain a `$`, which begins a quote elsewhere.
     let is_rest = |c| is_word(c) || (c == '$' && dialect == Dialect::Postgres);
     if is_word(first) {
         let word = sql.find(|c| !is_rest(c)).unwrap_or(sql.len());
         let (word, rest) = sql.split_at(word);
-        // PostgreSQL's E'...' has backslashes.
+        // In PostgreSQL, E'...' has backslash escapes.
         if dialect == Dialect::Postgres && word.eq_ignore_ascii_case("E") && rest.starts_with('\'')
         {
             return Ok(Some(("'", past_quote(&rest[1..], '\'', true)?)));
@@ -150,7 +149,8 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// `rest` begins behind the opening quote. A doubled quote is two quoted texts, side by side.
+/// The text after a quote. `rest` begins after the opening quote. A doubled quote is treated as two
+/// adjacent quoted texts.
 fn past_quote(rest: &str, quote: char, backslashes: bool) -> Result<&str, NotARead> {
     let mut characters = rest.char_indices();
     while let Some((place, c)) = characters.next() {
@@ -164,7 +164,7 @@ fn past_quote(rest: &str, quote: char, backslashes: bool) -> Result<&str, NotARe
     Err(NotARead::Unclear("a quote that does not end"))
 }
 
-/// `$1`, or `$tag$ ... $tag$`; `rest` begins behind the first `$`.
+/// The text after `$1` or `$tag$ ... $tag$`. `rest` begins after the first `$`.
 fn past_dollars(rest: &str) -> Result<&str, NotARead> {
     let tag = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
     let is_parameter = rest.starts_with(|c: char| c.is_ascii_digit());
@@ -179,12 +179,13 @@ fn past_dollars(rest: &str) -> Result<&str, NotARead> {
     }
 }
 
+/// The text after white space and comments.
 fn past_space(mut sql: &str, dialect: Dialect) -> Result<&str, NotARead> {
     loop {
         sql = sql.trim_start();
         let mysql = dialect == Dialect::MySql;
         let is_line = match sql.strip_prefix("--") {
-            // MySQL has 1--1.
+            // In MySQL, `1--1` is a subtraction.
             Some(rest) => !mysql || rest.is_empty() || rest.starts_with(char::is_whitespace),
             None => mysql && sql.starts_with('#'),
         };
@@ -192,7 +193,7 @@ fn past_space(mut sql: &str, dialect: Dialect) -> Result<&str, NotARead> {
             sql = sql.split_once('\n').map_or("", |(_, rest)| rest);
         } else if let Some(rest) = sql.strip_prefix("/*") {
             if mysql && (rest.starts_with('!') || rest.starts_with("M!")) {
-                return Err(NotARead::Unclear("a comment that is code to some servers"));
+                return Err(NotARead::Unclear("a comment that some servers execute"));
             }
             sql = past_comment(rest, dialect == Dialect::Postgres)?;
         } else {
@@ -201,6 +202,7 @@ fn past_space(mut sql: &str, dialect: Dialect) -> Result<&str, NotARead> {
     }
 }
 
+/// The text after a block comment. `rest` begins after its opening `/*`.
 fn past_comment(mut rest: &str, nests: bool) -> Result<&str, NotARead> {
     let mut depth = 1;
     while depth > 0 {
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_are_let_through() {
+    fn reads_are_accepted() {
         for sql in [
             "SELECT 1",
             "select * from t where id = ?",
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_writes_is_refused() {
+    fn writes_are_rejected() {
         for (sql, word) in [
             (
                 "WITH x AS (DELETE FROM t RETURNING id) SELECT * FROM x",
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_locks_is_refused() {
+    fn locks_are_rejected() {
         for sql in [
             "SELECT * FROM t FOR UPDATE",
             "SELECT * FROM t for no key update skip locked",
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn several_statements_are_refused() {
+    fn several_statements_are_rejected() {
         for sql in [
             "SELECT 1; SELECT 2",
             "SELECT 1;;DELETE FROM t",
@@ -324,13 +326,13 @@ mod tests {
         }
     }
 
-    /// What is text to one database is code to another.
+    /// Text in one dialect is code in another.
     #[test]
     fn quotes_and_comments_are_those_of_the_dialect() {
         use Dialect::{MySql, Postgres, Sqlite};
         let several = Err(NotARead::Several);
         for (sql, dialect, expected) in [
-            // A backslash escapes a quote in MySQL alone, and in PostgreSQL's E''.
+            // A backslash escapes a quote only in MySQL, and in PostgreSQL in E''.
             (r"SELECT 'a\'; DELETE FROM t; -- '", MySql, Ok(())),
             (r"SELECT 'a\'; DELETE FROM t; -- '", Postgres, several),
             (r"SELECT 'a\'; DELETE FROM t; -- '", Sqlite, several),
@@ -360,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unclear_is_refused() {
+    fn unclear_statements_are_rejected() {
         for (sql, dialect) in [
             ("SELECT 'a", Dialect::Postgres),
             ("SELECT $x$ a", Dialect::Postgres),

@@ -1,15 +1,16 @@
-//! Fresh, or load, or stale: who may be served what.
+//! The read path of the cache.
 //!
 //! ```text
-//!   fresh ──────────────────────────────▶ served, nobody is asked
-//!   past fresh, within stale_while_revalidate ──▶ served, and one load asks behind
-//!   else: one load a key, through the gate
-//!           ├─ an answer ───────────────▶ served live, and kept
-//!           ├─ an error it answered ────▶ the error
-//!           └─ no answer ───────────────▶ stale, within stale_if_error; else the next fallback, or the error
+//!   fresh ──────────────────────────▶ serve it, without a query
+//!   within stale_while_revalidate ──▶ serve it, and load in the background
+//!   otherwise: one load for each key, through the gate
+//!           ├─ an answer ───────────▶ serve it live, and store it
+//!           ├─ the database's error ▶ return the error
+//!           └─ no answer ───────────▶ the fallbacks, the stale answer among them, or the error
 //! ```
 //!
-//! A caller with something else to serve does not wait for a load when the breaker opens.
+//! A caller that has a stale answer or another fallback stops waiting for a load when the breaker
+//! opens.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,22 +30,23 @@ use crate::outcome::served::{Served, Source, StaleReason, Unanswered};
 #[cfg(test)]
 mod tests;
 
-/// No answer, and nothing fresh.
+/// A read that the database did not answer and that had no fresh answer.
 #[derive(Debug)]
 pub(crate) struct Failed<T, E> {
     pub(crate) error: Arc<E>,
-    /// `None`: this is what the database answered, and nothing else may be served instead.
+    /// The reason why there is no answer. `None`: the error must be returned, for instance because
+    /// it is the database's answer, and no fallback may replace it.
     pub(crate) unanswered: Option<Unanswered>,
-    /// What there is instead.
+    /// The stale answer, if there is one within `stale_if_error`.
     pub(crate) stale: Option<Served<T>>,
 }
 
 impl Answers {
-    /// Answers `question`, from the cache or by what `load` gives, which is told only if the cache has
-    /// nothing fresh. Whoever has a fallback besides the cache `may_leave`
-    /// when the breaker opens.
+    /// Answers `question` from the cache, or by the future that `load` creates. `load` is called
+    /// only if the cache has no fresh answer. `may_leave`: the caller has a fallback besides the
+    /// cache, and stops waiting when the breaker opens.
     ///
-    /// Cancellation: a load that was begun goes on.
+    /// Cancellation: a load that has started continues.
     pub(crate) async fn read<O, T, L>(
         self: &Arc<Self>,
         origin: &Arc<O>,
@@ -68,7 +70,7 @@ impl Answers {
                 if gate.breaker().rejection().is_none()
                     && let Ok(load) = load()
                 {
-                    // Whoever comes next will see what it brings.
+                    // The load runs in the background; this read does not wait for it.
                     drop(self.join(origin, question, load));
                 }
                 let reason = StaleReason::Revalidating;
@@ -93,7 +95,8 @@ impl Answers {
         }
     }
 
-    /// Waits for an answer to `question`, as one of all who ask it.
+    /// Joins the load of `question`, or starts it, and waits for the answer for at most the
+    /// `patience` of the question.
     async fn ask<O, T, L>(
         self: &Arc<Self>,
         origin: &Arc<O>,
@@ -107,7 +110,7 @@ impl Answers {
         L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
     {
         let gate = origin.gate();
-        // Spares an open breaker the task.
+        // Spawns no task while the breaker is open.
         if let Some(refused) = gate.refusal() {
             return Err(Arc::new(turned_away(refused).await.into()));
         }
@@ -140,7 +143,7 @@ impl Answers {
     {
         let unanswered = origin.unanswered(&error);
         let stale = unanswered.and_then(|why| {
-            // What is kept may be newer than before the wait, or gone.
+            // Searched again, since the stored answer may have changed during the wait.
             let (value, age, _) = self.kept(origin.gate(), question)?;
             let reason = StaleReason::Unanswered(why);
             Some(Served::new(value, Source::Stale { age, reason }))
@@ -153,8 +156,8 @@ impl Answers {
     }
 }
 
-/// Asks `origin`, through its cache if there is a question for that. A caller who has a fallback
-/// besides the cache `may_leave` when the breaker opens.
+/// Reads from `origin`, through its cache if there is a `question`. `may_leave`: the caller has a
+/// fallback besides the cache, and stops waiting for a load when the breaker opens.
 pub(crate) async fn ask<O, T, L>(
     origin: &Arc<O>,
     question: Option<&Question>,

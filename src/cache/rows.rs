@@ -1,19 +1,19 @@
-//! What is made of rows: all of them, or the first.
+//! The shapes of a result: all rows, or the first row.
 
 use std::mem::size_of;
 use std::sync::Arc;
 
-/// What is fetched. Cheap to clone, since the cache shares it with all who are served.
+/// A result. It is cheap to clone, since the cache shares it with every caller.
 pub(crate) trait Shape<O>: Clone + Send + Sync + 'static {
     const IS_FIRST: bool;
 
     fn of(values: Vec<O>) -> Self;
 
-    /// What it takes on the heap, without what the values themselves refer to.
+    /// The heap memory of the result in bytes, without the memory that the values refer to.
     fn bytes(&self) -> usize;
 }
 
-/// The counts of an [`Arc`].
+/// The size of the two counts of an [`Arc`].
 const COUNTS: usize = 2 * size_of::<usize>();
 
 impl<O: Send + Sync + 'static> Shape<O> for Arc<Vec<O>> {

@@ -1,10 +1,11 @@
-//! One load a key at a time.
+//! Single flight: one load at a time for each key.
 //!
-//! Whoever finds a load of the same key under way waits for what it brings. There is one exception:
-//! a load that asked the database before the key was invalidated may bring what was true before the
-//! write. Whoever comes after that waits for the next load, which starts when the first one has
-//! ended; so at most one is under way and one is waiting. If that one gives up before it starts, the
-//! first one has its place back.
+//! A caller that finds a load of the same key in progress waits for its outcome. There are two
+//! exceptions. If the key was invalidated after the query of the load was sent, the load may return
+//! rows from before a write. And with `database_first`, a caller never joins a load whose query was
+//! already sent. In both cases the caller joins the next load, which starts when the first one has
+//! ended. So each key has at most one load in progress and one that waits. If the waiting load ends
+//! before it starts, the first one is the latest load of the key again.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -17,41 +18,43 @@ use super::entry::Entry;
 use super::invalidation::{Generation, Generations, Name};
 use super::key::Key;
 
-/// The error of a load, of the one type that the loads of a pool have: as with the value of an
-/// [`Entry`], the cache need not know it.
+/// The error of a load. All loads of a pool have the same error type, which is erased here, like the
+/// type of the value of an [`Entry`].
 pub(crate) type Failure = Arc<dyn Any + Send + Sync>;
 
-/// What a load brought: an answer, or the error that every waiter gets.
+/// The outcome of a load: an answer, or the error that every waiter receives.
 pub(crate) type Outcome = Result<Arc<Entry>, Failure>;
 
+/// The latest load of each key.
 pub(crate) struct SingleFlight {
     latest: Mutex<HashMap<Key, Flight>>,
 }
 
+/// A load in progress, or one that waits to start.
 struct Flight {
-    outcome: watch::Receiver<Arrival>,
-    /// As of when the database was asked; `None` if it has not been.
+    outcome: watch::Receiver<Completion>,
+    /// The generation of the key when the query was sent; `None` before.
     started: Option<Generation>,
 }
 
-/// `None` while the load is under way.
-type Arrival = Option<Result<Outcome, Lost>>;
+/// `None` until the load has ended.
+type Completion = Option<Result<Outcome, Lost>>;
 
-/// Who waits for a load.
+/// Waits for a load.
 pub(crate) struct Waiter {
-    outcome: watch::Receiver<Arrival>,
+    outcome: watch::Receiver<Completion>,
 }
 
-/// The duty to make a load. Dropped without [`land`](Self::land), all who wait are told that it was lost.
+/// Makes a load. If it is dropped without `finish`, the waiters learn that the load was lost.
 pub(crate) struct Leader {
     single_flight: Arc<SingleFlight>,
     key: Key,
-    outcome: watch::Sender<Arrival>,
-    /// The load that has to end before this one may start.
+    outcome: watch::Sender<Completion>,
+    /// The load that must end before this one may start.
     previous: Option<Flight>,
 }
 
-/// A load ended without bringing anything: its task was stopped, or it panicked.
+/// A load ended without an outcome: its task was stopped, or it panicked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost;
 
@@ -66,9 +69,9 @@ impl SingleFlight {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Boards the load of `key` that is under way, or else the next one; with the duty to make it, if
-    /// nobody has that yet. One who does not join what has started gets an answer that was asked for
-    /// from now on.
+    /// Joins the latest load of `key`, or the next one if the latest has started and its answer may
+    /// be outdated. Returns a leader if the caller must make that load. Without `joins_started`, the
+    /// caller never joins a load that has started, so that its query is sent after this call.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: Key,
@@ -101,7 +104,7 @@ impl SingleFlight {
         (waiter, Some(leader))
     }
 
-    /// How many loads are under way or waiting.
+    /// The number of keys with a load in progress or waiting to start.
     pub(crate) fn len(&self) -> usize {
         self.latest().len()
     }
@@ -114,7 +117,7 @@ impl Flight {
         }
     }
 
-    fn is_under_way(&self) -> bool {
+    fn is_in_progress(&self) -> bool {
         self.outcome.borrow().is_none()
     }
 }
@@ -122,23 +125,24 @@ impl Flight {
 impl Waiter {
     /// Waits until the load has ended.
     ///
-    /// Cancellation: the load goes on.
+    /// Cancellation: the load continues.
     pub(crate) async fn outcome(mut self) -> Result<Outcome, Lost> {
-        let arrived = self.outcome.wait_for(Option::is_some).await;
-        arrived
+        let completed = self.outcome.wait_for(Option::is_some).await;
+        completed
             .ok()
-            .and_then(|arrival| arrival.clone())
+            .and_then(|completion| completion.clone())
             .unwrap_or(Err(Lost))
     }
 }
 
 impl Leader {
-    /// Whom to wait for before [`depart`](Self::depart).
+    /// The load to wait for before [`start`](Self::start).
     pub(crate) fn previous(&self) -> Option<Waiter> {
         self.previous.as_ref().map(Flight::waiter)
     }
 
-    /// The database will be asked now: what is invalidated from here on makes the answer outdated.
+    /// Marks the load as started, immediately before its query is sent. An invalidation after this
+    /// call makes the answer outdated.
     pub(crate) fn start(&self, names: &[Name], generations: &Generations) -> Generation {
         let mut latest = self.single_flight.latest();
         let now = generations.of(names);
@@ -150,18 +154,18 @@ impl Leader {
         now
     }
 
-    /// Tells all who wait what the load brought.
+    /// Passes the outcome of the load to the waiters.
     pub(crate) fn finish(mut self, outcome: Outcome) {
-        self.arrive(Ok(outcome));
+        self.complete(Ok(outcome));
     }
 
-    /// In one step, under the lock: whoever comes once the load has ended must neither take its answer
-    /// for a new one, nor wait for one that was lost.
-    fn arrive(&mut self, arrival: Result<Outcome, Lost>) {
+    /// Completes the load and removes it, in one step under the lock: a caller that arrives after
+    /// the end of the load must neither receive its answer as a new one nor wait for a lost load.
+    fn complete(&mut self, completion: Result<Outcome, Lost>) {
         let mut latest = self.single_flight.latest();
-        let is_first = self.outcome.send_if_modified(|arrived| {
-            let is_first = arrived.is_none();
-            arrived.get_or_insert(arrival);
+        let is_first = self.outcome.send_if_modified(|completed| {
+            let is_first = completed.is_none();
+            completed.get_or_insert(completion);
             is_first
         });
         let flight = latest.get(&self.key);
@@ -169,12 +173,13 @@ impl Leader {
             return;
         }
         match self.previous.take() {
-            // It gave up waiting: the next one has to wait, too.
-            Some(previous) if previous.is_under_way() => latest.insert(self.key, previous),
+            // This load ended before it started, so the next one must wait for the previous one.
+            Some(previous) if previous.is_in_progress() => latest.insert(self.key, previous),
             _ => latest.remove(&self.key),
         };
     }
 
+    /// Whether `flight` is the load of this leader.
     fn leads(&self, flight: &Flight) -> bool {
         flight.outcome.same_channel(&self.outcome.subscribe())
     }
@@ -182,14 +187,14 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        self.arrive(Err(Lost));
+        self.complete(Err(Lost));
     }
 }
 
 impl fmt::Debug for SingleFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SingleFlight")
-            .field("under_way", &self.len())
+            .field("loading", &self.len())
             .finish()
     }
 }
@@ -235,12 +240,12 @@ mod tests {
         }
     }
 
-    fn brought(waiter: Waiter) -> Option<u32> {
+    fn value_of(waiter: Waiter) -> Option<u32> {
         waiter.outcome().now_or_never()?.unwrap().unwrap().value()
     }
 
     #[test]
-    fn whoever_comes_while_a_load_is_under_way_gets_what_it_brings() {
+    fn callers_during_a_load_receive_its_outcome() {
         let rig = Rig::new();
         let (first, leader) = rig.join();
         let leader = leader.unwrap();
@@ -252,14 +257,14 @@ mod tests {
         assert!(late.outcome.borrow().is_none());
         leader.finish(Ok(rig.entry(7)));
         for waiter in [first, early, late] {
-            assert_eq!(brought(waiter), Some(7));
+            assert_eq!(value_of(waiter), Some(7));
         }
         assert_eq!(rig.single_flight.len(), 0);
-        assert!(rig.join().1.is_some(), "the next one starts anew");
+        assert!(rig.join().1.is_some(), "the next caller starts a new load");
     }
 
     #[test]
-    fn whoever_comes_after_an_invalidation_waits_for_the_next_load() {
+    fn callers_after_an_invalidation_wait_for_the_next_load() {
         let rig = Rig::new();
         let (before, first) = rig.join();
         let first = first.unwrap();
@@ -269,36 +274,38 @@ mod tests {
         let (after, second) = rig.join();
         let second = second.unwrap();
         let (another, none) = rig.join();
-        assert!(none.is_none(), "one that has not started serves everybody");
-        let previous = second.previous().expect("it waits for the first one");
+        assert!(none.is_none(), "a load that has not started serves all");
+        let previous = second.previous().expect("it waits for the first load");
         assert!(previous.outcome().now_or_never().is_none());
 
         first.finish(Ok(rig.entry(1)));
-        assert_eq!(brought(before), Some(1));
+        assert_eq!(value_of(before), Some(1));
         rig.start(&second);
         second.finish(Ok(rig.entry(2)));
-        assert_eq!(brought(after), Some(2));
-        assert_eq!(brought(another), Some(2));
+        assert_eq!(value_of(after), Some(2));
+        assert_eq!(value_of(another), Some(2));
         assert_eq!(rig.single_flight.len(), 0);
     }
 
-    /// Found by a policy that always asks first, and was served what an earlier caller was told.
+    /// Regression: with a `database_first` policy, a caller whose read had just ended read again and
+    /// was served the outcome of the same load.
     #[tokio::test]
-    async fn whoever_learns_of_the_landing_boards_the_next_load() {
+    async fn a_caller_after_the_end_of_a_load_joins_the_next_one() {
         for _ in 0..1_000 {
             let rig = Rig::new();
             let (waiter, leader) = rig.join();
             let (leader, entry) = (leader.unwrap(), rig.entry(1));
-            let landing = std::thread::spawn(move || leader.finish(Ok(entry)));
+            let finishing = std::thread::spawn(move || leader.finish(Ok(entry)));
             waiter.outcome().await.unwrap().unwrap();
             assert!(rig.join().1.is_some());
-            landing.join().unwrap();
+            finishing.join().unwrap();
         }
     }
 
-    /// A load that hung was forgotten when the one behind it gave up, and a third ran beside it.
+    /// Regression: a load that hung was forgotten when the next load was refused, and a third one
+    /// ran at the same time.
     #[test]
-    fn whoever_gives_up_waiting_leaves_the_load_under_way_in_its_place() {
+    fn a_load_that_ends_before_it_starts_restores_the_load_in_progress() {
         let rig = Rig::new();
         let (before, first) = rig.join();
         let first = first.unwrap();
@@ -309,29 +316,29 @@ mod tests {
 
         let (_, third) = rig.join();
         let third = third.unwrap();
-        let previous = third.previous().expect("it waits for the first one");
+        let previous = third.previous().expect("it waits for the first load");
         first.finish(Ok(rig.entry(1)));
-        assert_eq!(brought(before), Some(1));
-        assert_eq!(brought(previous), Some(1));
+        assert_eq!(value_of(before), Some(1));
+        assert_eq!(value_of(previous), Some(1));
         drop(third);
         assert_eq!(rig.single_flight.len(), 0);
     }
 
     #[test]
-    fn all_learn_the_same_cause() {
+    fn all_waiters_receive_the_same_error() {
         let rig = Rig::new();
         let (first, leader) = rig.join();
         let (second, _) = rig.join();
         leader.unwrap().finish(Err(Arc::new("no")));
-        let cause = |waiter: Waiter| {
+        let error_of = |waiter: Waiter| {
             let outcome = waiter.outcome().now_or_never().unwrap().unwrap();
             outcome.err().unwrap()
         };
-        assert!(Arc::ptr_eq(&cause(first), &cause(second)));
+        assert!(Arc::ptr_eq(&error_of(first), &error_of(second)));
     }
 
     #[test]
-    fn a_load_that_is_lost_is_told_and_makes_room() {
+    fn a_lost_load_is_reported_and_removed() {
         let rig = Rig::new();
         let (waiter, leader) = rig.join();
         drop(leader);

@@ -1,41 +1,44 @@
-//! A cache at one moment.
+//! The state of a cache at one moment.
 
-/// The cache of a pool at one moment. The counts are since the pool was built.
+/// The state of a pool's cache at one moment.
+///
+/// The counters start at zero when the cache is first used, and never decrease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheSnapshot {
-    /// Answers kept now.
+    /// The number of answers stored now.
     pub entries: usize,
-    /// The memory they take.
+    /// The memory that they occupy, in bytes.
     pub bytes: u64,
-    /// The memory they may take.
+    /// The memory that they may occupy, in bytes: `cache_bytes`.
     pub max_bytes: u64,
-    /// Loads under way or waiting now.
+    /// The number of keys with a load in progress or waiting to start.
     pub loading: usize,
-    /// Served fresh, without asking.
+    /// Reads served a fresh answer, without a query.
     pub hits: u64,
-    /// Served stale, while a background load asked for a newer one.
+    /// Reads served a stale answer within `stale_while_revalidate`.
     pub revalidating: u64,
-    /// Neither: the database had to be asked, or would not be.
+    /// Reads for which the cache had nothing to serve without a query. The query may then have
+    /// been refused.
     pub misses: u64,
-    /// Served stale, because the database could not answer.
+    /// Reads served a stale answer within `stale_if_error`.
     pub stale: u64,
-    /// Served the value of `or_value`.
+    /// Reads served the value of `or_value`.
     pub defaults: u64,
-    /// Served what the future of `or_else` gave.
+    /// Reads served the value of the future of `or_else`.
     pub alternatives: u64,
-    /// Served what the pool of `or_from` answered.
+    /// Reads served the answer of the pool of `or_from`.
     pub other_pools: u64,
-    /// Loads that brought an answer.
+    /// Loads that returned an answer.
     pub loads: u64,
-    /// Loads that brought an error.
+    /// Loads that returned an error.
     pub failed_loads: u64,
-    /// Answers pushed out by others.
+    /// Answers evicted to make room for others.
     pub evictions: u64,
-    /// Answers not kept because they were too large.
+    /// Answers not stored because they were too large.
     pub too_large: u64,
-    /// Answers not kept because they were invalidated while they were under way.
+    /// Answers not stored because they were invalidated while they were loaded.
     pub outdated: u64,
-    /// Tags, policies, keys and whole caches invalidated.
+    /// Invalidations: one for each tag, policy, key or whole cache.
     pub invalidations: u64,
 }

@@ -1,8 +1,8 @@
-//! Where answers are kept: [`quick_cache`], bounded by bytes.
+//! The store of answers: [`quick_cache`], bounded by bytes.
 //!
-//! Its policy (S3-FIFO, close to Clock-PRO) lets new entries in on probation: they have to be asked
-//! for again, there or soon after, before they can push out any that are in use. A stream of keys
-//! that are asked for once passes through that small part alone.
+//! Its eviction policy (S3-FIFO, close to Clock-PRO) puts new entries on probation. An entry must be
+//! read again, during probation or soon after, before it can displace an entry that is in use. A
+//! stream of keys that are read once passes only through the small probation segment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use super::entry::Entry;
 use super::key::Key;
 use crate::breaker::config::ConfigError;
 
-/// Default of how much memory the answers of a pool may take: 64 MiB.
+/// Default `cache_bytes`, the memory for the cached answers of a pool: 64 MiB.
 pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
-/// The least that can be set: 64 KiB.
+/// The smallest `cache_bytes`: 64 KiB.
 pub const SMALLEST_CACHE_BYTES: u64 = 64 << 10;
-/// The most that can be set: 1 TiB. What is more is a slip.
+/// The largest `cache_bytes`: 1 TiB. A larger value is considered a mistake.
 pub const LARGEST_CACHE_BYTES: u64 = 1 << 40;
 
 pub(crate) fn check_bytes(bytes: u64) -> Result<(), ConfigError> {
@@ -30,12 +30,11 @@ pub(crate) fn check_bytes(bytes: u64) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What the number of entries is reckoned by, and with it the store's own bookkeeping.
+/// The size by which the number of entries, and so the store's own tables, are estimated.
 const TYPICAL_ENTRY: u64 = 1024;
-/// Part of the store can only hold entries smaller than itself, so there are only as many parts as
-/// leave room for large ones.
-const PART: u64 = 8 << 20;
-const MOST_PARTS: u64 = 16;
+/// The smallest shard, unless the store itself is smaller. An entry must fit into one shard.
+const SMALLEST_SHARD: u64 = 8 << 20;
+const MOST_SHARDS: u64 = 16;
 
 pub(crate) struct Store {
     entries: Cache<Key, Arc<Entry>, Bytes, DefaultHashBuilder, Evictor>,
@@ -55,7 +54,7 @@ impl Weighter<Key, Arc<Entry>> for Bytes {
 struct Evictor;
 
 impl Lifecycle<Key, Arc<Entry>> for Evictor {
-    /// Dropped after the store's lock is released: an entry may be large.
+    /// Dropped after the lock of the store is released, since an entry may be large.
     type RequestState = Vec<(Key, Arc<Entry>)>;
 
     fn on_evict(&self, evicted: &mut Self::RequestState, key: Key, entry: Arc<Entry>) {
@@ -68,12 +67,12 @@ impl Store {
         let options = OptionsBuilder::new()
             .weight_capacity(max_bytes)
             .estimated_items_capacity(to_usize(max_bytes / TYPICAL_ENTRY).max(1))
-            .shards(to_usize((max_bytes / PART).clamp(1, MOST_PARTS)))
+            .shards(to_usize((max_bytes / SMALLEST_SHARD).clamp(1, MOST_SHARDS)))
             .build();
         let hasher = DefaultHashBuilder::default();
         let entries = match options {
             Ok(options) => Cache::with_options(options, Bytes, hasher, Evictor),
-            // Only for want of a capacity, which it was given.
+            // `build` fails only without a capacity.
             Err(_) => Cache::with(1, max_bytes, Bytes, hasher, Evictor),
         };
         Self {
@@ -86,12 +85,12 @@ impl Store {
         self.entries.get(key)
     }
 
-    /// False if it is larger than the store can hold.
+    /// Stores an entry. Returns `false` if it is too large for the store.
     pub(crate) fn insert(&self, key: Key, entry: &Arc<Entry>) -> bool {
         let mut evicted = Vec::new();
         self.entries
             .insert_with_lifecycle(key, Arc::clone(entry), &mut evicted);
-        // An older answer to the same question makes room for its successor alone.
+        // An older answer under the same key is replaced, not evicted.
         let others = evicted.iter().filter(|(other, _)| *other != key).count();
         self.evictions.fetch_add(others as u64, Ordering::Relaxed);
         !evicted.iter().any(|(_, gone)| Arc::ptr_eq(gone, entry))

@@ -1,19 +1,19 @@
-//! What an open transaction makes outdated, when it is committed.
+//! The invalidations of an open transaction, which take effect when it is committed.
 
 use std::mem::take;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cache::invalidation::Name;
 
-/// The names that the transaction on a connection invalidates. A savepoint's names are the transaction's,
-/// unless it is rolled back.
+/// The names that the transaction on a connection invalidates when it is committed. The names of a
+/// savepoint belong to its transaction, unless the savepoint is rolled back.
 #[derive(Debug, Default)]
 pub(crate) struct Unpublished(Mutex<Transaction>);
 
 #[derive(Debug, Default)]
 struct Transaction {
     names: Vec<Name>,
-    /// Transactions and savepoints that are open.
+    /// The number of open transactions and savepoints.
     depth: usize,
 }
 
@@ -22,8 +22,8 @@ impl Unpublished {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A statement invalidates `names`. Inside of a transaction they wait for its end; otherwise they are
-    /// given back.
+    /// Holds the names that a statement invalidates until the end of its transaction. Outside a
+    /// transaction, returns them.
     pub(crate) fn hold(&self, mut names: Vec<Name>, in_transaction: bool) -> Vec<Name> {
         let mut transaction = self.lock();
         if in_transaction || transaction.depth > 0 {
@@ -32,40 +32,43 @@ impl Unpublished {
         names
     }
 
-    /// A transaction or a savepoint has begun. Returns how many names there are by then.
+    /// A transaction or a savepoint began. Returns the number of names before it, for
+    /// [`forget_since`](Self::forget_since).
     pub(crate) fn enter(&self) -> usize {
         let mut transaction = self.lock();
         transaction.depth += 1;
         transaction.names.len()
     }
 
-    /// It has ended.
+    /// The innermost transaction or savepoint ended.
     pub(crate) fn leave(&self) {
         self.lock().depth -= 1;
     }
 
+    /// Whether a transaction is open without a savepoint.
     pub(crate) fn is_outermost(&self) -> bool {
         self.lock().depth == 1
     }
 
-    /// What was written since the savepoint never happened.
+    /// Removes the names since a savepoint that was rolled back.
     pub(crate) fn forget_since(&self, savepoint: usize) {
         self.lock().names.truncate(savepoint);
     }
 
-    /// Nothing waits for the end of a transaction.
+    /// Whether no names wait for the end of a transaction.
     pub(crate) fn is_empty(&mut self) -> bool {
         let transaction = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         transaction.names.is_empty()
     }
 
-    /// All names, when the transaction ends.
+    /// Takes all names, at the end of the transaction.
     pub(crate) fn take(&self) -> Vec<Name> {
         take(&mut self.lock().names)
     }
 }
 
-/// A transaction or a savepoint that is open. Dropped without [`commit`](Self::commit), it is rolled back.
+/// An open transaction or savepoint. It is rolled back if it is dropped without
+/// [`commit`](Self::commit).
 #[derive(Debug)]
 pub(crate) struct Open<'c> {
     unpublished: &'c Unpublished,

@@ -1,10 +1,13 @@
-//! How much memory a value takes.
+//! The memory of a value.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem::size_of;
 use std::sync::Arc;
 
-/// How much memory a value refers to, so that a cache that keeps it stays within its bound.
+/// The heap memory of a value, by which the cache stays within `cache_bytes`.
+///
+/// It is implemented for the usual types of the standard library. Implement it for the types that
+/// you cache:
 ///
 /// ```
 /// use fusepool::cache::Weigh;
@@ -22,7 +25,7 @@ use std::sync::Arc;
 /// }
 /// ```
 pub trait Weigh {
-    /// The memory on the heap, in bytes, without the value itself.
+    /// The heap memory that the value refers to, in bytes, without the value itself.
     fn heap_bytes(&self) -> usize;
 }
 
@@ -117,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_value_refers_to_is_weighed_all_the_way_down() {
+    fn nested_heap_memory_is_counted() {
         let names = vec![String::with_capacity(100), String::with_capacity(50)];
         assert_eq!(names.heap_bytes(), 2 * size_of::<String>() + 150);
         assert_eq!(Arc::new(7_u64).heap_bytes(), 24);

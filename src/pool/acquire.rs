@@ -1,4 +1,4 @@
-//! How a connection is leased.
+//! Leases connections.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,9 +14,11 @@ use crate::breaker::verdict::Class;
 use crate::outcome::error::GateError;
 
 impl<A: Adapter> Shared<A> {
-    /// A connection for one statement, which is then the probe if there is a permit, put into an
-    /// empty lease: some are large, and to hand them up from call to call would cost more than to
-    /// lease them.
+    /// Acquires a connection for one statement and puts it into an empty lease. If this returns a
+    /// permit, the statement must run with it.
+    ///
+    /// The connection is stored in place, because some are large: moving them from call to call
+    /// would cost more than leasing them.
     pub(crate) async fn fill(
         &self,
         lease: &mut Lease<A>,
@@ -35,8 +37,8 @@ impl<A: Adapter> Shared<A> {
         Ok(permit)
     }
 
-    /// [`fill`](Self::fill) for whatever the caller will do with the connection. That may take its
-    /// time, so a probe is settled by a ping first.
+    /// Acquires a connection, as [`fill`](Self::fill) does, for a caller that may hold it for any
+    /// time. A probe is therefore settled by a ping first.
     pub(crate) async fn fill_ready(
         &self,
         lease: &mut Lease<A>,
@@ -59,7 +61,8 @@ impl<A: Adapter> Shared<A> {
         }
     }
 
-    /// Leases a connection that `acquire` has at hand, if the breaker is closed.
+    /// Leases a connection that `acquire` provides without waiting. `None` if it provides none, if
+    /// the breaker rejects the call, or if the call would be a probe.
     pub(crate) fn lease_at_hand(
         self: &Arc<Self>,
         acquire: impl FnOnce(&A) -> Option<A::Lease>,
@@ -69,7 +72,7 @@ impl<A: Adapter> Shared<A> {
             let is_probe = permit.is_probe();
             permit.withdraw();
             if is_probe {
-                return None; // its place goes to a caller who waits for an answer
+                return None; // a ping would have to wait, so the slot is left to another caller
             }
         }
         let raw = acquire(&self.adapter)?;

@@ -1,4 +1,4 @@
-//! What the guard has to know of a pool.
+//! The interface between the guard and a pool.
 
 use std::error::Error;
 use std::future::{Future, ready};
@@ -8,102 +8,109 @@ use crate::breaker::verdict::Class;
 use crate::pool::connection_state::Diagnosis;
 use crate::pool::snapshot::PoolStatus;
 
-/// What fusepool has to know of a connection pool in order to guard it: implement this for a pool
-/// that fusepool does not know, and give it to [`Guarded`](crate::Guarded).
+/// The interface through which fusepool guards a connection pool. Implement it for a pool that
+/// fusepool does not support, and pass it to [`Guarded::builder`](crate::Guarded::builder).
 ///
-/// `examples/bb8` in the repository does so for bb8: its `adapter.rs` is all it takes. The pools of
-/// this crate are guarded in the same way.
+/// `examples/bb8` in the repository is a complete example, for bb8: its `adapter.rs` is the
+/// adapter. The pools of this crate are guarded in the same way.
 ///
-/// All futures may be dropped at any await: when their deadline is over, or their caller is gone.
+/// All futures may be dropped at any await, at a deadline or because the caller dropped its call.
 pub trait Adapter: Send + Sync + 'static {
     /// A connection.
     type Connection: Send + 'static;
-    /// A connection out of the pool. Dropping it gives it back, unless
-    /// [`RELEASE_WAITS`](Self::RELEASE_WAITS).
+    /// A connection leased from the pool. Dropping it returns it to the pool, unless
+    /// [`RELEASE_WAITS`](Self::RELEASE_WAITS) is `true`.
     type Lease: DerefMut<Target = Self::Connection> + Send + 'static;
-    /// What goes wrong in the pool, on its way to the backend, or with a ping.
+    /// The error of the pool: of a lease, of a new connection, or of a ping.
     type Error: Send + 'static;
-    /// What goes wrong with a statement.
+    /// The error of a statement.
     type StatementError: Send + 'static;
 
-    /// Giving a connection back takes waiting, or work in a task. Default: `false`.
+    /// Whether [`release`](Self::release) must be awaited to return a connection to the pool.
+    /// Default: `false`.
     const RELEASE_WAITS: bool = false;
 
-    /// What the pool is called in events and errors, unless its breaker has a name.
+    /// The name of the pool in events and errors, unless its breaker has a name. Default: `pool`.
     fn name(&self) -> String {
         "pool".to_owned()
     }
 
-    /// How many connections the pool has, and may have. The recovery ramp ends at the most that it may
-    /// have, and the default of `max_queue` is a multiple of that. Only while every connection is
-    /// leased are statements given up that an
-    /// [outage left behind](crate#what-an-outage-leaves-behind).
+    /// The number of connections that the pool has and may have.
+    ///
+    /// [`max_connections`](PoolStatus::max_connections) is the size of the largest batch of the
+    /// recovery ramp, and the default of `max_queue` is a multiple of it. Statements that an
+    /// [outage left behind](crate#what-an-outage-leaves-behind) are given up only while the pool is
+    /// full.
     fn status(&self) -> PoolStatus;
 
-    /// Whether the pool was closed. It is then neither guarded nor probed any more, and
-    /// [`lease`](Self::lease) says so by its error.
+    /// Whether the pool was closed. A closed pool is neither guarded nor probed, and
+    /// [`lease`](Self::lease) returns its error.
     fn is_closed(&self) -> bool;
 
-    /// Leases a connection, waiting for one if need be.
+    /// Leases a connection, and waits until one is free.
     ///
     /// # Errors
     ///
-    /// The pool's.
+    /// The pool's own.
     fn lease(&self) -> impl Future<Output = Result<Self::Lease, Self::Error>> + Send;
 
-    /// Leases a connection that is idle, if there is one, for a probe that could not
-    /// [`connect`](Self::connect). Default: [`lease`](Self::lease). Bounded by the caller.
+    /// Leases an idle connection, if there is one, for a probe that could not
+    /// [`connect`](Self::connect). It is dropped at `probe_timeout`. Default:
+    /// [`lease`](Self::lease).
     fn lease_idle(&self) -> impl Future<Output = Option<Self::Lease>> + Send {
         async { self.lease().await.ok() }
     }
 
-    /// Gives a connection back, where [`RELEASE_WAITS`](Self::RELEASE_WAITS). Called inside of a
-    /// runtime. The future is dropped after two seconds, or unpolled if the runtime has ended: the
-    /// connection must be closed then, and its place in the pool free. Default: drops the lease.
+    /// Returns a connection to the pool, if [`RELEASE_WAITS`](Self::RELEASE_WAITS) is `true`. Called
+    /// inside a runtime.
+    ///
+    /// The future is dropped after two seconds, or before its first poll if the runtime has ended.
+    /// It must then close the connection and free its slot in the pool. Default: drops the lease.
     fn release(&self, lease: Self::Lease) -> impl Future<Output = ()> + Send + 'static {
         drop(lease);
         ready(())
     }
 
-    /// Takes a connection out of the pool for good, and closes it without waiting: its statement was
-    /// given up, or its backend is of no use any more. It must not go back to the pool. May be called
-    /// outside of a runtime.
+    /// Removes a connection from the pool and closes it without waiting, because a statement on it
+    /// was given up or its backend is unusable. The connection must not return to the pool. May be
+    /// called outside a runtime.
     fn discard(&self, lease: Self::Lease);
 
-    /// [`discard`](Self::discard) that may take leave of the backend first, where
-    /// [`RELEASE_WAITS`](Self::RELEASE_WAITS). Bounded as [`release`](Self::release). Default:
-    /// `discard`.
+    /// Removes a connection from the pool and closes it, as [`discard`](Self::discard) does, but may
+    /// wait for an orderly end of the session. Called inside a runtime; the future is dropped like
+    /// that of [`release`](Self::release). Default: `discard`.
     fn close(&self, lease: Self::Lease) -> impl Future<Output = ()> + Send + 'static {
         self.discard(lease);
         ready(())
     }
 
-    /// Stops what the backend still does for a connection whose statement was given up, before the
-    /// connection is closed. Bounded by the caller. Default: nothing.
+    /// Cancels the statement that still runs on the backend after it was given up here, before its
+    /// connection is closed. The future is dropped after one second. Default: nothing.
     fn cancel(&self, connection: &mut Self::Connection) -> impl Future<Output = ()> + Send {
         let _ = connection;
         ready(())
     }
 
-    /// Opens a connection outside of the pool, in order to probe the backend.
+    /// Opens a connection outside the pool, to probe the backend. The future is dropped at
+    /// `acquire_timeout`.
     ///
     /// # Errors
     ///
-    /// The pool's, of which [`classify`](Self::classify) says what they mean.
+    /// The pool's own, which [`classify`](Self::classify) classifies.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
-    /// Asks the backend itself for an answer.
+    /// Requests an answer from the backend itself, and not from a proxy or a driver's own thread.
     ///
     /// # Errors
     ///
-    /// The pool's, of which [`classify`](Self::classify) says what they mean.
+    /// The pool's own, which [`classify`](Self::classify) classifies.
     fn ping(
         &self,
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Closes a connection that [`connect`](Self::connect) opened. The future may be dropped unpolled.
-    /// Default: drops the connection.
+    /// Closes a connection that [`connect`](Self::connect) opened. The future may be dropped before
+    /// its first poll. Default: drops the connection.
     fn disconnect(
         &self,
         connection: Self::Connection,
@@ -112,26 +119,28 @@ pub trait Adapter: Send + Sync + 'static {
         ready(())
     }
 
-    /// What an error means of [`lease`](Self::lease), [`connect`](Self::connect) or
-    /// [`ping`](Self::ping): that nothing came free in time is [`Starved`](Class::Starved), and a
-    /// server that is starting, stopping or full is never [`Answered`](Class::Success).
+    /// The class of an error of [`lease`](Self::lease), [`connect`](Self::connect) or
+    /// [`ping`](Self::ping).
+    ///
+    /// If no connection became free in time, it is [`Class::Starved`]. The error of a server that is
+    /// starting, shutting down or full is never [`Class::Success`].
     fn classify(&self, error: &Self::Error) -> Class;
 
-    /// What a statement's error means.
+    /// The class of a statement's error.
     fn classify_statement(&self, error: &Self::StatementError) -> Class;
 
-    /// Whether the backend itself reported this error, so that the connection to it works. After
-    /// any other [`Failure`](Class::Failure) the connection is closed. Default: `false`.
+    /// Whether the backend itself reported this error, which shows that the connection works. After
+    /// any other error of [`Class::Failure`], the connection is closed. Default: `false`.
     fn answered(&self, error: &Self::StatementError) -> bool {
         let _ = error;
         false
     }
 
-    /// The error as events tell it.
+    /// The error as events report it.
     fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static);
 }
 
-/// What a statement's error says about its connection, too.
+/// The class of a statement's error, and its effect on the connection.
 pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Diagnosis {
     Diagnosis {
         class: adapter.classify_statement(error),
@@ -139,7 +148,7 @@ pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Di
     }
 }
 
-/// The same of a ping's. Its connection is closed after any failure.
+/// The same for a ping's error. The connection is closed after any failure.
 pub(crate) fn diagnose_ping<A: Adapter>(adapter: &A, error: &A::Error) -> Diagnosis {
     Diagnosis {
         class: adapter.classify(error),

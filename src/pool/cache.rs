@@ -1,4 +1,4 @@
-//! The pool, as its cache sees it.
+//! The interface between a pool and its cache.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::outcome::error::Refused;
 use crate::outcome::served::Unanswered;
 
 impl<A: Adapter> Guarded<A> {
-    /// The cache of this pool: what its cached reads keep there.
+    /// The cache of this pool, for snapshots and invalidation.
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
         let shared = self.shared();
@@ -26,7 +26,7 @@ impl<A: Adapter> Guarded<A> {
 }
 
 impl<A: Adapter> Shared<A> {
-    /// What a write makes outdated when it succeeds; `None` if that is nothing.
+    /// The invalidations of a write, to be published when it succeeds; `None` if there are none.
     pub(crate) fn publication(&self, names: Vec<Name>) -> Option<Publication> {
         if names.is_empty() {
             return None;
@@ -37,8 +37,8 @@ impl<A: Adapter> Shared<A> {
 }
 
 impl<A: Adapter> Watch<'_, A> {
-    /// What a statement makes outdated when it succeeds; `None` if that is nothing, or waits for the end
-    /// of the transaction that the statement is part of.
+    /// The invalidations of a statement, to be published when it succeeds. `None` if there are none,
+    /// or if the statement is part of a transaction, which holds them until its end.
     pub(crate) fn invalidates(self, names: Vec<Name>) -> Option<Publication> {
         if names.is_empty() {
             return None;
@@ -48,14 +48,15 @@ impl<A: Adapter> Watch<'_, A> {
             .publication(self.state.unpublished.hold(names, in_transaction))
     }
 
-    /// All that the transaction makes outdated when it is committed.
+    /// The invalidations of the transaction, to be published when it is committed.
     pub(crate) fn commits(self) -> Option<Publication> {
         self.shared.publication(self.state.unpublished.take())
     }
 }
 
-/// The write ended: what it invalidates is published, unless it failed. `was_sent` says of an error
-/// whether the statement may have reached the backend.
+/// Publishes the invalidations of a write that succeeded, and withdraws those of a write that was
+/// never sent. `was_sent`: whether the write that failed with this error may have reached the
+/// backend.
 pub(crate) fn settle<T, E>(
     publication: Option<Publication>,
     result: &Result<T, E>,
@@ -67,7 +68,7 @@ pub(crate) fn settle<T, E>(
     match result {
         Ok(_) => publication.publish(),
         Err(error) if !was_sent(error) => publication.withdraw(),
-        // It is in doubt.
+        // The outcome is unknown: marks the answers as in doubt.
         Err(_) => drop(publication),
     }
 }

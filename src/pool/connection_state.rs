@@ -1,4 +1,4 @@
-//! Whether a connection may be used again, and what decides it.
+//! The state of a leased connection, which decides whether it may be used again.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -8,32 +8,35 @@ use crate::breaker::verdict::Class;
 use crate::cache::unpublished::Unpublished;
 use crate::pool::transaction::{begins_transaction, is_plain_end};
 
-/// What has become of a connection since it was leased.
+/// The state of a connection since it was leased.
 ///
-/// Shared, because some drivers run several statements on one connection side by side.
+/// It is changed through a shared reference, because some drivers run several statements on one
+/// connection concurrently.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionState {
-    /// Statements that were started and have not ended.
+    /// The number of statements that have started and not ended.
     in_flight: AtomicU32,
-    /// A statement was given up: its answer may still come, and be taken for another's.
+    /// A statement was given up. Its answer may still arrive, and would be mistaken for that of the
+    /// next statement.
     abandoned: AtomicBool,
-    /// A transaction was begun by a statement's text, of which the driver may know nothing.
+    /// A transaction was begun by the text of a statement, so the driver may not know of it.
     in_transaction: AtomicBool,
-    /// It must not be used again, for this reason.
+    /// The reason why the connection must be closed.
     close: OnceLock<&'static str>,
     #[cfg(feature = "cache")]
     pub(crate) unpublished: Unpublished,
 }
 
-/// What a statement's error says.
+/// The meaning of a statement's error.
 pub(crate) struct Diagnosis {
     pub(crate) class: Class,
-    /// The server itself said what is wrong, so the connection to it works.
+    /// The server itself reported the error, so the connection works.
     pub(crate) answered: bool,
 }
 
 impl ConnectionState {
-    /// Whether the connection survives what a statement met. Returns the class.
+    /// Marks the connection as one to close, if the error of a statement requires it. Returns the
+    /// class.
     pub(crate) fn note(&self, diagnosis: Diagnosis) -> Class {
         match diagnosis.class {
             Class::FailureAndClose => self.close("unusable"),
@@ -43,45 +46,46 @@ impl ConnectionState {
         diagnosis.class
     }
 
-    /// It must not be used again. The first reason counts.
+    /// Marks the connection as one to close. Only the first reason is reported.
     pub(crate) fn close(&self, reason: &'static str) {
         let _ = self.close.set(reason);
     }
 
-    /// A statement starts.
+    /// Counts a statement that starts.
     pub(crate) fn start(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(Some(self))
     }
 
-    /// A statement was given up.
+    /// Whether a statement was given up.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
     }
 
-    /// A statement was started and not ended.
+    /// Whether a statement has started and not ended.
     pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    /// A statement with this text was run, well or not. One that failed to begin a transaction began
-    /// none; one that failed to end it ended it all the same, or broke the connection.
-    pub(crate) fn follow(&self, sql: &str, well: bool) {
-        if well && begins_transaction(sql) {
+    /// Records a statement with this text that ran. A `BEGIN` that failed began no transaction. A
+    /// `COMMIT` or `ROLLBACK` that failed ended it nevertheless, or broke the connection.
+    pub(crate) fn follow(&self, sql: &str, succeeded: bool) {
+        if succeeded && begins_transaction(sql) {
             self.in_transaction.store(true, Ordering::Release);
         } else if is_plain_end(sql) {
             self.in_transaction.store(false, Ordering::Release);
         }
     }
 
-    /// A transaction was begun by a statement's text, and not ended by a plain `COMMIT` or `ROLLBACK`.
-    /// Where it ended otherwise, no more is lost than that this holder of the connection is not
-    /// refused.
+    /// Whether a transaction was begun by the text of a statement, and not ended by a plain `COMMIT`
+    /// or `ROLLBACK`. If it ended in another way, the statements on this lease still count as part
+    /// of a transaction: they are never refused, and their invalidations wait for its end.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.in_transaction.load(Ordering::Acquire)
     }
 
-    /// Why the connection has to be closed instead of given back, when nobody uses it any more.
+    /// The reason why the connection must be closed instead of returned to the pool, at the end of
+    /// its lease.
     pub(crate) fn must_close(&self) -> Option<&'static str> {
         match self.is_in_flight() {
             true => Some("abandoned"),
@@ -90,8 +94,8 @@ impl ConnectionState {
     }
 }
 
-/// A statement under way. Dropped before its [`end`](Self::end), it was given up, and so is the
-/// connection.
+/// A statement in progress. If it is dropped before its [`end`](Self::end), the statement was given
+/// up, and the connection will be closed.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct InFlight<'c>(Option<&'c ConnectionState>);
@@ -118,12 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transaction_by_hand_lasts_from_its_beginning_to_its_end() {
+    fn a_transaction_begun_by_text_lasts_until_its_end() {
         let state = ConnectionState::default();
         state.follow("BEGIN ISOLATION LEVEL", false);
         assert!(
             !state.is_in_transaction(),
-            "what fails to begin begins nothing"
+            "a `BEGIN` that failed began no transaction"
         );
         state.follow("BEGIN", true);
         for sql in [
@@ -138,7 +142,7 @@ mod tests {
         state.follow("Commit;", false);
         assert!(
             !state.is_in_transaction(),
-            "what fails to end it ends it all the same"
+            "a `COMMIT` that failed ended the transaction"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Any pool, guarded through an [`Adapter`].
+//! The guarded pool, for any pool with an [`Adapter`].
 
 use std::fmt;
 use std::pin::pin;
@@ -16,18 +16,31 @@ use crate::pool::snapshot::{PoolSnapshot, PoolStatus};
 use crate::pool::target::Target;
 use crate::pool::tasks::Users;
 
-/// A pool behind a circuit breaker: any pool, through an [`Adapter`]. Clones share one pool.
+/// A connection pool behind a circuit breaker, for any pool with an [`Adapter`]. Clones share one
+/// pool.
 ///
-/// What the pools of [`fusepool::sqlx`](crate::sqlx) and [`fusepool::deadpool`](crate::deadpool) are
-/// made of, and what `examples/bb8` uses.
+/// The pools of [`fusepool::sqlx`](crate::sqlx) and [`fusepool::deadpool`](crate::deadpool) are
+/// built on it. `examples/bb8` uses it directly.
+///
+/// ```
+/// use fusepool::{Adapter, Breaker, ConfigError, Guarded};
+/// use std::time::Duration;
+///
+/// fn guard<A: Adapter>(adapter: A) -> Result<Guarded<A>, ConfigError> {
+///     Guarded::builder(adapter)
+///         .breaker(Breaker::builder().name("orders").failure_rate(0.3))
+///         .acquire_timeout(Duration::from_secs(1))
+///         .build()
+/// }
+/// ```
 pub struct Guarded<A: Adapter> {
     shared: Arc<Shared<A>>,
-    /// What runs in the background may hold `shared`, but not this.
+    /// Held by handles only. Background tasks may hold `shared`.
     _users: Arc<Users>,
 }
 
 impl<A: Adapter> Guarded<A> {
-    /// Starts to configure a guard for a pool.
+    /// Returns a builder for the guarded pool of this adapter.
     pub fn builder(adapter: A) -> GuardedBuilder<A> {
         GuardedBuilder {
             adapter,
@@ -44,7 +57,7 @@ impl<A: Adapter> Guarded<A> {
         Self::of(shared)
     }
 
-    /// A handle of a pool that exists.
+    /// Another handle of an existing pool.
     pub(crate) fn of(shared: Arc<Shared<A>>) -> Self {
         Self {
             _users: shared.background.users(),
@@ -56,29 +69,43 @@ impl<A: Adapter> Guarded<A> {
         &self.shared
     }
 
-    /// Leases a connection.
+    /// Leases a connection, and waits for at most `acquire_timeout`.
+    ///
+    /// ```
+    /// use fusepool::{Adapter, Guarded};
+    ///
+    /// # trait Client { type Error; async fn insert(&mut self, day: u32) -> Result<u64, Self::Error>; }
+    /// async fn insert<A>(pool: &Guarded<A>, day: u32) -> Option<u64>
+    /// where
+    ///     A: Adapter<Connection: Client<Error = A::StatementError>>,
+    /// {
+    ///     let mut lease = pool.lease().await.ok()?;
+    ///     lease.guard(async |client| client.insert(day).await).await.ok()
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`GateError::Refused`]: refused at once. [`GateError::Deadline`]: there was none in time.
-    /// [`GateError::Failed`]: the pool's own.
+    /// - [`GateError::Refused`]: the call was refused. Nothing was sent.
+    /// - [`GateError::Deadline`]: no connection was obtained within `acquire_timeout`.
+    /// - [`GateError::Failed`]: the pool's own error.
     pub async fn lease(&self) -> Result<Lease<A>, GateError<A::Error>> {
         lease(&self.shared).await
     }
 
-    /// The adapter, with the pool inside.
+    /// The adapter, which holds the pool. Calls on the pool itself are not guarded.
     #[must_use]
     pub fn adapter(&self) -> &A {
         &self.shared.adapter
     }
 
-    /// The gate of this pool, with its breaker.
+    /// The gate of this pool. [`Gate::breaker`] is its breaker.
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.shared.gate
     }
 
-    /// All there is to know about the pool at this moment.
+    /// The state and the counters of the pool, its gate and its cache at this moment.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         let PoolStatus {
@@ -98,7 +125,7 @@ impl<A: Adapter> Guarded<A> {
 }
 
 impl<A: Adapter> Lease<A> {
-    /// The pool it came from.
+    /// The pool of this lease.
     pub(crate) fn pool(&self) -> Guarded<A> {
         Guarded::of(Arc::clone(&self.shared))
     }
@@ -113,7 +140,8 @@ impl<A: Adapter> Clone for Guarded<A> {
     }
 }
 
-/// Leases a connection, with a shared reference to the pool's parts instead of a handle of it.
+/// Leases a connection, as [`Guarded::lease`] does, but without a handle that would keep the pool
+/// open.
 pub(crate) async fn lease<A: Adapter>(
     shared: &Arc<Shared<A>>,
 ) -> Result<Lease<A>, GateError<A::Error>> {
@@ -134,7 +162,7 @@ fn probe_in_background<A: Adapter>(shared: &Weak<Shared<A>>) {
     {
         let recovery = recover(Arc::clone(&shared.gate), Target::of(&shared));
         shared.background.spawn(recovery);
-        // Or else it may have been closed too early to stop this.
+        // If the pool was closed in the meantime, nobody else stops the task.
         if shared.adapter.is_closed() {
             shared.background.stop();
         }
@@ -164,7 +192,7 @@ impl<A: Adapter> GuardedBuilder<A> {
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule.
+    /// A [`ConfigError`] for the first field with an invalid value.
     pub fn build(self) -> Result<Guarded<A>, ConfigError> {
         let gate = self.settings.gate(&self.adapter)?;
         Ok(Guarded::new(self.adapter, gate, &self.settings))

@@ -1,4 +1,4 @@
-//! A connection out of a guarded pool, and how it goes back.
+//! A connection leased from a guarded pool, and its return to the pool.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -14,23 +14,29 @@ use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
 use crate::pool::statement::{Admission, Watch};
 
-/// The time there is to stop what the backend still does for a statement that was given up.
+/// The time to cancel a statement on the backend that was given up here.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The time a connection has to prove itself when it is given back, or else to close.
+/// The time to return a connection to the pool, or to close it.
+///
+/// sqlx tests a returned connection without a deadline, and its slot in the pool is lost if the
+/// server has gone silently: <https://github.com/transact-rs/sqlx/issues/4349>.
 pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection leased from a [`Guarded`](crate::Guarded) pool. Dropping it gives it back, unless a
-/// statement was given up on it: then it is closed.
+/// A connection leased from a [`Guarded`](crate::Guarded) pool.
+///
+/// Dropping it returns the connection to the pool. The connection is closed instead if a statement
+/// on it was given up, or if an error showed that it is unusable. Only statements that run in
+/// [`guard`](Self::guard) are guarded; those that run through `DerefMut` are not.
 pub struct Lease<A: Adapter> {
-    /// `None` only before the lease is handed out, and after a method that takes it apart.
+    /// `None` only before the lease is returned to the caller, and after a method that consumes it.
     raw: Option<A::Lease>,
     pub(crate) state: ConnectionState,
     pub(crate) shared: Arc<Shared<A>>,
 }
 
 impl<A: Adapter> Lease<A> {
-    /// A lease that is still to be given its connection.
+    /// A lease without a connection, which [`put`](Self::put) adds.
     pub(crate) fn empty(shared: Arc<Shared<A>>) -> Self {
         Self {
             raw: None,
@@ -44,14 +50,29 @@ impl<A: Adapter> Lease<A> {
         self.shared.gate.handed_out();
     }
 
-    /// Runs a statement: admitted by the breaker, under the pool's `query_timeout`, and its end
-    /// recorded.
+    /// Runs a statement if the breaker admits it, under the `query_timeout` of the pool, and records
+    /// its result.
+    ///
+    /// ```
+    /// # use fusepool::{Adapter, GateError, Lease};
+    /// # trait Db { type Error; async fn ping(&mut self) -> Result<(), Self::Error>; }
+    /// # async fn run<A>(lease: &mut Lease<A>) -> Result<(), GateError<A::StatementError>>
+    /// # where A: Adapter<Connection: Db<Error = A::StatementError>>
+    /// # {
+    /// lease.guard(async |db| db.ping().await).await
+    /// # }
+    /// ```
+    ///
+    /// Cancellation: if the future is dropped while the statement runs, the statement is given up,
+    /// as at its deadline.
     ///
     /// # Errors
     ///
-    /// [`GateError::Refused`]: the statement was not sent. [`GateError::Deadline`]: it was given
-    /// up, and so is the connection: every later statement on it is refused as
-    /// [`Refused::Abandoned`](crate::Refused::Abandoned). [`GateError::Failed`]: its own error.
+    /// - [`GateError::Refused`]: the statement was not sent.
+    /// - [`GateError::Deadline`]: the statement was given up. Every later statement on this
+    ///   connection is refused as [`Refused::Abandoned`](crate::Refused::Abandoned), and the
+    ///   connection will be closed.
+    /// - [`GateError::Failed`]: the statement's own error.
     pub async fn guard<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut A::Connection) -> Result<T, A::StatementError>,
@@ -59,8 +80,11 @@ impl<A: Adapter> Lease<A> {
         self.guard_by(None, diagnose, statement).await
     }
 
-    /// [`guard`](Self::guard) with another deadline than the pool's: longer than zero, and at most
-    /// [`LONGEST`](crate::breaker::LONGEST). With a deadline of its own a statement is never taken for
+    /// Runs a statement, as [`guard`](Self::guard) does, with a deadline of its own instead of the
+    /// pool's `query_timeout`.
+    ///
+    /// `limit` must be longer than zero, and at most [`LONGEST`]. It applies in every mode of the
+    /// breaker. A statement with a deadline of its own is never considered
     /// [lost in an outage](crate#what-an-outage-leaves-behind).
     ///
     /// ```
@@ -78,8 +102,8 @@ impl<A: Adapter> Lease<A> {
     ///
     /// # Errors
     ///
-    /// [`WithTimeoutError::Config`]: `limit` is no deadline; the statement was not sent.
-    /// [`WithTimeoutError::Gate`]: as [`guard`](Self::guard).
+    /// - [`WithTimeoutError::Config`]: `limit` is invalid. The statement was not sent.
+    /// - [`WithTimeoutError::Gate`]: the error that [`guard`](Self::guard) returns.
     pub async fn guard_with_timeout<T>(
         &mut self,
         limit: Duration,
@@ -89,8 +113,7 @@ impl<A: Adapter> Lease<A> {
         Ok(self.guard_by(Some(limit), diagnose, statement).await?)
     }
 
-    /// [`guard`](Self::guard) for statements with errors of their own. Without a limit they have the
-    /// pool's.
+    /// Runs a statement with an error type of its own. Without a `limit`, the pool's applies.
     pub(crate) async fn guard_by<T, E>(
         &mut self,
         limit: Option<Duration>,
@@ -102,7 +125,7 @@ impl<A: Adapter> Lease<A> {
         admitted.run(diagnose, statement(raw)).await
     }
 
-    /// Watches statements that do not need the connection for themselves alone.
+    /// Watches statements that need no exclusive access to the connection.
     pub(crate) fn watch(&self) -> Watch<'_, A> {
         Watch {
             state: &self.state,
@@ -110,31 +133,35 @@ impl<A: Adapter> Lease<A> {
         }
     }
 
-    /// The connection, and what watches its statements, borrowed side by side.
+    /// Borrows the connection and the watch of its statements at the same time.
     pub(crate) fn parts(&mut self) -> (&mut A::Connection, Watch<'_, A>) {
         let Self { raw, state, shared } = self;
-        let raw: &mut A::Lease = lent(raw.as_mut());
+        let raw: &mut A::Lease = present(raw.as_mut());
         (raw, Watch { state, shared })
     }
 
-    /// The pool's own lease; what is done with it is neither guarded nor seen. If a statement was given
-    /// up on it, it must not go back to the pool, and it is up to you now to see to that.
+    /// Returns the pool's own lease. From then on, fusepool neither guards nor observes the
+    /// connection.
+    ///
+    /// If a statement on this connection was given up, the connection must not return to the pool,
+    /// and the caller must discard it.
     #[must_use]
     pub fn into_inner(mut self) -> A::Lease {
         self.shared.gate.handed_back();
-        lent(self.raw.take())
+        present(self.raw.take())
     }
 
     pub(crate) fn raw(&self) -> &A::Lease {
-        lent(self.raw.as_ref())
+        present(self.raw.as_ref())
     }
 }
 
 #[expect(
     clippy::expect_used,
-    reason = "a lease is handed out with one, and only methods that consume it leave none"
+    reason = "a lease is returned to the caller with a connection, and only methods that consume \
+              the lease take it"
 )]
-pub(crate) fn lent<T>(raw: Option<T>) -> T {
+pub(crate) fn present<T>(raw: Option<T>) -> T {
     raw.expect("a lease holds its connection")
 }
 
@@ -144,7 +171,7 @@ impl<A: Adapter> Drop for Lease<A> {
             return;
         };
         self.shared.gate.handed_back();
-        // The end of the transaction was not seen.
+        // The end of the transaction was not observed, so its outcome is unknown.
         #[cfg(feature = "cache")]
         if !self.state.unpublished.is_empty() {
             drop(self.watch().commits());
@@ -157,8 +184,8 @@ impl<A: Adapter> Drop for Lease<A> {
     }
 }
 
-// The tasks that are spawned here hold their connections' places in the pool until they end, so there
-// are no more of them than connections.
+// A task that is spawned here occupies the slot of its connection in the pool until it ends, so there
+// are never more of these tasks than connections.
 impl<A: Adapter> Lease<A> {
     fn release(&self, raw: A::Lease) {
         let Shared {
@@ -167,7 +194,8 @@ impl<A: Adapter> Lease<A> {
             ..
         } = &*self.shared;
         let Some(runtime) = background.runtime() else {
-            // Nothing can be awaited any more.
+            // Without a runtime there is no task in which the return could be awaited:
+            // https://github.com/transact-rs/sqlx/issues/1396
             return adapter.discard(raw);
         };
         let _inside = runtime.enter();
@@ -179,7 +207,7 @@ impl<A: Adapter> Lease<A> {
 
     fn close(&self, raw: A::Lease, reason: &'static str) {
         self.shared.gate.closed_connection(reason);
-        let mut doomed = Doomed {
+        let mut lease = DiscardOnDrop {
             raw: Some(raw),
             adapter: Arc::clone(&self.shared.adapter),
         };
@@ -189,21 +217,21 @@ impl<A: Adapter> Lease<A> {
         {
             runtime.spawn(async move {
                 if is_in_flight {
-                    let _ = timeout(CANCEL_TIMEOUT, doomed.cancel()).await;
+                    let _ = timeout(CANCEL_TIMEOUT, lease.cancel()).await;
                 }
-                let _ = timeout(RELEASE_TIMEOUT, doomed.close()).await;
+                let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
             });
         }
     }
 }
 
-/// A lease that is discarded, whenever and wherever it is dropped.
-struct Doomed<A: Adapter> {
+/// A lease that is discarded when it is dropped, unless it was closed before.
+struct DiscardOnDrop<A: Adapter> {
     raw: Option<A::Lease>,
     adapter: Arc<A>,
 }
 
-impl<A: Adapter> Doomed<A> {
+impl<A: Adapter> DiscardOnDrop<A> {
     async fn cancel(&mut self) {
         if let Some(raw) = &mut self.raw {
             self.adapter.cancel(raw).await;
@@ -217,7 +245,7 @@ impl<A: Adapter> Doomed<A> {
     }
 }
 
-impl<A: Adapter> Drop for Doomed<A> {
+impl<A: Adapter> Drop for DiscardOnDrop<A> {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
             self.adapter.discard(raw);
@@ -246,3 +274,27 @@ impl<A: Adapter> fmt::Debug for Lease<A> {
             .finish_non_exhaustive()
     }
 }
+
+/// Proves that a statement cannot outlive its lease: the first example compiles, and the second one
+/// must not.
+///
+/// ```
+/// use fusepool::{Adapter, Lease};
+///
+/// async fn run<A: Adapter>(mut lease: Lease<A>) {
+///     let _ = lease.guard(async |_| Ok(())).await;
+///     drop(lease);
+/// }
+/// ```
+///
+/// ```compile_fail,E0505
+/// use fusepool::{Adapter, Lease};
+///
+/// async fn run<A: Adapter>(mut lease: Lease<A>) {
+///     let statement = lease.guard(async |_| Ok(()));
+///     drop(lease);
+///     let _ = statement.await;
+/// }
+/// ```
+#[cfg(doctest)]
+struct DoesNotCompile;

@@ -1,5 +1,7 @@
-//! Any pool, guarded through an adapter: the only implementation of leases, admission, statements, later
-//! rows and probing. `sqlx` and every deadpool pool are adapters of it.
+//! The guard of any connection pool, which reaches the pool through an [`Adapter`](adapter::Adapter).
+//!
+//! This is the only implementation of leases, admission, statements, later rows and probing. The
+//! pools of sqlx and deadpool are adapters of it.
 
 pub(crate) mod acquire;
 pub(crate) mod adapter;

@@ -1,15 +1,16 @@
-//! Finds out in the background whether an unwell backend is well again.
+//! Probes the backend in the background while the breaker is open.
 //!
-//! A quiet service, taken out of rotation by its readiness check, gets no calls that could probe;
-//! and a busy one should not try out the backend on its users. So while the breaker is open, one
-//! task waits out the delay, opens a fresh connection, takes all places of the first batch at once,
-//! and pings for each. The batches that follow are left to users' calls; where none come, the task fills
-//! the free places after another delay. No error ends it before the breaker is closed.
+//! A service that its readiness check took out of rotation receives no calls that could be probes,
+//! and a busy service should not use its callers' calls to try the backend. So while the breaker is
+//! open, one task waits for the open duration, opens a new connection, takes all probe slots of the
+//! first batch at once, and pings once for each slot. The later batches are left to ordinary calls.
+//! If there are none, the task fills the free probe slots after another open duration. No error
+//! ends the task before the breaker is closed.
 //!
-//! A connection beside the pool's may not be had: an account has no slot left, a pooler or a proxy in
-//! between turns newcomers away, or a database file is locked by the pool's own connection. So if none
-//! can be opened, or a fresh one brings neither an answer nor a clear failure, an idle connection of
-//! the pool's is borrowed.
+//! A new connection may be impossible although the backend is well: the account has no slot left, a
+//! pooler or a proxy rejects new connections, or the pool's own connection has locked the database
+//! file. So if no connection can be opened, or a ping on the new one brings neither an answer nor a
+//! clear failure, the task borrows an idle connection of the pool.
 
 use std::error::Error;
 use std::future::Future;
@@ -32,12 +33,12 @@ mod tests;
 
 /// Runs until the breaker is closed.
 ///
-/// Cancellation: may be dropped at any await; probes under way then give their places back.
+/// Cancellation: may be dropped at any await. Probes in progress then free their slots.
 pub(crate) async fn recover<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
     while let Some(probing) = gate.reserve_probing() {
         probe_until_closed(&gate, &target).await;
         drop(probing);
-        // It may have opened again just before the reservation was given back.
+        // The breaker may have opened again just before the reservation ended.
         if gate.breaker().state() != State::Open {
             return;
         }
@@ -66,10 +67,10 @@ async fn probe_until_closed<A: Adapter>(gate: &Gate, target: &Target<A>) {
     }
 }
 
-/// Takes every free place of the batch, at once.
-fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
-    let mut places = Vec::new();
-    // Asking in vain would be counted as a rejected call.
+/// Takes all free probe slots of the batch.
+fn take_probe_slots(breaker: &Breaker) -> Vec<Permit<'_>> {
+    let mut slots = Vec::new();
+    // Checked first, because a request in vain would count as a rejected call.
     while breaker.until_probe().is_none()
         && let Ok(permit) = breaker.try_acquire()
     {
@@ -77,33 +78,35 @@ fn take_places(breaker: &Breaker) -> Vec<Permit<'_>> {
             permit.withdraw();
             break;
         }
-        places.push(permit);
+        slots.push(permit);
     }
-    places
+    slots
 }
 
-/// The last is next. The others, who take turns anew after it, begin after the most that it can take.
-fn take_turns(places: &mut [Permit<'_>]) {
-    if let Some((next, others)) = places.split_last_mut() {
+/// Restarts the probes, which run one after the other. The last one in the list is next and starts
+/// now. The others start after the longest time that it may take, and are restarted again then.
+fn restart_in_turn(slots: &mut [Permit<'_>]) {
+    if let Some((next, others)) = slots.split_last_mut() {
         next.restart();
         others.iter_mut().for_each(Permit::restart_after_another);
     }
 }
 
-/// Answers for each free place with a ping.
+/// Pings once for each free probe slot, and settles the probes.
 async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
     let (breaker, adapter) = (gate.breaker(), &*target.adapter);
     let was_open = breaker.state() == State::Open;
     let to_connect = gate.limits().acquire_timeout;
     let connected = timed(gate, to_connect, Awaited::Connection, target.connect()).await;
-    // Only now, and each starts with its ping: neither the time to connect nor the pings before
-    // make a probe slow, or a backend that is slow to connect to could never be let back in.
-    let mut places = take_places(breaker);
-    if places.is_empty() {
+    // The slots are taken after connecting, and each probe starts with its own ping. Otherwise the
+    // time to connect, or the earlier pings, could make every probe slow, and the breaker would
+    // never close.
+    let mut slots = take_probe_slots(breaker);
+    if slots.is_empty() {
         if let Ok(connection) = connected {
             close(gate, connection).await;
         }
-        // Others have them all, or the mode has changed.
+        // Other calls have all slots, or the mode has changed.
         sleep(breaker.open_duration()).await;
         return;
     }
@@ -115,40 +118,41 @@ async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
             let class = class(adapter, &error);
             match borrow(gate, target, true).await {
                 Some(connection) => connection,
-                None => return conclude(class, places),
+                None => return settle_rest(class, slots),
             }
         }
     };
-    take_turns(&mut places);
-    while let Some(mut place) = places.pop() {
+    restart_in_turn(&mut slots);
+    while let Some(mut slot) = slots.pop() {
         let mut pong = ping(gate, adapter, &mut connection).await;
         let unclear = (pong.as_ref()).is_err_and(|error| !is_clear(adapter, error));
         if let Some(borrowed) = borrow(gate, target, unclear && !is_borrowed).await {
             is_borrowed = true;
-            // The one that owes an answer is dropped: closing it politely would wait for that.
+            // The connection with the unanswered ping is dropped: an orderly close would wait for
+            // the answer.
             connection = borrowed;
-            place.restart();
-            take_turns(&mut places);
+            slot.restart();
+            restart_in_turn(&mut slots);
             pong = ping(gate, adapter, &mut connection).await;
         }
         let class = pong.map_or_else(|error| class(adapter, &error), |()| Class::Success);
-        // Before the first call is let through.
-        if was_open && places.is_empty() && matches!(class, Class::Success | Class::Slow) {
+        // Recorded before the breaker admits the first call.
+        if was_open && slots.is_empty() && matches!(class, Class::Success | Class::Slow) {
             gate.well_again();
         }
-        // What this one took is not for the others to answer for.
-        take_turns(&mut places);
-        place.settle_class(class);
-        // Late is an answer, too: whether it is good enough is for all places to say.
+        // The duration of this ping must not count for the remaining probes.
+        restart_in_turn(&mut slots);
+        slot.settle_class(class);
+        // A late answer is an answer, too: the whole batch decides whether it is acceptable.
         if !matches!(class, Class::Success | Class::Slow) {
-            return conclude(class, places);
+            return settle_rest(class, slots);
         }
     }
     close(gate, connection).await;
 }
 
-/// The backend itself is to blame that a fresh connection brought no answer: one of the pool's would
-/// tell no more.
+/// Whether this error of a ping on a new connection is a clear failure of the backend. A connection
+/// of the pool would then give no further information.
 fn is_clear<A: Adapter>(adapter: &A, error: &GateError<A::Error>) -> bool {
     matches!(error, GateError::Failed(_))
         && matches!(
@@ -157,7 +161,7 @@ fn is_clear<A: Adapter>(adapter: &A, error: &GateError<A::Error>) -> bool {
         )
 }
 
-/// An idle connection of the pool's, if it is wanted.
+/// Borrows an idle connection of the pool, if it is `wanted` and there is one.
 async fn borrow<A: Adapter>(gate: &Gate, target: &Target<A>, wanted: bool) -> Option<Probed<A>> {
     if !wanted {
         return None;
@@ -177,25 +181,27 @@ async fn ping<A: Adapter>(
     pong
 }
 
-/// Nobody waits for this: a connection that cannot be closed politely is dropped.
+/// Closes a connection in an orderly way, or drops it at `probe_timeout`.
 async fn close<A: Adapter>(gate: &Gate, connection: Probed<A>) {
     let limit = gate.breaker().probe_timeout();
     let _ = timeout(limit, connection.close()).await;
 }
 
-/// Settles the places for which there is no asking any more. What tells nothing of the backend gives
-/// them back, to users' calls and to the next attempt.
-fn conclude(class: Class, places: Vec<Permit<'_>>) {
+/// Settles the remaining probes of a batch after one failed with this class. A class that says
+/// nothing about the health of the backend frees their slots for ordinary calls and for the next
+/// attempt.
+fn settle_rest(class: Class, slots: Vec<Permit<'_>>) {
     let rest = match class {
         Class::Failure | Class::FailureAndClose | Class::Starved => Class::Failure,
         Class::Slow => Class::Slow,
         Class::Success | Class::Ignored => Class::Ignored,
     };
-    for place in places {
-        place.settle_class(rest);
+    for slot in slots {
+        slot.settle_class(rest);
     }
 }
 
+/// Runs a step of the probe until its deadline.
 async fn timed<T, E>(
     gate: &Gate,
     limit: Duration,
@@ -221,7 +227,7 @@ fn source<'e, A: Adapter>(
 ) -> &'e (dyn Error + 'static) {
     match error {
         GateError::Failed(error) => adapter.explain(error),
-        GateError::Refused(rejected) => rejected,
+        GateError::Refused(refused) => refused,
         GateError::Deadline(deadline) => deadline,
     }
 }

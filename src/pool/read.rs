@@ -1,4 +1,4 @@
-//! Reads of any pool that are answered from the cache, or by a fallback, when the backend cannot.
+//! Reads of any pool with a cache or with fallbacks.
 
 use std::any::TypeId;
 use std::fmt;
@@ -20,32 +20,33 @@ use crate::outcome::served::Served;
 
 type Load<T, E> = Pin<Box<dyn Future<Output = Result<Loaded<T>, E>> + Send>>;
 
-/// The setters of a read, for a type with its [`Reading`] in a field of that name.
+/// The setters of a read, for a type with a field `reading` of type [`Reading`].
 macro_rules! reading {
     ($pool:ty) => {
-        /// What decides the answer besides the key or the statement, such as the tenant of a session. Can
-        /// be given several times. Of a number, give `to_be_bytes()`.
+        /// Adds a value to the key of the answer: anything that determines the answer besides the key
+        /// or the statement, such as the tenant of a session. Can be called several times. For a
+        /// number, pass its `to_be_bytes()`.
         pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
             self.reading.vary_by(scope.as_ref());
             self
         }
 
-        /// A tag besides those of the policy, such as `product:42`, by which the answer can be
-        /// invalidated.
+        /// Adds a tag besides those of the policy, such as `product:42`. A write that invalidates the
+        /// tag invalidates the answer.
         pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
             self.reading.tag(tag.as_ref());
             self
         }
 
-        /// Serves `value` where the backend cannot answer. Never in place of an error that it answered
-        /// with.
+        /// Serves `value` if the backend cannot answer. It never replaces an error that the backend
+        /// answered with.
         pub fn or_value(mut self, value: impl Into<T>) -> Self {
             self.reading.or_value(value.into());
             self
         }
 
-        /// Serves what `alternative` gives where the backend cannot answer. It is not begun before it
-        /// is needed; where it fails, the next fallback is tried.
+        /// Serves the value of `alternative` if the backend cannot answer. The future is not polled
+        /// before it is needed. If it fails, the next fallback is tried.
         pub fn or_else<V: Into<T>, E>(
             mut self,
             alternative: impl ::std::future::Future<Output = Result<V, E>> + Send + 'f,
@@ -54,8 +55,9 @@ macro_rules! reading {
             self
         }
 
-        /// Asks `pool` where the backend cannot answer: a replica, guarded by a breaker of its own.
-        /// It is asked live: its own cache would not know of writes through this pool.
+        /// Serves the answer of `pool` if the backend cannot answer. `pool` is, for instance, that of
+        /// a replica, and has a breaker of its own. Its cache is not used, because writes through
+        /// this pool do not invalidate it.
         pub fn or_from(mut self, pool: &$pool) -> Self {
             self.reading.or_from(pool.clone());
             self
@@ -65,9 +67,10 @@ macro_rules! reading {
 
 pub(crate) use reading;
 
-/// A read, and what is served when the backend cannot answer it; see [`Guarded::cached`].
+/// A read with a cache or with fallbacks; see [`Guarded::cached`] and [`Guarded::read`].
 ///
-/// Fallbacks are tried in the order they were written, the cache among them. `T` is what is read.
+/// The fallbacks, the cache among them, are tried in the order in which they are written. `T` is the
+/// type of the value.
 #[must_use = "a read does nothing until it is loaded"]
 pub struct Read<'f, A: Adapter, T> {
     pool: Guarded<A>,
@@ -75,10 +78,14 @@ pub struct Read<'f, A: Adapter, T> {
 }
 
 impl<A: Adapter> Guarded<A> {
-    /// Reads through the pool's cache. A hit needs no connection. `key` is what tells the answer from all
-    /// others under this policy; [`vary_by`](Read::vary_by) adds to it.
+    /// Starts a read through the cache of the pool. A hit needs no connection.
     ///
-    /// What is served when is told by [a table](crate::cache#what-is-served-when).
+    /// `key` identifies the answer among all answers under this policy.
+    /// [`vary_by`](Read::vary_by) adds to it. The type of the value is part of the key.
+    ///
+    /// [What is served when](crate::cache#what-is-served-when) shows which answers come from the
+    /// cache, and when. An invalid policy is a [`ReadError::Config`] of
+    /// [`load`](Read::load).
     ///
     /// ```
     /// use fusepool::cache::CachePolicy;
@@ -112,7 +119,26 @@ impl<A: Adapter> Guarded<A> {
         read
     }
 
-    /// Reads without a cache, for the sake of the fallbacks.
+    /// Starts a read without a cache, but with fallbacks.
+    ///
+    /// ```
+    /// use fusepool::{Adapter, Guarded};
+    ///
+    /// # trait Client { type Error; async fn count(&mut self) -> Result<u64, Self::Error>; }
+    /// # struct Db;
+    /// # impl Client for Db { type Error = std::io::Error; async fn count(&mut self) -> Result<u64, Self::Error> { Ok(0) } }
+    /// async fn count<A>(pool: &Guarded<A>, replica: &Guarded<A>) -> Option<u64>
+    /// where
+    ///     A: Adapter<Connection = Db, Error: Sync, StatementError = std::io::Error>,
+    /// {
+    ///     pool.read()
+    ///         .or_from(replica)
+    ///         .or_value(0_u64)
+    ///         .load(|mut lease| async move { lease.guard(async |db| db.count().await).await })
+    ///         .await
+    ///         .ok()
+    /// }
+    /// ```
     pub fn read<'f, T>(&self) -> Read<'f, A, T> {
         Read {
             pool: self.clone(),
@@ -130,15 +156,16 @@ where
     A: Adapter<Error: Sync, StatementError: Sync>,
     T: Weigh + Clone + Send + Sync + 'static,
 {
-    /// Answers the read: from the cache, by what `load` gives on a connection of the pool, or by a
-    /// fallback. What `load` does on the connection is [guarded](Lease::guard) by itself.
+    /// Returns the value: from the cache, from `load` on a connection of the pool, or from a
+    /// fallback. `load` must run its statements in [`Lease::guard`].
     ///
-    /// A load that was begun for the cache outlives its caller, and serves all who asked for the same
-    /// meanwhile.
+    /// Cancellation: a load for the cache continues if it has started, and serves the other callers
+    /// that wait for the same answer. A read without a cache is dropped.
     ///
     /// # Errors
     ///
-    /// A [`ReadError`], if nothing else is to be served.
+    /// A [`ReadError`] if the backend answered with an error, or if it gave no answer and no fallback
+    /// provided a value.
     pub async fn load<F, L>(self, load: F) -> Result<T, ReadError<A::Error, A::StatementError>>
     where
         F: Fn(Lease<A>) -> L + Send + Sync + 'static,
@@ -147,11 +174,12 @@ where
         Ok(self.load_served(load).await?.value)
     }
 
-    /// [`load`](Self::load) that tells where the answer came from.
+    /// Returns the value with its [source](crate::Source). Apart from that, it is
+    /// [`load`](Self::load).
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// Those of [`load`](Self::load).
     pub async fn load_served<F, L>(
         self,
         load: F,
@@ -172,7 +200,7 @@ where
             .question(reading.wording.key(), made, patience);
         let from = |pool: Guarded<A>| -> Load<T, ReadError<A::Error, A::StatementError>> {
             let load = Arc::clone(&load);
-            // Not by a handle, or the load would keep the pool alive.
+            // A handle would keep the pool open for as long as the load runs.
             let shared = Arc::clone(pool.shared());
             Box::pin(async move {
                 let value = load(lease(&shared).await.map_err(ReadError::of_lease)?).await?;

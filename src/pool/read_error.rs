@@ -1,4 +1,4 @@
-//! Why a cached read, or one with a fallback, has no answer.
+//! Errors of reads with a cache or with fallbacks.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -7,52 +7,54 @@ use crate::breaker::config::ConfigError;
 use crate::cache::read_only::NotARead;
 use crate::outcome::error::{DeadlineExceeded, GateError, Refused};
 
-/// Why a read has no answer: neither the backend's, nor one from the cache or a fallback. All who
-/// waited for the same load get the same error.
+/// The error of a read with a cache or with fallbacks. All callers that waited for the same load
+/// receive the same error.
 ///
-/// `E` is what goes wrong in the pool, `S` what goes wrong with a statement.
+/// The first four variants can be hidden by a fallback, unless the backend answered with the error.
+/// The others are always returned. `E` is the error of the pool, and `S` that of a statement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError<E, S = E> {
-    /// Refused at once, and never sent.
+    /// The read was refused, and never sent.
     #[error("{0}")]
     Refused(#[from] Refused),
-    /// There was no answer in time.
+    /// No connection or no answer arrived in time.
     #[error("{0}")]
     Deadline(#[from] DeadlineExceeded),
-    /// There was no connection.
-    #[error("there was no connection for the read")]
+    /// The pool returned an error instead of a connection.
+    #[error("no connection was obtained for the read")]
     Lease(#[source] Arc<E>),
     /// The statement failed.
     #[error("the read failed")]
     Statement(#[source] Arc<S>),
-    /// Another number of rows than was asked for.
+    /// The query returned another number of rows than the read requires.
     #[error("the query returned {0} rows")]
     RowCount(usize),
-    /// The statement has another number of parameters.
+    /// The statement has another number of parameters than were given.
     #[error("the statement has {expected} parameters, and {given} were given")]
     ParameterCount {
-        /// As many as the statement has.
+        /// The number of parameters that the statement has.
         expected: usize,
-        /// As many as were given.
+        /// The number of parameters that were given.
         given: usize,
     },
-    /// A parameter cannot be encoded as what the statement asks for.
+    /// A parameter cannot be encoded as the type that the statement requires.
     #[error("a parameter could not be encoded: {0}")]
     Encode(Arc<dyn Error + Send + Sync>),
-    /// The statement does not only read; nothing was sent.
+    /// The statement does not only read. Nothing was sent.
     #[error("{0}")]
     NotARead(#[from] NotARead),
-    /// The policy or the deadline makes no sense; nothing was sent.
+    /// The policy or the deadline is invalid. Nothing was sent.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// The load that was waited for was stopped, because the pool was closed, or panicked.
-    #[error("the load for the cache was stopped, or panicked, before it brought an answer")]
+    /// The load that the read waited for panicked, or was stopped because the pool was closed or its
+    /// last handle was dropped.
+    #[error("the load for the cache was stopped, or panicked, before it returned an answer")]
     Lost,
 }
 
 impl<E, S> ReadError<E, S> {
-    /// Of a read that got no connection.
+    /// The error of a read that obtained no connection.
     pub(crate) fn of_lease(error: GateError<E>) -> Self {
         match error {
             GateError::Refused(refused) => refused.into(),
@@ -62,7 +64,7 @@ impl<E, S> ReadError<E, S> {
     }
 }
 
-/// Of a read whose statement failed.
+/// The error of a read whose statement failed.
 impl<E, S> From<GateError<S>> for ReadError<E, S> {
     fn from(error: GateError<S>) -> Self {
         match error {
@@ -73,7 +75,7 @@ impl<E, S> From<GateError<S>> for ReadError<E, S> {
     }
 }
 
-// By hand, because a derive would ask for `E: Clone`.
+// Written by hand, because a derive would require `E: Clone`.
 impl<E, S> Clone for ReadError<E, S> {
     fn clone(&self) -> Self {
         match self {
@@ -84,7 +86,7 @@ impl<E, S> Clone for ReadError<E, S> {
             Self::RowCount(rows) => Self::RowCount(*rows),
             &Self::ParameterCount { expected, given } => Self::ParameterCount { expected, given },
             Self::Encode(error) => Self::Encode(Arc::clone(error)),
-            Self::NotARead(error) => Self::NotARead(error.clone()),
+            Self::NotARead(error) => Self::NotARead(*error),
             Self::Config(error) => Self::Config(error.clone()),
             Self::Lost => Self::Lost,
         }

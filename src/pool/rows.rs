@@ -1,4 +1,4 @@
-//! The rows of a query, as they come.
+//! The rows of a query as a stream.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -17,27 +17,30 @@ use crate::pool::connection_state::{ConnectionState, InFlight};
 use crate::pool::shared::Shared;
 use crate::pool::statement::Statement;
 
-/// The rows of a query that has answered. Each wait for more of them has the deadline of a
-/// statement, and counts only if it goes wrong. The time that the caller takes with a row does not.
+/// The rows of a query that has answered.
 ///
-/// Dropped between two rows, it leaves those that remain to the driver. Dropped in a wait, the
-/// connection is one to be closed.
+/// Each wait for the next row has the deadline of a statement, and is recorded only if it fails.
+/// The time between two calls for a row does not count.
+///
+/// If the stream is dropped between two rows, the driver handles the remaining ones. If it is
+/// dropped while it waits for a row, the connection will be closed.
 pub(crate) struct Rows<'c, A: Adapter, S, T> {
     first: Option<T>,
     /// `None` after the end.
     rest: Option<S>,
-    /// The wait for the next row, and what ends when it has to be given up.
+    /// The wait for the next row, and its deadline.
     waiting: Option<(InFlight<'c>, BoxFuture<'c, Result<Infallible, GivenUp>>)>,
-    /// The deadline of a wait. `None`: the pool's.
+    /// The limit of each wait. `None`: the pool's.
     limit: Option<Duration>,
     state: &'c ConnectionState,
     shared: &'c Shared<A>,
 }
 
 impl<'c, A: Adapter> Statement<'c, A> {
-    /// Runs a query. It is judged by its first row, for which it has the deadline of any statement.
+    /// Runs a query up to its first row, under the deadline of a statement. The first row, or the
+    /// end of the rows, settles the permit.
     ///
-    /// Cancellation: as of [`run`](Self::run), up to the first row.
+    /// Cancellation: that of [`run`](Self::run).
     pub(crate) async fn load<S, T>(
         self,
         call: impl Future<Output = Result<S, A::StatementError>>,
@@ -62,11 +65,11 @@ impl<'c, A: Adapter> Statement<'c, A> {
     }
 }
 
-// No row is ever pinned.
+// Rows are never pinned.
 impl<A: Adapter, S: Unpin, T> Unpin for Rows<'_, A, S, T> {}
 
 impl<A: Adapter, S, T> Rows<'_, A, S, T> {
-    /// A row, or the end, has come.
+    /// Records that a row, an error or the end arrived.
     fn arrived(
         &mut self,
         next: Option<Result<T, A::StatementError>>,
@@ -90,7 +93,7 @@ impl<A: Adapter, S, T> Rows<'_, A, S, T> {
         }
     }
 
-    /// The wait is given up, and with it the connection.
+    /// Gives up the wait. The connection will be closed.
     fn give_up(&mut self, given_up: GivenUp) -> GateError<A::StatementError> {
         self.rest = None;
         self.waiting = None;

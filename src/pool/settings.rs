@@ -1,4 +1,4 @@
-//! What can be set on any guarded pool.
+//! The settings that all guarded pools share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::pool::adapter::Adapter;
 use crate::telemetry::event::Sink;
 use crate::telemetry::trace::TracingSink;
 
-/// Settings that were not checked yet.
+/// Settings that are not checked yet.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) breaker: Builder,
@@ -52,7 +52,7 @@ impl Settings {
         self.acquire_timeout.unwrap_or(DEFAULT_ACQUIRE_TIMEOUT)
     }
 
-    /// The gate of a pool.
+    /// Checks the settings, and builds the gate of a pool.
     pub(crate) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
         #[cfg(feature = "cache")]
         check_bytes(self.cache_bytes)?;
@@ -85,72 +85,70 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The setters, for a builder that has its [`Settings`] in a field of that name.
+/// The setters, for a builder with a field `settings` of type [`Settings`].
+///
+/// They have no `#[must_use]`, because the builders themselves have it.
 macro_rules! setters {
     () => {
-        /// The rules of the breaker. Default: [`Breaker::builder`](crate::Breaker::builder), with a
-        /// ramp up to the size of the pool.
-        #[must_use]
+        /// The breaker of the pool. Default: [`Breaker::builder`](crate::Breaker::builder), with a
+        /// recovery ramp up to the size of the pool.
         pub fn breaker(mut self, breaker: $crate::breaker::Builder) -> Self {
             self.settings.breaker = breaker;
             self
         }
 
-        /// How long a caller waits for a connection.
-        /// Default: [`DEFAULT_ACQUIRE_TIMEOUT`](crate::DEFAULT_ACQUIRE_TIMEOUT).
-        #[must_use]
+        /// The longest time that a caller waits for a connection. Default:
+        /// [`DEFAULT_ACQUIRE_TIMEOUT`](crate::DEFAULT_ACQUIRE_TIMEOUT), 2 seconds.
         pub fn acquire_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.acquire_timeout = Some(timeout);
             self
         }
 
-        /// How long a statement may take; its connection is then closed.
-        /// Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
-        #[must_use]
+        /// The longest time that a statement may run. At its deadline, the statement is given up, and
+        /// its connection is closed. Default:
+        /// [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT), 30 seconds.
         pub fn query_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.query_timeout = timeout;
             self
         }
 
-        /// How many callers may wait for a connection; the next is refused at once. Default:
-        /// [`DEFAULT_QUEUE_PER_CONNECTION`](crate::DEFAULT_QUEUE_PER_CONNECTION) × the size of
+        /// The largest number of callers in the queue for a connection, at least 1. The next caller
+        /// is refused at once. Default:
+        /// [`DEFAULT_QUEUE_PER_CONNECTION`](crate::DEFAULT_QUEUE_PER_CONNECTION), 8, × the size of
         /// the pool.
-        #[must_use]
         pub fn max_queue(mut self, callers: u32) -> Self {
             self.settings.max_queue = Some(callers);
             self
         }
 
-        /// Whether a background task probes the backend while the breaker is open, so that users'
-        /// calls need not. Default: `true`. The task ends with the pool.
-        #[must_use]
+        /// Whether a background task probes the backend while the breaker is open, so that no
+        /// caller's call has to be the first probe. The task ends with the pool. Default: `true`.
         pub fn active_probing(mut self, on: bool) -> Self {
             self.settings.active_probing = on;
             self
         }
 
-        /// Whether [what an outage leaves behind](crate#what-an-outage-leaves-behind) is given up.
-        /// Default: `true`, except for SQLite. Not needed where `query_timeout` is short, and wrong where all connections
-        /// of the pool may be busy for seconds.
-        #[must_use]
+        /// Whether the statements that [an outage leaves behind](crate#what-an-outage-leaves-behind)
+        /// are given up before their deadline. It is unnecessary with a short `query_timeout`, and
+        /// must be `false` if ordinary statements can occupy all connections of the pool for
+        /// seconds. Default: `true`, except for SQLite.
         pub fn give_up_lost(mut self, on: bool) -> Self {
             self.settings.give_up_lost = on;
             self
         }
 
-        /// How much memory the answers of cached reads may take together; the least useful ones make
-        /// room for others. Default: [`DEFAULT_CACHE_BYTES`](crate::cache::DEFAULT_CACHE_BYTES), at
-        /// least [`SMALLEST_CACHE_BYTES`](crate::cache::SMALLEST_CACHE_BYTES). Nothing is taken before
-        /// there are any.
+        /// The largest memory of all cached answers of the pool, in bytes. The least useful answers
+        /// are evicted. The cache allocates nothing before it is used. Default:
+        /// [`DEFAULT_CACHE_BYTES`](crate::cache::DEFAULT_CACHE_BYTES), 64 MiB; from
+        /// [`SMALLEST_CACHE_BYTES`](crate::cache::SMALLEST_CACHE_BYTES) to
+        /// [`LARGEST_CACHE_BYTES`](crate::cache::LARGEST_CACHE_BYTES).
         #[cfg(feature = "cache")]
-        #[must_use]
         pub fn cache_bytes(mut self, bytes: u64) -> Self {
             self.settings.cache_bytes = bytes;
             self
         }
 
-        /// Who takes the events. Default: [`TracingSink`](crate::telemetry::TracingSink).
-        #[must_use]
+        /// The receiver of the events. Default: [`TracingSink`](crate::telemetry::TracingSink).
         pub fn sink(mut self, sink: impl $crate::telemetry::Sink) -> Self {
             self.settings.sink = ::std::sync::Arc::new(sink);
             self

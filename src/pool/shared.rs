@@ -1,4 +1,4 @@
-//! What the handles of one guarded pool share.
+//! The state that all handles of a guarded pool share.
 
 use std::sync::Arc;
 #[cfg(feature = "cache")]
@@ -17,7 +17,7 @@ pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) background: Background,
-    /// Built when it is first needed: a pool without cached reads pays nothing for it.
+    /// Built at its first use, so that a pool without cached reads allocates no cache.
     #[cfg(feature = "cache")]
     answers: OnceLock<Arc<Answers>>,
     #[cfg(feature = "cache")]

@@ -1,40 +1,39 @@
-//! A pool at one moment.
-
+//! The state of a pool at one moment.
 #[cfg(feature = "cache")]
 use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::snapshot::GateSnapshot;
 
-/// How many connections a pool has.
+/// The number of connections of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// Connections, leased ones and those being opened included.
+    /// The number of connections: idle, leased, and being opened.
     pub size: u32,
-    /// Idle connections.
+    /// The number of idle connections.
     pub idle: u32,
-    /// How many connections there may be.
+    /// The largest number of connections.
     pub max_connections: u32,
 }
 
 impl PoolStatus {
-    /// Every connection is leased, and no more may be opened.
+    /// Whether no connection is idle and none may be opened.
     pub(crate) fn is_full(&self) -> bool {
         self.idle == 0 && self.size >= self.max_connections
     }
 }
 
-/// A pool at one moment: its connections, its gate with the breaker, its cache.
+/// The state of a pool at one moment: its connections, its gate with the breaker, and its cache.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PoolSnapshot {
-    /// Its gate, with its breaker.
+    /// The gate, with its breaker.
     pub gate: GateSnapshot,
-    /// Its cache, and the fallbacks that were served.
+    /// The cache, with the counts of the fallbacks that were served.
     #[cfg(feature = "cache")]
     pub cache: CacheSnapshot,
-    /// Connections, leased ones and those being opened included.
+    /// The number of connections: idle, leased, and being opened.
     pub size: u32,
-    /// Idle connections.
+    /// The number of idle connections.
     pub idle: u32,
-    /// How many connections there may be.
+    /// The largest number of connections.
     pub max_connections: u32,
 }

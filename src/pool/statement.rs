@@ -1,5 +1,4 @@
-//! A statement on a leased connection: admitted, run, and its later rows followed. There is no other
-//! way for one.
+//! Statements on a leased connection. Every guarded statement is admitted and run here.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,33 +14,33 @@ use crate::pool::shared::Shared;
 #[cfg(feature = "cache")]
 use crate::pool::transaction::{commits, is_plain_end};
 
-/// Watches the statements on a leased connection.
+/// Watches the statements on a leased connection. It borrows everything but the connection itself.
 pub(crate) struct Watch<'l, A: Adapter> {
     pub(crate) state: &'l ConnectionState,
     pub(crate) shared: &'l Shared<A>,
 }
 
-/// By what right a statement is sent.
+/// The way in which a statement is admitted.
 pub(crate) enum Admission<'l> {
     /// The breaker decides.
     Breaker,
-    /// The connection was acquired for it with this permit.
+    /// The connection was acquired for this statement, with this permit.
     Permit(Permit<'l>),
-    /// It is part of a transaction, or ends one: that holds its connection and its locks already, so
-    /// it is never refused.
+    /// The statement is part of a transaction or ends one. The transaction already holds its
+    /// connection and its locks, so the statement is never rejected.
     Transaction,
 }
 
 impl<'l> Admission<'l> {
-    /// Of the statement that a connection was acquired for with `permit`, if there is one.
+    /// The admission by `permit` if there is one, and `self` otherwise.
     pub(crate) fn or(self, permit: Option<Permit<'l>>) -> Self {
         permit.map_or(self, Self::Permit)
     }
 }
 
 impl<'l, A: Adapter> Watch<'l, A> {
-    /// Admits a statement, under a deadline of its own or else the pool's. A refusal consumes
-    /// cooperative budget, so that a retry loop cannot starve the prober.
+    /// Admits a statement. `limit` is its own deadline; without one, the pool's applies. A refusal
+    /// consumes cooperative budget, so that a retry loop cannot starve the prober.
     pub(crate) async fn admit(
         self,
         admission: Admission<'l>,
@@ -49,14 +48,16 @@ impl<'l, A: Adapter> Watch<'l, A> {
     ) -> Result<Statement<'l, A>, Refused> {
         match self.try_admit(admission, limit) {
             Ok(statement) => Ok(statement),
-            Err(rejected) => Err(turned_away(rejected).await),
+            Err(refused) => Err(turned_away(refused).await),
         }
     }
 
-    /// [`admit`](Self::admit) that does not yield where it refuses: that is left to the caller.
+    /// Admits a statement, as [`admit`](Self::admit) does, but a refusal consumes no cooperative
+    /// budget. The caller must see to that.
     ///
-    /// Every statement after one that was given up is refused, in every mode of the breaker: the
-    /// answer to the one may still come, and would be taken for the answer to the next.
+    /// After a statement was given up, every later one on its connection is refused, in every mode
+    /// of the breaker. The answer to the first may still arrive, and would be mistaken for that of
+    /// the next.
     pub(crate) fn try_admit(
         self,
         admission: Admission<'l>,
@@ -81,8 +82,8 @@ impl<'l, A: Adapter> Watch<'l, A> {
 }
 
 impl<A: Adapter> Watch<'_, A> {
-    /// Statements with this text were run: a transaction that they begin by hand lasts until they end
-    /// it. What it made outdated in the cache is published then.
+    /// Follows the transactions that a text begins and ends, after it ran with this result. The
+    /// invalidations of such a transaction are published when the text commits it.
     #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
     pub(crate) fn follow<T, E>(self, sql: &str, result: &Result<T, GateError<E>>) {
         self.state.follow(sql, result.is_ok());
@@ -120,11 +121,13 @@ impl<'l, A: Adapter> Statement<'l, A> {
         }
     }
 
-    /// Makes the statement's call, and notes what that did to the connection.
+    /// Runs the statement, and records its effect on the connection.
     ///
-    /// Cancellation: dropped while the call runs, nothing more is run on the connection, and it is
-    /// closed instead of given back. After a `BEGIN`, for one, the transaction may be open on the
-    /// server, and the driver would not know.
+    /// Cancellation: if this is dropped while the statement runs, the statement is given up. Later
+    /// statements on the connection are refused, and it is closed instead of returned to the pool.
+    /// After a dropped `BEGIN`, for instance, the server may have an open transaction of which the
+    /// driver does not know. And a dropped query of sqlx leaves the rest of its answer on a MySQL
+    /// connection: <https://github.com/transact-rs/sqlx/issues/563>.
     pub(crate) async fn run<T, E>(
         self,
         diagnose: impl FnOnce(&A, &E) -> Diagnosis,
@@ -145,15 +148,16 @@ impl<'l, A: Adapter> Statement<'l, A> {
         result
     }
 
-    /// Has the pool's deadline where it has none of its own, and is not taken for
-    /// [lost in an outage](crate#what-an-outage-leaves-behind): whether a `COMMIT` took effect is worth
+    /// Makes the pool's deadline the statement's own, if it has none, so that it is never considered
+    /// [lost in an outage](crate#what-an-outage-leaves-behind). The outcome of a `COMMIT` is worth
     /// the wait.
     pub(crate) fn unshortened(mut self) -> Self {
         self.limit = (self.limit).or_else(|| Some(self.shared.gate.limits().query_timeout));
         self
     }
 
-    /// The call was no statement that waits for the backend.
+    /// Discards the admission of a statement that ended without waiting for the backend, so that it is
+    /// not recorded.
     pub(crate) fn withdraw(self) {
         self.permit.withdraw();
     }

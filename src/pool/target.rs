@@ -1,25 +1,27 @@
-//! The backend of a pool, as its prober sees it.
+//! The interface between a pool and its prober.
 
 use std::sync::{Arc, Weak};
 
 use super::adapter::Adapter;
-use super::lease::{Lease, lent};
+use super::lease::{Lease, present};
 use super::shared::Shared;
 
-/// What is probed. Does not keep the pool's handles alive.
+/// A pool to probe. It keeps the adapter alive, but not the shared state of the pool.
 pub(crate) struct Target<A: Adapter> {
     pub(super) adapter: Arc<A>,
     shared: Weak<Shared<A>>,
 }
 
-/// What is pinged.
+/// A connection to ping.
 pub(super) enum Probed<A: Adapter> {
+    /// A new connection outside the pool.
     Fresh(Fresh<A>),
-    /// No other can be had, perhaps because this very pool has all slots of the backend.
+    /// An idle connection of the pool, for when no new connection can be opened, perhaps because
+    /// this pool itself has all slots of the backend.
     Borrowed(Lease<A>),
 }
 
-/// A connection outside of the pool, which is taken leave of whenever and wherever it is dropped.
+/// A connection outside the pool. Dropping it calls [`Adapter::disconnect`] without waiting.
 pub(super) struct Fresh<A: Adapter> {
     raw: Option<A::Connection>,
     adapter: Arc<A>,
@@ -41,7 +43,7 @@ impl<A: Adapter> Target<A> {
         }
     }
 
-    /// Opens a connection outside of the pool.
+    /// Opens a connection outside the pool.
     pub(super) async fn connect(&self) -> Result<Probed<A>, A::Error> {
         let connection = self.adapter.connect().await?;
         Ok(Probed::Fresh(Fresh {
@@ -59,12 +61,13 @@ impl<A: Adapter> Target<A> {
 }
 
 impl<A: Adapter> Probed<A> {
-    /// Asks for an answer.
+    /// Pings the backend.
     ///
-    /// Cancellation: dropped in flight, a borrowed connection is closed instead of given back.
+    /// Cancellation: if this is dropped in progress, a borrowed connection is closed instead of
+    /// returned to the pool.
     pub(super) async fn ping(&mut self) -> Result<(), A::Error> {
         match self {
-            Self::Fresh(fresh) => fresh.adapter.ping(lent(fresh.raw.as_mut())).await,
+            Self::Fresh(fresh) => fresh.adapter.ping(present(fresh.raw.as_mut())).await,
             Self::Borrowed(lease) => {
                 let (raw, watch) = lease.parts();
                 let in_flight = watch.state.start();
@@ -78,7 +81,7 @@ impl<A: Adapter> Probed<A> {
         }
     }
 
-    /// Takes leave of a fresh connection; gives a borrowed one back.
+    /// Closes a new connection; returns a borrowed one to the pool.
     pub(super) async fn close(self) {
         if let Self::Fresh(mut fresh) = self
             && let Some(raw) = fresh.raw.take()

@@ -1,4 +1,4 @@
-//! The tasks that a pool runs in the background, which end with it.
+//! The background tasks of a pool.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-/// Where a pool's tasks run. Dropping it ends them.
+/// The background tasks of a pool, and the runtime for them. Dropping it stops the tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Background {
-    /// Where connections are given back when they are dropped outside of a runtime.
+    /// The runtime in which the pool was first used. Connections that are dropped outside a runtime
+    /// are returned to the pool there.
     runtime: OnceLock<Handle>,
     tasks: Arc<Mutex<JoinSet<()>>>,
     users: Mutex<Weak<Users>>,
 }
 
-/// Held by all handles of a pool, and not by its tasks, even where these hold the rest of the pool:
-/// when the last handle is gone, the tasks end.
+/// Shared by all handles of a pool, and not held by its tasks, although these may hold the rest of
+/// the pool. Dropping the last handle stops the tasks.
 #[derive(Debug)]
 pub(crate) struct Users(Arc<Mutex<JoinSet<()>>>);
 
@@ -32,8 +33,8 @@ fn stop(tasks: &Mutex<JoinSet<()>>) {
 }
 
 impl Background {
-    /// Spawns a task that ends when the pool's last handle is dropped. Without a runtime there is
-    /// nothing to run it; false then.
+    /// Spawns a task that is stopped when the last handle of the pool is dropped. Without a runtime,
+    /// drops the task and returns `false`.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
         let Some(runtime) = self.runtime() else {
             return false;
@@ -44,12 +45,12 @@ impl Background {
         true
     }
 
-    /// Ends all tasks.
+    /// Stops all tasks.
     pub(crate) fn stop(&self) {
         stop(&self.tasks);
     }
 
-    /// For a handle of the pool: one with all others that there are.
+    /// The token that all handles of the pool share.
     pub(crate) fn users(&self) -> Arc<Users> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.upgrade().unwrap_or_else(|| {
@@ -59,14 +60,14 @@ impl Background {
         })
     }
 
-    /// The runtime of the caller, or else the one the pool was first used in.
+    /// The current runtime; outside one, the runtime in which the pool was first used.
     pub(crate) fn runtime(&self) -> Option<Handle> {
         Handle::try_current()
             .ok()
             .or_else(|| self.runtime.get().cloned())
     }
 
-    /// To be called wherever the pool is used in a runtime.
+    /// Remembers the current runtime, if it is the first. Called when a connection is leased.
     pub(crate) fn remember_runtime(&self) {
         if self.runtime.get().is_none()
             && let Ok(handle) = Handle::try_current()

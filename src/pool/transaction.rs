@@ -1,6 +1,6 @@
-//! Transactions that are begun and ended by a statement's text.
+//! Detects transactions that are begun and ended by the text of a statement.
 
-/// The first word of some SQL is one of these.
+/// Whether the first word of `sql` is one of `words`.
 fn begins_with(sql: &str, words: &[&str]) -> bool {
     let first = past_comments(sql)
         .split(|c: char| !c.is_ascii_alphabetic())
@@ -8,18 +8,18 @@ fn begins_with(sql: &str, words: &[&str]) -> bool {
     first.is_some_and(|first| words.iter().any(|word| first.eq_ignore_ascii_case(word)))
 }
 
-/// `COMMIT` and `ROLLBACK` by hand: they pass, because they free what is locked.
+/// Whether a statement ends a transaction. It is then never refused, because it releases locks.
 pub(crate) fn ends_transaction(sql: &str) -> bool {
     begins_with(sql, &["commit", "rollback", "end", "abort"])
 }
 
-/// `COMMIT` by hand.
+/// Whether a statement commits a transaction.
 pub(crate) fn commits(sql: &str) -> bool {
     begins_with(sql, &["commit", "end"])
 }
 
-/// `BEGIN` and `START TRANSACTION` by hand, alone or as the first of several statements, or after the
-/// end of another transaction.
+/// Whether a text begins a transaction: with its first statement, or with a later one after the end
+/// of another transaction.
 pub(crate) fn begins_transaction(sql: &str) -> bool {
     begins_with(sql, &["begin", "start"])
         || ends_transaction(sql)
@@ -28,12 +28,13 @@ pub(crate) fn begins_transaction(sql: &str) -> bool {
                 .any(|sql| begins_with(sql, &["begin", "start"]))
 }
 
-/// The end of a transaction and nothing else.
+/// Whether a text is a plain `COMMIT` or `ROLLBACK`, and nothing else.
 pub(crate) fn is_plain_end(sql: &str) -> bool {
     let sql = past_comments(sql).trim_end().trim_end_matches(';');
     sql.eq_ignore_ascii_case("commit") || sql.eq_ignore_ascii_case("rollback")
 }
 
+/// The text after leading white space and comments.
 fn past_comments(mut sql: &str) -> &str {
     loop {
         sql = sql.trim_start();
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_transaction_is_known_by_its_first_word() {
+    fn the_end_of_a_transaction_is_detected_by_its_first_word() {
         for sql in [
             "COMMIT",
             " rollback;",
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_transaction_is_known_by_its_first_word() {
+    fn the_beginning_of_a_transaction_is_detected_by_its_first_word() {
         for sql in [
             "BEGIN",
             "start  transaction read only",

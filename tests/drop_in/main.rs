@@ -43,6 +43,10 @@
     feature = "sqlx-sqlite"
 ))]
 #![allow(unreachable_pub, reason = "modules stand in for crates here")]
+#![allow(
+    clippy::allow_attributes,
+    reason = "one source for two crates, and a lint is reported with only one of them"
+)]
 
 #[cfg(all(feature = "deadpool-postgres", feature = "sqlx-postgres"))]
 mod deadpool;

@@ -13,7 +13,7 @@ mod adapter;
 mod bb8;
 mod shop;
 #[path = "../../examples/storefront/main.rs"]
-#[allow(dead_code, reason = "its `main`, and what only that needs")]
+#[expect(dead_code, reason = "its `main`, and what only that needs")]
 mod storefront;
 #[path = "../support/mod.rs"]
 mod support;

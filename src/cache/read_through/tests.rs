@@ -1,4 +1,4 @@
-//! Loads that end when the test says so, on a manual clock.
+//! Tests of the read path, on a manual clock and with loads that the test completes.
 
 use std::future::ready;
 use std::sync::Mutex;
@@ -32,9 +32,9 @@ const PAST_REVALIDATION: Duration = Duration::from_secs(60);
 enum Failure {
     Refused(Refused),
     Missed,
-    /// What the backend said.
+    /// The backend answered with this error.
     Answered(&'static str),
-    /// The backend could not be asked.
+    /// The connection to the backend broke.
     Broken(&'static str),
     Lost,
 }
@@ -87,16 +87,16 @@ impl Origin for Backend {
     }
 }
 
-type Brought = Result<&'static str, Failure>;
+type LoadResult = Result<&'static str, Failure>;
 type Answer = Result<(&'static str, Source), Failed<&'static str, Failure>>;
 
-/// A cache, its backend, and the loads that wait to be told what they bring.
+/// A cache, its backend, and the loads that the test has not completed yet.
 struct Rig {
     cache: Arc<Answers>,
     backend: Arc<Backend>,
     clock: ManualClock,
     started: Arc<AtomicUsize>,
-    loads: Arc<Mutex<Vec<oneshot::Sender<Brought>>>>,
+    loads: Arc<Mutex<Vec<oneshot::Sender<LoadResult>>>>,
 }
 
 impl Rig {
@@ -128,21 +128,21 @@ impl Rig {
         }
     }
 
-    /// Asks, in a task of its own.
-    fn ask(&self, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
-        self.ask_with(may_leave, LONG)
+    /// Spawns a task that reads.
+    fn read(&self, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
+        self.read_with(may_leave, LONG)
     }
 
-    fn ask_with(&self, may_leave: bool, patience: Duration) -> tokio::task::JoinHandle<Answer> {
-        self.put(Self::question(patience), may_leave)
+    fn read_with(&self, may_leave: bool, patience: Duration) -> tokio::task::JoinHandle<Answer> {
+        self.spawn(Self::question(patience), may_leave)
     }
 
-    fn ask_under(&self, policy: CachePolicy) -> tokio::task::JoinHandle<Answer> {
+    fn read_under(&self, policy: CachePolicy) -> tokio::task::JoinHandle<Answer> {
         let question = Self::question(LONG);
-        self.put(Question { policy, ..question }, false)
+        self.spawn(Question { policy, ..question }, false)
     }
 
-    fn put(&self, question: Question, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
+    fn spawn(&self, question: Question, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
         let (cache, backend) = (Arc::clone(&self.cache), Arc::clone(&self.backend));
         let (started, loads) = (Arc::clone(&self.started), Arc::clone(&self.loads));
         tokio::spawn(async move {
@@ -160,18 +160,18 @@ impl Rig {
         })
     }
 
-    /// Lets everything run that can.
+    /// Runs all tasks until none can make progress.
     async fn settle(&self) {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
     }
 
-    /// The oldest load that waits brings this.
-    async fn bring(&self, brought: Brought) {
+    /// Completes the oldest load in progress.
+    async fn complete(&self, result: LoadResult) {
         self.settle().await;
         let load = self.loads.lock().unwrap().remove(0);
-        load.send(brought).unwrap();
+        load.send(result).unwrap();
         self.settle().await;
     }
 
@@ -179,13 +179,14 @@ impl Rig {
         self.started.load(Ordering::SeqCst)
     }
 
+    /// Reads once, so that the cache stores `value`.
     async fn cached(&self, value: &'static str) {
-        let asked = self.ask(false);
-        self.bring(Ok(value)).await;
-        assert_eq!(asked.await.unwrap().unwrap(), (value, Source::Live));
+        let read = self.read(false);
+        self.complete(Ok(value)).await;
+        assert_eq!(read.await.unwrap().unwrap(), (value, Source::Live));
     }
 
-    /// Opens the breaker, as five failures in a row do.
+    /// Opens the breaker by five consecutive failures.
     fn open(&self) {
         for _ in 0..5 {
             self.backend
@@ -198,20 +199,20 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn a_thousand_who_ask_at_once_make_one_load() {
+async fn a_thousand_concurrent_reads_make_one_load() {
     let rig = Rig::new();
-    let asked: Vec<_> = (0..1_000).map(|_| rig.ask(false)).collect();
-    rig.bring(Ok("pho")).await;
-    for answer in asked {
+    let reads: Vec<_> = (0..1_000).map(|_| rig.read(false)).collect();
+    rig.complete(Ok("pho")).await;
+    for answer in reads {
         assert_eq!(answer.await.unwrap().unwrap(), ("pho", Source::Live));
     }
     assert_eq!(rig.started(), 1);
     assert_eq!(rig.cache.snapshot().loads, 1);
 }
 
-/// As happens to one who looks just before a load lands, and boards just after.
+/// A caller may search the store just before a load ends, and join just after.
 #[tokio::test]
-async fn an_answer_that_came_before_one_boards_is_not_asked_for_again() {
+async fn an_answer_stored_before_the_join_is_not_loaded_again() {
     let rig = Rig::new();
     rig.cached("pho").await;
     let question = Rig::question(LONG);
@@ -219,19 +220,19 @@ async fn an_answer_that_came_before_one_boards_is_not_asked_for_again() {
         value: "bun",
         bytes: 0,
     }));
-    let boarded = rig.cache.join(&rig.backend, &question, load);
-    let entry = boarded.outcome().await.unwrap().unwrap();
+    let joined = rig.cache.join(&rig.backend, &question, load);
+    let entry = joined.outcome().await.unwrap().unwrap();
     assert_eq!(entry.value(), Some("pho"));
     assert_eq!(rig.cache.snapshot().loads, 1);
 }
 
 #[tokio::test]
-async fn a_load_that_fails_fails_those_who_waited_and_nobody_else() {
+async fn the_error_of_a_load_is_returned_to_its_waiters_only() {
     let rig = Rig::new();
-    let asked: Vec<_> = (0..10).map(|_| rig.ask(false)).collect();
-    rig.bring(Err(Failure::Answered("no such table"))).await;
+    let reads: Vec<_> = (0..10).map(|_| rig.read(false)).collect();
+    rig.complete(Err(Failure::Answered("no such table"))).await;
     let mut errors = Vec::new();
-    for answer in asked {
+    for answer in reads {
         errors.push(answer.await.unwrap().unwrap_err().error);
     }
     assert!(errors.iter().all(|error| Arc::ptr_eq(error, &errors[0])));
@@ -241,120 +242,120 @@ async fn a_load_that_fails_fails_those_who_waited_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_load_outlives_who_started_it() {
+async fn a_load_outlives_the_caller_that_started_it() {
     let rig = Rig::new();
-    let first = rig.ask(false);
+    let first = rig.read(false);
     rig.settle().await;
     first.abort();
-    let second = rig.ask(false);
-    rig.bring(Ok("pho")).await;
+    let second = rig.read(false);
+    rig.complete(Ok("pho")).await;
     assert_eq!(second.await.unwrap().unwrap().0, "pho");
     assert_eq!(rig.started(), 1);
 
-    // Even with nobody left to wait for it.
+    // Even if no waiter is left.
     rig.cache.invalidate(&rig.backend.gate, Name::tag("dishes"));
-    let alone = rig.ask(false);
+    let alone = rig.read(false);
     rig.settle().await;
     alone.abort();
-    rig.bring(Ok("dal")).await;
-    let (value, source) = rig.ask(false).await.unwrap().unwrap();
+    rig.complete(Ok("dal")).await;
+    let (value, source) = rig.read(false).await.unwrap().unwrap();
     assert_eq!(value, "dal");
     assert!(matches!(source, Source::Fresh { .. }));
 }
 
 #[tokio::test]
-async fn a_load_that_is_stopped_tells_who_waits() {
+async fn the_waiters_of_a_stopped_load_receive_an_error() {
     let rig = Rig::new();
-    let asked = rig.ask(false);
+    let read = rig.read(false);
     rig.settle().await;
     rig.backend.tasks.lock().unwrap().abort_all();
-    let failed = asked.await.unwrap().unwrap_err();
+    let failed = read.await.unwrap().unwrap_err();
     assert_eq!(*failed.error, Failure::Lost);
     assert_eq!(rig.cache.snapshot().loading, 0);
 }
 
 #[tokio::test]
-async fn one_load_revalidates_for_all() {
+async fn one_load_revalidates_for_all_callers() {
     let rig = Rig::new();
     rig.cached("pho").await;
     let age = Duration::from_secs(10);
     rig.clock.advance(age);
     for _ in 0..10 {
-        let served = rig.ask(false).await.unwrap().unwrap();
+        let served = rig.read(false).await.unwrap().unwrap();
         let reason = StaleReason::Revalidating;
         assert_eq!(served, ("pho", Source::Stale { age, reason }));
     }
     rig.settle().await;
     assert_eq!(rig.started(), 2);
-    rig.bring(Ok("dal")).await;
-    assert_eq!(rig.ask(false).await.unwrap().unwrap().0, "dal");
+    rig.complete(Ok("dal")).await;
+    assert_eq!(rig.read(false).await.unwrap().unwrap().0, "dal");
     assert_eq!(rig.cache.snapshot().revalidating, 10);
 }
 
-/// What was asked before the write must not be seen after it: not by those who come after, and not
-/// in the cache. And still there is one load at a time.
+/// Rows from before a write must not be served after it, neither to callers that arrive after the
+/// write nor from the cache. There is still only one load at a time.
 #[tokio::test]
-async fn a_load_under_way_when_its_tag_is_invalidated_is_not_kept() {
+async fn a_load_in_progress_when_its_tag_is_invalidated_is_not_stored() {
     let rig = Rig::new();
-    let before = rig.ask(false);
+    let before = rig.read(false);
     rig.settle().await;
     rig.cache.invalidate(&rig.backend.gate, Name::tag("dishes"));
-    let after: Vec<_> = (0..10).map(|_| rig.ask(false)).collect();
+    let after: Vec<_> = (0..10).map(|_| rig.read(false)).collect();
     rig.settle().await;
     assert_eq!(rig.started(), 1, "the next load waits for this one");
 
-    rig.bring(Ok("old")).await;
+    rig.complete(Ok("old")).await;
     assert_eq!(before.await.unwrap().unwrap().0, "old");
     assert_eq!(rig.cache.snapshot().outdated, 1);
     assert_eq!(rig.started(), 2);
-    rig.bring(Ok("new")).await;
+    rig.complete(Ok("new")).await;
     for answer in after {
         assert_eq!(answer.await.unwrap().unwrap(), ("new", Source::Live));
     }
-    let (value, source) = rig.ask(false).await.unwrap().unwrap();
+    let (value, source) = rig.read(false).await.unwrap().unwrap();
     assert_eq!((value, source.as_str()), ("new", "fresh"));
 }
 
 #[tokio::test]
-async fn whoever_has_something_else_leaves_when_the_breaker_opens() {
+async fn a_caller_with_a_stale_answer_stops_waiting_when_the_breaker_opens() {
     let rig = Rig::new();
     rig.cached("pho").await;
     rig.clock.advance(PAST_REVALIDATION);
-    let has_stale = rig.ask(false);
+    let has_stale = rig.read(false);
     rig.settle().await;
     assert!(!has_stale.is_finished());
     rig.open();
     let failed = has_stale.await.unwrap().unwrap_err();
     assert_eq!(failed.unanswered, Some(Unanswered::Open));
     assert_eq!(failed.stale.unwrap().value, "pho");
-    assert_eq!(rig.cache.snapshot().loading, 1, "the load goes on");
-    rig.bring(Ok("dal")).await;
-    let (value, source) = rig.ask(false).await.unwrap().unwrap();
+    assert_eq!(rig.cache.snapshot().loading, 1, "the load continues");
+    rig.complete(Ok("dal")).await;
+    let (value, source) = rig.read(false).await.unwrap().unwrap();
     assert_eq!((value, source.as_str()), ("dal", "fresh"));
 }
 
 #[tokio::test]
-async fn whoever_has_nothing_else_waits_for_the_load_that_was_sent() {
+async fn a_caller_without_a_fallback_waits_for_the_load_when_the_breaker_opens() {
     let rig = Rig::new();
-    let (patient, with_fallback) = (rig.ask(false), rig.ask(true));
+    let (patient, with_fallback) = (rig.read(false), rig.read(true));
     rig.settle().await;
     rig.open();
     rig.settle().await;
     let failed = with_fallback.await.unwrap().unwrap_err();
     assert_eq!(failed.unanswered, Some(Unanswered::Open));
     assert!(!patient.is_finished());
-    rig.bring(Ok("pho")).await;
+    rig.complete(Ok("pho")).await;
     assert_eq!(patient.await.unwrap().unwrap().0, "pho");
 }
 
-/// One who waits for the load after the one under way is refused with it, not after it.
+/// A load that waits for the load in progress does not wait for its end if the breaker opens.
 #[tokio::test]
 async fn a_load_that_has_not_started_is_refused_when_the_breaker_opens() {
     let rig = Rig::new();
-    let _before = rig.ask(false);
+    let _before = rig.read(false);
     rig.settle().await;
     rig.cache.invalidate(&rig.backend.gate, Name::ALL);
-    let after = rig.ask(false);
+    let after = rig.read(false);
     rig.settle().await;
     rig.open();
     let failed = after.await.unwrap().unwrap_err();
@@ -363,63 +364,62 @@ async fn a_load_that_has_not_started_is_refused_when_the_breaker_opens() {
 }
 
 #[tokio::test]
-async fn an_open_breaker_spares_the_load() {
+async fn an_open_breaker_starts_no_load() {
     let rig = Rig::new();
     rig.open();
-    let failed = rig.ask(false).await.unwrap().unwrap_err();
+    let failed = rig.read(false).await.unwrap().unwrap_err();
     assert_eq!(failed.unanswered, Some(Unanswered::Open));
     assert_eq!((rig.started(), rig.cache.snapshot().loading), (0, 0));
     assert_eq!(rig.backend.gate.snapshot().breaker.rejected, 1);
 }
 
-/// Others may have given the load more time.
+/// Other waiters may wait longer for the same load.
 #[tokio::test(start_paused = true)]
-async fn whoever_has_less_time_than_the_load_leaves_earlier() {
+async fn a_waiter_leaves_when_its_own_time_is_over() {
     let rig = Rig::new();
-    let patient = rig.ask(false);
-    let hasty = rig.ask_with(false, Duration::from_millis(100));
-    let failed = hasty.await.unwrap().unwrap_err();
+    let patient = rig.read(false);
+    let impatient = rig.read_with(false, Duration::from_millis(100));
+    let failed = impatient.await.unwrap().unwrap_err();
     assert_eq!(*failed.error, Failure::Missed);
-    rig.bring(Ok("pho")).await;
+    rig.complete(Ok("pho")).await;
     assert_eq!(patient.await.unwrap().unwrap().0, "pho");
 }
 
-/// What was asked for before one asked is no answer to one who always asks.
+/// With `database_first`, the query of a read is sent after the read started.
 #[tokio::test]
-async fn whoever_always_asks_joins_no_load_under_way() {
-    const ALWAYS: CachePolicy = CachePolicy::named("always")
+async fn a_database_first_read_joins_no_load_in_progress() {
+    const DATABASE_FIRST: CachePolicy = CachePolicy::named("database_first")
         .database_first()
         .stale_if_error(Duration::from_secs(600));
     let rig = Rig::new();
-    let before = rig.ask_under(ALWAYS);
+    let before = rig.read_under(DATABASE_FIRST);
     rig.settle().await;
-    let after = rig.ask_under(ALWAYS);
-    rig.bring(Ok("old")).await;
+    let after = rig.read_under(DATABASE_FIRST);
+    rig.complete(Ok("old")).await;
     assert_eq!(before.await.unwrap().unwrap().0, "old");
-    rig.bring(Ok("new")).await;
+    rig.complete(Ok("new")).await;
     assert_eq!(after.await.unwrap().unwrap().0, "new");
     assert_eq!(rig.started(), 2);
 }
 
-/// Nothing of an answer's own kind is served instead of one that the backend gave.
 #[tokio::test]
-async fn what_was_answered_hides_what_is_stale_and_what_was_not_does_not() {
+async fn a_stale_answer_is_served_unless_the_backend_answered_with_an_error() {
     let rig = Rig::new();
     rig.cached("pho").await;
     rig.clock.advance(PAST_REVALIDATION);
-    for (brought, expected) in [
+    for (error, expected) in [
         (Failure::Answered("no"), None),
         (Failure::Broken("reset"), Some("pho")),
     ] {
-        let asked = rig.ask(false);
-        rig.bring(Err(brought)).await;
-        let failed = asked.await.unwrap().unwrap_err();
+        let read = rig.read(false);
+        rig.complete(Err(error)).await;
+        let failed = read.await.unwrap().unwrap_err();
         assert_eq!(failed.stale.map(|served| served.value), expected);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_served_and_not_kept() {
+async fn an_answer_that_is_too_large_is_served_but_not_stored() {
     const SMALL: CachePolicy = MENU.max_entry_bytes(1_000);
     let rig = Rig::new();
     for bytes in [1_000, 10] {
@@ -435,9 +435,9 @@ async fn an_answer_that_is_too_large_is_served_and_not_kept() {
     assert_eq!((snapshot.too_large, snapshot.entries), (1, 1));
 }
 
-/// The key of one type is never asked for with another, but if it were, nothing is served.
+/// The type is part of the key, so this does not happen; if it did, the answer would not be served.
 #[tokio::test]
-async fn an_answer_of_another_type_is_none() {
+async fn an_answer_of_another_type_is_not_served() {
     let rig = Rig::new();
     rig.cached("pho").await;
     let load = || {

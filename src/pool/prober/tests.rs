@@ -1,4 +1,4 @@
-//! A prober on the runtime's own time, and a backend that takes as long as it is told.
+//! Tests of the prober, on the paused time of the runtime and with scripted backends.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,7 +25,7 @@ impl Clock for RuntimeClock {
     }
 }
 
-/// A backend, and what it does to its prober.
+/// The behaviour of a backend towards the prober.
 trait Script: Send + Sync + 'static {
     type Connection: Send + 'static;
     type Error: Error + Send + 'static;
@@ -98,14 +98,14 @@ async fn recover_by<S: Script>(gate: &Arc<Gate>, backend: S) {
 }
 
 #[derive(Default)]
-struct Well {
+struct Healthy {
     connecting: Duration,
     answering: Duration,
     late_at_first: Duration,
     pings: Arc<AtomicU32>,
 }
 
-impl Script for Well {
+impl Script for Healthy {
     type Connection = ();
     type Error = Infallible;
 
@@ -143,12 +143,12 @@ fn open(breaker: Builder) -> Arc<Gate> {
     Arc::new(gate)
 }
 
-/// Where nothing is enforced, the breaker refuses nobody, so it does not refuse the prober either:
-/// that is no reason to probe at once, over and over, and never let go of the thread.
+/// A breaker that does not enforce rejects no calls, the prober's included. The prober must still
+/// wait, and not probe in a busy loop.
 #[tokio::test(start_paused = true)]
-async fn it_waits_out_the_delay_in_observe_mode_too() {
+async fn it_waits_for_the_open_duration_in_observe_mode_too() {
     let gate = open(Breaker::builder().mode(Mode::Observe));
-    let backend = Well::default();
+    let backend = Healthy::default();
     let pings = Arc::clone(&backend.pings);
     recover_by(&gate, backend).await;
     assert_eq!(gate.breaker().state(), State::Closed);
@@ -157,49 +157,49 @@ async fn it_waits_out_the_delay_in_observe_mode_too() {
     assert_eq!((snapshot.rejected, snapshot.ignored), (0, 0));
 }
 
-/// It was given less time than users have, and so the breaker never closed.
+/// Regression: the prober had less time to connect than callers have, and the breaker never closed.
 #[tokio::test(start_paused = true)]
-async fn a_probe_has_as_long_to_connect_as_users_have_and_its_whole_timeout_to_be_answered() {
+async fn a_probe_has_the_acquire_timeout_to_connect_and_the_probe_timeout_for_its_answer() {
     let gate = open(Breaker::builder().slow_call_threshold(Duration::from_secs(10)));
-    let backend = Well {
+    let backend = Healthy {
         connecting: Duration::from_millis(1_900),
         answering: Duration::from_millis(990),
-        ..Well::default()
+        ..Healthy::default()
     };
     let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
     assert_eq!(gate.snapshot().breaker.trips, 1);
 }
 
-/// A backend that turns us away for a while.
-struct Hostile {
+/// A backend that returns errors for the first three attempts.
+struct Denying {
     class: Class,
     attempts: Arc<AtomicU32>,
-    /// It says so once a connection is there.
+    /// It returns the errors to pings, and not to connection attempts.
     to_pings: bool,
-    /// The pool has an idle connection, on which it says nothing of the kind.
+    /// The pool has an idle connection, on which pings succeed.
     may_borrow: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("not you")]
-struct NotYou;
+#[error("access denied")]
+struct Denied;
 
-impl Hostile {
-    fn attempt(&self) -> Result<(), NotYou> {
+impl Denying {
+    fn attempt(&self) -> Result<(), Denied> {
         match self.attempts.fetch_add(1, Ordering::Relaxed) {
-            0..3 => Err(NotYou),
+            0..3 => Err(Denied),
             _ => Ok(()),
         }
     }
 }
 
-impl Script for Hostile {
-    /// Whether it is borrowed.
+impl Script for Denying {
+    /// Whether the connection is borrowed.
     type Connection = bool;
-    type Error = NotYou;
+    type Error = Denied;
 
-    async fn connect(&self) -> Result<bool, NotYou> {
+    async fn connect(&self) -> Result<bool, Denied> {
         match self.to_pings {
             true => Ok(false),
             false => self.attempt().map(|()| false),
@@ -210,20 +210,20 @@ impl Script for Hostile {
         self.may_borrow.then_some(true)
     }
 
-    async fn ping(&self, is_borrowed: &mut bool) -> Result<(), NotYou> {
+    async fn ping(&self, is_borrowed: &mut bool) -> Result<(), Denied> {
         match self.to_pings && !*is_borrowed {
             true => self.attempt(),
             false => Ok(()),
         }
     }
 
-    fn classify(&self, _: &NotYou) -> Class {
+    fn classify(&self, _: &Denied) -> Class {
         self.class
     }
 }
 
-/// An account whose password changes, or that has no slot left: the first such answer was the end of
-/// probing, for ever.
+/// Regression: an account with a changed password, or without a free slot, ended the probing for
+/// good with its first error.
 #[tokio::test(start_paused = true)]
 async fn no_error_ends_it_before_the_breaker_is_closed() {
     for class in [
@@ -234,7 +234,7 @@ async fn no_error_ends_it_before_the_breaker_is_closed() {
     ] {
         for to_pings in [false, true] {
             let gate = open(Breaker::builder());
-            let backend = Hostile {
+            let backend = Denying {
                 class,
                 attempts: Arc::default(),
                 to_pings,
@@ -247,7 +247,7 @@ async fn no_error_ends_it_before_the_breaker_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_connection_can_be_had_one_of_the_pools_is_borrowed() {
+async fn an_idle_connection_of_the_pool_is_borrowed_if_a_new_one_is_denied() {
     let classes = [
         Class::Ignored,
         Class::Success,
@@ -258,11 +258,11 @@ async fn where_no_connection_can_be_had_one_of_the_pools_is_borrowed() {
     for class in classes {
         for to_pings in [false, true] {
             if to_pings && class == Class::Failure {
-                continue; // which is clear
+                continue; // a clear failure
             }
             let gate = open(Breaker::builder());
             let attempts = Arc::new(AtomicU32::new(0));
-            let backend = Hostile {
+            let backend = Denying {
                 class,
                 attempts: Arc::clone(&attempts),
                 to_pings,
@@ -275,14 +275,15 @@ async fn where_no_connection_can_be_had_one_of_the_pools_is_borrowed() {
     }
 }
 
-/// Each ping is well below the bound; connecting, and the three pings together, are not.
+/// Each ping is below the slow-call threshold. The time to connect is above it, and so are the three
+/// pings together.
 #[tokio::test(start_paused = true)]
-async fn only_a_ping_makes_a_probe_slow() {
+async fn only_its_own_ping_makes_a_probe_slow() {
     let gate = open(Breaker::builder().slow_call_threshold(Duration::from_millis(100)));
-    let backend = Well {
+    let backend = Healthy {
         connecting: Duration::from_millis(300),
         answering: Duration::from_millis(60),
-        ..Well::default()
+        ..Healthy::default()
     };
     let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
@@ -290,18 +291,18 @@ async fn only_a_ping_makes_a_probe_slow() {
     assert_eq!((snapshot.trips, snapshot.slow), (1, 0));
 }
 
-/// A server whose first answer is late, as of a cold cache: one of three places is slow, and no more.
-/// All three were, since they had been taken together.
+/// The first answer of the server is late, for instance because of a cold cache: only one of three
+/// probes is slow. Regression: all three were slow, since their slots are taken at the same time.
 #[tokio::test(start_paused = true)]
-async fn a_slow_ping_is_not_for_the_other_places_to_answer_for() {
+async fn a_slow_ping_does_not_make_the_other_probes_of_its_batch_slow() {
     let gate = open(Breaker::builder().slow_call_threshold(Duration::from_millis(100)));
-    let cold = Well {
+    let cold = Healthy {
         answering: Duration::from_millis(10),
         late_at_first: Duration::from_millis(140),
-        ..Well::default()
+        ..Healthy::default()
     };
     let probing = recover_by(&gate, cold);
-    // Others look for a free place meanwhile, and at whose time is up.
+    // Other calls request a free slot meanwhile, which expires probes that exceed their timeout.
     let calling = async {
         while gate.breaker().state() != State::Closed {
             let _ = gate.breaker().try_acquire().map(Permit::withdraw);
@@ -313,26 +314,26 @@ async fn a_slow_ping_is_not_for_the_other_places_to_answer_for() {
     assert_eq!((snapshot.trips, snapshot.slow), (1, 1));
 }
 
-/// A quiet service is probed by the prober alone, in batches as large as its pool.
+/// Without other calls, the prober makes all probes of a batch, which may be as large as the pool.
 #[tokio::test(start_paused = true)]
 async fn a_large_batch_has_time_for_each_of_its_pings() {
     let breaker = Breaker::builder()
         .half_open_probes(100)
         .slow_call_rate(None);
     let gate = open(breaker);
-    let backend = Well {
+    let backend = Healthy {
         answering: Duration::from_millis(20),
-        ..Well::default()
+        ..Healthy::default()
     };
     let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
     assert_eq!(gate.snapshot().breaker.trips, 1);
 }
 
-/// A lock on an embedded database: asked, it answers that it is busy. Once that left the other places
-/// of the batch undecided, and the breaker half-open, with nobody to probe.
+/// An embedded database with a lock answers that it is busy. Regression: such an answer left the
+/// other probes of the batch unsettled, and the breaker half-open without a prober.
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
+async fn a_late_answer_is_judged_with_the_other_probes_of_its_batch() {
     #[derive(Debug, thiserror::Error)]
     #[error("busy")]
     struct Busy;
@@ -361,7 +362,7 @@ async fn a_late_answer_decides_with_the_other_places_of_its_batch() {
 
     let gate = open(Breaker::builder());
     let probing = recover_by(&gate, Locked);
-    let bound = Duration::from_secs(60);
-    assert!(timeout(bound, probing).await.is_err(), "it never gives up");
+    let limit = Duration::from_secs(60);
+    assert!(timeout(limit, probing).await.is_err(), "it never gives up");
     assert!(gate.snapshot().breaker.trips > 5);
 }

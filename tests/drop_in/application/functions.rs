@@ -84,7 +84,7 @@ async fn set_price(conn: &mut DbConnection, name: &str, price: Price) -> sqlx::R
     Ok(())
 }
 
-#[allow(clippy::explicit_auto_deref)]
+#[allow(clippy::explicit_auto_deref, reason = "applications write both")]
 async fn functions_take_the_driver_connection(pool: &DbPool) -> Checked {
     let mut conn = pool.acquire().await?;
     set_price(&mut conn, "cake", 360).await?;

@@ -34,7 +34,7 @@ async fn pools_are_made_in_many_ways(url: &str) -> Checked {
 
 /// A `#[sqlx::test]` function is given sqlx's own pool, and converts it like this. (Such a test
 /// reads `DATABASE_URL` from the environment, so this one makes its pool itself.)
-#[allow(clippy::useless_conversion)]
+#[allow(clippy::useless_conversion, reason = "sqlx has one type for both")]
 async fn ordinary_pools_convert(url: &str) -> Checked {
     let given: sqlx::Pool<Db> = sqlx::Pool::connect(url).await?;
     let pool: DbPool = given.into();

@@ -43,7 +43,10 @@ async fn transactions_commit_and_roll_back(pool: &DbPool) -> Checked {
 }
 
 async fn savepoints_by_acquire(pool: &DbPool) -> Checked {
-    #[allow(unused_imports)] // a pool with a `begin` of its own needs no trait for it
+    #[allow(
+        unused_imports,
+        reason = "a pool with a `begin` of its own needs no trait for it"
+    )]
     use sqlx::Acquire;
 
     let mut tx = pool.begin().await?;

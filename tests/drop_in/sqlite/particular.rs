@@ -111,7 +111,7 @@ async fn options_change_at_run_time(url: &str) -> Checked {
     Ok(())
 }
 
-#[allow(clippy::useless_conversion)]
+#[allow(clippy::useless_conversion, reason = "sqlx has one type for both")]
 #[sqlx::test(migrations = "migrations/sqlite")]
 async fn test_pools_convert(given: sqlx::SqlitePool) -> Checked {
     let pool: DbPool = given.into();
