@@ -267,13 +267,6 @@
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![cfg_attr(
-    not(feature = "sqlx"),
-    allow(
-        dead_code,
-        reason = "parts of the gate and of the cache have no other caller"
-    )
-)]
 // docs.rs sets this, and labels each item with the features that it needs. If drivers share an
 // internal feature, a label below names the drivers instead, because a user chooses those.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -305,7 +298,7 @@ pub use breaker::verdict::{Class, Classify, Verdict};
 #[cfg(feature = "cache")]
 pub use cache::handle::Cache;
 #[cfg(feature = "cache")]
-pub use cache::read_only::NotARead;
+pub use cache::not_a_read::NotARead;
 pub use gate::Gate;
 pub use gate::builder::GateBuilder;
 pub use gate::limits::{

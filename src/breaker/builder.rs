@@ -292,6 +292,7 @@ impl Builder {
         self.observer.as_ref()
     }
 
+    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
     pub(crate) fn get_probe_timeout(&self) -> Duration {
         self.settings.probe_timeout
     }

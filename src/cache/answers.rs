@@ -134,6 +134,7 @@ impl Answers {
         gate.tell(&Event::Invalidated);
     }
 
+    #[cfg(feature = "sql")]
     /// Marks all answers that depend on `name` as in doubt: those requested before are served only
     /// if the database cannot return a newer one.
     pub(crate) fn doubt(&self, name: Name) {

@@ -58,11 +58,13 @@ impl<'f, T, P> Reading<'f, T, P> {
         self.steps.push(Step::Pool(pool));
     }
 
+    #[cfg(feature = "sqlx")]
     /// Whether another pool is one of the fallbacks.
     pub(crate) fn asks_others(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Pool(_)))
     }
 
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// The same read, of an optional row.
     pub(crate) fn optional(self) -> Reading<'f, Option<T>, P>
     where
@@ -130,6 +132,7 @@ enum Step<'f, T, P> {
     Pool(P),
 }
 
+#[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
 impl<'f, T: Send + 'f, P> Step<'f, T, P> {
     fn map<U: 'f>(self, f: fn(T) -> U) -> Step<'f, U, P> {
         match self {

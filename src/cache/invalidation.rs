@@ -21,6 +21,7 @@ impl Name {
     /// The name that every answer depends on.
     pub(crate) const ALL: Self = Self(0);
 
+    #[cfg(feature = "sql")]
     pub(crate) fn tags(tags: &[&str]) -> Vec<Self> {
         tags.iter().map(|tag| Self::tag(tag)).collect()
     }
@@ -108,6 +109,7 @@ impl Generations {
         counter.invalidations.fetch_add(1, Ordering::SeqCst);
     }
 
+    #[cfg(feature = "sql")]
     /// Marks the answers that depend on `name` as in doubt: they are no longer fresh.
     pub(crate) fn doubt(&self, name: Name) {
         self.counter(name).doubts.fetch_add(1, Ordering::SeqCst);

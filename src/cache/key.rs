@@ -4,7 +4,9 @@
 //! attacker who can choose arguments cannot choose two that collide.
 
 use std::any::TypeId;
-use std::fmt::{self, Debug, Write};
+#[cfg(feature = "sqlx")]
+use std::fmt::Write;
+use std::fmt::{self, Debug};
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
@@ -61,6 +63,7 @@ impl KeyHasher {
         self.add(&id);
     }
 
+    #[cfg(feature = "sqlx")]
     /// Adds a value by its `Debug` output. Only for types of drivers, whose output is known to
     /// differ for different values. The `Debug` of a user's type may hide its content.
     pub(crate) fn printed(&mut self, value: &impl Debug) {
@@ -82,12 +85,14 @@ impl KeyHasher {
     }
 }
 
+#[cfg(feature = "sqlx")]
 /// Hashes what is written to it.
 struct Printed<'h> {
     hasher: &'h mut SipHasher13,
     length: usize,
 }
 
+#[cfg(feature = "sqlx")]
 impl Write for Printed<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.length += text.len();

@@ -101,16 +101,21 @@ pub(crate) mod handle;
 pub(crate) mod invalidation;
 pub(crate) mod key;
 mod load;
+pub(crate) mod not_a_read;
 pub(crate) mod origin;
 pub(crate) mod policy;
+#[cfg(feature = "sql")]
 pub(crate) mod publication;
 pub(crate) mod question;
+#[cfg(feature = "sql")]
 pub(crate) mod read_only;
 pub(crate) mod read_through;
+#[cfg(feature = "sql")]
 pub(crate) mod rows;
 pub(crate) mod single_flight;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+#[cfg(feature = "sql")]
 pub(crate) mod unpublished;
 pub(crate) mod weigh;
 

@@ -71,6 +71,7 @@ impl Wording {
         key
     }
 
+    #[cfg(feature = "sqlx")]
     /// Checks that there is a policy, and that it is valid.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match &self.policy {

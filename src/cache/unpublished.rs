@@ -32,6 +32,7 @@ impl Unpublished {
         names
     }
 
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// A transaction or a savepoint began. Returns the number of names before it, for
     /// [`forget_since`](Self::forget_since).
     pub(crate) fn enter(&self) -> usize {
@@ -40,16 +41,19 @@ impl Unpublished {
         transaction.names.len()
     }
 
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// The innermost transaction or savepoint ended.
     pub(crate) fn leave(&self) {
         self.lock().depth -= 1;
     }
 
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// Whether a transaction is open without a savepoint.
     pub(crate) fn is_outermost(&self) -> bool {
         self.lock().depth == 1
     }
 
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// Removes the names since a savepoint that was rolled back.
     pub(crate) fn forget_since(&self, savepoint: usize) {
         self.lock().names.truncate(savepoint);
@@ -67,6 +71,7 @@ impl Unpublished {
     }
 }
 
+#[cfg(feature = "deadpool-postgres")]
 /// An open transaction or savepoint. It is rolled back if it is dropped without
 /// [`commit`](Self::commit).
 #[derive(Debug)]
@@ -76,6 +81,7 @@ pub(crate) struct Open<'c> {
     is_committed: bool,
 }
 
+#[cfg(feature = "deadpool-postgres")]
 impl<'c> Open<'c> {
     pub(crate) fn new(unpublished: &'c Unpublished) -> Self {
         Self {
@@ -90,6 +96,7 @@ impl<'c> Open<'c> {
     }
 }
 
+#[cfg(feature = "deadpool-postgres")]
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.is_committed {

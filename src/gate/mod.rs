@@ -68,6 +68,7 @@ use crate::breaker::counters::Counters;
 use crate::breaker::handle::Breaker;
 use crate::breaker::state::Mode;
 use crate::telemetry::event::{Event, Sink};
+#[cfg(any(feature = "sqlx", feature = "deadpool"))]
 use crate::telemetry::trace::TracingSink;
 
 mod acquire;
@@ -142,6 +143,7 @@ impl Gate {
         Ok(Self::from_checked(breaker, limits, sink))
     }
 
+    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
     /// A gate with default settings, which need no check.
     pub(crate) fn with_defaults() -> Self {
         Self::from_checked(Builder::default(), Limits::default(), Arc::new(TracingSink))

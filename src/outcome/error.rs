@@ -190,6 +190,7 @@ pub enum GateError<E> {
     Failed(#[source] E),
 }
 
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 impl<E> GateError<E> {
     /// The call was made, and may have had an effect.
     pub(crate) fn was_sent(&self) -> bool {

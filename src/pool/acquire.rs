@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::adapter::{Adapter, diagnose_ping};
@@ -59,26 +58,5 @@ impl<A: Adapter> Shared<A> {
             }
             None => Ok(()),
         }
-    }
-
-    /// Leases a connection that `acquire` provides without waiting. `None` if it provides none, if
-    /// the breaker rejects the call, or if the call would be a probe.
-    pub(crate) fn lease_at_hand(
-        self: &Arc<Self>,
-        acquire: impl FnOnce(&A) -> Option<A::Lease>,
-    ) -> Option<Lease<A>> {
-        self.background.remember_runtime();
-        if let Some(permit) = self.gate.admit().ok()? {
-            let is_probe = permit.is_probe();
-            permit.withdraw();
-            if is_probe {
-                return None; // a ping would have to wait, so the slot is left to another caller
-            }
-        }
-        let raw = acquire(&self.adapter)?;
-        self.gate.acquired();
-        let mut lease = Lease::empty(Arc::clone(self));
-        lease.put(raw);
-        Some(lease)
     }
 }

@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::breaker::verdict::Class;
-#[cfg(feature = "cache")]
+#[cfg(feature = "sql")]
 use crate::cache::unpublished::Unpublished;
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 use crate::pool::transaction::{begins_transaction, is_plain_end};
 
 /// The state of a connection since it was leased.
@@ -19,11 +20,12 @@ pub(crate) struct ConnectionState {
     /// A statement was given up. Its answer may still arrive, and would be mistaken for that of the
     /// next statement.
     abandoned: AtomicBool,
+    #[cfg(feature = "sql")]
     /// A transaction was begun by the text of a statement, so the driver may not know of it.
     in_transaction: AtomicBool,
     /// The reason why the connection must be closed.
     close: OnceLock<&'static str>,
-    #[cfg(feature = "cache")]
+    #[cfg(feature = "sql")]
     pub(crate) unpublished: Unpublished,
 }
 
@@ -67,6 +69,7 @@ impl ConnectionState {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
+    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
     /// Records a statement with this text that ran. A `BEGIN` that failed began no transaction. A
     /// `COMMIT` or `ROLLBACK` that failed ended it nevertheless, or broke the connection.
     pub(crate) fn follow(&self, sql: &str, succeeded: bool) {
@@ -77,6 +80,7 @@ impl ConnectionState {
         }
     }
 
+    #[cfg(feature = "sql")]
     /// Whether a transaction was begun by the text of a statement, and not ended by a plain `COMMIT`
     /// or `ROLLBACK`. If it ended in another way, the statements on this lease still count as part
     /// of a transaction: they are never refused, and their invalidations wait for its end.
@@ -117,7 +121,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "deadpool-postgres", feature = "diesel")))]
 mod tests {
     use super::*;
 

@@ -5,6 +5,8 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use crate::breaker::config::ConfigError;
+#[cfg(feature = "cache")]
+use crate::cache::handle::Cache;
 use crate::gate::Gate;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
@@ -65,6 +67,7 @@ impl<A: Adapter> Guarded<A> {
         }
     }
 
+    #[cfg(any(feature = "cache", feature = "deadpool"))]
     pub(crate) fn shared(&self) -> &Arc<Shared<A>> {
         &self.shared
     }
@@ -93,6 +96,28 @@ impl<A: Adapter> Guarded<A> {
         lease(&self.shared).await
     }
 
+    #[cfg(feature = "sqlx")]
+    /// Leases a connection that `acquire` provides without waiting. `None` if it provides none, if
+    /// the breaker rejects the call, or if the call would be a probe.
+    pub(crate) fn lease_at_hand(
+        &self,
+        acquire: impl FnOnce(&A) -> Option<A::Lease>,
+    ) -> Option<Lease<A>> {
+        self.shared.background.remember_runtime();
+        if let Some(permit) = self.shared.gate.admit().ok()? {
+            let is_probe = permit.is_probe();
+            permit.withdraw();
+            if is_probe {
+                return None; // a ping would have to wait, so the slot is left to another caller
+            }
+        }
+        let raw = acquire(self.adapter())?;
+        self.shared.gate.acquired();
+        let mut lease = Lease::empty(Arc::clone(&self.shared));
+        lease.put(raw);
+        Some(lease)
+    }
+
     /// The adapter, which holds the pool. Calls on the pool itself are not guarded.
     #[must_use]
     pub fn adapter(&self) -> &A {
@@ -103,6 +128,13 @@ impl<A: Adapter> Guarded<A> {
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.shared.gate
+    }
+
+    /// The cache of this pool, for snapshots and invalidation.
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn cache(&self) -> Cache<'_> {
+        Cache::new(&self.shared.gate, self.shared.answers())
     }
 
     /// The state and the counters of the pool, its gate and its cache at this moment.
@@ -124,6 +156,7 @@ impl<A: Adapter> Guarded<A> {
     }
 }
 
+#[cfg(feature = "deadpool")]
 impl<A: Adapter> Lease<A> {
     /// The pool of this lease.
     pub(crate) fn pool(&self) -> Guarded<A> {

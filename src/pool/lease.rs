@@ -125,6 +125,7 @@ impl<A: Adapter> Lease<A> {
         admitted.run(diagnose, statement(raw)).await
     }
 
+    #[cfg(feature = "sql")]
     /// Watches statements that need no exclusive access to the connection.
     pub(crate) fn watch(&self) -> Watch<'_, A> {
         Watch {
@@ -172,7 +173,7 @@ impl<A: Adapter> Drop for Lease<A> {
         };
         self.shared.gate.handed_back();
         // The end of the transaction was not observed, so its outcome is unknown.
-        #[cfg(feature = "cache")]
+        #[cfg(feature = "sql")]
         if !self.state.unpublished.is_empty() {
             drop(self.watch().commits());
         }

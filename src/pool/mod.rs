@@ -6,9 +6,11 @@
 pub(crate) mod acquire;
 pub(crate) mod adapter;
 #[cfg(feature = "cache")]
-pub(crate) mod cache;
+mod cache;
 pub(crate) mod connection_state;
 pub(crate) mod guarded;
+#[cfg(feature = "sql")]
+pub(crate) mod invalidation;
 pub(crate) mod lease;
 mod prober;
 #[cfg(feature = "cache")]
@@ -23,4 +25,5 @@ pub(crate) mod snapshot;
 pub(crate) mod statement;
 mod target;
 pub(crate) mod tasks;
+#[cfg(feature = "sql")]
 pub(crate) mod transaction;

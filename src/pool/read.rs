@@ -65,6 +65,7 @@ macro_rules! reading {
     };
 }
 
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 pub(crate) use reading;
 
 /// A read with a cache or with fallbacks; see [`Guarded::cached`] and [`Guarded::read`].

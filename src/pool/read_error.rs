@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use crate::breaker::config::ConfigError;
-use crate::cache::read_only::NotARead;
+use crate::cache::not_a_read::NotARead;
 use crate::outcome::error::{DeadlineExceeded, GateError, Refused};
 
 /// The error of a read with a cache or with fallbacks. All callers that waited for the same load

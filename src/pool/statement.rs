@@ -7,12 +7,8 @@ use crate::breaker::permit::Permit;
 use crate::gate::admission::turned_away;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::Adapter;
-#[cfg(feature = "cache")]
-use crate::pool::cache::settle;
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
-#[cfg(feature = "cache")]
-use crate::pool::transaction::{commits, is_plain_end};
 
 /// Watches the statements on a leased connection. It borrows everything but the connection itself.
 pub(crate) struct Watch<'l, A: Adapter> {
@@ -26,11 +22,13 @@ pub(crate) enum Admission<'l> {
     Breaker,
     /// The connection was acquired for this statement, with this permit.
     Permit(Permit<'l>),
+    #[cfg(feature = "sql")]
     /// The statement is part of a transaction or ends one. The transaction already holds its
     /// connection and its locks, so the statement is never rejected.
     Transaction,
 }
 
+#[cfg(feature = "sqlx")]
 impl<'l> Admission<'l> {
     /// The admission by `permit` if there is one, and `self` otherwise.
     pub(crate) fn or(self, permit: Option<Permit<'l>>) -> Self {
@@ -70,6 +68,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
         let permit = match admission {
             Admission::Breaker => shared.gate.admit_on_lease()?,
             Admission::Permit(permit) => permit,
+            #[cfg(feature = "sql")]
             Admission::Transaction => shared.gate.breaker().observe(),
         };
         Ok(Statement {
@@ -78,21 +77,6 @@ impl<'l, A: Adapter> Watch<'l, A> {
             state,
             shared,
         })
-    }
-}
-
-impl<A: Adapter> Watch<'_, A> {
-    /// Follows the transactions that a text begins and ends, after it ran with this result. The
-    /// invalidations of such a transaction are published when the text commits it.
-    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-    pub(crate) fn follow<T, E>(self, sql: &str, result: &Result<T, GateError<E>>) {
-        self.state.follow(sql, result.is_ok());
-        #[cfg(feature = "cache")]
-        if commits(sql) {
-            settle(self.commits(), result, GateError::was_sent);
-        } else if is_plain_end(sql) {
-            drop(self.state.unpublished.take());
-        }
     }
 }
 
@@ -114,6 +98,7 @@ pub(crate) struct Statement<'l, A: Adapter> {
 }
 
 impl<'l, A: Adapter> Statement<'l, A> {
+    #[cfg(feature = "diesel")]
     pub(crate) fn watch(&self) -> Watch<'l, A> {
         Watch {
             state: self.state,
@@ -148,6 +133,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
         result
     }
 
+    #[cfg(feature = "sql")]
     /// Makes the pool's deadline the statement's own, if it has none, so that it is never considered
     /// [lost in an outage](crate#what-an-outage-leaves-behind). The outcome of a `COMMIT` is worth
     /// the wait.
@@ -158,6 +144,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
 
     /// Discards the admission of a statement that ended without waiting for the backend, so that it is
     /// not recorded.
+    #[cfg(feature = "deadpool-postgres")]
     pub(crate) fn withdraw(self) {
         self.permit.withdraw();
     }

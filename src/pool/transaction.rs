@@ -13,11 +13,13 @@ pub(crate) fn ends_transaction(sql: &str) -> bool {
     begins_with(sql, &["commit", "rollback", "end", "abort"])
 }
 
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 /// Whether a statement commits a transaction.
 pub(crate) fn commits(sql: &str) -> bool {
     begins_with(sql, &["commit", "end"])
 }
 
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 /// Whether a text begins a transaction: with its first statement, or with a later one after the end
 /// of another transaction.
 pub(crate) fn begins_transaction(sql: &str) -> bool {
@@ -28,6 +30,7 @@ pub(crate) fn begins_transaction(sql: &str) -> bool {
                 .any(|sql| begins_with(sql, &["begin", "start"]))
 }
 
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 /// Whether a text is a plain `COMMIT` or `ROLLBACK`, and nothing else.
 pub(crate) fn is_plain_end(sql: &str) -> bool {
     let sql = past_comments(sql).trim_end().trim_end_matches(';');
@@ -50,7 +53,7 @@ fn past_comments(mut sql: &str) -> &str {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "deadpool-postgres", feature = "diesel")))]
 mod tests {
     use super::*;
 

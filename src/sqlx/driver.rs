@@ -10,7 +10,7 @@ use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, Sql
 use sqlx_core::transaction::TransactionManager;
 
 use crate::breaker::verdict::Class;
-use crate::cache::read_only::NotARead;
+use crate::cache::not_a_read::NotARead;
 
 /// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}

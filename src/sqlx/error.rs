@@ -10,7 +10,7 @@ use sqlx::error::DatabaseError;
 
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
-use crate::cache::read_only::NotARead;
+use crate::cache::not_a_read::NotARead;
 use crate::gate::Gate;
 use crate::outcome::delivery::{Delivery, refuses_connection};
 use crate::outcome::error::{DeadlineExceeded, GateError, Refused};

@@ -24,7 +24,7 @@ use crate::cache::invalidation::Name;
 use crate::cache::publication::Publication;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::diagnose;
-use crate::pool::cache::settle;
+use crate::pool::invalidation::settle;
 use crate::pool::statement::{Admission, Statement, Watch};
 use crate::pool::transaction::ends_transaction;
 

@@ -58,7 +58,6 @@ pub struct PoolOptions<DB: Database> {
 
 impl<DB: Driver> PoolOptions<DB> {
     /// Options with the defaults of sqlx and fusepool.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             traits: Traits::of(),
@@ -80,7 +79,6 @@ impl<DB: Database> PoolOptions<DB> {
     /// A connection that has been idle for less than this time is not tested before use. An older
     /// one is tested with a ping, for at most half of `acquire_timeout` or of the breaker's
     /// `probe_timeout`, whichever is shorter. Default: [`DEFAULT_ALIVE_BYPASS`].
-    #[must_use]
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.alive_bypass = Some(idle);
         self
@@ -100,14 +98,12 @@ impl<DB: Database> PoolOptions<DB> {
     ///     }
     /// });
     /// ```
-    #[must_use]
     pub fn classify(mut self, classify: impl Classify<Error>) -> Self {
         self.classify = Some(Arc::new(classify));
         self
     }
 
     /// The maximum number of connections, at least 1. Default: 10, as in sqlx.
-    #[must_use]
     pub fn max_connections(mut self, max: u32) -> Self {
         self.raw = self.raw.max_connections(max);
         self
@@ -121,7 +117,6 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// The number of connections that the pool keeps open; see
     /// [sqlx](sqlx::pool::PoolOptions::min_connections). Default: 0.
-    #[must_use]
     pub fn min_connections(mut self, min: u32) -> Self {
         self.raw = self.raw.min_connections(min);
         self
@@ -134,7 +129,6 @@ impl<DB: Database> PoolOptions<DB> {
     }
 
     /// The log level at which sqlx reports how long each acquire took. Default: off.
-    #[must_use]
     pub fn acquire_time_level(mut self, level: LevelFilter) -> Self {
         self.raw = self.raw.acquire_time_level(level);
         self
@@ -142,7 +136,6 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// The log level at which sqlx reports an acquire that took longer than
     /// [`acquire_slow_threshold`](Self::acquire_slow_threshold). Default: `Warn`.
-    #[must_use]
     pub fn acquire_slow_level(mut self, level: LevelFilter) -> Self {
         self.raw = self.raw.acquire_slow_level(level);
         self
@@ -150,7 +143,6 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// The duration from which sqlx reports an acquire as slow. Default: 2 seconds. This does not
     /// affect the breaker.
-    #[must_use]
     pub fn acquire_slow_threshold(mut self, threshold: Duration) -> Self {
         self.raw = self.raw.acquire_slow_threshold(threshold);
         self
@@ -169,7 +161,6 @@ impl<DB: Database> PoolOptions<DB> {
     }
 
     /// The age at which a connection is closed; `None` for no limit. Default: 30 minutes.
-    #[must_use]
     pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.raw = self.raw.max_lifetime(lifetime);
         self
@@ -182,7 +173,6 @@ impl<DB: Database> PoolOptions<DB> {
     }
 
     /// The idle time after which a connection is closed; `None` for no limit. Default: 10 minutes.
-    #[must_use]
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.raw = self.raw.idle_timeout(timeout);
         self
@@ -197,7 +187,6 @@ impl<DB: Database> PoolOptions<DB> {
     /// Tests a connection before each use (`true`) or never (`false`). This replaces
     /// [`alive_bypass`](Self::alive_bypass). Default: test connections that have been idle for
     /// `alive_bypass` or longer. sqlx's default is `true`.
-    #[must_use]
     pub fn test_before_acquire(mut self, test: bool) -> Self {
         self.alive_bypass = test.then_some(Duration::ZERO);
         self
@@ -212,7 +201,6 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// A callback for each connection that was just opened; see
     /// [sqlx](sqlx::pool::PoolOptions::after_connect).
-    #[must_use]
     pub fn after_connect<F>(mut self, callback: F) -> Self
     where
         for<'c> F: Fn(&'c mut DB::Connection, PoolConnectionMetadata) -> BoxFuture<'c, Result<(), Error>>
@@ -226,7 +214,6 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// A callback that decides whether an idle connection is handed out; see
     /// [sqlx](sqlx::pool::PoolOptions::before_acquire). It runs after the test of the connection.
-    #[must_use]
     pub fn before_acquire<F>(mut self, callback: F) -> Self
     where
         for<'c> F: Fn(&'c mut DB::Connection, PoolConnectionMetadata) -> BoxFuture<'c, Result<bool, Error>>
@@ -240,7 +227,6 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// A callback that decides whether a returned connection stays in the pool; see
     /// [sqlx](sqlx::pool::PoolOptions::after_release).
-    #[must_use]
     pub fn after_release<F>(mut self, callback: F) -> Self
     where
         for<'c> F: Fn(&'c mut DB::Connection, PoolConnectionMetadata) -> BoxFuture<'c, Result<bool, Error>>

@@ -166,7 +166,6 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// The options the pool was built with.
-    #[must_use]
     pub fn options(&self) -> &PoolOptions<DB> {
         &self.guarded.adapter().options
     }
@@ -198,7 +197,7 @@ impl<DB: Database> Pool<DB> {
     }
 
     fn try_lease(&self) -> Option<GuardedConnection<DB>> {
-        let lease = (self.shared()).lease_at_hand(|adapter| match &adapter.misconfigured {
+        let lease = (self.guarded).lease_at_hand(|adapter| match &adapter.misconfigured {
             Some(_) => None,
             None => adapter.raw.try_acquire(),
         });

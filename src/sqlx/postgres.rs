@@ -11,7 +11,8 @@ use sqlx::{Connection, Error, Row};
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
 use crate::breaker::verdict::Class;
-use crate::cache::read_only::{self, Dialect, NotARead};
+use crate::cache::not_a_read::NotARead;
+use crate::cache::read_only::{self, Dialect};
 use crate::outcome::sqlstate;
 
 /// A guarded PostgreSQL pool.

@@ -25,6 +25,8 @@ use crate::pool::read_error::ReadError;
 /// A read's cache policy and its fallbacks.
 pub(super) type Reading<'f, DB, T> = crate::cache::fallback::Reading<'f, T, Pool<DB>>;
 
+type Load<S> = BoxFuture<'static, Result<Loaded<S>, ReadError<Error>>>;
+
 /// Executes a read: from the cache, from the database, or by a fallback.
 ///
 /// On a leased connection and in a transaction, the read goes to the database, without cache or
@@ -82,8 +84,7 @@ fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     limit: Option<Duration>,
     statement: Statement<DB>,
     mapper: Mapper<DB, O>,
-) -> impl FnOnce() -> Result<BoxFuture<'static, Result<Loaded<S>, ReadError<Error>>>, ReadError<Error>>
-{
+) -> impl FnOnce() -> Result<Load<S>, ReadError<Error>> {
     let executor = Configured::of(Arc::clone(shared), limit);
     move || {
         DB::check_read(statement.sql.as_str())?;

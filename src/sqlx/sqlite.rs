@@ -19,7 +19,8 @@ use sqlx::{Decode, Error, Executor, Row, TypeInfo, ValueRef};
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
 use crate::breaker::verdict::Class;
-use crate::cache::read_only::{self, Dialect, NotARead};
+use crate::cache::not_a_read::NotARead;
+use crate::cache::read_only::{self, Dialect};
 
 /// A guarded SQLite pool.
 pub type SqlitePool = super::Pool<Sqlite>;

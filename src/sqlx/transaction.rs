@@ -12,7 +12,7 @@ use super::adapter::Sqlx;
 use super::connection::{GuardedConnection, Held, PoolConnection};
 use super::error::{self, was_sent};
 use crate::pool::adapter::diagnose;
-use crate::pool::cache::settle;
+use crate::pool::invalidation::settle;
 use crate::pool::statement::{Admission, Watch};
 
 /// A transaction, or a savepoint in one. It is rolled back if it is dropped without

@@ -11,7 +11,7 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 
 use crate::breaker::verdict::Class;
-use crate::cache::read_only::NotARead;
+use crate::cache::not_a_read::NotARead;
 
 /// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}

@@ -16,7 +16,8 @@ use super::connection::Connection;
 use super::driver::{ALLOCATION, BuiltQuery, Driver, Sealed};
 use super::error::database_error;
 use crate::breaker::verdict::Class;
-use crate::cache::read_only::{self, Dialect, NotARead};
+use crate::cache::not_a_read::NotARead;
+use crate::cache::read_only::{self, Dialect};
 use crate::outcome::errno;
 
 /// A guarded connection to MySQL or MariaDB, used like diesel-async's type of the same name.

@@ -14,7 +14,7 @@ use crate::cache::publication::Publication;
 use crate::deadpool::adapter::Managed;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::diagnose;
-use crate::pool::cache::settle;
+use crate::pool::invalidation::settle;
 use crate::pool::statement;
 use crate::pool::transaction::ends_transaction;
 

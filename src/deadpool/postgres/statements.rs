@@ -18,7 +18,7 @@ use tokio_postgres::{
 use super::watch::{Watch, check, finish};
 use crate::cache::invalidation::Name;
 use crate::outcome::error::GateError;
-use crate::pool::cache::settle;
+use crate::pool::invalidation::settle;
 
 /// The statement methods of a type that has a `guarded()` method. This is a macro, because all
 /// three types need them as inherent methods.

@@ -14,7 +14,7 @@ use crate::deadpool::adapter::Managed;
 use crate::gate::at_once::at_once;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::diagnose;
-use crate::pool::cache::settle;
+use crate::pool::invalidation::settle;
 use crate::pool::statement::{self, Admission, Statement};
 use crate::pool::transaction::ends_transaction;
 
