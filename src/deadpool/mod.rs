@@ -103,7 +103,6 @@ pub mod postgres;
 #[cfg(feature = "cache")]
 mod read;
 mod recycle;
-mod wrapper;
 
 pub use crate::pool::snapshot::PoolSnapshot;
 pub use builder::PoolBuilder;
@@ -113,8 +112,7 @@ pub use deadpool::managed::{
 };
 pub use deadpool::{Runtime, Status};
 pub use error::{BuildError, CreatePoolError, PoolError};
-pub use object::Object;
+pub use object::{Object, Wrapper};
 pub use pool::{Pool, WeakPool};
 #[cfg(feature = "cache")]
 pub use read::{Read, ReadError};
-pub use wrapper::Wrapper;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{self, Manager, Metrics, ObjectId};
 
 use super::adapter::Managed;
+use super::dialect::{Dialect, Unknown};
 use crate::breaker::verdict::Classify;
 use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::connection_state::Diagnosis;
@@ -169,5 +171,45 @@ impl<M: Manager + 'static> fmt::Debug for Object<M> {
         f.debug_struct("Object")
             .field("lease", &self.lease)
             .finish_non_exhaustive()
+    }
+}
+
+/// The type that a pool leases: [`Object`], or a type that wraps it. A custom wrapper needs only an
+/// empty implementation:
+///
+/// ```
+/// use fusepool::deadpool::{Manager, Object, Pool, Wrapper};
+///
+/// struct Store<M: Manager + 'static>(Object<M>);
+///
+/// impl<M: Manager + 'static> From<Object<M>> for Store<M> {
+///     fn from(object: Object<M>) -> Self {
+///         Self(object)
+///     }
+/// }
+///
+/// impl<M: Manager + 'static> Wrapper<M> for Store<M> {}
+///
+/// # fn build<M: Manager + 'static>(manager: M) -> Result<(), fusepool::deadpool::BuildError> {
+/// let pool: Pool<M, Store<M>> = Pool::builder(manager).build()?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Wrapper<M: Manager + 'static>: From<Object<M>> {
+    /// What fusepool knows about the wrapped objects.
+    #[doc(hidden)]
+    fn known() -> Known<M> {
+        Known(Arc::new(Unknown))
+    }
+}
+
+/// What fusepool knows about a manager's objects. Internal to this crate.
+pub struct Known<M: Manager + 'static>(pub(super) Arc<dyn Dialect<M>>);
+
+impl<M: Manager + 'static> Wrapper<M> for Object<M> {}
+
+impl<M: Manager + 'static> fmt::Debug for Known<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").finish_non_exhaustive()
     }
 }

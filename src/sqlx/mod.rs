@@ -92,13 +92,11 @@
 
 mod acquire;
 mod adapter;
-mod cache;
 mod connect;
 mod connection;
 mod driver;
 mod error;
 mod executor;
-mod mapper;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;
 mod operation;
@@ -107,11 +105,8 @@ mod pool;
 #[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
 mod read;
-mod serve;
-mod shared_error;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
-mod statement;
 mod transaction;
 mod write;
 
@@ -122,13 +117,13 @@ pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
 pub use error::{CouldNotConnect, delivery};
 pub use executor::Configured;
-pub use mapper::Readable;
 #[cfg(feature = "sqlx-mysql")]
 pub use mysql::{MySqlPool, MySqlPoolOptions, MySqlTransaction};
 pub use options::{DEFAULT_ALIVE_BYPASS, PoolOptions};
 pub use pool::Pool;
 #[cfg(feature = "sqlx-postgres")]
 pub use postgres::{PgPool, PgPoolOptions, PgTransaction};
+pub use read::mapper::Readable;
 pub use read::{Read, ReadExt};
 #[cfg(feature = "sqlx-sqlite")]
 pub use sqlite::{SqlitePool, SqlitePoolOptions, SqliteTransaction};

@@ -7,6 +7,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::pooled_connection::PoolError;
 
 use super::driver::Driver;
+use super::texts::{CLIENT_ERRORS, DRIVER_ERRORS};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
 use crate::outcome::delivery::Delivery;
@@ -56,21 +57,6 @@ enum Origin {
     /// From the server, or from its answer.
     Server,
 }
-
-/// The starts of messages about mistakes of the application, which a driver detects before it sends
-/// anything: of tokio-postgres, then of mysql_async.
-const CLIENT_ERRORS: [&str; 6] = [
-    "error serializing parameter ",
-    "error encoding message to server",
-    "expected ", // so many parameters
-    "Driver error: `Statement takes ",
-    "Driver error: `MySQL supports up to ",
-    "Driver error: `Packet too large",
-];
-
-/// The starts of mysql_async's messages for errors that no server reported. diesel-async gives them
-/// the same kind as errors of the server.
-const DRIVER_ERRORS: [&str; 3] = ["Input/output error: ", "Driver error: ", "Other error: "];
 
 /// The origin of an error, by its kind and its message.
 ///

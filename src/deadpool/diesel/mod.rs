@@ -133,6 +133,7 @@ mod postgres;
 mod read;
 mod rows;
 mod statement;
+mod texts;
 #[cfg(feature = "diesel-postgres")]
 mod transaction_builder;
 

@@ -15,6 +15,7 @@ use futures_core::stream::BoxStream;
 use super::connection::Connection;
 use super::driver::{ALLOCATION, BuiltQuery, Driver, Sealed};
 use super::error::database_error;
+use super::texts::number;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
@@ -93,46 +94,6 @@ impl Driver for Raw {
         fields.map(|field| ALLOCATION + bytes(field.value())).sum()
     }
 }
-
-/// The server's error number, derived from its message, because diesel-async drops the number. 0
-/// for a message that is not in [`NUMBERS`].
-/// diesel has no place for the number: <https://github.com/diesel-rs/diesel/pull/5232>.
-fn number(message: &str) -> u16 {
-    NUMBERS
-        .iter()
-        .find(|(start, _)| message.starts_with(start))
-        .map_or(0, |&(_, number)| number)
-}
-
-/// The starts of messages in English, with their error numbers. The first match counts.
-const NUMBERS: [(&str, u16); 20] = [
-    ("Too many connections", 1040),
-    ("WSREP has not yet prepared node", 1047),
-    ("Server shutdown in progress", 1053),
-    ("Host ", 1129),
-    ("Got an error reading communication packets", 1158),
-    ("Got timeout reading communication packets", 1159),
-    ("Got an error writing communication packets", 1160),
-    ("Got timeout writing communication packets", 1161),
-    ("Connection was killed", 1927),
-    ("The client was disconnected by the server", 4031),
-    ("Running in read-only mode", 1836),
-    ("The MySQL server is running with ", 1290),
-    ("The MariaDB server is running with ", 1290),
-    (
-        "Query execution was interrupted (max_statement_time exceeded)",
-        1969,
-    ),
-    ("Query was interrupted: execution time limit", 1969),
-    (
-        "Query execution was interrupted, maximum statement execution time",
-        3024,
-    ),
-    ("Query execution was interrupted", 1317),
-    ("Access denied for user ", 1045),
-    ("Lock wait timeout exceeded", 1205),
-    ("Deadlock found when trying to get lock", 1213),
-];
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::Driver;
 use crate::deadpool::adapter::Managed;
-use crate::deadpool::wrapper::{Known, Wrapper};
+use crate::deadpool::object::{Known, Wrapper};
 use crate::deadpool::{object, pool};
 use crate::pool::statement::Watch;
 

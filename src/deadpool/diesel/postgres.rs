@@ -7,7 +7,7 @@ use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgNotification, PgQueryBuilder, PgTypeMetadata, PgValue};
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
-use diesel::result::{DatabaseErrorKind, Error};
+use diesel::result::Error;
 use diesel::row::{Field, Row};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
@@ -26,6 +26,7 @@ use super::error::database_error;
 use super::object::Object;
 use super::rows::Rows;
 use super::statement::Statement;
+use super::texts::code;
 use super::transaction_builder::TransactionBuilder;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
@@ -244,54 +245,10 @@ impl Driver for Raw {
     }
 }
 
-/// The server's SQLSTATE, derived from the error's kind and message, because diesel-async drops the
-/// code. Empty for a message that is not in [`CODES`].
-/// diesel has no place for the code: <https://github.com/diesel-rs/diesel/pull/5232>.
-fn code(kind: DatabaseErrorKind, message: &str) -> &'static str {
-    match kind {
-        DatabaseErrorKind::SerializationFailure => "40001",
-        DatabaseErrorKind::ReadOnlyTransaction => "25006",
-        DatabaseErrorKind::Unknown => CODES
-            .iter()
-            .find(|(start, _)| message.starts_with(start))
-            .map_or("", |&(_, code)| code),
-        _ => "",
-    }
-}
-
-/// The starts of messages in English, with their SQLSTATEs. The first match counts.
-const CODES: [(&str, &str); 20] = [
-    ("sorry, too many clients already", "53300"),
-    ("remaining connection slots are reserved", "53300"),
-    ("too many connections for ", "53300"),
-    ("out of memory", "53200"),
-    ("out of shared memory", "53200"),
-    ("could not extend file", "53100"),
-    ("could not write to file", "53100"),
-    (
-        "terminating connection due to administrator command",
-        "57P01",
-    ),
-    ("terminating connection because of crash", "57P02"),
-    ("the database system is ", "57P03"),
-    (
-        "terminating connection due to idle-session timeout",
-        "57P05",
-    ),
-    ("could not access file", "58P01"),
-    ("could not open file", "58P01"),
-    ("could not read ", "58030"),
-    ("could not fsync file", "58030"),
-    ("invalid page in block", "XX001"),
-    ("canceling statement due to lock timeout", "55P03"),
-    ("canceling statement due to ", "57014"),
-    ("deadlock detected", "40P01"),
-    ("password authentication failed", "28P01"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use diesel::result::DatabaseErrorKind;
 
     /// The messages of PostgreSQL 17.
     #[test]

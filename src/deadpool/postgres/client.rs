@@ -21,8 +21,8 @@ use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
 use super::watch::Watch;
 use crate::deadpool::object::Object;
+use crate::deadpool::object::{Known, Wrapper};
 use crate::deadpool::pool::Pool;
-use crate::deadpool::wrapper::{Known, Wrapper};
 
 /// A connection leased from a pool, used like deadpool-postgres' `Client`. Dropping it returns it to
 /// the pool.

@@ -1,19 +1,11 @@
-//! Refusals and deadlines as `tokio_postgres::Error`, and how such an error is classified.
+//! The class of a driver's error, and what it tells about the statement.
 
-use std::error::Error as StdError;
-use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::sync::LazyLock;
-use std::task::{Context, Poll};
+use tokio_postgres::Error;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, Error, NoTls};
-
-use crate::breaker::config::ConfigError;
+use super::texts::{CONNECT, Kind, kind};
 use crate::breaker::verdict::Class;
 use crate::outcome::delivery::{Delivery, refuses_connection};
-use crate::outcome::error::{DeadlineExceeded, GateError, Refused, refusal};
+use crate::outcome::error::refusal;
 use crate::outcome::sqlstate;
 
 /// Whether the statement that failed with `error` may have reached the database. In doubt, this is
@@ -92,131 +84,11 @@ pub fn classify(error: &Error) -> Class {
     }
 }
 
-/// Where an error that is no answer of the server comes from.
-enum Kind {
-    /// From the connection, or from data that was received over it.
-    Connection,
-    /// From the client: nothing was sent.
-    Client,
-    /// From an answer of the database that was not the expected one.
-    Answer,
-}
-
-const CONNECT: &str = "error connecting to server";
-
-/// The kind of an error. tokio-postgres exposes it only in the error's text:
-/// <https://github.com/rust-postgres/rust-postgres/issues/583>,
-/// <https://github.com/rust-postgres/rust-postgres/issues/790>. An unknown text counts as an error of
-/// the connection.
-fn kind(error: &Error) -> Kind {
-    let text = error.to_string();
-    let starts = |beginnings: &[&str]| beginnings.iter().any(|start| text.starts_with(start));
-    if starts(&[
-        "error serializing parameter",
-        "error encoding message",
-        "expected ",
-        "authentication error",
-        "invalid connection string",
-        "invalid configuration",
-    ]) {
-        Kind::Client
-    } else if starts(&[
-        "error deserializing column",
-        "invalid column",
-        "query returned an unexpected number of",
-    ]) {
-        Kind::Answer
-    } else {
-        Kind::Connection
-    }
-}
-
-pub(super) async fn of_statement(error: GateError<Error>) -> Error {
-    match error {
-        GateError::Refused(rejected) => refused(rejected).await,
-        GateError::Deadline(deadline) => late(deadline).await,
-        GateError::Failed(error) => error,
-    }
-}
-
-pub(super) async fn refused(rejected: Refused) -> Error {
-    carry(ErrorKind::ConnectionRefused, rejected).await
-}
-
-async fn late(deadline: DeadlineExceeded) -> Error {
-    carry(ErrorKind::TimedOut, deadline).await
-}
-
-pub(super) async fn misconfigured(error: ConfigError) -> Error {
-    carry(ErrorKind::InvalidInput, error).await
-}
-
-/// A `tokio_postgres::Error` whose source is `error`.
-///
-/// tokio-postgres has no public constructor for its error:
-/// <https://github.com/rust-postgres/rust-postgres/issues/1011>. So this connects over a stream whose
-/// every operation fails with `error`. It completes without waiting.
-async fn carry(
-    kind: ErrorKind,
-    error: impl StdError + Clone + Send + Sync + Unpin + 'static,
-) -> Error {
-    loop {
-        let stream = Failing {
-            kind,
-            error: error.clone(),
-        };
-        if let Err(error) = UNREACHABLE.connect_raw(stream, NoTls).await {
-            return error;
-        }
-    }
-}
-
-static UNREACHABLE: LazyLock<Config> = LazyLock::new(|| {
-    let mut config = Config::new();
-    config.user("nobody").ssl_mode(SslMode::Disable);
-    config
-});
-
-/// A stream whose every operation fails.
-struct Failing<E> {
-    kind: ErrorKind,
-    error: E,
-}
-
-impl<E: StdError + Clone + Send + Sync + 'static> Failing<E> {
-    fn fail<T>(&self) -> Poll<io::Result<T>> {
-        Poll::Ready(Err(io::Error::new(self.kind, self.error.clone())))
-    }
-}
-
-impl<E: StdError + Clone + Send + Sync + Unpin + 'static> AsyncRead for Failing<E> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.fail()
-    }
-}
-
-impl<E: StdError + Clone + Send + Sync + Unpin + 'static> AsyncWrite for Failing<E> {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        self.fail()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.fail()
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.fail()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::forge::{of_statement, refused};
     use super::*;
-    use crate::outcome::error::deadline_exceeded;
+    use crate::outcome::error::{DeadlineExceeded, GateError, Refused, deadline_exceeded};
     use std::time::Duration;
 
     #[tokio::test]
@@ -238,7 +110,7 @@ mod tests {
             Duration::from_secs(30),
             crate::Awaited::Answer,
         );
-        let error = late(deadline.clone()).await;
+        let error = of_statement(GateError::Deadline(deadline.clone())).await;
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
         assert_eq!(delivery(&error), Delivery::Unknown);
         assert_eq!(classify(&error), Class::Failure);

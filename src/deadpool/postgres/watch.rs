@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::Error;
 
-use super::error;
+use super::forge;
 use super::manager::Manager;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::cache::unpublished::Open;
@@ -138,7 +138,7 @@ pub(super) async fn check(limit: Option<Duration>) -> Result<(), Error> {
     });
     match checked {
         Ok(()) => Ok(()),
-        Err(config) => Err(error::misconfigured(config).await),
+        Err(config) => Err(forge::misconfigured(config).await),
     }
 }
 
@@ -146,6 +146,6 @@ pub(super) async fn check(limit: Option<Duration>) -> Result<(), Error> {
 pub(super) async fn finish<T>(result: Result<T, GateError<Error>>) -> Result<T, Error> {
     match result {
         Ok(value) => Ok(value),
-        Err(error) => Err(error::of_statement(error).await),
+        Err(error) => Err(forge::of_statement(error).await),
     }
 }

@@ -14,8 +14,8 @@ use futures_util::{FutureExt, StreamExt, stream};
 use sqlx::query::{Map, QueryAs, QueryScalar};
 use sqlx::{Database, Describe, Either, Error, Execute, Executor, FromRow, IntoArguments, SqlStr};
 
-use super::driver::{Driver, Rows};
 use super::statement::Statement;
+use crate::sqlx::driver::{Driver, Rows};
 
 /// Maps rows to values as the query it was taken from does.
 pub(super) enum Mapper<DB: Database, O> {
@@ -34,7 +34,7 @@ pub struct Parts<DB: Database, O> {
 }
 
 /// A query that returns rows and maps them to values: `query_as`, `query_scalar`, `query` with
-/// `map`, and the `query!` macros. [`ReadExt`](super::ReadExt) extends it.
+/// `map`, and the `query!` macros. [`ReadExt`](crate::sqlx::ReadExt) extends it.
 pub trait Readable: Sized {
     /// The database driver of the query.
     type Database: Driver;

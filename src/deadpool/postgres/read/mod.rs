@@ -11,13 +11,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use super::client::Client;
-use super::error;
-use super::manager::Manager;
-use super::parameters::{Parameter, encode};
-use super::pool::Pool;
-use super::read_error::ReadError;
-use super::statements::Configured;
+use self::error::ReadError;
+use self::parameters::{Parameter, encode};
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::breaker::verdict::Class;
 use crate::cache::entry::Loaded;
@@ -32,8 +27,16 @@ use crate::cache::read_through::ask;
 use crate::cache::rows::Shape;
 use crate::deadpool::adapter::Managed;
 use crate::deadpool::pool;
+use crate::deadpool::postgres::client::Client;
+use crate::deadpool::postgres::error as driver_error;
+use crate::deadpool::postgres::manager::Manager;
+use crate::deadpool::postgres::pool::Pool;
+use crate::deadpool::postgres::statements::Configured;
 use crate::outcome::served::Served;
 use crate::pool::read::reading;
+
+pub(super) mod error;
+mod parameters;
 
 type Shared = crate::pool::shared::Shared<Managed<Manager>>;
 type Load<S> = Pin<Box<dyn Future<Output = Result<Loaded<S>, ReadError>> + Send>>;
@@ -395,7 +398,7 @@ fn load<S: Shape<Row>>(
 /// Whether the error is the server's answer to this statement, and not for example the notice that it
 /// shuts down. The user's classification does not matter here.
 fn is_about_statement(error: &Error) -> bool {
-    error.as_db_error().is_some() && error::classify(error) == Class::Success
+    error.as_db_error().is_some() && driver_error::classify(error) == Class::Success
 }
 
 async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>, ReadError> {

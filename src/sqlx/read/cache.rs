@@ -2,20 +2,20 @@
 
 use sqlx::{Database, Error};
 
-use super::error;
-use super::pool::Pool;
 use crate::cache::handle::Cache;
 use crate::cache::origin::unanswered_by_class;
 use crate::outcome::error::{Refused, deadline_exceeded, refusal};
 use crate::outcome::served::Unanswered;
 use crate::pool::adapter::Adapter;
+use crate::sqlx::error;
+use crate::sqlx::pool::Pool;
 
 impl<DB: Database> Pool<DB> {
-    /// The cache of this pool, which keeps the answers of [`cached`](super::ReadExt::cached)
+    /// The cache of this pool, which keeps the answers of [`cached`](crate::sqlx::ReadExt::cached)
     /// queries.
     ///
     /// Use it to invalidate answers by hand, and to see how the cache is used. For a write through
-    /// this pool, prefer [`invalidates`](super::WriteExt::invalidates), which invalidates answers
+    /// this pool, prefer [`invalidates`](crate::sqlx::WriteExt::invalidates), which invalidates answers
     /// at the right moment.
     ///
     /// ```

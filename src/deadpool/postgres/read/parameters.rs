@@ -6,7 +6,7 @@ use std::error::Error;
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
-use super::read_error::ReadError;
+use super::error::ReadError;
 use crate::cache::key::KeyHasher;
 
 /// One encoded parameter.

@@ -8,8 +8,8 @@ use std::{fmt, io};
 use sqlx::Error;
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind};
 
-use super::error::{self, CouldNotConnect};
 use crate::pool::read_error::ReadError;
+use crate::sqlx::error::{self, CouldNotConnect};
 
 /// The error of a failed read, as the caller gets it.
 pub(super) fn of_read(error: Arc<ReadError<Error>>, is_closed: bool) -> Error {

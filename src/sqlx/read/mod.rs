@@ -6,15 +6,21 @@ use std::sync::Arc;
 
 use sqlx::Error;
 
-use super::driver::Driver;
-use super::error;
-use super::executor::Configured;
-use super::mapper::{Parts, Readable};
-use super::pool::Pool;
-use super::serve::{Reading, serve, with_statement};
+use self::mapper::{Parts, Readable};
+use self::serve::{Reading, serve, with_statement};
 use crate::cache::invalidation::Name;
 use crate::cache::policy::CachePolicy;
 use crate::outcome::served::Served;
+use crate::sqlx::driver::Driver;
+use crate::sqlx::error;
+use crate::sqlx::executor::Configured;
+use crate::sqlx::pool::Pool;
+
+mod cache;
+pub(super) mod mapper;
+mod serve;
+mod shared_error;
+pub(super) mod statement;
 
 /// Adds a cache and other fallbacks to queries that return rows: `query_as`, `query_scalar`, `query`
 /// with `map`, and the `query!` macros.

@@ -6,8 +6,8 @@ use tokio_postgres::error::DbError;
 
 use crate::pool::read_error;
 
-/// The error of a failed read through [`Pool::cached`](super::Pool::cached) or
-/// [`Pool::read`](super::Pool::read).
+/// The error of a failed read through [`Pool::cached`](crate::deadpool::postgres::Pool::cached) or
+/// [`Pool::read`](crate::deadpool::postgres::Pool::read).
 pub type ReadError = read_error::ReadError<PoolError<Error>, Error>;
 
 impl<E> read_error::ReadError<E, Error> {

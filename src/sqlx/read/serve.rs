@@ -7,13 +7,9 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use sqlx::Error;
 
-use super::adapter::Shared;
-use super::driver::Driver;
-use super::executor::{Configured, Target};
 use super::mapper::{Mapper, Parts};
-use super::pool::Pool;
+use super::shared_error;
 use super::statement::Statement;
-use super::{error, shared_error};
 use crate::cache::entry::Loaded;
 use crate::cache::key::KeyHasher;
 use crate::cache::rows::Shape;
@@ -21,6 +17,11 @@ use crate::outcome::error::GateError;
 use crate::outcome::served::{Served, Source};
 use crate::pool::adapter::Adapter;
 use crate::pool::read_error::ReadError;
+use crate::sqlx::adapter::Shared;
+use crate::sqlx::driver::Driver;
+use crate::sqlx::error;
+use crate::sqlx::executor::{Configured, Target};
+use crate::sqlx::pool::Pool;
 
 /// A read's cache policy and its fallbacks.
 pub(super) type Reading<'f, DB, T> = crate::cache::fallback::Reading<'f, T, Pool<DB>>;
