@@ -111,7 +111,7 @@ impl Machine {
             }
             change = Some(self.transition(
                 Phase::HalfOpen(Batch::of(settings.half_open_probes)),
-                Reason::DelayElapsed,
+                Reason::OpenDurationElapsed,
                 Counts::default(),
                 None,
             ));

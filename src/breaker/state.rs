@@ -38,7 +38,7 @@ pub enum Reason {
     /// No call succeeded for [`stall_after`](super::Builder::stall_after) while calls were pending.
     Stalled,
     /// The open duration is over, and a call arrived as the first probe.
-    DelayElapsed,
+    OpenDurationElapsed,
     /// A batch of probes failed.
     ProbesFailed,
     /// The last batch of probes succeeded.
@@ -56,7 +56,7 @@ impl Reason {
             Self::SlowRate => "slow_call_rate",
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::Stalled => "stalled",
-            Self::DelayElapsed => "delay_elapsed",
+            Self::OpenDurationElapsed => "open_duration_elapsed",
             Self::ProbesFailed => "probes_failed",
             Self::ProbesSucceeded => "probes_succeeded",
             Self::Reset => "reset",

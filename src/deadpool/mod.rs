@@ -57,10 +57,24 @@
 //! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a failure | what the manager's errors mean |
 //! | [`sink`](PoolBuilder::sink) | `tracing` | where events are sent |
+#![cfg_attr(
+    feature = "cache",
+    doc = "| [`cache_bytes`](PoolBuilder::cache_bytes) | 64 MiB | memory limit for cached reads |"
+)]
 //!
 //! The defaults of `max_queue` and of the recovery ramp depend on `max_size` at the time the pool
 //! is built. [`resize`](Pool::resize) does not change them.
 //!
+#![cfg_attr(
+    feature = "cache",
+    doc = "# Cached reads and other fallbacks
+
+[`Pool::cached`] reads by a key of the caller's, and runs what it is given with an object of the pool
+only if the cache has no fresh answer; [`Pool::read`] only adds fallbacks. [`Pool::cache`] invalidates
+cached answers, and reports the state of the cache. The pools of deadpool-postgres and of diesel-async
+have reads of their own, whose key is the statement with its parameters.
+"
+)]
 //! # What errors mean
 //!
 //! | error of `get` | [`Class`](crate::Class) |

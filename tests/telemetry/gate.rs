@@ -96,7 +96,7 @@ async fn other_transitions_are_information_and_know_of_no_delay() {
         .find(|event| event.name == "transition")
         .unwrap();
     assert_eq!(half_open.level, Level::INFO);
-    assert_eq!(half_open.fields["reason"], "delay_elapsed");
+    assert_eq!(half_open.fields["reason"], "open_duration_elapsed");
     assert!(
         !half_open.fields.contains_key("retry_after"),
         "{half_open:?}"

@@ -63,6 +63,13 @@
 //! the request is not delivered: the statement runs until it ends or reaches its
 //! `statement_timeout`.
 //!
+//! # Cached reads and other fallbacks
+//!
+//! [`ReadExt`] adds `cached` to every query of diesel, and [`Read`] adds the fallbacks. The query is
+//! then loaded from the pool, not from a connection. [`Connection::invalidates`] names the tags that a
+//! write invalidates; in a transaction, they take effect when it is committed. `Pool::cache`
+//! invalidates cached answers by hand, and reports the state of the cache.
+//!
 //! # Errors
 //!
 //! | what happened | `diesel::result::Error` | found by | [`delivery`] |

@@ -43,6 +43,13 @@
 //! for at most one second, and then closes the connection. The connection is never leased again, so
 //! a late cancel request cannot hit another caller's statement.
 //!
+//! # Cached reads and other fallbacks
+//!
+//! [`Pool::cached`] reads through the cache of the pool, and [`Read`] adds the fallbacks.
+//! [`Client::invalidates`] names the tags that a write invalidates; in a transaction, they take effect
+//! when it is committed. `Pool::cache` invalidates cached answers by hand, and reports the state of the
+//! cache.
+//!
 //! # Errors
 //!
 //! Statements return `tokio_postgres::Error`, [`get`](Pool::get) returns [`PoolError`].

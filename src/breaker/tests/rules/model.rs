@@ -218,7 +218,7 @@ impl Model {
                 return Err(Rejection::Open { retry_after });
             }
             self.batch(self.rules.probes);
-            self.transition(State::Open, Reason::DelayElapsed, &[], None);
+            self.transition(State::Open, Reason::OpenDurationElapsed, &[], None);
             self.new_generation();
         }
         let Phase::HalfOpen { size, results } = &self.phase else {

@@ -41,7 +41,7 @@ fn at_exactly_the_open_duration_the_next_call_is_the_first_probe() {
     let events = rig.transitions();
     assert_eq!(
         events,
-        [(State::Open, State::HalfOpen, Reason::DelayElapsed)]
+        [(State::Open, State::HalfOpen, Reason::OpenDurationElapsed)]
     );
 }
 

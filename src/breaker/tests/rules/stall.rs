@@ -150,7 +150,7 @@ fn a_stall_opens_a_half_open_breaker_again() {
     assert_eq!(
         rig.transitions(),
         [
-            (State::Open, State::HalfOpen, Reason::DelayElapsed),
+            (State::Open, State::HalfOpen, Reason::OpenDurationElapsed),
             (State::HalfOpen, State::Open, Reason::Stalled)
         ]
     );
