@@ -79,8 +79,12 @@ pub fn delivery(error: &Error) -> Delivery {
 }
 
 /// Whether a failed write may have had an effect.
-pub(super) fn was_sent(error: &Error) -> bool {
-    delivery(error) != Delivery::NotSent
+pub(super) fn was_sent(error: &GateError<Error>) -> bool {
+    match error {
+        GateError::Refused(_) => false,
+        GateError::Deadline(_) => true,
+        GateError::Failed(error) => delivery(error) != Delivery::NotSent,
+    }
 }
 
 /// The class of an error, as far as it is the same for all drivers. `database` classifies the

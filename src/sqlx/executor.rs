@@ -151,13 +151,12 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Ok(self.limit)
     }
 
-    async fn run<O: Operation<DB>>(mut self, operation: O) -> Result<O::Output, Error> {
-        let limit = self.limit()?;
-        let publication = self.target.invalidates(take(&mut self.invalidates));
-        let result = self.attempt(operation, limit).await;
-        let result = result.map_err(error::of_statement);
-        settle(publication, &result, was_sent);
-        result
+    fn run<'e, O>(self, operation: O) -> BoxFuture<'e, Result<O::Output, Error>>
+    where
+        Self: 'e,
+        O: Operation<DB> + 'e,
+    {
+        Box::pin(self.attempt(operation).map_err(error::of_statement))
     }
 
     /// Fetches all rows of a statement, or the first one. Refusals and deadlines are not converted to
@@ -165,7 +164,6 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     pub(super) fn fetch<'e, E>(
         self,
         query: E,
-        limit: Option<Duration>,
         only_first: bool,
     ) -> BoxFuture<'e, Result<Vec<DB::Row>, GateError<Error>>>
     where
@@ -174,30 +172,41 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     {
         match only_first {
             true => {
-                let first = self.attempt(FetchOptional(query, PhantomData), limit);
+                let first = self.attempt(FetchOptional(query, PhantomData));
                 Box::pin(first.map_ok(|first| first.into_iter().collect()))
             }
-            false => Box::pin(self.attempt(FetchAll(query, PhantomData), limit)),
+            false => Box::pin(self.attempt(FetchAll(query, PhantomData))),
         }
     }
 
     /// Leases a connection if the target is a pool, and executes the operation on it.
     async fn attempt<O: Operation<DB>>(
-        self,
+        mut self,
         operation: O,
-        limit: Option<Duration>,
     ) -> Result<O::Output, GateError<Error>> {
-        let mut target = self.target;
-        let (mut held, permit) = target.lease().await?;
+        let limit = self.limit().map_err(GateError::Failed)?;
+        let publication = self.target.invalidates(take(&mut self.invalidates));
+        let (mut held, permit) = match self.target.lease().await {
+            Ok(leased) => leased,
+            Err(error) => {
+                let failed = Err(error);
+                settle(publication, &failed, was_sent);
+                return failed;
+            }
+        };
         let (raw, watch, admission) = held.parts();
-        match watch.admit(admission.or(permit), limit).await {
+        let result = match watch.admit(admission.or(permit), limit).await {
             Ok(statement) => statement.run(diagnose, operation.start(raw)).await,
             Err(refused) => {
                 let (sql, operation) = operation.into_plain();
-                let statement = pass(watch, refused, &sql, limit)?;
-                statement.run(diagnose, operation.start(raw)).await
+                match pass(watch, refused, &sql, limit) {
+                    Ok(statement) => statement.run(diagnose, operation.start(raw)).await,
+                    Err(refused) => Err(refused.into()),
+                }
             }
-        }
+        };
+        settle(publication, &result, was_sent);
+        result
     }
 
     /// Streams the rows of a statement.
@@ -257,7 +266,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        Box::pin(self.run(ExecuteOne(query, PhantomData)))
+        self.run(ExecuteOne(query, PhantomData))
     }
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
@@ -273,7 +282,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        Box::pin(self.run(FetchAll(query, PhantomData)))
+        self.run(FetchAll(query, PhantomData))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -284,7 +293,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        Box::pin(self.run(FetchOptional(query, PhantomData)))
+        self.run(FetchOptional(query, PhantomData))
     }
 
     fn prepare_with<'e>(
@@ -295,7 +304,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
     where
         'c: 'e,
     {
-        Box::pin(self.run(Prepare(sql, parameters)))
+        self.run(Prepare(sql, parameters))
     }
 
     // `describe` exists only with sqlx-core's feature `offline`, and has no default:
@@ -305,7 +314,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
     where
         'c: 'e,
     {
-        Box::pin(self.run(DescribeOne(sql)))
+        self.run(DescribeOne(sql))
     }
 }
 

@@ -133,9 +133,9 @@ impl<'c, DB: Database> Transaction<'c, DB> {
             let commit = Manager::<DB>::commit(raw);
             statement.unshortened().run(diagnose, commit).await
         };
-        let result = commit.await.map_err(error::of_statement);
+        let result = commit.await;
         settle(publication, &result, was_sent);
-        result?;
+        result.map_err(error::of_statement)?;
         self.open = false;
         Ok(())
     }

@@ -45,7 +45,7 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         .map_err(error::misconfigured)?;
     let Target::Pool(shared) = &executor.target else {
         DB::check_read(statement.sql.as_str()).map_err(error::not_a_read)?;
-        let loaded = fetch(executor, limit, statement, &mapper).await;
+        let loaded = fetch(executor, statement, &mapper).await;
         let loaded = loaded.map_err(error::of_statement)?;
         return Ok(Served::new(loaded.value, Source::Live));
     };
@@ -67,7 +67,7 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         async move {
             let (statement, mapper) = again.ok_or(GateError::Failed(Error::PoolClosed))?;
             let executor = Configured::of(Arc::clone(pool.shared()), limit);
-            let loaded = fetch(executor, limit, statement, &mapper).await?;
+            let loaded = fetch(executor, statement, &mapper).await?;
             Ok::<_, GateError<Error>>(loaded.value)
         }
     };
@@ -90,7 +90,7 @@ fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     move || {
         DB::check_read(statement.sql.as_str())?;
         Ok(Box::pin(async move {
-            Ok(fetch(executor, limit, statement, &mapper).await?)
+            Ok(fetch(executor, statement, &mapper).await?)
         }))
     }
 }
@@ -98,11 +98,10 @@ fn load<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
 /// Fetches the rows, and maps them to values.
 async fn fetch<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     executor: Configured<'_, DB>,
-    limit: Option<Duration>,
     statement: Statement<DB>,
     mapper: &Mapper<DB, O>,
 ) -> Result<Loaded<S>, GateError<Error>> {
-    let rows = executor.fetch(statement, limit, S::IS_FIRST).await?;
+    let rows = executor.fetch(statement, S::IS_FIRST).await?;
     let referred: usize = rows.iter().map(DB::row_bytes).sum();
     let value = S::of(mapper.map(rows).map_err(GateError::Failed)?);
     Ok(Loaded {
