@@ -1,4 +1,4 @@
-//! A connection out of a pool, guarded.
+//! The guarded connection of a pool.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,24 +24,24 @@ use crate::gate::admission::turned_away;
 use crate::pool::statement::Admission;
 use crate::pool::transaction::{begins_transaction, ends_transaction};
 
-/// A connection that is watched by its pool's breaker, and used like diesel-async's: each statement is
-/// refused while the breaker is open, given up after the pool's `query_timeout`, and its end
-/// recorded.
+/// A guarded connection, used like diesel-async's. A statement on it is refused while the breaker is
+/// open, has the pool's `query_timeout`, and is recorded when it ends.
 ///
-/// Nothing is refused inside a transaction, which holds its locks already. After a statement was
-/// given up, nothing more is sent: every other fails with
-/// [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager), so a transaction ends at once and
-/// with the error that broke it. The connection is then closed instead of given back.
+/// Statements in a transaction are not refused, because the transaction holds its locks already. After a
+/// statement was given up, nothing more is sent: every later statement fails with
+/// [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager), so that a transaction
+/// ends at once, with the error that broke it. When the connection is dropped, it is closed instead of
+/// returned to the pool.
 pub struct Connection<R: Driver> {
     pub(super) object: object::Object<R::Manager>,
-    /// The deadline of its statements. `None`: the pool's.
+    /// The deadline of each statement. `None`: the pool's.
     pub(super) limit: Option<Duration>,
-    /// What each of its statements makes outdated in the cache.
+    /// The tags that each statement invalidates.
     pub(super) invalidates: Vec<Name>,
 }
 
 impl<R: Driver> Connection<R> {
-    /// The driver's connection. What is done with it is neither guarded nor seen.
+    /// The driver's connection. Statements on it are neither guarded nor recorded.
     pub fn unguarded(&mut self) -> &mut R {
         &mut self.object
     }
@@ -54,8 +54,8 @@ impl<R: Driver> Connection<R> {
         Ok(self.limit)
     }
 
-    /// Admits a statement, of this text if that is known. Does not wait, so that diesel's queries,
-    /// whose lifetimes are shorter than the connection's, can be built at once.
+    /// Admits a statement; `sql` is its text, if that is known. This does not wait, so that a query of
+    /// diesel, whose lifetime is shorter than the connection's, can be built at once.
     fn statement(&mut self, sql: Option<&str>) -> QueryResult<(&mut R, Statement<'_, R>)> {
         let limit = self.limit()?;
         let (raw, watch) = self.object.lease.parts();
@@ -152,7 +152,7 @@ impl<R: Driver> AsyncConnection for Connection<R> {
     }
 }
 
-/// `save_changes`: one statement to the guard, even where it takes two.
+/// `save_changes` counts as one statement, even if the driver sends two.
 impl<R, Changes, Output> UpdateAndFetchResults<Changes, Output> for Connection<R>
 where
     R: Driver + UpdateAndFetchResults<Changes, Output>,
