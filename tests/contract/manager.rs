@@ -6,21 +6,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fusepool::breaker::{LONGEST, State};
-use fusepool::cache::CachePolicy;
 use fusepool::deadpool::{
-    Hook, Manager, Metrics, Object, Pool, PoolBuilder, PoolError, ReadError, RecycleError,
-    RecycleResult, TimeoutType, Timeouts,
+    Hook, Manager, Metrics, Object, Pool, PoolBuilder, PoolError, RecycleError, RecycleResult,
+    TimeoutType, Timeouts,
 };
-use fusepool::{
-    Breaker, Class, GateError, ManualClock, Refused, Source, WithTimeoutError, deadline_exceeded,
-    refusal,
-};
+use fusepool::{Breaker, Class, GateError, Refused, WithTimeoutError, deadline_exceeded, refusal};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::support::eventually;
 use crate::support::proxy::{Fault, Proxy};
+
+mod cached;
 
 /// A manager of connections to an echo server.
 struct Echoes(SocketAddr);
@@ -463,51 +461,4 @@ async fn nobody_gets_the_answer_to_a_statement_that_was_given_up() {
         let carol = secret.guard(async |secret| ask(secret, "carol").await);
         assert_eq!(carol.await.unwrap(), "secret of carol");
     }
-}
-
-/// Concurrent callers share one load, a hit needs no object, and an outage is served stale values.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_manager_reads_through_the_cache() {
-    const ECHO: CachePolicy = CachePolicy::named("echo")
-        .fresh_for(Duration::from_secs(5))
-        .stale_if_error(Duration::from_secs(600))
-        .jitter(0.0);
-    let proxy = Proxy::start(server().await).await.unwrap();
-    let clock = ManualClock::new();
-    let breaker = Breaker::builder().clock(clock.clone()).slow_call_rate(None);
-    let pool = builder(proxy.addr()).breaker(breaker).build().unwrap();
-    let ask = |key: &'static str| {
-        let read = pool.cached(&ECHO, key).vary_by("tenant").tag("echoes");
-        read.load_served(move |mut object: Object<Echoes>| async move {
-            object.guard(async |echo| say(echo, b'g').await).await?;
-            Ok(key.to_uppercase())
-        })
-    };
-    let (one, two, other) = tokio::join!(ask("a"), ask("a"), ask("b"));
-    assert_eq!(one.unwrap().value, "A");
-    assert_eq!(two.unwrap().value, "A");
-    assert_eq!(other.unwrap().value, "B");
-    assert_eq!(pool.snapshot().cache.loads, 2);
-
-    // All objects are taken.
-    let taken = (pool.get().await.unwrap(), pool.get().await.unwrap());
-    let source = ask("a").await.unwrap().source;
-    assert!(matches!(source, Source::Fresh { .. }), "{source:?}");
-    drop(taken);
-    pool.cache().invalidate_tag("echoes");
-    assert_eq!(ask("a").await.unwrap().source, Source::Live);
-
-    clock.advance(Duration::from_secs(10));
-    proxy.set(Fault::Cut);
-    let served = ask("a").await.unwrap();
-    assert!(matches!(served.source, Source::Stale { .. }), "{served:?}");
-    assert_eq!(served.value, "A");
-    let error = ask("never asked").await.unwrap_err();
-    assert!(
-        matches!(error, ReadError::Lease(_) | ReadError::Statement(_)),
-        "{error:?}"
-    );
-    let default = pool.cached(&ECHO, "c").or_value("the usual");
-    let default = default.load(|_| async { Ok(String::new()) }).await;
-    assert_eq!(default.unwrap(), "the usual");
 }
