@@ -114,6 +114,8 @@ where
     /// them to be guarded, too. With a cache policy, a load continues if its caller is dropped, and
     /// its answer is shared with all callers that read the same meanwhile.
     ///
+    /// A load that takes longer than the pool's `acquire_timeout` and `query_timeout` together is dropped.
+    ///
     /// # Errors
     ///
     /// A [`ReadError`], if the backend answered with an error, or if there is no answer and no

@@ -6,7 +6,7 @@ use super::adapter::Adapter;
 use super::shared::Shared;
 use super::statement::Watch;
 #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-use super::transaction::{commits, is_plain_end};
+use super::transaction::{begins_transaction, commits, is_plain_end};
 use crate::cache::invalidation::Name;
 use crate::cache::publication::Publication;
 #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
@@ -33,6 +33,18 @@ impl<A: Adapter> Watch<'_, A> {
         let in_transaction = self.state.is_in_transaction();
         self.shared
             .publication(self.state.unpublished.hold(names, in_transaction))
+    }
+
+    /// The invalidations of a text, which may begin a transaction before it writes.
+    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+    pub(crate) fn invalidates_by(self, sql: &str, names: Vec<Name>) -> Option<Publication> {
+        match names.is_empty() || !begins_transaction(sql) {
+            true => self.invalidates(names),
+            false => {
+                self.state.unpublished.hold(names, true);
+                None
+            }
+        }
     }
 
     /// The invalidations of the transaction, to be published when it is committed.

@@ -6,6 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::time::timeout;
+
 use super::adapter::Adapter;
 use super::guarded::{Guarded, lease};
 use super::lease::Lease;
@@ -15,7 +17,7 @@ use crate::cache::fallback::Reading;
 use crate::cache::key::KeyHasher;
 use crate::cache::policy::CachePolicy;
 use crate::cache::weigh::Weigh;
-use crate::outcome::error::GateError;
+use crate::outcome::error::{Awaited, GateError};
 use crate::outcome::served::Served;
 
 type Load<T, E> = Pin<Box<dyn Future<Output = Result<Loaded<T>, E>> + Send>>;
@@ -163,6 +165,8 @@ where
     /// Cancellation: a load for the cache continues if it has started, and serves the other callers
     /// that wait for the same answer. A read without a cache is dropped.
     ///
+    /// A load that takes longer than the pool's `acquire_timeout` and `query_timeout` together is dropped.
+    ///
     /// # Errors
     ///
     /// A [`ReadError`] if the backend answered with an error, or if it gave no answer and no fallback
@@ -204,9 +208,16 @@ where
             // A handle would keep the pool open for as long as the load runs.
             let shared = Arc::clone(pool.shared());
             Box::pin(async move {
-                let value = load(lease(&shared).await.map_err(ReadError::of_lease)?).await?;
-                let bytes = value.heap_bytes() as u64;
-                Ok(Loaded { value, bytes })
+                let load = async {
+                    let value = load(lease(&shared).await.map_err(ReadError::of_lease)?).await?;
+                    let bytes = value.heap_bytes() as u64;
+                    Ok(Loaded { value, bytes })
+                };
+                // It may wait for something else than a guarded statement.
+                match timeout(patience, load).await {
+                    Ok(loaded) => loaded,
+                    Err(_) => Err(shared.gate.missed(patience, Awaited::Answer).into()),
+                }
             })
         };
         let ask_other = |pool: Guarded<A>| {

@@ -293,7 +293,12 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        self.run(FetchOptional(query, PhantomData))
+        if self.invalidates.is_empty() {
+            return self.run(FetchOptional(query, PhantomData));
+        }
+        // At its first row, a write has not been committed yet.
+        let rows = self.run(FetchAll(query, PhantomData));
+        Box::pin(rows.map_ok(|rows| rows.into_iter().next()))
     }
 
     fn prepare_with<'e>(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fusepool::cache::{CachePolicy, SMALLEST_CACHE_BYTES};
 use fusepool::deadpool::postgres::{BuildError, Manager, Pool, ReadError};
 use fusepool::{Breaker, ManualClock, NotARead, Source, StaleReason, Unanswered};
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio_postgres::NoTls;
@@ -430,6 +431,38 @@ async fn a_write_invalidates_when_it_takes_effect() {
     let slow = "UPDATE dish SET name = name || pg_sleep(9)::text WHERE id = 1";
     unknown.execute(slow, &[]).await.unwrap_err();
     assert!(!is_fresh().await, "it may have taken effect");
+}
+
+/// What a stream or a `COPY` writes takes effect at its end, which is not seen. A read in between kept
+/// the old answer fresh.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_end_is_not_seen_is_in_doubt() {
+    let kitchen = Kitchen::open().await;
+    let is_fresh = async || {
+        let (_, source) = kitchen.ask(1).await.unwrap();
+        matches!(source, Source::Fresh { .. })
+    };
+    let client = kitchen.pool.get().await.unwrap();
+    is_fresh().await;
+    let tagged = client.invalidates(&["dishes"]);
+    let raise = "UPDATE dish SET name = 'new' WHERE id = 1 RETURNING id";
+    let rows = tagged.query_raw(raise, [0_i32; 0]).await.unwrap();
+    is_fresh().await;
+    let rows: Vec<_> = rows.try_collect().await.unwrap();
+    assert_eq!(rows.len(), 1);
+    drop(client);
+    assert!(!is_fresh().await, "the lease has ended");
+
+    // The transaction begins with the write, and is committed by another text.
+    let client = kitchen.pool.get().await.unwrap();
+    let tagged = client.invalidates(&["dishes"]);
+    tagged
+        .batch_execute("BEGIN; UPDATE dish SET name = 'newer' WHERE id = 1")
+        .await
+        .unwrap();
+    assert!(is_fresh().await, "it is not committed yet");
+    client.batch_execute("COMMIT").await.unwrap();
+    assert!(!is_fresh().await, "it is committed");
 }
 
 /// A load that hangs does not outlive its pool.

@@ -68,6 +68,9 @@ impl<R: Driver> Connection<R> {
     /// effect. The answers are then loaded again on the next read, and served only while the
     /// database cannot answer.
     ///
+    /// A transaction that is begun other than by the methods for that, or by `batch_execute`, is not seen: the
+    /// invalidation takes effect at once.
+    ///
     #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
     #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
     /// use diesel::prelude::*;

@@ -67,7 +67,10 @@ impl<R: Driver> Connection<R> {
         let admitted = watch.try_admit(admission, limit);
         let statement = Statement {
             admitted: admitted.map_err(error::refused)?,
-            publication: watch.invalidates(self.invalidates.clone()),
+            publication: match sql {
+                Some(sql) => watch.invalidates_by(sql, self.invalidates.clone()),
+                None => watch.invalidates(self.invalidates.clone()),
+            },
         };
         Ok((raw, statement))
     }

@@ -210,7 +210,10 @@ where
     R::check_read(&built.sql)?;
     let base = with_query(reading.wording.key(), &built);
     let query = Arc::new(query);
-    let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
+    let made = |key: &mut KeyHasher| {
+        key.type_id(TypeId::of::<S>());
+        key.type_id(TypeId::of::<ST>());
+    };
     let shared = pool.shared();
     let limits = shared.gate.limits();
     let patience = limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout;

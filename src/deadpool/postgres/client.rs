@@ -14,9 +14,10 @@ use tokio_postgres::{
     ToStatement,
 };
 
+use super::configured::Configured;
 use super::dialect::Postgres;
 use super::manager::Manager;
-use super::statements::{Configured, statements};
+use super::statements::statements;
 use super::transaction::Transaction;
 use super::transaction_builder::TransactionBuilder;
 use super::watch::Watch;
@@ -76,6 +77,9 @@ impl Client {
     /// If a statement fails after it was sent, or its future is dropped, it may still have taken
     /// effect. The answers are then loaded again on the next read, and served only while the
     /// database cannot answer.
+    ///
+    /// A transaction that is begun other than by the methods for that, or by `batch_execute` or `simple_query`, is not seen: the
+    /// invalidation takes effect at once.
     ///
     /// ```
     /// # async fn raise(client: &fusepool::deadpool::postgres::Client, id: i64)

@@ -110,6 +110,7 @@
 
 mod client;
 mod config;
+mod configured;
 mod dialect;
 mod error;
 mod forge;
@@ -125,6 +126,7 @@ mod watch;
 
 pub use client::Client;
 pub use config::Config;
+pub use configured::Configured;
 pub use deadpool_postgres::{
     ChannelBinding, ClientWrapper, ConfigConnectImpl, ConfigError, Connect, LoadBalanceHosts,
     ManagerConfig, RecyclingMethod, SslMode, StatementCache, StatementCaches, TargetSessionAttrs,
@@ -137,7 +139,6 @@ pub use manager::Manager;
 pub use pool::{Pool, PoolBuilder, WeakPool};
 pub use read::Read;
 pub use read::error::ReadError;
-pub use statements::Configured;
 pub use transaction::Transaction;
 pub use transaction_builder::TransactionBuilder;
 

@@ -1,24 +1,4 @@
-//! Guarded statements: the common methods of [`Client`](super::Client),
-//! [`Transaction`](super::Transaction) and [`Configured`].
-
-use std::fmt;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Buf;
-use deadpool_postgres::StatementCache;
-use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
-use tokio_postgres::{
-    CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, SimpleQueryStream,
-    ToStatement,
-};
-
-use super::watch::{Watch, check, finish};
-use crate::cache::invalidation::Name;
-use crate::outcome::error::GateError;
-use crate::pool::invalidation::settle;
+//! The methods that run a statement on PostgreSQL, for the types that have them.
 
 /// The statement methods of a type that has a `guarded()` method. This is a macro, because all
 /// three types need them as inherent methods.
@@ -153,7 +133,7 @@ macro_rules! statements {
             I::IntoIter: ExactSizeIterator,
         {
             let on = self.guarded();
-            on.run(on.client.query_raw(statement, params)).await
+            on.run_open(on.client.query_raw(statement, params)).await
         }
 
         /// Executes a statement with the types of its parameters and returns all rows; see
@@ -218,7 +198,7 @@ macro_rules! statements {
             I: IntoIterator<Item = (P, Type)>,
         {
             let on = self.guarded();
-            on.run(on.client.query_typed_raw(sql, params)).await
+            on.run_open(on.client.query_typed_raw(sql, params)).await
         }
 
         /// Executes a statement and returns the number of affected rows; see
@@ -314,7 +294,7 @@ macro_rules! statements {
             U: Buf + 'static + Send,
         {
             let on = self.guarded();
-            on.run(on.client.copy_in(statement)).await
+            on.run_open(on.client.copy_in(statement)).await
         }
 
         /// Starts a `COPY TO STDOUT`; see [`tokio_postgres::Client::copy_out`]. It is guarded until
@@ -415,81 +395,3 @@ macro_rules! statements {
 }
 
 pub(super) use statements;
-
-/// A connection or transaction whose statements have their own deadline, or invalidate tags; see
-/// [`Client::with_timeout`](super::Client::with_timeout) and
-/// [`Client::invalidates`](super::Client::invalidates).
-#[derive(Clone)]
-pub struct Configured<'c> {
-    pub(super) client: &'c tokio_postgres::Client,
-    pub(super) cache: &'c Arc<StatementCache>,
-    pub(super) watch: Watch<'c>,
-    /// The deadline of a statement. `None`: the pool's `query_timeout`.
-    pub(super) limit: Option<Duration>,
-    /// The cached answers that a statement invalidates.
-    pub(super) invalidates: Vec<Name>,
-}
-
-impl<'c> Configured<'c> {
-    fn guarded(&self) -> Self {
-        self.clone()
-    }
-
-    /// Adds `tags` to those that a statement invalidates. See
-    /// [`Client::invalidates`](super::Client::invalidates).
-    #[must_use]
-    pub fn invalidates(mut self, tags: &[&str]) -> Self {
-        self.invalidates.extend(Name::tags(tags));
-        self
-    }
-
-    /// Replaces the deadline. See [`Client::with_timeout`](super::Client::with_timeout).
-    #[must_use]
-    pub fn with_timeout(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
-    pub(super) async fn run<T>(
-        &self,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        check(self.limit).await?;
-        let publication = self.watch.on.invalidates(self.invalidates.clone());
-        // Pinned here, because the driver's futures are large: otherwise each call would move them.
-        let result = self.watch.attempt(self.limit, pin!(call)).await;
-        settle(publication, &result, GateError::was_sent);
-        finish(result).await
-    }
-
-    pub(super) async fn run_cached<T>(
-        &self,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        check(self.limit).await?;
-        finish(self.watch.attempt_cached(self.limit, pin!(call)).await).await
-    }
-
-    pub(super) async fn run_sql<T>(
-        &self,
-        sql: &str,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        check(self.limit).await?;
-        let publication = self.watch.on.invalidates(self.invalidates.clone());
-        let result = self.watch.attempt_sql(sql, self.limit, pin!(call)).await;
-        settle(publication, &result, GateError::was_sent);
-        finish(result).await
-    }
-
-    statements!();
-}
-
-impl fmt::Debug for Configured<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Configured")
-            .field("pool", self.watch.on.shared.gate.breaker().name())
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
-    }
-}

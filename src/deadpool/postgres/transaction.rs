@@ -15,7 +15,8 @@ use tokio_postgres::{
 
 use crate::cache::unpublished::Open;
 
-use super::statements::{Configured, statements};
+use super::configured::Configured;
+use super::statements::statements;
 use super::watch::Watch;
 
 /// A transaction, used like deadpool-postgres' `Transaction`. It is rolled back if it is dropped

@@ -52,3 +52,21 @@ async fn any_manager_reads_through_the_cache() {
     let default = default.load(|_| async { Ok(String::new()) }).await;
     assert_eq!(default.unwrap(), "the usual");
 }
+
+/// A load that hangs beside the guarded statements kept its object and its key for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_hangs_is_dropped() {
+    const HUNG: CachePolicy = CachePolicy::named("hung").fresh_for(Duration::from_secs(5));
+    let pool = builder(server().await).build().unwrap();
+    let hung = pool
+        .cached(&HUNG, "a")
+        .load(|object: Object<Echoes>| async move {
+            std::future::pending::<()>().await;
+            drop(object);
+            Ok(String::new())
+        });
+    let error = hung.await.unwrap_err();
+    assert!(matches!(error, ReadError::Deadline(_)), "{error:?}");
+    eventually("nothing loads", async || pool.snapshot().cache.loading == 0).await;
+    eventually("its object is back", async || pool.status().available == 1).await;
+}

@@ -28,10 +28,10 @@ use crate::cache::rows::Shape;
 use crate::deadpool::adapter::Managed;
 use crate::deadpool::pool;
 use crate::deadpool::postgres::client::Client;
+use crate::deadpool::postgres::configured::Configured;
 use crate::deadpool::postgres::error as driver_error;
 use crate::deadpool::postgres::manager::Manager;
 use crate::deadpool::postgres::pool::Pool;
-use crate::deadpool::postgres::statements::Configured;
 use crate::outcome::served::Served;
 use crate::pool::read::reading;
 
