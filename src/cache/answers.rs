@@ -134,9 +134,9 @@ impl Answers {
         gate.tell(&Event::Invalidated);
     }
 
-    #[cfg(feature = "sql")]
     /// Marks all answers that depend on `name` as in doubt: those requested before are served only
     /// if the database cannot return a newer one.
+    #[cfg(feature = "sql")]
     pub(crate) fn doubt(&self, name: Name) {
         self.generations.doubt(name);
     }

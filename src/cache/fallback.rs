@@ -58,14 +58,14 @@ impl<'f, T, P> Reading<'f, T, P> {
         self.steps.push(Step::Pool(pool));
     }
 
-    #[cfg(feature = "sqlx")]
     /// Whether another pool is one of the fallbacks.
+    #[cfg(feature = "sqlx")]
     pub(crate) fn asks_others(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Pool(_)))
     }
 
-    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// The same read, of an optional row.
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn optional(self) -> Reading<'f, Option<T>, P>
     where
         T: Send + 'f,

@@ -109,8 +109,8 @@ impl Generations {
         counter.invalidations.fetch_add(1, Ordering::SeqCst);
     }
 
-    #[cfg(feature = "sql")]
     /// Marks the answers that depend on `name` as in doubt: they are no longer fresh.
+    #[cfg(feature = "sql")]
     pub(crate) fn doubt(&self, name: Name) {
         self.counter(name).doubts.fetch_add(1, Ordering::SeqCst);
     }

@@ -63,9 +63,9 @@ impl KeyHasher {
         self.add(&id);
     }
 
-    #[cfg(feature = "sqlx")]
     /// Adds a value by its `Debug` output. Only for types of drivers, whose output is known to
     /// differ for different values. The `Debug` of a user's type may hide its content.
+    #[cfg(feature = "sqlx")]
     pub(crate) fn printed(&mut self, value: &impl Debug) {
         let mut printed = Printed {
             hasher: &mut self.0,
@@ -85,8 +85,8 @@ impl KeyHasher {
     }
 }
 
-#[cfg(feature = "sqlx")]
 /// Hashes what is written to it.
+#[cfg(feature = "sqlx")]
 struct Printed<'h> {
     hasher: &'h mut SipHasher13,
     length: usize,

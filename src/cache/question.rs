@@ -71,8 +71,8 @@ impl Wording {
         key
     }
 
-    #[cfg(feature = "sqlx")]
     /// Checks that there is a policy, and that it is valid.
+    #[cfg(feature = "sqlx")]
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match &self.policy {
             Some(policy) => policy.check(),

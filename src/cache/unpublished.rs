@@ -1,14 +1,15 @@
 //! The invalidations of an open transaction, which take effect when it is committed.
 
 use std::mem::take;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::cache::invalidation::Name;
 
 /// The names that the transaction on a connection invalidates when it is committed. The names of a
-/// savepoint belong to its transaction, unless the savepoint is rolled back.
+/// savepoint belong to its transaction, unless the savepoint is rolled back. Boxed, because every lease
+/// has one, and few use it.
 #[derive(Debug, Default)]
-pub(crate) struct Unpublished(Mutex<Transaction>);
+pub(crate) struct Unpublished(OnceLock<Box<Mutex<Transaction>>>);
 
 #[derive(Debug, Default)]
 struct Transaction {
@@ -19,7 +20,8 @@ struct Transaction {
 
 impl Unpublished {
     fn lock(&self) -> MutexGuard<'_, Transaction> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let transaction = self.0.get_or_init(Box::default);
+        transaction.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds the names that a statement invalidates until the end of its transaction. Outside a
@@ -32,37 +34,36 @@ impl Unpublished {
         names
     }
 
-    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// A transaction or a savepoint began. Returns the number of names before it, for
     /// [`forget_since`](Self::forget_since).
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn enter(&self) -> usize {
         let mut transaction = self.lock();
         transaction.depth += 1;
         transaction.names.len()
     }
 
-    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// The innermost transaction or savepoint ended.
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn leave(&self) {
         self.lock().depth -= 1;
     }
 
-    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// Whether a transaction is open without a savepoint.
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn is_outermost(&self) -> bool {
         self.lock().depth == 1
     }
 
-    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     /// Removes the names since a savepoint that was rolled back.
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn forget_since(&self, savepoint: usize) {
         self.lock().names.truncate(savepoint);
     }
 
     /// Whether no names wait for the end of a transaction.
-    pub(crate) fn is_empty(&mut self) -> bool {
-        let transaction = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        transaction.names.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.get().is_none() || self.lock().names.is_empty()
     }
 
     /// Takes all names, at the end of the transaction.
@@ -71,9 +72,9 @@ impl Unpublished {
     }
 }
 
-#[cfg(feature = "deadpool-postgres")]
 /// An open transaction or savepoint. It is rolled back if it is dropped without
 /// [`commit`](Self::commit).
+#[cfg(feature = "deadpool-postgres")]
 #[derive(Debug)]
 pub(crate) struct Open<'c> {
     unpublished: &'c Unpublished,

@@ -143,8 +143,8 @@ impl Gate {
         Ok(Self::from_checked(breaker, limits, sink))
     }
 
-    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
     /// A gate with default settings, which need no check.
+    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
     pub(crate) fn with_defaults() -> Self {
         Self::from_checked(Builder::default(), Limits::default(), Arc::new(TracingSink))
     }

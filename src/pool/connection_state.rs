@@ -20,8 +20,8 @@ pub(crate) struct ConnectionState {
     /// A statement was given up. Its answer may still arrive, and would be mistaken for that of the
     /// next statement.
     abandoned: AtomicBool,
-    #[cfg(feature = "sql")]
     /// A transaction was begun by the text of a statement, so the driver may not know of it.
+    #[cfg(feature = "sql")]
     in_transaction: AtomicBool,
     /// The reason why the connection must be closed.
     close: OnceLock<&'static str>,
@@ -69,9 +69,9 @@ impl ConnectionState {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
     /// Records a statement with this text that ran. A `BEGIN` that failed began no transaction. A
     /// `COMMIT` or `ROLLBACK` that failed ended it nevertheless, or broke the connection.
+    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
     pub(crate) fn follow(&self, sql: &str, succeeded: bool) {
         if succeeded && begins_transaction(sql) {
             self.in_transaction.store(true, Ordering::Release);
@@ -80,10 +80,10 @@ impl ConnectionState {
         }
     }
 
-    #[cfg(feature = "sql")]
     /// Whether a transaction was begun by the text of a statement, and not ended by a plain `COMMIT`
     /// or `ROLLBACK`. If it ended in another way, the statements on this lease still count as part
     /// of a transaction: they are never refused, and their invalidations wait for its end.
+    #[cfg(feature = "sql")]
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.in_transaction.load(Ordering::Acquire)
     }

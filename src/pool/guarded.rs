@@ -96,9 +96,9 @@ impl<A: Adapter> Guarded<A> {
         lease(&self.shared).await
     }
 
-    #[cfg(feature = "sqlx")]
     /// Leases a connection that `acquire` provides without waiting. `None` if it provides none, if
     /// the breaker rejects the call, or if the call would be a probe.
+    #[cfg(feature = "sqlx")]
     pub(crate) fn lease_at_hand(
         &self,
         acquire: impl FnOnce(&A) -> Option<A::Lease>,

@@ -125,8 +125,8 @@ impl<A: Adapter> Lease<A> {
         admitted.run(diagnose, statement(raw)).await
     }
 
-    #[cfg(feature = "sql")]
     /// Watches statements that need no exclusive access to the connection.
+    #[cfg(feature = "sql")]
     pub(crate) fn watch(&self) -> Watch<'_, A> {
         Watch {
             state: &self.state,

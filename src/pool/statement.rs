@@ -22,9 +22,9 @@ pub(crate) enum Admission<'l> {
     Breaker,
     /// The connection was acquired for this statement, with this permit.
     Permit(Permit<'l>),
-    #[cfg(feature = "sql")]
     /// The statement is part of a transaction or ends one. The transaction already holds its
     /// connection and its locks, so the statement is never rejected.
+    #[cfg(feature = "sql")]
     Transaction,
 }
 
@@ -133,10 +133,10 @@ impl<'l, A: Adapter> Statement<'l, A> {
         result
     }
 
-    #[cfg(feature = "sql")]
     /// Makes the pool's deadline the statement's own, if it has none, so that it is never considered
     /// [lost in an outage](crate#what-an-outage-leaves-behind). The outcome of a `COMMIT` is worth
     /// the wait.
+    #[cfg(feature = "sql")]
     pub(crate) fn unshortened(mut self) -> Self {
         self.limit = (self.limit).or_else(|| Some(self.shared.gate.limits().query_timeout));
         self

@@ -13,15 +13,15 @@ pub(crate) fn ends_transaction(sql: &str) -> bool {
     begins_with(sql, &["commit", "rollback", "end", "abort"])
 }
 
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 /// Whether a statement commits a transaction.
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 pub(crate) fn commits(sql: &str) -> bool {
     begins_with(sql, &["commit", "end"])
 }
 
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 /// Whether a text begins a transaction: with its first statement, or with a later one after the end
 /// of another transaction.
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 pub(crate) fn begins_transaction(sql: &str) -> bool {
     begins_with(sql, &["begin", "start"])
         || ends_transaction(sql)
@@ -30,8 +30,8 @@ pub(crate) fn begins_transaction(sql: &str) -> bool {
                 .any(|sql| begins_with(sql, &["begin", "start"]))
 }
 
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 /// Whether a text is a plain `COMMIT` or `ROLLBACK`, and nothing else.
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 pub(crate) fn is_plain_end(sql: &str) -> bool {
     let sql = past_comments(sql).trim_end().trim_end_matches(';');
     sql.eq_ignore_ascii_case("commit") || sql.eq_ignore_ascii_case("rollback")
