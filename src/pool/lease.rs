@@ -168,19 +168,24 @@ pub(crate) fn present<T>(raw: Option<T>) -> T {
 
 impl<A: Adapter> Drop for Lease<A> {
     fn drop(&mut self) {
-        let Some(raw) = self.raw.take() else {
+        if self.raw.is_none() {
             return;
-        };
+        }
         self.shared.gate.handed_back();
         // The end of the transaction was not observed, so its outcome is unknown.
         #[cfg(feature = "sql")]
         if !self.state.unpublished.is_empty() {
             drop(self.watch().commits());
         }
-        match self.state.must_close() {
-            Some(reason) => self.close(raw, reason),
-            None if A::RELEASE_WAITS => self.release(raw),
-            None => drop(raw),
+        let reason = self.state.must_close();
+        if reason.is_none() && !A::RELEASE_WAITS {
+            return; // The connection is dropped in place. Some are large.
+        }
+        if let Some(raw) = self.raw.take() {
+            match reason {
+                Some(reason) => self.close(raw, reason),
+                None => self.release(raw),
+            }
         }
     }
 }
