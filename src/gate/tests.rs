@@ -16,6 +16,7 @@ use crate::breaker::state::State;
 use crate::breaker::verdict::{Class, Verdict};
 use crate::gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
 use crate::outcome::error::{Awaited, GateError, Refused};
+use crate::telemetry::trace::TracingSink;
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
