@@ -61,9 +61,9 @@ impl Settings {
         calls >= least.max(2) && self.stall_after().is_some_and(is_long)
     }
 
-    /// What a call adds to the window when it ends; `None` if it adds nothing. A call that reached
-    /// the slow-call threshold is slow and not a failure, as if a sweep had counted it while it
-    /// ran.
+    /// The outcome that a call adds to the window when it ends; `None` if it adds nothing. A call that
+    /// reached the slow-call threshold is slow and not a failure, as if a sweep had counted it while
+    /// it ran.
     pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
         let slow = self.slow_threshold().is_some_and(|bound| elapsed >= bound);
         match verdict {

@@ -2,7 +2,7 @@
 
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// What one call adds to the counts.
+/// The contribution of one call to the counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) failure: bool,

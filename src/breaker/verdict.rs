@@ -1,6 +1,6 @@
 //! Verdicts on calls, and the classification of errors.
 
-/// What the end of a call says about the health of the backend.
+/// The evidence that the end of a call gives about the health of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The backend is unhealthy: it could not be reached, broke the connection, or reported so

@@ -47,7 +47,7 @@ pub struct CachePolicy {
     jitter: f64,
 }
 
-/// What a policy allows for an answer of some age.
+/// The use that a policy allows for an answer of some age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
     /// Serve it.
@@ -231,8 +231,8 @@ impl CachePolicy {
         Ok(())
     }
 
-    /// What the policy allows for an answer of this age. `chance`, from 0 to 1, is the fraction of
-    /// the jitter that applies to the answer. An answer that is in doubt, because a write may have
+    /// The use that the policy allows for an answer of this age. `chance`, from 0 to 1, is the fraction
+    /// of the jitter that applies to the answer. An answer that is in doubt, because a write may have
     /// changed it, is served only if the database cannot answer.
     pub(crate) fn freshness(&self, age: Duration, chance: f64, is_doubted: bool) -> Freshness {
         let fresh_for = self.fresh_for.mul_f64(1.0 - self.jitter * chance);

@@ -196,14 +196,14 @@ impl<M: Manager + 'static> fmt::Debug for Object<M> {
 /// # }
 /// ```
 pub trait Wrapper<M: Manager + 'static>: From<Object<M>> {
-    /// What fusepool knows about the wrapped objects.
+    /// The knowledge that fusepool has about the wrapped objects.
     #[doc(hidden)]
     fn known() -> Known<M> {
         Known(Arc::new(Unknown))
     }
 }
 
-/// What fusepool knows about a manager's objects. Internal to this crate.
+/// The knowledge that fusepool has about a manager's objects. Internal to this crate.
 pub struct Known<M: Manager + 'static>(pub(super) Arc<dyn Dialect<M>>);
 
 impl<M: Manager + 'static> Wrapper<M> for Object<M> {}

@@ -83,7 +83,7 @@ impl Refused {
     }
 }
 
-/// What a call waited for when its deadline passed.
+/// The thing that a call waited for when its deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Awaited {
@@ -167,7 +167,7 @@ impl DeadlineExceeded {
         self.limit
     }
 
-    /// What the call waited for.
+    /// The thing that the call waited for.
     #[must_use]
     pub fn awaited(&self) -> Awaited {
         self.awaited

@@ -23,7 +23,7 @@ pub enum Event<'a> {
     Deadline {
         /// The time waited.
         limit: Duration,
-        /// What the call waited for.
+        /// The thing that the call waited for.
         awaited: Awaited,
     },
     /// The background task probed the backend.
