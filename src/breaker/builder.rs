@@ -10,8 +10,9 @@ use super::event::{Event, Observer};
 use super::settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,
     DEFAULT_MAX_OPEN_DURATION, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DURATION,
-    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_SLOW_CALL_RATE,
-    DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, Ramp, Settings, StallAfter, Window,
+    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_INTERVAL, DEFAULT_PROBE_TIMEOUT,
+    DEFAULT_SLOW_CALL_RATE, DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, Ramp,
+    Settings, StallAfter, Window,
 };
 use super::state::Mode;
 
@@ -57,6 +58,7 @@ impl Default for Builder {
                 jitter: DEFAULT_JITTER,
                 half_open_probes: DEFAULT_HALF_OPEN_PROBES,
                 probe_timeout: DEFAULT_PROBE_TIMEOUT,
+                probe_interval: DEFAULT_PROBE_INTERVAL,
                 ramp: None,
             },
             name: None,
@@ -212,6 +214,16 @@ impl Builder {
     #[must_use]
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.settings.probe_timeout = timeout;
+        self
+    }
+
+    /// How often the background probe of an open pool asks whether the backend is well, with the same
+    /// [`jitter`](Self::jitter) as the open duration. Default: [`DEFAULT_PROBE_INTERVAL`].
+    ///
+    /// While the backend is silent, the interval doubles, up to the pool's `acquire_timeout`.
+    #[must_use]
+    pub fn probe_interval(mut self, interval: Duration) -> Self {
+        self.settings.probe_interval = interval;
         self
     }
 

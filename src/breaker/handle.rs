@@ -11,7 +11,7 @@ use super::config::ConfigError;
 use super::error::{CallError, Rejection};
 use super::event::Event;
 use super::machine::Phase;
-use super::permit::Permit;
+use super::permit::{Permit, ProbeSlot};
 use super::shell::Inner;
 use super::snapshot::{Count, Snapshot};
 use super::state::{Mode, State};
@@ -157,6 +157,40 @@ impl Breaker {
         if !waits_for_holders {
             self.inner.unanswered(None, began, given_up);
         }
+    }
+
+    pub(crate) fn probe_interval(&self) -> Duration {
+        self.inner.epoch.load().settings.probe_interval
+    }
+
+    /// Whether the breaker is open by its own rules, and not only held open.
+    pub(crate) fn is_recovering(&self) -> bool {
+        let epoch = self.inner.epoch.load();
+        epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
+    }
+
+    /// Turns an open breaker half-open, because the backend answered a background probe.
+    pub(crate) fn half_open(&self) {
+        self.inner.half_open();
+    }
+
+    /// Extends the open duration until the next background probe, `interval` from now. Adds jitter
+    /// to the interval, and returns it.
+    pub(crate) fn postpone_probes(&self, interval: Duration) -> Duration {
+        self.inner.postpone(interval)
+    }
+
+    /// Starts the call for which a probe slot was reserved. `None` if its batch is over.
+    pub(crate) fn resume(&self, slot: ProbeSlot) -> Option<Permit<'_>> {
+        let (inner, ProbeSlot(kind)) = (&*self.inner, slot);
+        let now = inner.now();
+        (inner.restart(kind, now)).then(|| Permit::new(inner, kind, now))
+    }
+
+    /// Frees a reserved probe slot.
+    pub(crate) fn free(&self, slot: ProbeSlot) {
+        let ProbeSlot(kind) = slot;
+        self.inner.withdraw(kind);
     }
 
     pub(crate) fn open_duration(&self) -> Duration {

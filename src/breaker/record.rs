@@ -33,6 +33,14 @@ impl Inner {
         self.end(kind, started, verdict, took);
     }
 
+    /// Records that the backend answers, without a call that counts.
+    pub(super) fn answered(&self) {
+        let epoch = self.epoch.load();
+        if epoch.mode != Mode::Disabled {
+            epoch.ledger.demand.answered(self.now());
+        }
+    }
+
     /// Ends a call that is not made after all. Nothing is counted.
     pub(super) fn withdraw(&self, kind: Kind) {
         match kind {

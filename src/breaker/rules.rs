@@ -87,7 +87,11 @@ impl Settings {
             .powi(attempt.min(1_000).cast_signed());
         let seconds =
             (self.open_duration.as_secs_f64() * growth).min(self.max_open_duration.as_secs_f64());
-        let jittered = seconds * (1.0 + self.jitter * (2.0 * random - 1.0));
-        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_open_duration)
+        self.jittered(Duration::from_secs_f64(seconds), random)
+    }
+
+    /// A duration with jitter. `random` is in [0, 1).
+    pub(super) fn jittered(&self, duration: Duration, random: f64) -> Duration {
+        duration.mul_f64(1.0 + self.jitter * (2.0 * random - 1.0))
     }
 }

@@ -132,7 +132,7 @@ impl Inner {
         }
     }
 
-    fn store_epoch(&self, epoch: Epoch) {
+    pub(super) fn store_epoch(&self, epoch: Epoch) {
         self.passes.store(epoch.passes(), Ordering::Release);
         self.epoch.store(Arc::new(epoch));
     }
@@ -160,7 +160,7 @@ impl Core {
         (self.mode, self.forced_open > 0)
     }
 
-    fn epoch(&self, ledger: Arc<Ledger>) -> Epoch {
+    pub(super) fn epoch(&self, ledger: Arc<Ledger>) -> Epoch {
         let (mode, forced_open) = self.operator_settings();
         Epoch {
             generation: self.generation,

@@ -43,7 +43,7 @@ pub struct Snapshot {
     pub slow_call_rate: f64,
     /// The consecutive failures of the closed breaker; coalesced failures count as one.
     pub consecutive_failures: u32,
-    /// How often the breaker has opened since it was last closed.
+    /// How often the breaker has opened without staying closed for a window in between.
     pub attempt: u32,
     /// The time until a probe may start. `None` unless the breaker is open.
     pub retry_after: Option<Duration>,

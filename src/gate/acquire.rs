@@ -12,21 +12,20 @@ use super::admission::turned_away;
 use super::at_once::at_once;
 use super::run::Deadline;
 use super::{Count, Gate};
-use crate::breaker::permit::Permit;
+use crate::breaker::permit::{Permit, ProbeSlot};
 use crate::breaker::verdict::{Class, Verdict};
 use crate::outcome::error::{Awaited, GateError, Refused};
 
 impl Gate {
-    /// Acquires a connection with `connect`, within `limit`. Returns a permit only if the breaker
-    /// was not closed: the call is then a probe, or, in a mode that does not enforce, is not in the
-    /// window.
+    /// Acquires a connection with `connect`, within `limit`. If the breaker is half-open, the first
+    /// statement on the connection is a probe, in the slot that this returns.
     pub(crate) async fn acquire<T, E>(
         &self,
         limit: Duration,
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
-    ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
+    ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
         // Most connections are available at once: those need no queue slot, no timer and no wake-up
         // by the breaker. If the queue is full, the pool is not even asked.
         let waiting = self.breaker.waiting().load(Ordering::Acquire);
@@ -55,8 +54,8 @@ impl Gate {
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
-    ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
-        let mut probe = match self.admit() {
+    ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
+        let probe = match self.admit() {
             Ok(probe) => probe,
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
@@ -92,11 +91,7 @@ impl Gate {
         match waited {
             Ok(Some(Ok(connection))) => {
                 self.acquired();
-                // The time to connect is not part of the statement.
-                if let Some(probe) = &mut probe {
-                    probe.restart();
-                }
-                Ok((connection, probe))
+                Ok((connection, probe.and_then(Permit::reserve)))
             }
             Ok(Some(Err(error))) => {
                 let class = classify(&error);
@@ -150,13 +145,6 @@ impl Gate {
     /// Records that a call obtained a connection.
     pub(crate) fn acquired(&self) {
         self.progress.acquired(self.now());
-    }
-
-    /// Whether the connection must answer a ping before the caller receives it. This settles a
-    /// probe at once, since the caller may hold the connection idle. Only a breaker that enforces
-    /// requires it.
-    pub(crate) fn is_proving(&self, permit: &Permit<'_>) -> bool {
-        permit.is_probe() && self.enforces()
     }
 
     /// Joins the queue. `has_permit`: the caller has a permit, which records it if it leaves.

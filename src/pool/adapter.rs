@@ -147,11 +147,3 @@ pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Di
         answered: adapter.answered(error),
     }
 }
-
-/// The same for a ping's error. The connection is closed after any failure.
-pub(crate) fn diagnose_ping<A: Adapter>(adapter: &A, error: &A::Error) -> Diagnosis {
-    Diagnosis {
-        class: adapter.classify(error),
-        answered: false,
-    }
-}

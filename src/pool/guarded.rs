@@ -183,9 +183,7 @@ pub(crate) async fn lease<A: Adapter>(
     let classify = |error: &A::Error| adapter.classify(error);
     let acquire = pin!(adapter.lease());
     let mut lease = Lease::empty(Arc::clone(shared));
-    shared
-        .fill_ready(&mut lease, limit, classify, acquire)
-        .await?;
+    shared.fill(&mut lease, limit, classify, acquire).await?;
     Ok(lease)
 }
 

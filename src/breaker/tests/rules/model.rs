@@ -59,6 +59,7 @@ pub(super) struct Model {
     pub(super) mode: Mode,
     pub(super) forced: usize,
     pub(super) attempt: u32,
+    closed_since: u64,
     pub(super) consecutive_failures: u32,
     pub(super) totals: Totals,
     pub(super) events: Vec<Seen>,
@@ -80,6 +81,7 @@ impl Model {
             mode: Mode::Enforce,
             forced: 0,
             attempt: 0,
+            closed_since: 0,
             consecutive_failures: 0,
             totals: Totals::default(),
             events: Vec::new(),
@@ -391,6 +393,7 @@ impl Model {
             self.attempt = 0;
             self.new_generation();
         } else {
+            self.attempt = 0;
             self.close(Reason::Reset, &[]);
         }
     }

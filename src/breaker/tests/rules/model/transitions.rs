@@ -110,6 +110,10 @@ impl Model {
 
     pub(super) fn open(&mut self, reason: Reason, over: &[Outcome]) {
         let from = self.state();
+        let closed_for = self.now - self.closed_since;
+        if self.phase == Phase::Closed && closed_for >= self.rules.attempt_memory() {
+            self.attempt = 0;
+        }
         let delay = DELAYS[self.attempt.min(2) as usize];
         self.attempt += 1;
         self.totals.trips += 1;
@@ -122,7 +126,7 @@ impl Model {
 
     pub(super) fn close(&mut self, reason: Reason, over: &[Outcome]) {
         let from = self.state();
-        self.attempt = 0;
+        self.closed_since = self.now;
         self.phase = Phase::Closed;
         self.transition(from, reason, over, None);
         self.new_generation();
