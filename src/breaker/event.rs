@@ -28,6 +28,9 @@ pub enum Event<'a> {
         /// The number of probes in the larger batch.
         places: u32,
     },
+    /// No call has succeeded for three quarters of [`stall_after`](super::Builder::stall_after), while
+    /// enough calls were pending. A pool asks the backend now, and an answer prevents the stall.
+    Stalling,
     /// Calls were counted as slow, most of them while still running.
     Slow {
         /// The number of these calls.

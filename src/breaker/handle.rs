@@ -135,12 +135,11 @@ impl Breaker {
         self.inner.epoch.load().settings.probe_timeout
     }
 
-    /// The interval at which a pending call checks for a stall.
+    /// The interval at which a pending call checks for a stall: a quarter of the time that makes one.
     pub(crate) fn stall_check_interval(&self) -> Duration {
         let settings = &self.inner.epoch.load().settings;
-        settings
-            .stall_after()
-            .unwrap_or(settings.slow_call_threshold)
+        let stall_after = settings.stall_after();
+        stall_after.unwrap_or(settings.slow_call_threshold) / 4
     }
 
     /// The number of calls in the queue for a connection. The gate maintains it.
@@ -185,6 +184,17 @@ impl Breaker {
         let (inner, ProbeSlot(kind)) = (&*self.inner, slot);
         let now = inner.now();
         (inner.restart(kind, now)).then(|| Permit::new(inner, kind, now))
+    }
+
+    /// Records that the backend answers, without a call that counts.
+    pub(crate) fn answered(&self) {
+        self.inner.answered();
+    }
+
+    /// Whether the backend answered within the last `limit`, or the state changed.
+    pub(crate) fn answered_within(&self, limit: Duration) -> bool {
+        let epoch = self.inner.epoch.load();
+        (epoch.ledger.demand).answered_within(nanos(limit), self.inner.now())
     }
 
     /// Frees a reserved probe slot.

@@ -88,9 +88,12 @@ impl Inner {
         let stall = epoch.ledger.demand.unanswered(started, given_up);
         let waiting = self.waiting.load(Ordering::Acquire);
         let elapsed = now.saturating_sub(stall.since);
-        if (epoch.settings).is_stall(elapsed, stall.calls.saturating_add(waiting)) {
+        let calls = stall.calls.saturating_add(waiting);
+        if epoch.settings.is_stall(elapsed, calls) {
             let counts = epoch.ledger.recent.counts(now);
             self.trip(&epoch, now, Reason::Stalled, counts);
+        } else if epoch.settings.is_stalling(elapsed, calls) && epoch.ledger.demand.must_tell() {
+            self.emit(&Event::Stalling);
         }
     }
 

@@ -61,6 +61,11 @@ impl Settings {
         calls >= least.max(2) && self.stall_after().is_some_and(is_long)
     }
 
+    /// Whether a stall is near: three quarters of its duration are over.
+    pub(super) fn is_stalling(&self, elapsed: u64, calls: u32) -> bool {
+        self.is_stall(elapsed.saturating_add(elapsed / 3), calls)
+    }
+
     /// The outcome that a call adds to the window when it ends; `None` if it adds nothing. A call that
     /// reached the slow-call threshold is slow and not a failure, as if a sweep had counted it while
     /// it ran.

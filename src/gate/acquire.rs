@@ -60,7 +60,7 @@ impl Gate {
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
         let start = Instant::now();
-        let waited = match self.enqueue(probe.is_some(), &is_full) {
+        let waited = match self.enqueue(limit, probe.is_some(), &is_full) {
             Ok(mut slot) => {
                 let check_stall = || slot.still_waits(false);
                 // A probe checks for lost calls sooner: it is among the first calls after an outage.
@@ -90,6 +90,7 @@ impl Gate {
         };
         match waited {
             Ok(Some(Ok(connection))) => {
+                self.service.served();
                 self.acquired();
                 Ok((connection, probe.and_then(Permit::reserve)))
             }
@@ -119,7 +120,11 @@ impl Gate {
     fn settle_failed_acquire(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
-            Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Ignored),
+            Class::Starved
+                if self.acquired_within(limit) || self.breaker.answered_within(limit) =>
+            {
+                permit.settle(Verdict::Ignored);
+            }
             // Only the end of a statement is an answer.
             Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
@@ -150,17 +155,24 @@ impl Gate {
     /// Joins the queue. `has_permit`: the caller has a permit, which records it if it leaves.
     fn enqueue<'g, F: Fn() -> bool>(
         &'g self,
+        limit: Duration,
         has_permit: bool,
         is_full: &'g F,
     ) -> Result<QueueSlot<'g, F>, Refused> {
         let before = self.breaker.waiting().fetch_add(1, Ordering::AcqRel);
+        let began = self.now();
         let mut slot = QueueSlot {
             gate: self,
-            began: self.now(),
+            began,
             is_full,
             is_settled: has_permit,
         };
-        if before < self.limits.max_queue || !self.enforces() {
+        if before == 0 {
+            self.service.begin(began);
+        }
+        let is_too_long =
+            before >= self.limits.max_queue || self.service.exceeds(limit, before, began);
+        if !is_too_long || !self.enforces() {
             return Ok(slot);
         }
         slot.is_settled = true;
@@ -168,7 +180,7 @@ impl Gate {
         self.counters.add(Count::Saturated as usize, 1);
         Err(self.rejected(Refused::Saturated {
             pool: Arc::clone(self.breaker.name()),
-            waiting: self.limits.max_queue,
+            waiting: before,
         }))
     }
 

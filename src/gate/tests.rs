@@ -203,7 +203,9 @@ impl Clock for RuntimeClock {
 /// The time at which the call is given up.
 async fn given_up(outage: Outage) -> Duration {
     let start = Instant::now();
-    let breaker = Breaker::builder().clock(RuntimeClock(start));
+    let breaker = Breaker::builder()
+        .clock(RuntimeClock(start))
+        .stall_after(None);
     let gate = gate(breaker.mode(outage.mode));
     gate.progress.ended(outage.longest);
     let call = async {

@@ -38,7 +38,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// The number of connections that the pool has and may have.
     ///
     /// [`max_connections`](PoolStatus::max_connections) is the size of the largest batch of the
-    /// recovery ramp, and the default of `max_queue` is a multiple of it. Statements that an
+    /// recovery ramp. Statements that an
     /// [outage left behind](crate#what-an-outage-leaves-behind) are given up only while the pool is
     /// full.
     fn status(&self) -> PoolStatus;

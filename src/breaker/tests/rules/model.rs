@@ -71,6 +71,8 @@ pub(super) struct Model {
     /// The time of the last success, and the start times of the calls that were given up since.
     answered: u64,
     given_up: Vec<u64>,
+    /// The observer knows that a stall is near.
+    told: bool,
 }
 
 impl Model {
@@ -92,6 +94,7 @@ impl Model {
             running: Vec::new(),
             answered: 0,
             given_up: Vec::new(),
+            told: false,
         }
     }
 
@@ -296,12 +299,19 @@ impl Model {
         self.given_up.push(call.started.max(self.answered));
         let since = *self.given_up.iter().min().unwrap();
         let enough = self.given_up.len() >= self.rules.stall_calls() as usize;
-        if enough && (self.rules.stall).is_some_and(|bound| self.now - since >= bound) {
+        let elapsed = self.now - since;
+        if enough && (self.rules.stall).is_some_and(|bound| elapsed >= bound) {
             let over = match &self.phase {
                 Phase::HalfOpen { results, .. } => results.clone(),
                 _ => self.recent(),
             };
             self.open(Reason::Stalled, &over);
+        } else if enough
+            && !self.told
+            && (self.rules.stall).is_some_and(|bound| 4 * elapsed >= 3 * bound)
+        {
+            self.told = true;
+            self.events.push(Seen::Stalling);
         }
     }
 
@@ -310,6 +320,7 @@ impl Model {
         if self.now > self.answered {
             self.answered = self.now;
             self.given_up.clear();
+            self.told = false;
         }
     }
 

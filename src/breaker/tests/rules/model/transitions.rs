@@ -164,6 +164,7 @@ impl Model {
         self.coalesce_until = 0;
         self.answered = self.now;
         self.given_up.clear();
+        self.told = false;
         self.forget_probes();
     }
 
