@@ -39,7 +39,7 @@ pub(crate) async fn recover<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
         probe_until_closed(&gate, &target).await;
         drop(probing);
         // The breaker may have opened again just before the reservation ended.
-        if gate.breaker().state() != State::Open {
+        if !matches!(gate.breaker().state(), State::Open | State::ForcedOpen) {
             return;
         }
     }
@@ -50,9 +50,12 @@ async fn probe_until_closed<A: Adapter>(gate: &Gate, target: &Target<A>) {
     loop {
         match breaker.state() {
             State::Closed => return,
-            State::Open => {
+            State::Open | State::ForcedOpen => {
+                // Created first, so that it misses no change of what `until_probe` tells.
+                let opened = gate.opened.notified();
                 if let Some(delay) = breaker.until_probe() {
-                    sleep(delay).await;
+                    // An operator may end this open duration, or start another one.
+                    let _ = timeout(delay, opened).await;
                 } else {
                     probe(gate, target).await;
                 }
