@@ -158,7 +158,7 @@
 //! | guarded acquisition | yes | yes | yes | yes | yes |
 //! | guarded statements | yes | yes | yes | through [`guard`](deadpool::Object::guard) | through [`guard`](Lease::guard) |
 //! | deadlines of their own | [`with_timeout`](sqlx::Pool::with_timeout) | [`with_timeout`](deadpool::postgres::Client::with_timeout) | [`with_timeout`](deadpool::diesel::Connection::with_timeout) | [`guard_with_timeout`](deadpool::Object::guard_with_timeout) | [`guard_with_timeout`](Lease::guard_with_timeout) |
-//! | transactions never refused | yes; if begun by hand, only `COMMIT` and `ROLLBACK` (1) | yes | yes | no (2) | no (2) |
+//! | transactions never refused | yes; if begun by hand, only `COMMIT`, `ROLLBACK` and `RELEASE` (1) | yes | yes | no (2) | no (2) |
 //! | cached reads | [`cached`](sqlx::ReadExt::cached) | [`cached`](deadpool::postgres::Pool::cached) | [`cached`](deadpool::diesel::ReadExt::cached) | [`cached`](deadpool::Pool::cached), with your key (3) | [`cached`](Guarded::cached), with your key (3) |
 //! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |
 //! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (4) | no (4) |

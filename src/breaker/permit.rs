@@ -1,6 +1,7 @@
 //! The permit to make one call.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::demand::LongRunning;
@@ -157,6 +158,77 @@ impl Drop for Permit<'_> {
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
+            .field("is_probe", &self.is_probe())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`Permit`] without a borrow of its breaker, from
+/// [`Breaker::try_acquire_owned`](super::Breaker::try_acquire_owned).
+///
+/// Dropping it unsettled has the same effect as dropping a [`Permit`].
+#[must_use = "a permit that is dropped counts as an abandoned call"]
+pub struct OwnedPermit {
+    breaker: Arc<Inner>,
+    kind: Kind,
+    started: u64,
+    settled: bool,
+}
+
+impl OwnedPermit {
+    pub(super) fn new(breaker: Arc<Inner>, kind: Kind, started: u64) -> Self {
+        Self {
+            breaker,
+            kind,
+            started,
+            settled: false,
+        }
+    }
+
+    /// The permit itself, which settles the call from here on.
+    fn take(&mut self) -> Permit<'_> {
+        self.settled = true;
+        Permit::new(&self.breaker, self.kind, self.started)
+    }
+
+    /// Whether the call is a probe of a half-open breaker.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        matches!(self.kind, Kind::Probe { .. })
+    }
+
+    /// See [`Permit::withdraw`].
+    pub fn withdraw(mut self) {
+        self.take().withdraw();
+    }
+
+    /// See [`Permit::settle`].
+    pub fn settle(mut self, verdict: Verdict) {
+        self.take().settle(verdict);
+    }
+
+    /// See [`Permit::settle_after`].
+    pub fn settle_after(mut self, verdict: Verdict, took: Duration) {
+        self.take().settle_after(verdict, took);
+    }
+
+    /// See [`Permit::settle_class`].
+    pub fn settle_class(mut self, class: Class) {
+        self.take().settle_class(class);
+    }
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        if !self.settled {
+            drop(self.take());
+        }
+    }
+}
+
+impl fmt::Debug for OwnedPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedPermit")
             .field("is_probe", &self.is_probe())
             .finish_non_exhaustive()
     }

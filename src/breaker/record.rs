@@ -7,7 +7,7 @@ use super::clock::nanos;
 use super::epoch::{Epoch, Kind};
 use super::event::Event;
 use super::snapshot::Count;
-use super::state::{Mode, Reason};
+use super::state::{Mode, Reason, State};
 use super::tally::{Counts, Outcome};
 use super::verdict::Verdict;
 
@@ -101,7 +101,11 @@ impl Inner {
         let now = self.now();
         let elapsed = took.map_or_else(|| now.saturating_sub(started), nanos);
         match kind {
-            Kind::Unrecorded | Kind::Uncounted => {}
+            Kind::Unrecorded => {}
+            Kind::Uncounted => {
+                let slow = self.observed(now, elapsed, verdict);
+                self.note_slow(u32::from(slow));
+            }
             Kind::Counted { generation, slot } => {
                 let epoch = self.epoch.load();
                 if epoch.generation != generation {
@@ -114,9 +118,24 @@ impl Inner {
                 self.sweep(&epoch, now);
             }
             Kind::Probe { generation, id } => {
+                self.observed(now, elapsed, verdict);
                 self.end_probe(generation, id, now, elapsed, Some(verdict));
             }
         }
+    }
+
+    /// Counts a call in the window of a breaker that is not closed and only observes, so that its
+    /// rates can be seen. They change no state. Returns whether it counted as slow.
+    fn observed(&self, now: u64, elapsed: u64, verdict: Verdict) -> bool {
+        let epoch = self.epoch.load();
+        if epoch.mode != Mode::Observe || epoch.state == State::Closed {
+            return false;
+        }
+        let outcome = epoch.settings.outcome(verdict, elapsed);
+        if let Some(outcome) = outcome {
+            epoch.ledger.recent.record(now, outcome);
+        }
+        outcome.is_some_and(|outcome| outcome.slow)
     }
 
     pub(super) fn record(

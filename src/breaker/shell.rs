@@ -93,10 +93,14 @@ impl Inner {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a new generation, with empty counts.
+    /// Starts a new generation, with empty counts. The window is kept until the breaker is closed
+    /// again, because [`Mode::Observe`] goes on counting in it.
     pub(super) fn publish(&self, core: &mut Core, now: u64) {
-        let ledger = Arc::new(Ledger::new(&core.settings, now));
-        self.publish_with(core, now, ledger);
+        let mut ledger = Ledger::new(&core.settings, now);
+        if core.machine.state() != State::Closed {
+            ledger.recent = Arc::clone(&self.epoch.load().ledger.recent);
+        }
+        self.publish_with(core, now, Arc::new(ledger));
     }
 
     /// Starts a new generation, with these counts.

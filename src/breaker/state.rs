@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The state of a breaker. The breaker changes it by itself.
+/// The state of a breaker. The breaker changes it by itself, except for
+/// [`ForcedOpen`](Self::ForcedOpen).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Calls are admitted and counted.
@@ -11,6 +12,11 @@ pub enum State {
     Open,
     /// A few calls are admitted as probes. Their results decide the next state.
     HalfOpen,
+    /// An operator holds the breaker open with
+    /// [`Breaker::force_open`](super::Breaker::force_open), and every call is rejected. No
+    /// [`Transition`] leads to this state or out of it: underneath, the breaker keeps the state in
+    /// which it then continues.
+    ForcedOpen,
 }
 
 impl State {
@@ -21,6 +27,7 @@ impl State {
             Self::Closed => "closed",
             Self::Open => "open",
             Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
         }
     }
 }
@@ -45,6 +52,8 @@ pub enum Reason {
     ProbesFailed,
     /// The last batch of probes succeeded.
     ProbesSucceeded,
+    /// [`Breaker::trip_for`](super::Breaker::trip_for) was called.
+    Manual,
     /// [`Breaker::reset`](super::Breaker::reset) was called.
     Reset,
 }
@@ -62,6 +71,7 @@ impl Reason {
             Self::BackendAnswered => "backend_answered",
             Self::ProbesFailed => "probes_failed",
             Self::ProbesSucceeded => "probes_succeeded",
+            Self::Manual => "manual",
             Self::Reset => "reset",
         }
     }

@@ -109,8 +109,8 @@ pub struct Gate {
     breaker: Breaker,
     limits: Limits,
     sink: Arc<dyn Sink>,
-    /// Wakes the callers in the queue when the breaker opens.
-    opened: Arc<Notify>,
+    /// Wakes the callers in the queue, and the background probe, when the breaker opens.
+    pub(crate) opened: Arc<Notify>,
     progress: Progress,
     service: Service,
     /// The number of connections that callers hold.

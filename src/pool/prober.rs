@@ -52,7 +52,7 @@ pub(crate) async fn recover<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
         probe_until_closed(&gate, &target).await;
         drop(probing);
         // The breaker may have opened again just before the reservation ended.
-        if gate.breaker().state() != State::Open {
+        if !matches!(gate.breaker().state(), State::Open | State::ForcedOpen) {
             return;
         }
     }
@@ -63,12 +63,18 @@ async fn probe_until_closed<A: Adapter>(gate: &Arc<Gate>, target: &Arc<Target<A>
     loop {
         match breaker.state() {
             State::Closed => return,
-            State::Open => match breaker.until_probe() {
-                Some(delay) => sleep(delay).await,
-                None => ask_until_answered(gate, target).await,
-            },
+            State::Open | State::ForcedOpen => {
+                // Created first, so that it misses no change of what `until_probe` tells.
+                let opened = gate.opened.notified();
+                if let Some(delay) = breaker.until_probe() {
+                    // An operator may end this open duration, or start another one.
+                    let _ = timeout(delay, opened).await;
+                } else {
+                    ask_until_answered(gate, target).await;
+                }
+            }
             State::HalfOpen => {
-                sleep(breaker.open_duration()).await;
+                sleep(breaker.probe_interval()).await;
                 if breaker.state() == State::HalfOpen && breaker.until_probe().is_none() {
                     fill_batch(gate, target).await;
                 }

@@ -12,6 +12,7 @@ mod rules {
     mod model;
     mod modes;
     mod open;
+    mod operator;
     mod permits;
     mod properties;
     mod rig;

@@ -433,3 +433,29 @@ async fn a_stall_is_over_as_soon_as_the_backend_answers() {
         assert_eq!(gate.snapshot().breaker.trips, 1);
     }
 }
+
+/// An operator trips the breaker for an hour and resets it, and it trips again. Regression: the
+/// prober slept for the rest of the hour, and callers had to be the probes.
+#[tokio::test(start_paused = true)]
+async fn it_follows_the_open_duration_that_an_operator_changes() {
+    let gate = open(
+        Breaker::builder()
+            .open_duration(Duration::from_secs(3_600))
+            .max_open_duration(Duration::from_secs(3_600)),
+    );
+    let began = Instant::now();
+    let operator = async {
+        sleep(Duration::from_secs(1)).await;
+        gate.breaker().reset();
+        sleep(Duration::from_secs(1)).await;
+        gate.breaker().trip_for(Duration::from_secs(2));
+    };
+    let recovered = timeout(
+        Duration::from_secs(60),
+        recover_by(&gate, Healthy::default()),
+    );
+    let (recovered, ()) = tokio::join!(recovered, operator);
+    recovered.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 4);
+    assert_eq!(gate.snapshot().breaker.trips, 2);
+}

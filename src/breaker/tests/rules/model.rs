@@ -66,6 +66,7 @@ pub(super) struct Model {
     phase: Phase,
     generation: u64,
     results: Vec<(u64, Outcome)>,
+    opened_by: Vec<Outcome>,
     coalesce_until: u64,
     running: Vec<Call>,
     /// The time of the last success, and the start times of the calls that were given up since.
@@ -90,6 +91,7 @@ impl Model {
             phase: Phase::Closed,
             generation: 0,
             results: Vec::new(),
+            opened_by: Vec::new(),
             coalesce_until: 0,
             running: Vec::new(),
             answered: 0,
@@ -99,6 +101,13 @@ impl Model {
     }
 
     pub(super) fn state(&self) -> State {
+        match self.forced {
+            0 => self.underlying_state(),
+            _ => State::ForcedOpen,
+        }
+    }
+
+    fn underlying_state(&self) -> State {
         match self.phase {
             Phase::Closed => State::Closed,
             Phase::Open { .. } => State::Open,
@@ -115,7 +124,10 @@ impl Model {
 
     /// The calls in the window, the failure rate and the slow-call rate.
     pub(super) fn window(&self) -> (usize, f64, f64) {
-        let recent = self.recent();
+        let recent = match (&self.phase, self.mode) {
+            (Phase::Closed, _) | (_, Mode::Observe) => self.recent(),
+            _ => self.opened_by.clone(),
+        };
         (
             recent.len(),
             part(&recent, Outcome::Failure),
@@ -333,10 +345,28 @@ impl Model {
                     self.sweep(call.generation);
                 }
             }
-            Kind::Probe { .. } => self.end_probe(call, verdict, took),
+            Kind::Probe { .. } => {
+                self.observed(verdict, took);
+                self.end_probe(call, verdict, took);
+            }
             Kind::Counted { .. } => self.discard(verdict),
-            Kind::Uncounted | Kind::Unrecorded => {}
+            Kind::Uncounted => {
+                if self.observed(verdict, took) == Some(Outcome::Slow) {
+                    self.report_slow(1);
+                }
+            }
+            Kind::Unrecorded => {}
         }
+    }
+
+    /// Counts a call for the rates that are seen in `Observe`.
+    fn observed(&mut self, verdict: Verdict, took: u64) -> Option<Outcome> {
+        if self.mode != Mode::Observe || self.phase == Phase::Closed {
+            return None;
+        }
+        let outcome = self.rules.outcome(verdict, took);
+        self.results.extend(outcome.map(|it| (self.now, it)));
+        outcome
     }
 
     fn record(&mut self, verdict: Verdict, took: u64, swept: bool) {
@@ -379,12 +409,12 @@ impl Model {
                 overdue += 1;
             }
         }
-        if overdue > 0 && generation == self.generation {
+        if overdue > 0 {
             self.add_slow(overdue);
-            self.trip();
-        } else if overdue > 0 {
-            // The call that just ended has opened the breaker: report them, but not in a window.
-            self.report_slow(overdue);
+            // Of an older generation if the call that just ended has opened the breaker.
+            if generation == self.generation {
+                self.trip();
+            }
         }
     }
 

@@ -52,7 +52,7 @@ fn rejections_never_count_as_failures() {
         assert!(rig.breaker.try_acquire().is_err());
     }
     let now = rig.snapshot();
-    assert_eq!((now.calls, now.failures, now.rejected), (0, 4, 100));
+    assert_eq!((now.window.calls, now.failures, now.rejected), (4, 4, 100));
 }
 
 #[test]
