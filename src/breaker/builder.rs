@@ -11,8 +11,8 @@ use super::settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,
     DEFAULT_MAX_OPEN_DURATION, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DURATION,
     DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_INTERVAL, DEFAULT_PROBE_TIMEOUT,
-    DEFAULT_SLOW_CALL_RATE, DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, Ramp,
-    Settings, StallAfter, Window,
+    DEFAULT_SLOW_CALL_RATE, DEFAULT_WINDOW, LARGEST_BATCH, Ramp, Settings, SlowCall, StallAfter,
+    Window,
 };
 use super::state::Mode;
 
@@ -47,7 +47,7 @@ impl Default for Builder {
                 window: DEFAULT_WINDOW,
                 minimum_calls: DEFAULT_MINIMUM_CALLS,
                 failure_rate: Some(DEFAULT_FAILURE_RATE),
-                slow_call_threshold: DEFAULT_SLOW_CALL_THRESHOLD,
+                slow_call: SlowCall::Learned(None),
                 slow_call_rate: Some(DEFAULT_SLOW_CALL_RATE),
                 consecutive_failures: Some(DEFAULT_CONSECUTIVE_FAILURES),
                 stall_after: StallAfter::SlowCall,
@@ -117,13 +117,19 @@ impl Builder {
     }
 
     /// The duration from which a call is slow, even while it still runs. A slow call is counted at
-    /// once, and not again when it ends. Default: [`DEFAULT_SLOW_CALL_THRESHOLD`].
+    /// once, and not again when it ends. Default: learned.
+    ///
+    /// The learned threshold is [`DEFAULT_SLOW_CALL_THRESHOLD`](super::DEFAULT_SLOW_CALL_THRESHOLD), 1 second, or three times what calls
+    /// normally take, if that is longer: the duration that the fraction
+    /// [`slow_call_rate`](Self::slow_call_rate) of the successful calls exceed. So a service whose
+    /// reports always take 2 seconds is healthy. Until [`minimum_calls`](Self::minimum_calls) calls
+    /// succeeded, no call is slow. Half of what was learned is forgotten each minute.
     ///
     /// Running calls are checked whenever another call starts or ends, with a resolution of 1/64 of
     /// this duration. Without a [`slow_call_rate`](Self::slow_call_rate) no call is slow.
     #[must_use]
     pub fn slow_call_threshold(mut self, duration: Duration) -> Self {
-        self.settings.slow_call_threshold = duration;
+        self.settings.slow_call = SlowCall::Fixed(duration);
         self
     }
 
@@ -313,6 +319,6 @@ impl Builder {
     pub(crate) fn get_slow_call_threshold(&self) -> Option<Duration> {
         self.settings
             .slow_call_rate
-            .map(|_| self.settings.slow_call_threshold)
+            .map(|_| self.settings.usual_limit())
     }
 }

@@ -198,7 +198,7 @@ impl Breaker {
     pub(crate) fn stall_check_interval(&self) -> Duration {
         let settings = &self.inner.epoch.load().settings;
         let stall_after = settings.stall_after();
-        stall_after.unwrap_or(settings.slow_call_threshold) / 4
+        stall_after.unwrap_or(settings.usual_limit()) / 4
     }
 
     /// The number of calls in the queue for a connection. The gate maintains it.
@@ -514,6 +514,7 @@ impl Breaker {
             },
             mode: core.mode,
             window: Rates::of(counts),
+            slow_call_threshold: core.settings.slow_threshold().map(Duration::from_nanos),
             consecutive_failures: epoch.ledger.streak(),
             attempt: core.machine.attempt,
             retry_after: match core.machine.phase {

@@ -90,6 +90,7 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
 mod machine;
+mod normal;
 pub(crate) mod permit;
 mod probe;
 mod record;

@@ -88,7 +88,7 @@ impl<'breaker> Permit<'breaker> {
     pub(crate) fn running(&self) -> Option<LongRunning> {
         let generation = self.kind.generation()?;
         let epoch = self.breaker.epoch.load();
-        let counts = !self.has_own_deadline && epoch.generation == generation;
+        let counts = !self.has_own_deadline && generation >= epoch.counts_from;
         counts.then(|| epoch.ledger.demand.running())
     }
 

@@ -104,7 +104,7 @@ impl Inner {
         let mut core = self.core();
         let mut changes = self.expire(&mut core, now);
         let mut awaited = false;
-        if core.generation == generation {
+        if generation >= core.counts_from {
             if verdict == Some(Verdict::Success) && core.mode != Mode::Disabled {
                 self.epoch.load().ledger.demand.answered(now);
             }
@@ -163,7 +163,7 @@ impl Inner {
             return false;
         };
         let mut core = self.core();
-        let counts = core.generation == generation && core.machine.restart(id, at);
+        let counts = generation >= core.counts_from && core.machine.restart(id, at);
         self.note_full(&core);
         counts
     }

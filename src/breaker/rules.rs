@@ -50,7 +50,8 @@ impl Settings {
 
     /// The slow-call threshold in nanoseconds; `None` if slow calls do not count.
     pub(super) fn slow_threshold(&self) -> Option<u64> {
-        self.slow_call_rate.map(|_| nanos(self.slow_call_threshold))
+        let threshold = self.slow_call.threshold()?;
+        self.slow_call_rate.map(|_| nanos(threshold))
     }
 
     /// Whether it is a stall that `calls` have been pending for `elapsed` nanoseconds without a

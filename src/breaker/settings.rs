@@ -110,7 +110,7 @@ pub(super) struct Settings {
     pub(super) window: Window,
     pub(super) minimum_calls: u32,
     pub(super) failure_rate: Option<f64>,
-    pub(super) slow_call_threshold: Duration,
+    pub(super) slow_call: SlowCall,
     pub(super) slow_call_rate: Option<f64>,
     pub(super) consecutive_failures: Option<u32>,
     pub(super) stall_after: StallAfter,
@@ -123,6 +123,24 @@ pub(super) struct Settings {
     pub(super) probe_timeout: Duration,
     pub(super) probe_interval: Duration,
     pub(super) ramp: Option<Ramp>,
+}
+
+/// The duration from which a call is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlowCall {
+    /// The user's.
+    Fixed(Duration),
+    /// Learned from the durations of the calls. `None`: too few have ended.
+    Learned(Option<Duration>),
+}
+
+impl SlowCall {
+    pub(super) fn threshold(self) -> Option<Duration> {
+        match self {
+            Self::Fixed(threshold) => Some(threshold),
+            Self::Learned(threshold) => threshold,
+        }
+    }
 }
 
 /// The duration without a success that makes a stall.
@@ -173,7 +191,9 @@ impl Settings {
                  rules no failure would trip the breaker (to switch it off, use `Mode::Disabled`)",
             ));
         }
-        check_duration("slow_call_threshold", self.slow_call_threshold, LONGEST)?;
+        if let SlowCall::Fixed(threshold) = self.slow_call {
+            check_duration("slow_call_threshold", threshold, LONGEST)?;
+        }
         if let StallAfter::Duration(duration) = self.stall_after {
             check_duration("stall_after", duration, LONGEST)?;
         }
@@ -213,10 +233,23 @@ impl Settings {
         Ok(())
     }
 
+    /// The slow-call threshold, or the default until that is known.
+    pub(super) fn usual_limit(&self) -> Duration {
+        (self.slow_call.threshold()).unwrap_or(DEFAULT_SLOW_CALL_THRESHOLD)
+    }
+
+    /// Whether calls that are not long can change the slow-call threshold.
+    pub(super) fn is_learning(&self) -> bool {
+        match self.slow_call {
+            SlowCall::Fixed(_) => false,
+            SlowCall::Learned(threshold) => threshold != Some(DEFAULT_SLOW_CALL_THRESHOLD),
+        }
+    }
+
     /// The duration without a success that makes a stall; `None` if the rule is disabled.
     pub(super) fn stall_after(&self) -> Option<Duration> {
         match self.stall_after {
-            StallAfter::SlowCall => Some(self.slow_call_threshold),
+            StallAfter::SlowCall => Some(self.usual_limit()),
             StallAfter::Duration(duration) => Some(duration),
             StallAfter::Off => None,
         }

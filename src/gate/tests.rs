@@ -417,8 +417,8 @@ async fn a_deadline_does_not_depend_on_when_the_call_is_polled() {
 #[tokio::test]
 async fn a_statement_whose_admission_opens_the_breaker_is_refused() {
     let clock = ManualClock::new();
-    let breaker = Breaker::builder().clock(clock.clone());
-    let gate = gate(breaker.minimum_calls(9));
+    let breaker = Breaker::builder().clock(clock.clone()).minimum_calls(9);
+    let gate = gate(breaker.slow_call_threshold(Duration::from_secs(1)));
     let hung: Vec<_> = (0..9).map(|_| gate.breaker().observe()).collect();
     clock.advance(Duration::from_secs(2));
     let connected = acquire(&gate, ready(Ok(()))).await;

@@ -11,6 +11,7 @@
 //! | `reconfigured` | `fusepool::breaker` | INFO | |
 //! | `ramp` | `fusepool::breaker` | DEBUG | `places` |
 //! | `stalling` | `fusepool::breaker` | DEBUG | |
+//! | `adapted` | `fusepool::breaker` | DEBUG | `slow_call_threshold` |
 //! | `slow` | `fusepool::breaker` | DEBUG | `calls` |
 //! | `abandoned` | `fusepool::breaker` | DEBUG | `held` |
 //! | `discarded` | `fusepool::breaker` | DEBUG | `verdict` |

@@ -21,6 +21,7 @@ pub(super) enum Seen {
     Reconfigured,
     Ramp(u32),
     Stalling,
+    Adapted(Option<Duration>),
     Slow(u32),
     Abandoned(Duration),
     Discarded(Verdict),
@@ -49,6 +50,9 @@ impl Log {
             Event::Reconfigured => Seen::Reconfigured,
             Event::Ramp { places } => Seen::Ramp(places),
             Event::Stalling => Seen::Stalling,
+            Event::Adapted {
+                slow_call_threshold,
+            } => Seen::Adapted(slow_call_threshold),
             Event::Slow { calls } => Seen::Slow(calls),
             Event::Abandoned { held } => Seen::Abandoned(held),
             Event::Discarded { verdict } => Seen::Discarded(verdict),
