@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::Builder;
-use super::clock::{Clock, nanos};
+use super::clock::nanos;
 use super::config::ConfigError;
 use super::epoch::Kind;
 use super::error::{CallError, Rejection};
@@ -254,6 +254,25 @@ impl Breaker {
     pub(crate) fn answered_within(&self, limit: Duration) -> bool {
         let epoch = self.inner.epoch.load();
         (epoch.ledger.demand).answered_within(nanos(limit), self.inner.now())
+    }
+
+    /// Takes the time out in which the process stands still. The gate promises to read the time at
+    /// each beat while a call is in progress.
+    pub(crate) fn watch_lateness(&self) {
+        if self.inner.clock.is_real() {
+            self.inner.lateness.watch();
+        }
+    }
+
+    /// Whether the process stood still within the last `limit`.
+    pub(crate) fn was_late_within(&self, limit: Duration) -> bool {
+        let now = self.inner.now();
+        self.inner.lateness.was_late_within(nanos(limit), now)
+    }
+
+    /// The time on the breaker's clock, in nanoseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.inner.now()
     }
 
     /// Frees a reserved probe slot.
@@ -531,10 +550,6 @@ impl Breaker {
             discarded: count(Count::Discarded),
             rejected: count(Count::Rejected),
         }
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.inner.clock
     }
 }
 

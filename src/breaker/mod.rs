@@ -89,6 +89,7 @@ mod epoch;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
+pub(crate) mod lateness;
 mod machine;
 mod normal;
 pub(crate) mod permit;

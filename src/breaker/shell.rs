@@ -17,6 +17,7 @@ use super::clock::{Clock, nanos};
 use super::counters::Counters;
 use super::epoch::{Epoch, Ledger};
 use super::event::{Event, Observer};
+use super::lateness::Lateness;
 use super::machine::{Change, Machine, Phase};
 use super::normal::Normal;
 use super::settings::{Settings, SlowCall};
@@ -26,6 +27,7 @@ use super::state::{Mode, State};
 pub(super) struct Inner {
     pub(super) name: Arc<str>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) lateness: Lateness,
     pub(super) observer: Option<Observer>,
     pub(super) epoch: ArcSwap<Epoch>,
     /// A copy of [`Epoch::passes`], which is cheaper to read than the epoch.
@@ -79,6 +81,7 @@ impl Inner {
         Self {
             name,
             clock: builder.clock,
+            lateness: Lateness::new(),
             observer: builder.observer,
             passes: AtomicBool::new(epoch.passes()),
             epoch: ArcSwap::from_pointee(epoch),
@@ -91,8 +94,14 @@ impl Inner {
         }
     }
 
+    /// The time on the breaker's clock, without the time in which the process stood still.
     pub(super) fn now(&self) -> u64 {
-        nanos(self.clock.now())
+        self.lateness.without_lost(nanos(self.clock.now()), || {
+            let epoch = self.epoch.load();
+            self.waiting.load(Ordering::Acquire) > 0
+                || !epoch.ledger.demand.is_quick()
+                || epoch.ledger.running.is_any()
+        })
     }
 
     pub(super) fn count(&self, what: Count, n: u64) {

@@ -120,15 +120,19 @@ impl Gate {
     fn settle_failed_acquire(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
-            Class::Starved
-                if self.acquired_within(limit) || self.breaker.answered_within(limit) =>
-            {
-                permit.settle(Verdict::Ignored);
-            }
+            Class::Starved if self.is_served_within(limit) => permit.settle(Verdict::Ignored),
             // Only the end of a statement is an answer.
             Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
+    }
+
+    /// Whether callers that wait for `limit` in vain are no sign of an unhealthy backend: it served
+    /// others in that time, or this process stood still.
+    fn is_served_within(&self, limit: Duration) -> bool {
+        self.acquired_within(limit)
+            || self.breaker.answered_within(limit)
+            || self.breaker.was_late_within(limit)
     }
 
     /// Whether any call obtained a connection within the last `limit`. A call that obtained none in

@@ -64,7 +64,6 @@ use self::lost::Progress;
 use self::queue::Service;
 use self::reporter::{Hooks, observed};
 use crate::breaker::builder::Builder;
-use crate::breaker::clock::nanos;
 use crate::breaker::config::ConfigError;
 use crate::breaker::counters::Counters;
 use crate::breaker::handle::Breaker;
@@ -162,8 +161,10 @@ impl Gate {
             Arc::clone(&opened),
             Arc::clone(&hooks),
         );
+        let breaker = Breaker::from_checked(breaker);
+        breaker.watch_lateness();
         Self {
-            breaker: Breaker::from_checked(breaker),
+            breaker,
             limits,
             sink,
             opened,
@@ -220,7 +221,7 @@ impl Gate {
 
     /// The time on the breaker's clock, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
-        nanos(self.breaker.clock().now())
+        self.breaker.now()
     }
 }
 

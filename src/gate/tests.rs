@@ -439,3 +439,33 @@ async fn a_retry_loop_lets_other_tasks_run() {
     }
     assert!(other.is_finished());
 }
+
+/// Regression: a process that stood still for a moment, since its container was throttled or a
+/// handler computed, took the lateness of ten answers for slowness of the database, and opened.
+#[tokio::test(start_paused = true)]
+async fn the_time_in_which_the_process_stands_still_is_nobodys() {
+    let start = Instant::now();
+    let breaker = Breaker::builder().clock(RuntimeClock(start));
+    let gate = gate(breaker.slow_call_threshold(Duration::from_secs(1)));
+    let statement = || async {
+        let permit = gate.breaker().observe();
+        let answer = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok::<(), &str>(())
+        };
+        gate.run(permit, None, |_| Class::Failure, answer).await
+    };
+    let stands_still = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::advance(Duration::from_millis(1_200)).await;
+        // The handler goes on to its own statement.
+        gate.admit_on_lease()
+            .map(|permit| permit.settle(Verdict::Success))
+    };
+    let statements = std::array::from_fn::<_, 10, _>(|_| statement());
+    let [a, b, c, d, e, f, g, h, i, j] = statements;
+    let ended = tokio::join!(stands_still, a, b, c, d, e, f, g, h, i, j);
+    assert!(ended.0.is_ok() && ended.10.is_ok());
+    let seen = gate.snapshot().breaker;
+    assert_eq!((seen.trips, seen.slow, seen.successes), (0, 0, 11));
+}
