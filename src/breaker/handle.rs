@@ -246,8 +246,8 @@ impl Breaker {
     }
 
     /// Records that the backend answers, without a call that counts.
-    pub(crate) fn answered(&self) {
-        self.inner.answered();
+    pub(crate) fn is_alive(&self) {
+        self.inner.is_alive();
     }
 
     /// Whether the backend answered within the last `limit`, or the state changed.

@@ -113,7 +113,7 @@ impl<'breaker> Permit<'breaker> {
         self.settled = true;
         let verdict = match verdict {
             Verdict::Success if self.is_control => {
-                self.breaker.answered();
+                self.breaker.is_alive();
                 Verdict::Ignored
             }
             verdict => verdict,

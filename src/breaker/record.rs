@@ -36,10 +36,10 @@ impl Inner {
     }
 
     /// Records that the backend answers, without a call that counts.
-    pub(super) fn answered(&self) {
+    pub(super) fn is_alive(&self) {
         let epoch = self.epoch.load();
         if epoch.mode != Mode::Disabled {
-            epoch.ledger.demand.answered(self.now());
+            epoch.ledger.demand.alive(self.now());
         }
     }
 
@@ -90,11 +90,12 @@ impl Inner {
         let stall = epoch.ledger.demand.unanswered(started, given_up);
         let waiting = self.waiting.load(Ordering::Acquire);
         let elapsed = now.saturating_sub(stall.since);
+        let silent = now.saturating_sub(stall.silent_since);
         let calls = stall.calls.saturating_add(waiting);
-        if epoch.settings.is_stall(elapsed, calls) {
+        if epoch.settings.is_stall(elapsed, silent, calls) {
             let counts = epoch.ledger.recent.counts(now);
             self.trip(&epoch, now, Reason::Stalled, counts);
-        } else if epoch.settings.is_stalling(elapsed, calls) && epoch.ledger.demand.must_tell() {
+        } else if epoch.settings.is_stalling(silent, calls) && epoch.ledger.demand.must_tell(now) {
             self.emit(&Event::Stalling);
         }
     }

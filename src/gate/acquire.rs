@@ -79,6 +79,10 @@ impl Gate {
                     if is_full() {
                         self.give_up_lost_calls();
                     }
+                    // The answer decides whether a wait in vain is a failure.
+                    if !self.is_served_within(patience / 3) {
+                        self.ask_backend();
+                    }
                     let deadline = Deadline::of_gate(start + limit);
                     self.until(deadline, start, check_stall, connect).await
                 };
