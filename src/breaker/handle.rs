@@ -227,6 +227,11 @@ impl Breaker {
         epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
     }
 
+    /// Whether the breaker is half-open, and no probe is in progress.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.inner.core().machine.is_idle()
+    }
+
     /// Turns an open breaker half-open, because the backend answered a background probe.
     pub(crate) fn half_open(&self) {
         self.inner.half_open();

@@ -93,7 +93,7 @@
 //! | [`jitter`](Builder::jitter) | ±20 % | [`DEFAULT_JITTER`] |
 //! | [`half_open_probes`](Builder::half_open_probes) | 3 | [`DEFAULT_HALF_OPEN_PROBES`] |
 //! | [`probe_timeout`](Builder::probe_timeout) | 1 s | [`DEFAULT_PROBE_TIMEOUT`] |
-//! | [`probe_interval`](Builder::probe_interval) | 250 ms | [`DEFAULT_PROBE_INTERVAL`] |
+//! | [`probe_interval`](Builder::probe_interval) | 200 ms | [`DEFAULT_PROBE_INTERVAL`] |
 //! | [`ramp`](Builder::ramp) | doubling up to 10, or up to the size of the pool | [`DEFAULT_RAMP`] |
 //! | [`mode`](Builder::mode) | [`Mode::Enforce`] | |
 //! | [`clock`](Builder::clock) | [`CoarseClock`](crate::CoarseClock) | |
