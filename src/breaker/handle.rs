@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::Builder;
-use super::clock::{Clock, nanos};
+use super::clock::nanos;
 use super::config::ConfigError;
 use super::epoch::Kind;
 use super::error::{CallError, Rejection};
 use super::event::Event;
 use super::machine::Phase;
-use super::permit::{OwnedPermit, Permit};
+use super::permit::{OwnedPermit, Permit, ProbeSlot};
 use super::settings::Ramp;
 use super::shell::Inner;
 use super::snapshot::{Count, Rates, Snapshot};
@@ -194,12 +194,11 @@ impl Breaker {
         self.inner.epoch.load().settings.probe_timeout
     }
 
-    /// The interval at which a pending call checks for a stall.
+    /// The interval at which a pending call checks for a stall: a quarter of the time that makes one.
     pub(crate) fn stall_check_interval(&self) -> Duration {
         let settings = &self.inner.epoch.load().settings;
-        settings
-            .stall_after()
-            .unwrap_or(settings.slow_call_threshold)
+        let stall_after = settings.stall_after();
+        stall_after.unwrap_or(settings.usual_limit()) / 4
     }
 
     /// The number of calls in the queue for a connection. The gate maintains it.
@@ -218,8 +217,68 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn open_duration(&self) -> Duration {
-        self.inner.epoch.load().settings.open_duration
+    pub(crate) fn probe_interval(&self) -> Duration {
+        self.inner.epoch.load().settings.probe_interval
+    }
+
+    /// Whether the breaker is open by its own rules, and not only held open.
+    pub(crate) fn is_recovering(&self) -> bool {
+        let epoch = self.inner.epoch.load();
+        epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
+    }
+
+    /// Turns an open breaker half-open, because the backend answered a background probe.
+    pub(crate) fn half_open(&self) {
+        self.inner.half_open();
+    }
+
+    /// Extends the open duration until the next background probe, `interval` from now. Adds jitter
+    /// to the interval, and returns it.
+    pub(crate) fn postpone_probes(&self, interval: Duration) -> Duration {
+        self.inner.postpone(interval)
+    }
+
+    /// Starts the call for which a probe slot was reserved. `None` if its batch is over.
+    pub(crate) fn resume(&self, slot: ProbeSlot) -> Option<Permit<'_>> {
+        let (inner, ProbeSlot(kind)) = (&*self.inner, slot);
+        let now = inner.now();
+        (inner.restart(kind, now)).then(|| Permit::new(inner, kind, now))
+    }
+
+    /// Records that the backend answers, without a call that counts.
+    pub(crate) fn answered(&self) {
+        self.inner.answered();
+    }
+
+    /// Whether the backend answered within the last `limit`, or the state changed.
+    pub(crate) fn answered_within(&self, limit: Duration) -> bool {
+        let epoch = self.inner.epoch.load();
+        (epoch.ledger.demand).answered_within(nanos(limit), self.inner.now())
+    }
+
+    /// Takes the time out in which the process stands still. The gate promises to read the time at
+    /// each beat while a call is in progress.
+    pub(crate) fn watch_lateness(&self) {
+        if self.inner.clock.is_real() {
+            self.inner.lateness.watch();
+        }
+    }
+
+    /// Whether the process stood still within the last `limit`.
+    pub(crate) fn was_late_within(&self, limit: Duration) -> bool {
+        let now = self.inner.now();
+        self.inner.lateness.was_late_within(nanos(limit), now)
+    }
+
+    /// The time on the breaker's clock, in nanoseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.inner.now()
+    }
+
+    /// Frees a reserved probe slot.
+    pub(crate) fn free(&self, slot: ProbeSlot) {
+        let ProbeSlot(kind) = slot;
+        self.inner.withdraw(kind);
     }
 
     /// Returns a permit for a call that is made in any case, such as the next statement of an open
@@ -474,6 +533,7 @@ impl Breaker {
             },
             mode: core.mode,
             window: Rates::of(counts),
+            slow_call_threshold: core.settings.slow_threshold().map(Duration::from_nanos),
             consecutive_failures: epoch.ledger.streak(),
             attempt: core.machine.attempt,
             retry_after: match core.machine.phase {
@@ -490,10 +550,6 @@ impl Breaker {
             discarded: count(Count::Discarded),
             rejected: count(Count::Rejected),
         }
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.inner.clock
     }
 }
 

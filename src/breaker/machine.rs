@@ -57,8 +57,10 @@ pub(super) enum Change {
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) phase: Phase,
-    /// How often the machine opened since it was last closed.
+    /// How often the machine opened, without staying closed for long enough in between.
     pub(super) attempt: u32,
+    /// The time at which it last closed.
+    closed_since: u64,
     /// The counts that opened the machine last.
     pub(super) opened_by: Counts,
     next_probe: u64,
@@ -69,6 +71,7 @@ impl Machine {
         Self {
             phase: Phase::Closed,
             attempt: 0,
+            closed_since: 0,
             opened_by: Counts::default(),
             next_probe: 0,
         }
@@ -91,6 +94,10 @@ impl Machine {
         settings: &Settings,
         random: f64,
     ) -> Change {
+        let closed_for = now.saturating_sub(self.closed_since);
+        if self.phase == Phase::Closed && closed_for >= nanos(settings.attempt_memory()) {
+            self.attempt = 0;
+        }
         let counts = self.evidence(counts);
         self.open(now, now, reason, counts, settings, random)
     }
@@ -111,6 +118,26 @@ impl Machine {
         match &self.phase {
             Phase::HalfOpen(batch) => batch.settled,
             _ => counts,
+        }
+    }
+
+    /// Turns half-open, because a background probe was answered.
+    pub(super) fn half_open(&mut self, settings: &Settings) -> Option<Change> {
+        let Phase::Open { .. } = self.phase else {
+            return None;
+        };
+        Some(self.transition(
+            Phase::HalfOpen(Batch::of(settings.half_open_probes)),
+            Reason::BackendAnswered,
+            Counts::default(),
+            None,
+        ))
+    }
+
+    /// Extends the open duration to `until`.
+    pub(super) fn postpone(&mut self, until: u64) {
+        if let Phase::Open { until: before } = &mut self.phase {
+            *before = until.max(*before);
         }
     }
 
@@ -177,12 +204,15 @@ impl Machine {
     }
 
     /// Moves the start of a probe to `at`. The probe runs from then on, and occupies a slot again.
-    pub(super) fn restart(&mut self, id: u64, at: u64) {
+    /// Returns whether the probe still counts towards its batch.
+    pub(super) fn restart(&mut self, id: u64, at: u64) -> bool {
         if let Phase::HalfOpen(batch) = &mut self.phase
             && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
         {
             (probe.since, probe.is_running, probe.holds_slot) = (at, true, true);
+            return true;
         }
+        false
     }
 
     /// Frees the slots of probes that have exceeded `probe_timeout`, and counts one slow probe. To
@@ -247,7 +277,7 @@ impl Machine {
         }
         let last = settings.last_batch();
         if size >= last {
-            self.attempt = 0;
+            self.closed_since = now;
             return Some(self.transition(Phase::Closed, Reason::ProbesSucceeded, counts, None));
         }
         let next = size.saturating_mul(2).min(last);

@@ -89,7 +89,9 @@ mod epoch;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
+pub(crate) mod lateness;
 mod machine;
+mod normal;
 pub(crate) mod permit;
 mod probe;
 mod record;
@@ -115,9 +117,9 @@ pub use permit::{OwnedPermit, Permit};
 pub use settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,
     DEFAULT_MAX_OPEN_DURATION, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DURATION,
-    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_RAMP, DEFAULT_SLOW_CALL_RATE,
-    DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW,
-    MOST_BUCKETS, Ramp, Window,
+    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_INTERVAL, DEFAULT_PROBE_TIMEOUT, DEFAULT_RAMP,
+    DEFAULT_SLOW_CALL_RATE, DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH,
+    LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
 };
 pub use snapshot::{Rates, Snapshot};
 pub use state::{Mode, Reason, State, Transition};

@@ -25,7 +25,14 @@ pub struct Permit<'breaker> {
     settled: bool,
     /// The call has a deadline of its own, and may take long: it never counts as pending.
     has_own_deadline: bool,
+    /// The success of the call is an answer, but no evidence of health.
+    is_control: bool,
 }
+
+/// A probe slot that is reserved for a later call. [`Breaker::resume`](super::Breaker::resume) starts
+/// that call.
+#[derive(Debug)]
+pub(crate) struct ProbeSlot(pub(super) Kind);
 
 impl<'breaker> Permit<'breaker> {
     pub(super) fn new(breaker: &'breaker Inner, kind: Kind, started: u64) -> Self {
@@ -35,6 +42,7 @@ impl<'breaker> Permit<'breaker> {
             started,
             settled: false,
             has_own_deadline: false,
+            is_control: false,
         }
     }
 
@@ -59,12 +67,28 @@ impl<'breaker> Permit<'breaker> {
         self.has_own_deadline = true;
     }
 
+    /// Marks the call as one whose success is no evidence of health, such as a `BEGIN`. It shows that
+    /// the backend answers, but as a success it would hide the failures of the statements after it.
+    pub(crate) fn set_control(&mut self) {
+        self.is_control = true;
+    }
+
+    /// Keeps the probe slot of this permit for a later call. A permit that is no probe is withdrawn.
+    pub(crate) fn reserve(mut self) -> Option<ProbeSlot> {
+        if !self.is_probe() {
+            self.withdraw();
+            return None;
+        }
+        self.settled = true;
+        Some(ProbeSlot(self.kind))
+    }
+
     /// Counts the call as a long-running one until the guard is dropped. `None` if it has a
     /// deadline of its own or its generation is over.
     pub(crate) fn running(&self) -> Option<LongRunning> {
         let generation = self.kind.generation()?;
         let epoch = self.breaker.epoch.load();
-        let counts = !self.has_own_deadline && epoch.generation == generation;
+        let counts = !self.has_own_deadline && generation >= epoch.counts_from;
         counts.then(|| epoch.ledger.demand.running())
     }
 
@@ -74,23 +98,6 @@ impl<'breaker> Permit<'breaker> {
             && let Some(generation) = self.kind.generation()
         {
             (self.breaker).unanswered(Some(generation), self.started, false);
-        }
-    }
-
-    /// Starts a probe now that was admitted ahead of time. No effect on other calls.
-    pub(crate) fn restart(&mut self) {
-        self.restart_in(Duration::ZERO);
-    }
-
-    /// Starts a probe after another one, which takes `probe_timeout` at most. No effect on other
-    /// calls.
-    pub(crate) fn restart_after_another(&mut self) {
-        self.restart_in(self.breaker.epoch.load().settings.probe_timeout);
-    }
-
-    fn restart_in(&mut self, delay: Duration) {
-        if self.is_probe() {
-            self.started = self.breaker.restart(self.kind, delay);
         }
     }
 
@@ -104,6 +111,13 @@ impl<'breaker> Permit<'breaker> {
     /// Settles the permit: the call ended now.
     pub fn settle(mut self, verdict: Verdict) {
         self.settled = true;
+        let verdict = match verdict {
+            Verdict::Success if self.is_control => {
+                self.breaker.answered();
+                Verdict::Ignored
+            }
+            verdict => verdict,
+        };
         self.breaker.settle(self.kind, self.started, verdict, None);
     }
 

@@ -63,9 +63,12 @@ pub struct Snapshot {
     pub mode: Mode,
     /// The rates over the calls in the window.
     pub window: Rates,
+    /// The duration from which a call is slow. `None` if no call is: the rule is disabled, or too few
+    /// calls have succeeded to [learn](super::Builder::slow_call_threshold) it.
+    pub slow_call_threshold: Option<Duration>,
     /// The consecutive failures of the closed breaker; coalesced failures count as one.
     pub consecutive_failures: u32,
-    /// How often the breaker has opened since it was last closed.
+    /// How often the breaker has opened without staying closed for a window in between.
     pub attempt: u32,
     /// The time until a probe may start. `None` unless the breaker is open.
     pub retry_after: Option<Duration>,

@@ -46,6 +46,8 @@ pub enum Reason {
     Stalled,
     /// The open duration is over, and a call arrived as the first probe.
     OpenDurationElapsed,
+    /// The backend answered a background probe, so that the first calls may be tried.
+    BackendAnswered,
     /// A batch of probes failed.
     ProbesFailed,
     /// The last batch of probes succeeded.
@@ -66,6 +68,7 @@ impl Reason {
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::Stalled => "stalled",
             Self::OpenDurationElapsed => "open_duration_elapsed",
+            Self::BackendAnswered => "backend_answered",
             Self::ProbesFailed => "probes_failed",
             Self::ProbesSucceeded => "probes_succeeded",
             Self::Manual => "manual",
@@ -90,7 +93,8 @@ pub struct Transition {
     pub failure_rate: f64,
     /// The fraction of `calls` that were slow; 0 without calls.
     pub slow_call_rate: f64,
-    /// How often the breaker has opened since it was last closed; 0 when closed.
+    /// How often the breaker has opened without staying closed for a window in between. The open
+    /// duration grows with it.
     pub attempt: u32,
     /// The time until a probe may start. `None` unless the new state is open.
     pub retry_after: Option<Duration>,

@@ -26,15 +26,16 @@ pub enum Refused {
     /// A breaker without a pool rejected the call: this is what [`refusal`] makes of a [`Rejection`].
     #[error("a circuit breaker refused the call, which was not made: {0}")]
     Breaker(Rejection),
-    /// The queue for a connection is full.
+    /// The queue for a connection has `max_queue` callers, or moves so slowly that this caller would
+    /// wait for longer than `acquire_timeout`.
     #[error(
         "pool `{pool}` is saturated and the call was not sent: {waiting} callers already wait for \
-         a connection (`max_queue`)"
+         a connection"
     )]
     Saturated {
         /// The name of the pool.
         pool: Arc<str>,
-        /// The size of the queue, `max_queue`.
+        /// The number of callers in the queue.
         waiting: u32,
     },
     /// An earlier statement on this connection was given up, at its deadline or because its future

@@ -9,6 +9,7 @@ mod rules {
     mod config;
     mod generations;
     mod half_open;
+    mod learning;
     mod model;
     mod modes;
     mod open;

@@ -59,6 +59,7 @@ pub(super) struct Model {
     pub(super) mode: Mode,
     pub(super) forced: usize,
     pub(super) attempt: u32,
+    closed_since: u64,
     pub(super) consecutive_failures: u32,
     pub(super) totals: Totals,
     pub(super) events: Vec<Seen>,
@@ -71,6 +72,8 @@ pub(super) struct Model {
     /// The time of the last success, and the start times of the calls that were given up since.
     answered: u64,
     given_up: Vec<u64>,
+    /// The observer knows that a stall is near.
+    told: bool,
 }
 
 impl Model {
@@ -81,6 +84,7 @@ impl Model {
             mode: Mode::Enforce,
             forced: 0,
             attempt: 0,
+            closed_since: 0,
             consecutive_failures: 0,
             totals: Totals::default(),
             events: Vec::new(),
@@ -92,6 +96,7 @@ impl Model {
             running: Vec::new(),
             answered: 0,
             given_up: Vec::new(),
+            told: false,
         }
     }
 
@@ -306,12 +311,19 @@ impl Model {
         self.given_up.push(call.started.max(self.answered));
         let since = *self.given_up.iter().min().unwrap();
         let enough = self.given_up.len() >= self.rules.stall_calls() as usize;
-        if enough && (self.rules.stall).is_some_and(|bound| self.now - since >= bound) {
+        let elapsed = self.now - since;
+        if enough && (self.rules.stall).is_some_and(|bound| elapsed >= bound) {
             let over = match &self.phase {
                 Phase::HalfOpen { results, .. } => results.clone(),
                 _ => self.recent(),
             };
             self.open(Reason::Stalled, &over);
+        } else if enough
+            && !self.told
+            && (self.rules.stall).is_some_and(|bound| 4 * elapsed >= 3 * bound)
+        {
+            self.told = true;
+            self.events.push(Seen::Stalling);
         }
     }
 
@@ -320,6 +332,7 @@ impl Model {
         if self.now > self.answered {
             self.answered = self.now;
             self.given_up.clear();
+            self.told = false;
         }
     }
 
@@ -421,6 +434,7 @@ impl Model {
             self.attempt = 0;
             self.new_generation();
         } else {
+            self.attempt = 0;
             self.close(Reason::Reset, &[]);
         }
     }

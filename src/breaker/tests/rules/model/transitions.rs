@@ -111,6 +111,10 @@ impl Model {
     }
 
     pub(super) fn open(&mut self, reason: Reason, over: &[Outcome]) {
+        let closed_for = self.now - self.closed_since;
+        if self.phase == Phase::Closed && closed_for >= self.rules.attempt_memory() {
+            self.attempt = 0;
+        }
         self.open_at(self.now, reason, over);
     }
 
@@ -128,7 +132,7 @@ impl Model {
 
     pub(super) fn close(&mut self, reason: Reason, over: &[Outcome]) {
         let from = self.underlying_state();
-        self.attempt = 0;
+        self.closed_since = self.now;
         self.phase = Phase::Closed;
         self.transition(from, reason, over, None);
         self.new_generation();
@@ -168,6 +172,7 @@ impl Model {
         self.coalesce_until = 0;
         self.answered = self.now;
         self.given_up.clear();
+        self.told = false;
         self.forget_probes();
     }
 
