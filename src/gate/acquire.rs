@@ -78,7 +78,7 @@ impl Gate {
                         return Some(connected);
                     }
                     if is_full() {
-                        self.give_up_lost_calls();
+                        self.look_for_lost_calls();
                     }
                     let deadline = Deadline::of_gate(start + limit);
                     self.until(deadline, start, check_stall, connect).await
@@ -102,7 +102,7 @@ impl Gate {
                 let class = classify(&error);
                 // The timeout of the pool was shorter than that of the gate.
                 if class == Class::Starved && is_full() {
-                    self.give_up_lost_calls();
+                    self.look_for_lost_calls();
                 }
                 self.settle_failed_acquire(probe, limit, class);
                 Err(GateError::Failed(error))
@@ -184,20 +184,26 @@ impl Gate {
         }))
     }
 
-    /// Gives up the calls from before an outage whose answers are considered lost, if no call has
-    /// obtained a connection since the backend recovered. To be called when a caller has waited
-    /// long at a full pool. Calls with a deadline of their own are exempt, and so are calls that
-    /// have not yet run twice as long as the longest call that ended.
-    pub(super) fn give_up_lost_calls(&self) {
-        let is_closing = self.enforces() && !self.breaker.rejects();
-        if self.limits.give_up_lost && is_closing && self.progress.is_stuck() {
-            self.progress.give_up_lost();
+    /// Has the pool look for calls from before an outage whose answers were lost. To be called when a
+    /// caller has waited long at a full pool.
+    fn look_for_lost_calls(&self) {
+        let is_well = self.enforces() && !self.breaker.rejects();
+        if is_well && self.progress.well_since() > 0 {
+            self.starved.notify_waiters();
+            if let Some(on_starved) = self.on_starved.get() {
+                on_starved();
+            }
         }
     }
 
     /// Records that the backend has answered for the first time since the breaker opened.
     pub(crate) fn well_again(&self) {
         self.progress.well_again(self.now());
+    }
+
+    /// The time at which the backend last recovered, in nanoseconds on the breaker's clock.
+    pub(crate) fn well_since(&self) -> u64 {
+        self.progress.well_since()
     }
 }
 

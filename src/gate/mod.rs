@@ -39,8 +39,9 @@
 //! **Probes.** A call that is a probe has the same deadline as any other call.
 //!
 //! **Lost answers.** After an outage, connections may stay silent in the middle of their calls, and
-//! would occupy the pool until the deadlines. When the backend has recovered and still no caller
-//! obtains a connection, calls from before the outage are [given up](Gate::give_up_lost_calls).
+//! would occupy the pool until the deadlines. If a caller waits long at a full pool after the backend
+//! has recovered, the pool [asks the server](Gate::look_for_lost_calls) about the calls from before
+//! the outage, and those that run no more are given up.
 //!
 //! **Modes.** While the breaker observes or is disabled, `max_queue` and the deadlines of the gate
 //! have no effect. A deadline of a call's own always applies.
@@ -119,6 +120,9 @@ pub struct Gate {
     /// A background task makes the first probes, so that no caller's call is one.
     probing: AtomicBool,
     on_open: Arc<OnceLock<OnOpen>>,
+    /// Called when a caller has waited long at a full pool after an outage.
+    on_starved: OnceLock<OnOpen>,
+    starved: Notify,
 }
 
 #[derive(Clone, Copy)]
@@ -170,6 +174,8 @@ impl Gate {
             summarized: AtomicU64::new(0),
             probing: AtomicBool::new(false),
             on_open,
+            on_starved: OnceLock::new(),
+            starved: Notify::new(),
         }
     }
 
@@ -191,6 +197,17 @@ impl Gate {
     /// Sets a callback for when the breaker opens. Only the first one is used.
     pub(crate) fn on_open(&self, on_open: OnOpen) {
         let _ = self.on_open.set(on_open);
+    }
+
+    /// Sets a callback for when a caller has waited long at a full pool after an outage. Only the
+    /// first one is used.
+    pub(crate) fn on_starved(&self, on_starved: OnOpen) {
+        let _ = self.on_starved.set(on_starved);
+    }
+
+    /// Waits until a caller has waited long at a full pool after an outage.
+    pub(crate) async fn starved(&self) {
+        self.starved.notified().await;
     }
 
     /// Reserves the first probes for a background task. `None` if another task has them.

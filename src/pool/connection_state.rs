@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::breaker::verdict::Class;
 #[cfg(feature = "sql")]
 use crate::cache::unpublished::Unpublished;
+use crate::pool::session::Created;
 #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 use crate::pool::transaction::{begins_transaction, is_plain_end};
 
@@ -27,6 +28,8 @@ pub(crate) struct ConnectionState {
     close: OnceLock<&'static str>,
     #[cfg(feature = "sql")]
     pub(crate) unpublished: Unpublished,
+    /// The time at which the connection was created, if that is known.
+    pub(super) created: Option<Created>,
 }
 
 /// The meaning of a statement's error.

@@ -11,6 +11,7 @@ use crate::gate::Gate;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
+use crate::pool::lost::search;
 use crate::pool::prober::recover;
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
@@ -55,6 +56,10 @@ impl<A: Adapter> Guarded<A> {
         if settings.active_probing {
             let weak = Arc::downgrade(&shared);
             (shared.gate).on_open(Box::new(move || probe_in_background(&weak)));
+        }
+        if settings.side_connections {
+            let weak = Arc::downgrade(&shared);
+            (shared.gate).on_starved(Box::new(move || search(&weak)));
         }
         Self::of(shared)
     }

@@ -1,8 +1,11 @@
 //! A connection leased from a guarded pool, and its return to the pool.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -11,6 +14,7 @@ use crate::breaker::config::{LONGEST, check_duration};
 use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
+use crate::pool::session::Session;
 use crate::pool::shared::Shared;
 use crate::pool::statement::{Admission, Watch};
 
@@ -46,6 +50,7 @@ impl<A: Adapter> Lease<A> {
     }
 
     pub(crate) fn put(&mut self, raw: A::Lease) {
+        self.state.created = self.shared.adapter.created(&raw);
         self.raw = Some(raw);
         self.shared.gate.handed_out();
     }
@@ -213,17 +218,20 @@ impl<A: Adapter> Lease<A> {
 
     fn close(&self, raw: A::Lease, reason: &'static str) {
         self.shared.gate.closed_connection(reason);
+        let is_in_flight = self.state.is_in_flight();
         let mut lease = DiscardOnDrop {
             raw: Some(raw),
-            adapter: Arc::clone(&self.shared.adapter),
+            session: is_in_flight
+                .then(|| self.shared.session(&self.state))
+                .flatten(),
+            shared: Arc::clone(&self.shared),
         };
-        let is_in_flight = self.state.is_in_flight();
         if (is_in_flight || A::RELEASE_WAITS)
             && let Some(runtime) = self.shared.background.runtime()
         {
             runtime.spawn(async move {
                 if is_in_flight {
-                    let _ = timeout(CANCEL_TIMEOUT, lease.cancel()).await;
+                    lease.stop().await;
                 }
                 let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
             });
@@ -234,27 +242,88 @@ impl<A: Adapter> Lease<A> {
 /// A lease that is discarded when it is dropped, unless it was closed before.
 struct DiscardOnDrop<A: Adapter> {
     raw: Option<A::Lease>,
-    adapter: Arc<A>,
+    /// The session of a connection whose statement was given up.
+    session: Option<Session>,
+    shared: Arc<Shared<A>>,
 }
 
 impl<A: Adapter> DiscardOnDrop<A> {
-    async fn cancel(&mut self) {
+    /// Stops the statement that was given up, and waits until the server has stopped: until then, the
+    /// connection keeps its place in the pool, so that the server never works on more statements than
+    /// the pool has connections.
+    ///
+    /// The wait ends after the time that a statement may run at most, and if an outage took the answer
+    /// with it. Where the server cannot be asked about that, it ends when a caller starves after an
+    /// outage.
+    async fn stop(&mut self) {
+        let (shared, session) = (Arc::clone(&self.shared), self.session.clone());
+        let stopped = async {
+            let breaker = shared.gate.breaker();
+            // Nothing else is sent to a server that may be down.
+            while breaker.rejects() {
+                if timeout(breaker.open_duration(), self.ping()).await.is_ok() {
+                    return;
+                }
+            }
+            if shared.side_connections {
+                let _ = timeout(CANCEL_TIMEOUT, self.cancel()).await;
+            }
+            self.ping().await;
+        };
+        let lost = async {
+            match session {
+                Some(session) => shared.lost_in(session).await,
+                None => shared.gate.starved().await,
+            }
+        };
+        let limit = shared.gate.limits().query_timeout;
+        let _ = timeout(limit, first(stopped, lost)).await;
+    }
+
+    async fn ping(&mut self) {
         if let Some(raw) = &mut self.raw {
-            self.adapter.cancel(raw).await;
+            let _ = self.shared.adapter.ping(raw).await;
+        }
+    }
+
+    async fn cancel(&mut self) {
+        let (adapter, session) = (&self.shared.adapter, &self.session);
+        #[cfg(feature = "sqlx")]
+        if A::STOPS_BY_SESSION {
+            if let Some(session) = session
+                && let Some(mut side) = self.shared.side().await
+            {
+                side.stop(session).await;
+                side.close().await;
+            }
+            return;
+        }
+        if let Some(raw) = &mut self.raw {
+            adapter.cancel(raw).await;
         }
     }
 
     async fn close(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.adapter.close(raw).await;
+            self.shared.adapter.close(raw).await;
         }
     }
+}
+
+/// Waits for whichever ends first.
+async fn first(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Pending => other.as_mut().poll(context),
+        Poll::Ready(()) => Poll::Ready(()),
+    })
+    .await;
 }
 
 impl<A: Adapter> Drop for DiscardOnDrop<A> {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.adapter.discard(raw);
+            self.shared.adapter.discard(raw);
         }
     }
 }

@@ -126,7 +126,8 @@ impl<'l, A: Adapter> Statement<'l, A> {
         } = self;
         let classify = |error: &E| state.note(diagnose(&shared.adapter, error));
         let in_flight = state.start();
-        let result = shared.gate.run(permit, limit, classify, call).await;
+        let lost = shared.lost(state);
+        let result = shared.gate.run(permit, limit, classify, call, lost).await;
         if !matches!(result, Err(GateError::Deadline(_))) {
             in_flight.end();
         }

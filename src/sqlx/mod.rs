@@ -31,7 +31,7 @@
 //! | [`max_queue`](PoolOptions::max_queue) | 8 × `max_connections` | how many callers may wait for a connection |
 //! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections that were idle for less than this are not tested before use |
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe the database in the background while the breaker is open |
-//! | [`give_up_lost`](PoolOptions::give_up_lost) | on, except for SQLite | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |
+//! | [`side_connections`](PoolOptions::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolOptions::classify) | the driver's table | what each error means |
 //! | [`sink`](PoolOptions::sink) | `tracing` | where events are sent |
 //! | [`cache_bytes`](PoolOptions::cache_bytes) | 64 MiB | memory limit for cached answers |
@@ -94,6 +94,7 @@ mod acquire;
 mod adapter;
 mod connect;
 mod connection;
+mod created;
 mod driver;
 mod error;
 mod executor;

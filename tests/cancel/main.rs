@@ -14,5 +14,6 @@ mod abandoned;
 mod deadpool;
 mod deadpool_tls;
 mod diesel_tls;
+mod places;
 #[path = "../support/mod.rs"]
 mod support;

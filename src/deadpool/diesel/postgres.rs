@@ -3,12 +3,13 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgNotification, PgQueryBuilder, PgTypeMetadata, PgValue};
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
+use diesel::sql_types::{Nullable, Text};
+use diesel::{QueryResult, dsl};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
 use futures_core::Stream;
@@ -33,6 +34,7 @@ use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
 use crate::deadpool::builder::PoolBuilder;
 use crate::outcome::sqlstate;
+use crate::pool::session::System;
 use crate::pool::statement::Admission;
 
 /// A guarded connection to PostgreSQL, used like diesel-async's type of the same name.
@@ -186,6 +188,8 @@ impl PgMetadataLookup for Named {
 impl Sealed for Raw {}
 
 impl Driver for Raw {
+    const SYSTEM: System = System::Postgres;
+
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
 
@@ -210,6 +214,15 @@ impl Driver for Raw {
     /// Without TLS: the TLS of the connection is unknown.
     fn cancel(&self) -> BoxFuture<'static, ()> {
         cancel(self.cancel_token(), NoTls)
+    }
+
+    fn question(&mut self, sql: String) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let text = dsl::sql::<Nullable<Text>>(&format!("({sql})"));
+            diesel_async::RunQueryDsl::get_result(diesel::select(text), self)
+                .await
+                .ok()?
+        })
     }
 
     fn classify(error: &Error) -> Class {
