@@ -89,8 +89,7 @@ impl<A: Adapter> Lease<A> {
     /// pool's `query_timeout`.
     ///
     /// `limit` must be longer than zero, and at most [`LONGEST`]. It applies in every mode of the
-    /// breaker. A statement with a deadline of its own is never considered
-    /// [lost in an outage](crate#what-an-outage-leaves-behind).
+    /// breaker.
     ///
     /// ```
     /// # use fusepool::{Adapter, Lease, WithTimeoutError};
@@ -272,7 +271,7 @@ impl<A: Adapter> DiscardOnDrop<A> {
         };
         let lost = async {
             match session {
-                Some(session) => shared.lost_in(session).await,
+                Some(session) => shared.lost_in(session, true).await,
                 None => shared.gate.starved().await,
             }
         };

@@ -3,7 +3,10 @@
 //! After an outage, connections may stay silent in the middle of their statements, and would occupy
 //! the pool until the deadlines. So when the database is well again, and a caller still waits at a
 //! full pool, the server is asked about the statements from before the outage. One whose session is
-//! gone or idle there has lost its answer, and is given up. One that still runs is left alone.
+//! gone or idle there has lost its answer, and is given up. One that still runs is left alone, and so is
+//! one that the server does not know, for instance after a failover to another server.
+//!
+//! A statement that was abandoned before keeps its place in the pool only if it is known to run.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +20,7 @@ use super::adapter::Adapter;
 use super::connection_state::ConnectionState;
 use super::session::Session;
 use super::shared::Shared;
+use super::side::Side;
 
 /// The server is asked twice, this long apart: an answer may be on its way, and a statement that takes
 /// several round trips is idle between them.
@@ -37,6 +41,8 @@ struct Statement {
     session: Session,
     /// It began before this time, in nanoseconds on the breaker's clock.
     began_before: u64,
+    /// Nobody waits for its answer.
+    is_abandoned: bool,
     is_lost: Notify,
 }
 
@@ -58,16 +64,18 @@ impl<A: Adapter> Shared<A> {
     /// the statement is a long-running one.
     pub(super) async fn lost(&self, state: &ConnectionState) {
         match self.session(state) {
-            Some(session) => self.lost_in(session).await,
+            // Boxed, because few statements are long-running: it would make all others larger.
+            Some(session) => Box::pin(self.lost_in(session, false)).await,
             None => pending().await,
         }
     }
 
     /// Waits until the statement that runs in this session is found lost.
-    pub(super) async fn lost_in(&self, session: Session) {
+    pub(super) async fn lost_in(&self, session: Session, is_abandoned: bool) {
         let statement = Arc::new(Statement {
             session,
             began_before: self.gate.now(),
+            is_abandoned,
             is_lost: Notify::new(),
         });
         lock(&self.long_running.statements).push(Arc::clone(&statement));
@@ -87,30 +95,36 @@ impl<A: Adapter> Shared<A> {
             return;
         }
         let limit = self.gate.limits().acquire_timeout;
-        let _ = timeout(limit, self.give_up_idle(silent)).await;
+        let Ok(Some(mut side)) = timeout(limit, self.side()).await else {
+            silent.retain(|statement| statement.is_abandoned);
+            return give_up(&silent);
+        };
+        let _ = timeout(limit, give_up_idle(&mut side, silent)).await;
+        side.close().await;
         sleep(PAUSE).await;
     }
+}
 
-    async fn give_up_idle(&self, mut silent: Vec<Arc<Statement>>) {
-        let Some(mut side) = self.side().await else {
-            return;
-        };
-        for round in 0..2 {
-            if round > 0 {
-                sleep(INTERVAL).await;
-            }
-            let mut idle = Vec::new();
-            for statement in silent {
-                if side.is_idle(&statement.session).await == Some(true) {
-                    idle.push(statement);
-                }
-            }
-            silent = idle;
+async fn give_up_idle<A: Adapter>(side: &mut Side<'_, A>, mut silent: Vec<Arc<Statement>>) {
+    for round in 0..2 {
+        if round > 0 {
+            sleep(INTERVAL).await;
         }
+        let mut idle = Vec::new();
         for statement in silent {
-            statement.is_lost.notify_one();
+            let is_idle = side.is_idle(&statement.session).await;
+            if is_idle.unwrap_or(statement.is_abandoned) {
+                idle.push(statement);
+            }
         }
-        side.close().await;
+        silent = idle;
+    }
+    give_up(&silent);
+}
+
+fn give_up(statements: &[Arc<Statement>]) {
+    for statement in statements {
+        statement.is_lost.notify_one();
     }
 }
 

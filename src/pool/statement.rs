@@ -134,15 +134,6 @@ impl<'l, A: Adapter> Statement<'l, A> {
         result
     }
 
-    /// Makes the pool's deadline the statement's own, if it has none, so that it is never considered
-    /// [lost in an outage](crate#what-an-outage-leaves-behind). The outcome of a `COMMIT` is worth
-    /// the wait.
-    #[cfg(feature = "sql")]
-    pub(crate) fn unshortened(mut self) -> Self {
-        self.limit = (self.limit).or_else(|| Some(self.shared.gate.limits().query_timeout));
-        self
-    }
-
     /// Discards the admission of a statement that ended without waiting for the backend, so that it is
     /// not recorded.
     #[cfg(feature = "deadpool-postgres")]

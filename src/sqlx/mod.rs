@@ -83,10 +83,10 @@
 //!   future was dropped, its connection refuses every other statement, including `COMMIT` and
 //!   `ROLLBACK` ([`Refused::Abandoned`](crate::Refused::Abandoned)). It is closed when it is
 //!   dropped, and the server then rolls back.
-//! - **Closing a connection does not stop its statement on the server.** A statement that waits
-//!   there for a lock keeps its backend until the server notices that the client is gone: set a
-//!   `statement_timeout` (PostgreSQL) or `max_statement_time` (MariaDB) that is a little shorter
-//!   than [`query_timeout`](PoolOptions::query_timeout).
+//! - **An abandoned statement is [stopped on the server](crate#abandoned-statements)**, except on a
+//!   pool that was only wrapped, and behind a pooler. There, set a `statement_timeout` (PostgreSQL) or
+//!   `max_statement_time` (MariaDB) that is a little shorter than
+//!   [`query_timeout`](PoolOptions::query_timeout).
 //! - **An in-memory SQLite database** lives in its connection: an abandoned statement closes the
 //!   connection, and with it the database.
 

@@ -15,5 +15,6 @@ mod deadpool;
 mod deadpool_tls;
 mod diesel_tls;
 mod places;
+mod pooler;
 #[path = "../support/mod.rs"]
 mod support;

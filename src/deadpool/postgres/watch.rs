@@ -55,10 +55,7 @@ impl<'c> Watch<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, GateError<Error>> {
         let run = async {
-            let mut statement = self.admit(Some(sql), limit).await?;
-            if ends_transaction(sql) {
-                statement = statement.unshortened();
-            }
+            let statement = self.admit(Some(sql), limit).await?;
             statement.run(diagnose, call).await
         };
         let result = run.await;
@@ -85,8 +82,7 @@ impl<'c> Watch<'c> {
         }
     }
 
-    /// Commits a transaction or a savepoint. A commit never counts as lost in an outage, because its
-    /// outcome matters.
+    /// Commits a transaction or a savepoint.
     pub(super) async fn commit<T>(
         self,
         open: Open<'_>,
@@ -98,7 +94,7 @@ impl<'c> Watch<'c> {
             false => None,
         };
         let commit = async {
-            let statement = self.admit(None, None).await?.unshortened();
+            let statement = self.admit(None, None).await?;
             statement.run(diagnose, call).await
         };
         let result = commit.await;
