@@ -25,7 +25,6 @@ on_all! {
     forgotten
     forgotten_in_the_middle_of_statements
     long_statements_of_a_full_pool_go_on
-    long_statements_of_a_full_pool_go_on
     forgotten_while_idle
     stalled_pool_that_was_wrapped
     dropped_while_open
