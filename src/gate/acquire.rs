@@ -1,9 +1,10 @@
 //! Acquires a connection, in the queue if necessary.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -194,6 +195,19 @@ impl Gate {
                 on_starved();
             }
         }
+    }
+
+    /// Waits, unless a caller has waited long at a full pool after an outage.
+    pub(crate) async fn unless_starved<T>(
+        &self,
+        mut wait: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        let mut starved = pin!(self.starved.notified());
+        poll_fn(|context| match wait.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => starved.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     /// Records that the backend has answered for the first time since the breaker opened.

@@ -205,11 +205,6 @@ impl Gate {
         let _ = self.on_starved.set(on_starved);
     }
 
-    /// Waits until a caller has waited long at a full pool after an outage.
-    pub(crate) async fn starved(&self) {
-        self.starved.notified().await;
-    }
-
     /// Reserves the first probes for a background task. `None` if another task has them.
     pub(crate) fn reserve_probing(&self) -> Option<Probing<'_>> {
         let taken = self.probing.swap(true, Ordering::AcqRel);

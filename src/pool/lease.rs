@@ -1,11 +1,9 @@
 //! A connection leased from a guarded pool, and its return to the pool.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -217,20 +215,19 @@ impl<A: Adapter> Lease<A> {
 
     fn close(&self, raw: A::Lease, reason: &'static str) {
         self.shared.gate.closed_connection(reason);
-        let is_in_flight = self.state.is_in_flight();
+        let may_run = self.state.may_run();
         let mut lease = DiscardOnDrop {
             raw: Some(raw),
-            session: is_in_flight
-                .then(|| self.shared.session(&self.state))
-                .flatten(),
+            session: self.shared.session(&self.state),
             shared: Arc::clone(&self.shared),
         };
-        if (is_in_flight || A::RELEASE_WAITS)
+        if (may_run || A::RELEASE_WAITS)
             && let Some(runtime) = self.shared.background.runtime()
         {
             runtime.spawn(async move {
-                if is_in_flight {
-                    lease.stop().await;
+                if may_run {
+                    let limit = lease.shared.gate.limits().query_timeout;
+                    let _ = timeout(limit, lease.stop()).await;
                 }
                 let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
             });
@@ -249,47 +246,56 @@ struct DiscardOnDrop<A: Adapter> {
 impl<A: Adapter> DiscardOnDrop<A> {
     /// Stops the statement that was given up, and waits until the server has stopped: until then, the
     /// connection keeps its place in the pool, so that the server never works on more statements than
-    /// the pool has connections.
-    ///
-    /// The wait ends after the time that a statement may run at most, and if an outage took the answer
-    /// with it. Where the server cannot be asked about that, it ends when a caller starves after an
-    /// outage.
+    /// the pool has connections. The caller bounds the wait.
     async fn stop(&mut self) {
-        let (shared, session) = (Arc::clone(&self.shared), self.session.clone());
-        let stopped = async {
-            let breaker = shared.gate.breaker();
-            // Nothing else is sent to a server that may be down.
-            while breaker.rejects() {
-                if timeout(breaker.open_duration(), self.ping()).await.is_ok() {
-                    return;
-                }
+        let shared = Arc::clone(&self.shared);
+        let breaker = shared.gate.breaker();
+        // Nothing else is sent to a server that may be down.
+        while breaker.rejects() {
+            if timeout(breaker.open_duration(), self.answer())
+                .await
+                .is_ok()
+            {
+                return;
             }
-            if shared.side_connections {
-                let _ = timeout(CANCEL_TIMEOUT, self.cancel()).await;
+        }
+        if shared.side_connections {
+            let _ = timeout(CANCEL_TIMEOUT, self.cancel()).await;
+        }
+        let session = self.session.clone();
+        let mut answered = pin!(self.answer());
+        let mut patience = CANCEL_TIMEOUT;
+        loop {
+            let is_starved =
+                match timeout(patience, shared.gate.unless_starved(answered.as_mut())).await {
+                    Ok(Some(())) => return,
+                    Ok(None) => true,
+                    Err(_) => false,
+                };
+            // The connection may be silent for ever. Where the server cannot be asked, it loses its
+            // place when a caller needs it.
+            let is_idle = match &session {
+                Some(session) => shared.is_idle(session).await,
+                None => None,
+            };
+            if is_idle.unwrap_or(is_starved) {
+                return;
             }
-            self.ping().await;
-        };
-        let lost = async {
-            match session {
-                Some(session) => shared.lost_in(session, true).await,
-                None => shared.gate.starved().await,
-            }
-        };
-        let limit = shared.gate.limits().query_timeout;
-        let _ = timeout(limit, first(stopped, lost)).await;
+            patience = patience.saturating_mul(2);
+        }
     }
 
-    async fn ping(&mut self) {
+    /// Waits for an answer after that of the statement, or for an error.
+    async fn answer(&mut self) {
         if let Some(raw) = &mut self.raw {
             let _ = self.shared.adapter.ping(raw).await;
         }
     }
 
     async fn cancel(&mut self) {
-        let (adapter, session) = (&self.shared.adapter, &self.session);
         #[cfg(feature = "sqlx")]
         if A::STOPS_BY_SESSION {
-            if let Some(session) = session
+            if let Some(session) = &self.session
                 && let Some(mut side) = self.shared.side().await
             {
                 side.stop(session).await;
@@ -298,7 +304,7 @@ impl<A: Adapter> DiscardOnDrop<A> {
             return;
         }
         if let Some(raw) = &mut self.raw {
-            adapter.cancel(raw).await;
+            self.shared.adapter.cancel(raw).await;
         }
     }
 
@@ -307,16 +313,6 @@ impl<A: Adapter> DiscardOnDrop<A> {
             self.shared.adapter.close(raw).await;
         }
     }
-}
-
-/// Waits for whichever ends first.
-async fn first(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|context| match one.as_mut().poll(context) {
-        Poll::Pending => other.as_mut().poll(context),
-        Poll::Ready(()) => Poll::Ready(()),
-    })
-    .await;
 }
 
 impl<A: Adapter> Drop for DiscardOnDrop<A> {

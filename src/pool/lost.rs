@@ -5,8 +5,6 @@
 //! full pool, the server is asked about the statements from before the outage. One whose session is
 //! gone or idle there has lost its answer, and is given up. One that still runs is left alone, and so is
 //! one that the server does not know, for instance after a failover to another server.
-//!
-//! A statement that was abandoned before keeps its place in the pool only if it is known to run.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::adapter::Adapter;
 use super::connection_state::ConnectionState;
@@ -41,8 +39,6 @@ struct Statement {
     session: Session,
     /// It began before this time, in nanoseconds on the breaker's clock.
     began_before: u64,
-    /// Nobody waits for its answer.
-    is_abandoned: bool,
     is_lost: Notify,
 }
 
@@ -65,17 +61,16 @@ impl<A: Adapter> Shared<A> {
     pub(super) async fn lost(&self, state: &ConnectionState) {
         match self.session(state) {
             // Boxed, because few statements are long-running: it would make all others larger.
-            Some(session) => Box::pin(self.lost_in(session, false)).await,
+            Some(session) => Box::pin(self.lost_in(session)).await,
             None => pending().await,
         }
+        state.lose();
     }
 
-    /// Waits until the statement that runs in this session is found lost.
-    pub(super) async fn lost_in(&self, session: Session, is_abandoned: bool) {
+    async fn lost_in(&self, session: Session) {
         let statement = Arc::new(Statement {
             session,
             began_before: self.gate.now(),
-            is_abandoned,
             is_lost: Notify::new(),
         });
         lock(&self.long_running.statements).push(Arc::clone(&statement));
@@ -94,12 +89,10 @@ impl<A: Adapter> Shared<A> {
         if silent.is_empty() {
             return;
         }
-        let limit = self.gate.limits().acquire_timeout;
-        let Ok(Some(mut side)) = timeout(limit, self.side()).await else {
-            silent.retain(|statement| statement.is_abandoned);
-            return give_up(&silent);
+        let Some(mut side) = self.side().await else {
+            return;
         };
-        let _ = timeout(limit, give_up_idle(&mut side, silent)).await;
+        give_up_idle(&mut side, silent).await;
         side.close().await;
         sleep(PAUSE).await;
     }
@@ -112,18 +105,13 @@ async fn give_up_idle<A: Adapter>(side: &mut Side<'_, A>, mut silent: Vec<Arc<St
         }
         let mut idle = Vec::new();
         for statement in silent {
-            let is_idle = side.is_idle(&statement.session).await;
-            if is_idle.unwrap_or(statement.is_abandoned) {
+            if side.is_idle(&statement.session).await == Some(true) {
                 idle.push(statement);
             }
         }
         silent = idle;
     }
-    give_up(&silent);
-}
-
-fn give_up(statements: &[Arc<Statement>]) {
-    for statement in statements {
+    for statement in silent {
         statement.is_lost.notify_one();
     }
 }

@@ -1,5 +1,7 @@
 //! A connection beside the pool, over which the server is asked about the sessions of the pool.
 
+use std::time::Duration;
+
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
@@ -16,6 +18,8 @@ pub(super) struct Side<'s, A: Adapter> {
     sessions: &'s Sessions,
     /// The server that it reached.
     server: String,
+    /// The time that an answer may take.
+    limit: Duration,
     _only: SemaphorePermit<'s>,
 }
 
@@ -33,15 +37,32 @@ impl<A: Adapter> Shared<A> {
         if self.gate.breaker().rejects() {
             return None;
         }
-        let mut connection = Fresh::open(&self.adapter).await.ok()?;
-        let answer = connection.question(sessions.question()).await?;
+        // Bounded, because all others wait for this one.
+        let limit = self.gate.limits().acquire_timeout;
+        let open = async {
+            let mut connection = Fresh::open(&self.adapter).await.ok()?;
+            let answer = connection.question(sessions.question()).await?;
+            Some((connection, answer))
+        };
+        let (connection, answer) = timeout(limit, open).await.ok()??;
         let own = sessions.system.session(&answer)?;
         sessions.is_new(&own).then_some(Side {
             connection,
             sessions,
             server: own.server,
+            limit,
             _only: only,
         })
+    }
+}
+
+impl<A: Adapter> Shared<A> {
+    /// Asks the server whether this session runs no statement. `None` if it does not know.
+    pub(super) async fn is_idle(&self, session: &Session) -> Option<bool> {
+        let mut side = self.side().await?;
+        let is_idle = side.is_idle(session).await;
+        side.close().await;
+        is_idle
     }
 }
 
@@ -52,7 +73,7 @@ impl<A: Adapter> Side<'_, A> {
             return None;
         }
         let system = self.sessions.system;
-        let state = self.connection.question(system.state(session)).await?;
+        let state = self.question(system.state(session)).await?;
         Some(system.is_idle(&state))
     }
 
@@ -61,8 +82,13 @@ impl<A: Adapter> Side<'_, A> {
     pub(super) async fn stop(&mut self, session: &Session) {
         if self.is_idle(session).await == Some(false) {
             let stop = self.sessions.system.stop(session);
-            self.connection.question(stop).await;
+            self.question(stop).await;
         }
+    }
+
+    async fn question(&mut self, sql: String) -> Option<String> {
+        let answer = self.connection.question(sql);
+        timeout(self.limit, answer).await.ok()?
     }
 
     pub(super) async fn close(self) {
