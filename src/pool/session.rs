@@ -10,6 +10,15 @@
 //! connections of the pool, or that is older than its connection. From then on, no session of this
 //! pool is known.
 
+#![cfg_attr(
+    not(any(feature = "sqlx", feature = "diesel")),
+    expect(unreachable_pub, reason = "their drivers are public, and name these")
+)]
+#![cfg_attr(
+    not(any(test, feature = "sqlx", feature = "diesel")),
+    expect(dead_code, reason = "their drivers use all of this")
+)]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
