@@ -158,7 +158,7 @@
 //! | guarded acquisition | yes | yes | yes | yes | yes |
 //! | guarded statements | yes | yes | yes | through [`guard`](deadpool::Object::guard) | through [`guard`](Lease::guard) |
 //! | deadlines of their own | [`with_timeout`](sqlx::Pool::with_timeout) | [`with_timeout`](deadpool::postgres::Client::with_timeout) | [`with_timeout`](deadpool::diesel::Connection::with_timeout) | [`guard_with_timeout`](deadpool::Object::guard_with_timeout) | [`guard_with_timeout`](Lease::guard_with_timeout) |
-//! | transactions never refused | yes; if begun by hand, only `COMMIT` and `ROLLBACK` (1) | yes | yes | no (2) | no (2) |
+//! | transactions never refused | yes; if begun by hand, only `COMMIT`, `ROLLBACK` and `RELEASE` (1) | yes | yes | no (2) | no (2) |
 //! | cached reads | [`cached`](sqlx::ReadExt::cached) | [`cached`](deadpool::postgres::Pool::cached) | [`cached`](deadpool::diesel::ReadExt::cached) | [`cached`](deadpool::Pool::cached), with your key (3) | [`cached`](Guarded::cached), with your key (3) |
 //! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |
 //! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (4) | no (4) |
@@ -187,8 +187,8 @@
 //! # What happens to a call
 //!
 //! 1. The [breaker] admits or rejects it. A rejection takes a fraction of a microsecond.
-//! 2. It waits for a connection, as one of at most `max_queue` callers, up to `acquire_timeout`. If the
-//!    queue is full, the next caller is refused at once.
+//! 2. It waits for a connection, up to `acquire_timeout`. If the queue moves so slowly that its
+//!    connection would come later than that, it is refused at once.
 //! 3. It runs, up to `query_timeout`. If a statement is given up, its connection refuses every other
 //!    statement ([`Refused::Abandoned`]), is closed when it is returned, and is never leased again.
 //! 4. Its result is [classified](Class) and recorded. A unique violation is an answer like any other. A
@@ -301,9 +301,7 @@ pub use cache::handle::Cache;
 pub use cache::not_a_read::NotARead;
 pub use gate::Gate;
 pub use gate::builder::GateBuilder;
-pub use gate::limits::{
-    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_QUEUE_PER_CONNECTION,
-};
+pub use gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT};
 pub use gate::snapshot::GateSnapshot;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 #[cfg_attr(

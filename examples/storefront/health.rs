@@ -23,7 +23,7 @@ pub(crate) async fn alive() -> &'static str {
 pub(crate) async fn ready<C: Catalogue>(State(catalogue): State<C>) -> impl IntoResponse {
     let pool = catalogue.snapshot();
     let breaker = pool.gate.breaker;
-    let is_ready = breaker.state == Circuit::Closed && !breaker.forced_open;
+    let is_ready = breaker.state == Circuit::Closed;
     let status = match is_ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,

@@ -10,8 +10,9 @@ use super::event::{Event, Observer};
 use super::settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,
     DEFAULT_MAX_OPEN_DURATION, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DURATION,
-    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_SLOW_CALL_RATE,
-    DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, Ramp, Settings, StallAfter, Window,
+    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_INTERVAL, DEFAULT_PROBE_TIMEOUT,
+    DEFAULT_SLOW_CALL_RATE, DEFAULT_WINDOW, LARGEST_BATCH, Ramp, Settings, SlowCall, StallAfter,
+    Window,
 };
 use super::state::Mode;
 
@@ -46,7 +47,7 @@ impl Default for Builder {
                 window: DEFAULT_WINDOW,
                 minimum_calls: DEFAULT_MINIMUM_CALLS,
                 failure_rate: Some(DEFAULT_FAILURE_RATE),
-                slow_call_threshold: DEFAULT_SLOW_CALL_THRESHOLD,
+                slow_call: SlowCall::Learned(None),
                 slow_call_rate: Some(DEFAULT_SLOW_CALL_RATE),
                 consecutive_failures: Some(DEFAULT_CONSECUTIVE_FAILURES),
                 stall_after: StallAfter::SlowCall,
@@ -57,6 +58,7 @@ impl Default for Builder {
                 jitter: DEFAULT_JITTER,
                 half_open_probes: DEFAULT_HALF_OPEN_PROBES,
                 probe_timeout: DEFAULT_PROBE_TIMEOUT,
+                probe_interval: DEFAULT_PROBE_INTERVAL,
                 ramp: None,
             },
             name: None,
@@ -115,13 +117,19 @@ impl Builder {
     }
 
     /// The duration from which a call is slow, even while it still runs. A slow call is counted at
-    /// once, and not again when it ends. Default: [`DEFAULT_SLOW_CALL_THRESHOLD`].
+    /// once, and not again when it ends. Default: learned.
+    ///
+    /// The learned threshold is [`DEFAULT_SLOW_CALL_THRESHOLD`](super::DEFAULT_SLOW_CALL_THRESHOLD), 1 second, or three times what calls
+    /// normally take, if that is longer: the duration that the fraction
+    /// [`slow_call_rate`](Self::slow_call_rate) of the successful calls exceed. So a service whose
+    /// reports always take 2 seconds is healthy. Until [`minimum_calls`](Self::minimum_calls) calls
+    /// succeeded, no call is slow. Half of what was learned is forgotten each minute.
     ///
     /// Running calls are checked whenever another call starts or ends, with a resolution of 1/64 of
     /// this duration. Without a [`slow_call_rate`](Self::slow_call_rate) no call is slow.
     #[must_use]
     pub fn slow_call_threshold(mut self, duration: Duration) -> Self {
-        self.settings.slow_call_threshold = duration;
+        self.settings.slow_call = SlowCall::Fixed(duration);
         self
     }
 
@@ -215,6 +223,16 @@ impl Builder {
         self
     }
 
+    /// How often the background probe of an open pool asks whether the backend is well, with the same
+    /// [`jitter`](Self::jitter) as the open duration. Default: [`DEFAULT_PROBE_INTERVAL`].
+    ///
+    /// While the backend is silent, the interval doubles, up to the pool's `acquire_timeout`.
+    #[must_use]
+    pub fn probe_interval(mut self, interval: Duration) -> Self {
+        self.settings.probe_interval = interval;
+        self
+    }
+
     /// How a half-open breaker increases the load. Default: [`DEFAULT_RAMP`](super::DEFAULT_RAMP);
     /// in a pool, batches double up to the size of the pool.
     #[must_use]
@@ -301,6 +319,6 @@ impl Builder {
     pub(crate) fn get_slow_call_threshold(&self) -> Option<Duration> {
         self.settings
             .slow_call_rate
-            .map(|_| self.settings.slow_call_threshold)
+            .map(|_| self.settings.usual_limit())
     }
 }

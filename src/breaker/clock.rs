@@ -28,6 +28,12 @@ use std::time::{Duration, Instant};
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The time since the origin of this clock. It must never go backwards.
     fn now(&self) -> Duration;
+
+    /// Whether the clock moves by itself, as time does. If it does, a jump while calls are in
+    /// progress means that the process stood still. Default: `true`.
+    fn is_real(&self) -> bool {
+        true
+    }
 }
 
 /// The default clock: the operating system's coarse monotonic clock.
@@ -125,6 +131,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::Acquire))
+    }
+
+    fn is_real(&self) -> bool {
+        false
     }
 }
 

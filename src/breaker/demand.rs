@@ -22,6 +22,8 @@ struct Unanswered {
     /// The start of the earliest call, or `answer` if that is later.
     since: u64,
     given_up: u32,
+    /// The observer knows that a stall is near.
+    is_told: bool,
 }
 
 /// A number of pending calls, and the time since which none has succeeded.
@@ -39,6 +41,7 @@ impl Demand {
                 answer: now,
                 since: u64::MAX,
                 given_up: 0,
+                is_told: false,
             }),
             running: AtomicU32::new(0),
         }
@@ -53,6 +56,11 @@ impl Demand {
         }
     }
 
+    /// Whether there was a success within `limit` before `now`.
+    pub(super) fn answered_within(&self, limit: u64, now: u64) -> bool {
+        now.saturating_sub(self.last_answer.load(Ordering::Acquire)) < limit
+    }
+
     /// Records a call that began at `started` and is still unanswered, or was given up.
     pub(super) fn unanswered(&self, started: u64, given_up: bool) -> Stall {
         let answer = self.last_answer.load(Ordering::Acquire);
@@ -62,6 +70,7 @@ impl Demand {
                 answer,
                 since: u64::MAX,
                 given_up: 0,
+                is_told: false,
             };
         }
         seen.since = seen.since.min(started.max(seen.answer));
@@ -70,6 +79,12 @@ impl Demand {
             since: seen.since,
             calls: (seen.given_up).saturating_add(self.running.load(Ordering::Acquire)),
         }
+    }
+
+    /// Whether the observer must be told that a stall is near: once for each stall.
+    pub(super) fn must_tell(&self) -> bool {
+        let mut seen = (self.unanswered.lock()).unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut seen.is_told, true)
     }
 
     /// Whether there is no long-running call.

@@ -15,6 +15,8 @@ use super::window::Recent;
 /// An immutable view of the breaker. It is replaced with every change of state, mode or rules.
 pub(super) struct Epoch {
     pub(super) generation: u64,
+    /// The oldest generation whose calls count.
+    pub(super) counts_from: u64,
     pub(super) state: State,
     pub(super) open_until: u64,
     pub(super) mode: Mode,
@@ -42,7 +44,7 @@ impl Epoch {
     /// Whether running calls are tracked, to count them as slow in time.
     pub(super) fn sweeps(&self) -> bool {
         self.state == State::Closed
-            && self.settings.slow_call_rate.is_some()
+            && self.settings.slow_threshold().is_some()
             && self.mode != Mode::Disabled
     }
 
@@ -107,7 +109,7 @@ impl Ledger {
     pub(super) fn new(settings: &Settings, now: u64) -> Self {
         Self {
             recent: Arc::new(Recent::new(settings.window, now)),
-            running: Running::new(settings.slow_call_threshold, now),
+            running: Running::new(settings.usual_limit(), now),
             demand: Arc::new(Demand::new(now)),
             streak: AtomicU32::new(0),
             coalesce_until: AtomicU64::new(0),
@@ -123,6 +125,18 @@ impl Ledger {
         }
         ledger.streak = AtomicU32::new(self.streak());
         Arc::new(ledger)
+    }
+
+    /// The ledger under a new slow-call threshold. It keeps all counts but the running calls, which are
+    /// judged when they end.
+    pub(super) fn adapted(&self, new: &Settings, now: u64) -> Arc<Self> {
+        Arc::new(Self {
+            recent: Arc::clone(&self.recent),
+            demand: Arc::clone(&self.demand),
+            streak: AtomicU32::new(self.streak()),
+            coalesce_until: AtomicU64::new(self.coalesce_until.load(Ordering::Acquire)),
+            ..Self::new(new, now)
+        })
     }
 
     pub(super) fn streak(&self) -> u32 {

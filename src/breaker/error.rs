@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 /// The breaker did not admit the call. The call was not made, so it is safe to retry.
+///
+/// [`refusal`](crate::refusal) finds it in any error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -41,7 +43,8 @@ impl Rejection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError<E> {
     /// The breaker rejected the call, which was not made.
-    #[error(transparent)]
+    // Not transparent: `refusal` searches the sources of an error.
+    #[error("{0}")]
     Refused(#[from] Rejection),
     /// The call was made and returned this error.
     #[error("the call failed")]

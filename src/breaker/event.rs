@@ -28,6 +28,14 @@ pub enum Event<'a> {
         /// The number of probes in the larger batch.
         places: u32,
     },
+    /// No call has succeeded for three quarters of [`stall_after`](super::Builder::stall_after), while
+    /// enough calls were pending. A pool asks the backend now, and an answer prevents the stall.
+    Stalling,
+    /// The [slow-call threshold](super::Builder::slow_call_threshold) that is learned changed.
+    Adapted {
+        /// The new threshold. `None`: too few calls have succeeded.
+        slow_call_threshold: Option<Duration>,
+    },
     /// Calls were counted as slow, most of them while still running.
     Slow {
         /// The number of these calls.

@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::Builder;
-use super::clock::{Clock, nanos};
+use super::clock::nanos;
 use super::config::ConfigError;
+use super::epoch::Kind;
 use super::error::{CallError, Rejection};
 use super::event::Event;
 use super::machine::Phase;
-use super::permit::Permit;
+use super::permit::{OwnedPermit, Permit, ProbeSlot};
+use super::settings::Ramp;
 use super::shell::Inner;
-use super::snapshot::{Count, Snapshot};
+use super::snapshot::{Count, Rates, Snapshot};
 use super::state::{Mode, State};
 use super::verdict::{Class, Verdict};
 
@@ -34,6 +36,37 @@ impl Breaker {
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Configures a circuit breaker with the two settings of the textbook (Michael Nygard, *Release
+    /// It!*): it opens at this many consecutive failures, and after `timeout` one call at a time is
+    /// tried. If that call succeeds, the breaker closes; if it fails, the breaker is open for
+    /// `timeout` again.
+    ///
+    /// No other rule is set: no rate, slow call or [stall](Builder::stall_after) opens it, there is no
+    /// ramp, and the open duration neither grows nor varies. A trial call that exceeds
+    /// [`probe_timeout`](Builder::probe_timeout) no longer keeps other calls from being tried.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use std::time::Duration;
+    ///
+    /// let breaker = Breaker::classic(5, Duration::from_secs(30)).name("geocoder").build()?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn classic(failures: u32, timeout: Duration) -> Builder {
+        Self::builder()
+            .consecutive_failures(failures)
+            .failure_rate(None)
+            .slow_call_rate(None)
+            .stall_after(None)
+            .open_duration(timeout)
+            .open_duration_multiplier(1.0)
+            .max_open_duration(timeout)
+            .jitter(0.0)
+            .half_open_probes(1)
+            .ramp(Ramp::Off)
     }
 
     pub(crate) fn from_checked(builder: Builder) -> Self {
@@ -64,16 +97,42 @@ impl Breaker {
     /// # Ok::<(), fusepool::ConfigError>(())
     /// ```
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejection> {
+        let (kind, now) = self.start()?;
+        Ok(Permit::new(&self.inner, kind, now))
+    }
+
+    /// [`try_acquire`](Self::try_acquire) for a call that outlives the borrow of this handle, for
+    /// instance in a task or in the body of a response.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] if the breaker does not admit calls now.
+    ///
+    /// ```
+    /// use fusepool::{Breaker, Verdict};
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// let permit = breaker.try_acquire_owned().expect("the breaker is closed");
+    /// let call = std::thread::spawn(move || permit.settle(Verdict::Success));
+    /// call.join().expect("no panic");
+    /// assert_eq!(breaker.snapshot().successes, 1);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
+    pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejection> {
+        let (kind, now) = self.start()?;
+        Ok(OwnedPermit::new(Arc::clone(&self.inner), kind, now))
+    }
+
+    /// Admits a call that starts now.
+    fn start(&self) -> Result<(Kind, u64), Rejection> {
         let inner = &*self.inner;
         let now = inner.now();
         let epoch = inner.epoch.load();
-        let kind = if epoch.admits() && !inner.sweep(&epoch, now) {
-            epoch.start(now)
-        } else {
-            drop(epoch);
-            inner.admit(now, true)?
-        };
-        Ok(Permit::new(inner, kind, now))
+        if epoch.admits() && !inner.sweep(&epoch, now) {
+            return Ok((epoch.start(now), now));
+        }
+        drop(epoch);
+        Ok((inner.admit(now, true)?, now))
     }
 
     /// Requests admission of a call that starts later. `None` while the breaker is closed: the
@@ -135,12 +194,11 @@ impl Breaker {
         self.inner.epoch.load().settings.probe_timeout
     }
 
-    /// The interval at which a pending call checks for a stall.
+    /// The interval at which a pending call checks for a stall: a quarter of the time that makes one.
     pub(crate) fn stall_check_interval(&self) -> Duration {
         let settings = &self.inner.epoch.load().settings;
-        settings
-            .stall_after()
-            .unwrap_or(settings.slow_call_threshold)
+        let stall_after = settings.stall_after();
+        stall_after.unwrap_or(settings.usual_limit()) / 4
     }
 
     /// The number of calls in the queue for a connection. The gate maintains it.
@@ -159,8 +217,68 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn open_duration(&self) -> Duration {
-        self.inner.epoch.load().settings.open_duration
+    pub(crate) fn probe_interval(&self) -> Duration {
+        self.inner.epoch.load().settings.probe_interval
+    }
+
+    /// Whether the breaker is open by its own rules, and not only held open.
+    pub(crate) fn is_recovering(&self) -> bool {
+        let epoch = self.inner.epoch.load();
+        epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
+    }
+
+    /// Turns an open breaker half-open, because the backend answered a background probe.
+    pub(crate) fn half_open(&self) {
+        self.inner.half_open();
+    }
+
+    /// Extends the open duration until the next background probe, `interval` from now. Adds jitter
+    /// to the interval, and returns it.
+    pub(crate) fn postpone_probes(&self, interval: Duration) -> Duration {
+        self.inner.postpone(interval)
+    }
+
+    /// Starts the call for which a probe slot was reserved. `None` if its batch is over.
+    pub(crate) fn resume(&self, slot: ProbeSlot) -> Option<Permit<'_>> {
+        let (inner, ProbeSlot(kind)) = (&*self.inner, slot);
+        let now = inner.now();
+        (inner.restart(kind, now)).then(|| Permit::new(inner, kind, now))
+    }
+
+    /// Records that the backend answers, without a call that counts.
+    pub(crate) fn answered(&self) {
+        self.inner.answered();
+    }
+
+    /// Whether the backend answered within the last `limit`, or the state changed.
+    pub(crate) fn answered_within(&self, limit: Duration) -> bool {
+        let epoch = self.inner.epoch.load();
+        (epoch.ledger.demand).answered_within(nanos(limit), self.inner.now())
+    }
+
+    /// Takes the time out in which the process stands still. The gate promises to read the time at
+    /// each beat while a call is in progress.
+    pub(crate) fn watch_lateness(&self) {
+        if self.inner.clock.is_real() {
+            self.inner.lateness.watch();
+        }
+    }
+
+    /// Whether the process stood still within the last `limit`.
+    pub(crate) fn was_late_within(&self, limit: Duration) -> bool {
+        let now = self.inner.now();
+        self.inner.lateness.was_late_within(nanos(limit), now)
+    }
+
+    /// The time on the breaker's clock, in nanoseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.inner.now()
+    }
+
+    /// Frees a reserved probe slot.
+    pub(crate) fn free(&self, slot: ProbeSlot) {
+        let ProbeSlot(kind) = slot;
+        self.inner.withdraw(kind);
     }
 
     /// Returns a permit for a call that is made in any case, such as the next statement of an open
@@ -225,7 +343,11 @@ impl Breaker {
     /// open until the next call arrives.
     #[must_use]
     pub fn state(&self) -> State {
-        self.inner.epoch.load().state
+        let epoch = self.inner.epoch.load();
+        match epoch.forced_open {
+            true => State::ForcedOpen,
+            false => epoch.state,
+        }
     }
 
     /// The reason why a call would be rejected now, without requesting a permit; `None` if it may be
@@ -272,8 +394,8 @@ impl Breaker {
         self.inner.operate(|core| core.mode = mode);
     }
 
-    /// Holds the breaker open, in every mode, until this handle and all others are dropped. The
-    /// breaker then continues in its previous state. In a pool, callers in the queue are refused,
+    /// Holds the breaker open, in every mode, until this handle and all others are dropped. Its state
+    /// is [`State::ForcedOpen`] meanwhile, and then the previous one. In a pool, callers in the queue are refused,
     /// too.
     ///
     /// ```
@@ -293,6 +415,32 @@ impl Breaker {
         }
     }
 
+    /// Opens the breaker for this duration, without jitter, as if a rule had tripped it. It then turns
+    /// half-open, and probes decide whether it closes.
+    ///
+    /// If it is open already, this replaces the rest of the open duration. To hold it open without
+    /// an end, in every mode, use [`force_open`](Self::force_open).
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::State;
+    /// use std::time::Duration;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// breaker.trip_for(Duration::from_secs(60)); // the database is being moved
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
+    pub fn trip_for(&self, duration: Duration) {
+        let now = self.inner.now();
+        let mut core = self.inner.core();
+        let counts = self.inner.epoch.load().ledger.recent.counts(now);
+        let change = core.machine.trip_for(now, duration, counts);
+        self.inner.publish(&mut core, now);
+        drop(core);
+        self.inner.report([change]);
+    }
+
     /// Closes the breaker and empties its window. The results of calls in progress are discarded.
     pub fn reset(&self) {
         let now = self.inner.now();
@@ -303,7 +451,8 @@ impl Breaker {
         self.inner.report(change);
     }
 
-    /// Changes the rules at run time.
+    /// Changes the rules at run time. All of them are replaced: to change some and keep the others,
+    /// start from [`to_builder`](Self::to_builder).
     ///
     /// The state and the consecutive failures are kept; the window is kept if its shape is the
     /// same. The results of calls in progress are discarded, and a half-open batch starts again.
@@ -317,8 +466,8 @@ impl Breaker {
     /// ```
     /// use fusepool::Breaker;
     ///
-    /// let breaker = Breaker::builder().build()?;
-    /// breaker.reconfigure(Breaker::builder().failure_rate(0.3))?;
+    /// let breaker = Breaker::builder().minimum_calls(20).build()?;
+    /// breaker.reconfigure(breaker.to_builder().failure_rate(0.3))?; // `minimum_calls` stays 20
     /// # Ok::<(), fusepool::ConfigError>(())
     /// ```
     pub fn reconfigure(&self, builder: Builder) -> Result<(), ConfigError> {
@@ -342,6 +491,23 @@ impl Breaker {
         Ok(())
     }
 
+    /// A builder with the current rules, name, mode and clock of this breaker, but without its
+    /// observer. In a pool, its [`ramp`](Builder::ramp) is the one that follows from the pool's size.
+    ///
+    /// Use it to change single rules with [`reconfigure`](Self::reconfigure), or to build another
+    /// breaker with the same rules.
+    #[must_use]
+    pub fn to_builder(&self) -> Builder {
+        let epoch = self.inner.epoch.load();
+        Builder {
+            settings: (*epoch.settings).clone(),
+            name: Some(Arc::clone(&self.inner.name)),
+            mode: epoch.mode,
+            clock: Arc::clone(&self.inner.clock),
+            observer: None,
+        }
+    }
+
     /// The state, the rates and the counts of the breaker at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -350,7 +516,10 @@ impl Breaker {
         let core = inner.core();
         let now = inner.now();
         let epoch = inner.epoch.load();
-        let counts = epoch.ledger.recent.counts(now);
+        let counts = match (core.machine.state(), core.mode) {
+            (State::Closed, _) | (_, Mode::Observe) => epoch.ledger.recent.counts(now),
+            _ => core.machine.opened_by,
+        };
         let not_closed = core.not_closed
             + core
                 .not_closed_since
@@ -358,12 +527,13 @@ impl Breaker {
         let count = |what| inner.counters.get(what as usize);
         Snapshot {
             name: Arc::clone(&inner.name),
-            state: core.machine.state(),
+            state: match core.forced_open {
+                0 => core.machine.state(),
+                _ => State::ForcedOpen,
+            },
             mode: core.mode,
-            forced_open: core.forced_open > 0,
-            calls: counts.calls,
-            failure_rate: counts.failure_rate(),
-            slow_call_rate: counts.slow_call_rate(),
+            window: Rates::of(counts),
+            slow_call_threshold: core.settings.slow_threshold().map(Duration::from_nanos),
             consecutive_failures: epoch.ledger.streak(),
             attempt: core.machine.attempt,
             retry_after: match core.machine.phase {
@@ -381,10 +551,6 @@ impl Breaker {
             rejected: count(Count::Rejected),
         }
     }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.inner.clock
-    }
 }
 
 impl Builder {
@@ -401,11 +567,10 @@ impl Builder {
 
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let epoch = self.inner.epoch.load();
         f.debug_struct("Breaker")
             .field("name", &self.inner.name)
-            .field("state", &epoch.state)
-            .field("mode", &epoch.mode)
+            .field("state", &self.state())
+            .field("mode", &self.mode())
             .finish_non_exhaustive()
     }
 }

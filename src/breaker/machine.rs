@@ -57,8 +57,12 @@ pub(super) enum Change {
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) phase: Phase,
-    /// How often the machine opened since it was last closed.
+    /// How often the machine opened, without staying closed for long enough in between.
     pub(super) attempt: u32,
+    /// The time at which it last closed.
+    closed_since: u64,
+    /// The counts that opened the machine last.
+    pub(super) opened_by: Counts,
     next_probe: u64,
 }
 
@@ -67,6 +71,8 @@ impl Machine {
         Self {
             phase: Phase::Closed,
             attempt: 0,
+            closed_since: 0,
+            opened_by: Counts::default(),
             next_probe: 0,
         }
     }
@@ -88,11 +94,51 @@ impl Machine {
         settings: &Settings,
         random: f64,
     ) -> Change {
-        let counts = match &self.phase {
+        let closed_for = now.saturating_sub(self.closed_since);
+        if self.phase == Phase::Closed && closed_for >= nanos(settings.attempt_memory()) {
+            self.attempt = 0;
+        }
+        let counts = self.evidence(counts);
+        self.open(now, now, reason, counts, settings, random)
+    }
+
+    /// Opens for `duration`, whatever the rules say. `counts`: those of a closed breaker.
+    pub(super) fn trip_for(&mut self, now: u64, duration: Duration, counts: Counts) -> Change {
+        let counts = match self.phase {
+            Phase::Open { .. } => self.opened_by,
+            _ => self.evidence(counts),
+        };
+        self.attempt = self.attempt.max(1);
+        let until = now.saturating_add(nanos(duration));
+        self.open_until(until, now, Reason::Manual, counts)
+    }
+
+    /// The counts that decide now: those of the batch, or else the `counts` of a closed breaker.
+    fn evidence(&self, counts: Counts) -> Counts {
+        match &self.phase {
             Phase::HalfOpen(batch) => batch.settled,
             _ => counts,
+        }
+    }
+
+    /// Turns half-open, because a background probe was answered.
+    pub(super) fn half_open(&mut self, settings: &Settings) -> Option<Change> {
+        let Phase::Open { .. } = self.phase else {
+            return None;
         };
-        self.open(now, reason, counts, settings, random)
+        Some(self.transition(
+            Phase::HalfOpen(Batch::of(settings.half_open_probes)),
+            Reason::BackendAnswered,
+            Counts::default(),
+            None,
+        ))
+    }
+
+    /// Extends the open duration to `until`.
+    pub(super) fn postpone(&mut self, until: u64) {
+        if let Phase::Open { until: before } = &mut self.phase {
+            *before = until.max(*before);
+        }
     }
 
     /// Requests to start a probe. From exactly the end of the open duration on, the machine turns
@@ -154,16 +200,19 @@ impl Machine {
             return (true, None);
         };
         batch.settled.add(outcome);
-        (true, self.evaluate(now, settings, random))
+        (true, self.evaluate(now, now, settings, random))
     }
 
     /// Moves the start of a probe to `at`. The probe runs from then on, and occupies a slot again.
-    pub(super) fn restart(&mut self, id: u64, at: u64) {
+    /// Returns whether the probe still counts towards its batch.
+    pub(super) fn restart(&mut self, id: u64, at: u64) -> bool {
         if let Phase::HalfOpen(batch) = &mut self.phase
             && let Some(probe) = batch.running.iter_mut().find(|probe| probe.id == id)
         {
             (probe.since, probe.is_running, probe.holds_slot) = (at, true, true);
+            return true;
         }
+        false
     }
 
     /// Frees the slots of probes that have exceeded `probe_timeout`, and counts one slow probe. To
@@ -184,13 +233,17 @@ impl Machine {
         let threshold = settings.slow_threshold()?;
         let is_slow =
             |probe: &Probe| probe.is_running && now.saturating_sub(probe.since) >= threshold;
-        let index = batch.running.iter().position(is_slow)?;
+        let running = batch.running.iter().enumerate();
+        // In their order in time: the one that decides is the one at whose threshold it opens.
+        let (index, since) = (running.filter(|(_, probe)| is_slow(probe)))
+            .map(|(index, probe)| (index, probe.since))
+            .min_by_key(|(_, since)| *since)?;
         batch.running.swap_remove(index);
         batch.settled.add(Outcome {
             failure: false,
             slow: true,
         });
-        Some(self.evaluate(now, settings, random))
+        Some(self.evaluate(since.saturating_add(threshold), now, settings, random))
     }
 
     /// Closes, and resets the attempt count.
@@ -209,21 +262,22 @@ impl Machine {
         }
     }
 
-    fn evaluate(&mut self, now: u64, settings: &Settings, random: f64) -> Option<Change> {
+    /// Decides on the batch. `at`: the time of its last result, which may be noticed later.
+    fn evaluate(&mut self, at: u64, now: u64, settings: &Settings, random: f64) -> Option<Change> {
         let Phase::HalfOpen(batch) = &self.phase else {
             return None;
         };
         let (counts, size) = (batch.settled, batch.size);
         // The rest of the batch cannot lower these rates any more.
         if settings.batch_failed(counts, size) {
-            return Some(self.open(now, Reason::ProbesFailed, counts, settings, random));
+            return Some(self.open(at, now, Reason::ProbesFailed, counts, settings, random));
         }
         if counts.calls < size {
             return None;
         }
         let last = settings.last_batch();
         if size >= last {
-            self.attempt = 0;
+            self.closed_since = now;
             return Some(self.transition(Phase::Closed, Reason::ProbesSucceeded, counts, None));
         }
         let next = size.saturating_mul(2).min(last);
@@ -231,8 +285,10 @@ impl Machine {
         Some(Change::Ramp(next))
     }
 
+    /// Opens for the next open duration, which starts `at` a time up to `now`.
     fn open(
         &mut self,
+        at: u64,
         now: u64,
         reason: Reason,
         counts: Counts,
@@ -241,8 +297,14 @@ impl Machine {
     ) -> Change {
         let open_duration = settings.next_open_duration(self.attempt, random);
         self.attempt = self.attempt.saturating_add(1);
-        let until = now.saturating_add(nanos(open_duration));
-        self.transition(Phase::Open { until }, reason, counts, Some(open_duration))
+        let until = at.saturating_add(nanos(open_duration));
+        self.open_until(until, now, reason, counts)
+    }
+
+    fn open_until(&mut self, until: u64, now: u64, reason: Reason, counts: Counts) -> Change {
+        self.opened_by = counts;
+        let retry_after = Duration::from_nanos(until.saturating_sub(now));
+        self.transition(Phase::Open { until }, reason, counts, Some(retry_after))
     }
 
     fn transition(

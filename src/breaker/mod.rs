@@ -13,8 +13,9 @@
 //! # Ok::<(), fusepool::ConfigError>(())
 //! ```
 //!
-//! Where a closure does not fit, take a [`Permit`] and settle it. For futures, [`Gate`](crate::Gate)
-//! adds a deadline and events.
+//! Where a closure does not fit, take a [`Permit`] and settle it, or an [`OwnedPermit`], which borrows
+//! nothing. For futures, [`Gate`](crate::Gate) adds a deadline and events. [`Breaker::classic`] is a
+//! breaker with the two settings of the textbook only.
 //!
 //! # The rules
 //!
@@ -51,6 +52,12 @@
 //! configuration keeps the consecutive failures, and the window if its shape is the same. A result
 //! of an older generation never changes the state: it is counted and reported as discarded.
 //!
+//! **Operators.** [`Breaker::trip_for`] opens the breaker for a time, after which it recovers as from
+//! any other trip. [`Breaker::force_open`] holds it open until it is released; its state is
+//! [`State::ForcedOpen`] meanwhile. [`Breaker::reset`] closes it. [`Breaker::set_mode`] changes what it
+//! does with its state, and [`Breaker::reconfigure`] its rules. [`Breaker::snapshot`] has the rates of
+//! the window, which stay those that opened the breaker until it is closed again, and the totals.
+//!
 //! # Defaults
 //!
 //! | setting | default | constant |
@@ -82,7 +89,9 @@ mod epoch;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
+pub(crate) mod lateness;
 mod machine;
+mod normal;
 pub(crate) mod permit;
 mod probe;
 mod record;
@@ -104,13 +113,13 @@ pub use config::{ConfigError, LONGEST};
 pub use error::{CallError, Rejection};
 pub use event::Event;
 pub use handle::{Breaker, ForcedOpen};
-pub use permit::Permit;
+pub use permit::{OwnedPermit, Permit};
 pub use settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,
     DEFAULT_MAX_OPEN_DURATION, DEFAULT_MINIMUM_CALLS, DEFAULT_OPEN_DURATION,
-    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_TIMEOUT, DEFAULT_RAMP, DEFAULT_SLOW_CALL_RATE,
-    DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH, LARGEST_WINDOW, LONGEST_WINDOW,
-    MOST_BUCKETS, Ramp, Window,
+    DEFAULT_OPEN_DURATION_MULTIPLIER, DEFAULT_PROBE_INTERVAL, DEFAULT_PROBE_TIMEOUT, DEFAULT_RAMP,
+    DEFAULT_SLOW_CALL_RATE, DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH,
+    LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
 };
-pub use snapshot::Snapshot;
+pub use snapshot::{Rates, Snapshot};
 pub use state::{Mode, Reason, State, Transition};

@@ -1,6 +1,7 @@
 //! The permit to make one call.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::demand::LongRunning;
@@ -24,7 +25,14 @@ pub struct Permit<'breaker> {
     settled: bool,
     /// The call has a deadline of its own, and may take long: it never counts as pending.
     has_own_deadline: bool,
+    /// The success of the call is an answer, but no evidence of health.
+    is_control: bool,
 }
+
+/// A probe slot that is reserved for a later call. [`Breaker::resume`](super::Breaker::resume) starts
+/// that call.
+#[derive(Debug)]
+pub(crate) struct ProbeSlot(pub(super) Kind);
 
 impl<'breaker> Permit<'breaker> {
     pub(super) fn new(breaker: &'breaker Inner, kind: Kind, started: u64) -> Self {
@@ -34,6 +42,7 @@ impl<'breaker> Permit<'breaker> {
             started,
             settled: false,
             has_own_deadline: false,
+            is_control: false,
         }
     }
 
@@ -58,12 +67,28 @@ impl<'breaker> Permit<'breaker> {
         self.has_own_deadline = true;
     }
 
+    /// Marks the call as one whose success is no evidence of health, such as a `BEGIN`. It shows that
+    /// the backend answers, but as a success it would hide the failures of the statements after it.
+    pub(crate) fn set_control(&mut self) {
+        self.is_control = true;
+    }
+
+    /// Keeps the probe slot of this permit for a later call. A permit that is no probe is withdrawn.
+    pub(crate) fn reserve(mut self) -> Option<ProbeSlot> {
+        if !self.is_probe() {
+            self.withdraw();
+            return None;
+        }
+        self.settled = true;
+        Some(ProbeSlot(self.kind))
+    }
+
     /// Counts the call as a long-running one until the guard is dropped. `None` if it has a
     /// deadline of its own or its generation is over.
     pub(crate) fn running(&self) -> Option<LongRunning> {
         let generation = self.kind.generation()?;
         let epoch = self.breaker.epoch.load();
-        let counts = !self.has_own_deadline && epoch.generation == generation;
+        let counts = !self.has_own_deadline && generation >= epoch.counts_from;
         counts.then(|| epoch.ledger.demand.running())
     }
 
@@ -73,23 +98,6 @@ impl<'breaker> Permit<'breaker> {
             && let Some(generation) = self.kind.generation()
         {
             (self.breaker).unanswered(Some(generation), self.started, false);
-        }
-    }
-
-    /// Starts a probe now that was admitted ahead of time. No effect on other calls.
-    pub(crate) fn restart(&mut self) {
-        self.restart_in(Duration::ZERO);
-    }
-
-    /// Starts a probe after another one, which takes `probe_timeout` at most. No effect on other
-    /// calls.
-    pub(crate) fn restart_after_another(&mut self) {
-        self.restart_in(self.breaker.epoch.load().settings.probe_timeout);
-    }
-
-    fn restart_in(&mut self, delay: Duration) {
-        if self.is_probe() {
-            self.started = self.breaker.restart(self.kind, delay);
         }
     }
 
@@ -103,6 +111,13 @@ impl<'breaker> Permit<'breaker> {
     /// Settles the permit: the call ended now.
     pub fn settle(mut self, verdict: Verdict) {
         self.settled = true;
+        let verdict = match verdict {
+            Verdict::Success if self.is_control => {
+                self.breaker.answered();
+                Verdict::Ignored
+            }
+            verdict => verdict,
+        };
         self.breaker.settle(self.kind, self.started, verdict, None);
     }
 
@@ -143,6 +158,77 @@ impl Drop for Permit<'_> {
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
+            .field("is_probe", &self.is_probe())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`Permit`] without a borrow of its breaker, from
+/// [`Breaker::try_acquire_owned`](super::Breaker::try_acquire_owned).
+///
+/// Dropping it unsettled has the same effect as dropping a [`Permit`].
+#[must_use = "a permit that is dropped counts as an abandoned call"]
+pub struct OwnedPermit {
+    breaker: Arc<Inner>,
+    kind: Kind,
+    started: u64,
+    settled: bool,
+}
+
+impl OwnedPermit {
+    pub(super) fn new(breaker: Arc<Inner>, kind: Kind, started: u64) -> Self {
+        Self {
+            breaker,
+            kind,
+            started,
+            settled: false,
+        }
+    }
+
+    /// The permit itself, which settles the call from here on.
+    fn take(&mut self) -> Permit<'_> {
+        self.settled = true;
+        Permit::new(&self.breaker, self.kind, self.started)
+    }
+
+    /// Whether the call is a probe of a half-open breaker.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        matches!(self.kind, Kind::Probe { .. })
+    }
+
+    /// See [`Permit::withdraw`].
+    pub fn withdraw(mut self) {
+        self.take().withdraw();
+    }
+
+    /// See [`Permit::settle`].
+    pub fn settle(mut self, verdict: Verdict) {
+        self.take().settle(verdict);
+    }
+
+    /// See [`Permit::settle_after`].
+    pub fn settle_after(mut self, verdict: Verdict, took: Duration) {
+        self.take().settle_after(verdict, took);
+    }
+
+    /// See [`Permit::settle_class`].
+    pub fn settle_class(mut self, class: Class) {
+        self.take().settle_class(class);
+    }
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        if !self.settled {
+            drop(self.take());
+        }
+    }
+}
+
+impl fmt::Debug for OwnedPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedPermit")
             .field("is_probe", &self.is_probe())
             .finish_non_exhaustive()
     }

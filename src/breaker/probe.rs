@@ -104,7 +104,7 @@ impl Inner {
         let mut core = self.core();
         let mut changes = self.expire(&mut core, now);
         let mut awaited = false;
-        if core.generation == generation {
+        if generation >= core.counts_from {
             if verdict == Some(Verdict::Success) && core.mode != Mode::Disabled {
                 self.epoch.load().ledger.demand.answered(now);
             }
@@ -132,17 +132,40 @@ impl Inner {
         }
     }
 
-    /// Moves the start of a probe to `delay` from now. Returns that time.
-    pub(super) fn restart(&self, kind: Kind, delay: Duration) -> u64 {
-        let at = self.now().saturating_add(nanos(delay));
-        if let Kind::Probe { generation, id } = kind {
-            let mut core = self.core();
-            if core.generation == generation {
-                core.machine.restart(id, at);
-            }
-            self.note_full(&core);
+    /// Turns half-open, because a background probe was answered.
+    pub(super) fn half_open(&self) {
+        let now = self.now();
+        let mut core = self.core();
+        let settings = Arc::clone(&core.settings);
+        let change = core.machine.half_open(&settings);
+        if change.is_some() {
+            self.publish(&mut core, now);
         }
-        at
+        drop(core);
+        self.report(change);
+    }
+
+    /// Extends the open duration by about `delay` from now, with jitter. Returns the actual delay.
+    pub(super) fn postpone(&self, delay: Duration) -> Duration {
+        let now = self.now();
+        let mut core = self.core();
+        let random = core.random.f64();
+        let delay = core.settings.jittered(delay, random);
+        core.machine.postpone(now.saturating_add(nanos(delay)));
+        let ledger = Arc::clone(&self.epoch.load().ledger);
+        self.store_epoch(core.epoch(ledger));
+        delay
+    }
+
+    /// Starts a probe at `at`. Returns whether it still counts towards its batch.
+    pub(super) fn restart(&self, kind: Kind, at: u64) -> bool {
+        let Kind::Probe { generation, id } = kind else {
+            return false;
+        };
+        let mut core = self.core();
+        let counts = generation >= core.counts_from && core.machine.restart(id, at);
+        self.note_full(&core);
+        counts
     }
 
     /// Handles the probes that have reached their timeout or the slow-call threshold.

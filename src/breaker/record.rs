@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::clock::nanos;
 use super::epoch::{Epoch, Kind};
 use super::event::Event;
+use super::normal::LONG;
+use super::settings::SlowCall;
 use super::snapshot::Count;
-use super::state::{Mode, Reason};
+use super::state::{Mode, Reason, State};
 use super::tally::{Counts, Outcome};
 use super::verdict::Verdict;
 
@@ -31,6 +33,14 @@ impl Inner {
         };
         self.count(count, 1);
         self.end(kind, started, verdict, took);
+    }
+
+    /// Records that the backend answers, without a call that counts.
+    pub(super) fn answered(&self) {
+        let epoch = self.epoch.load();
+        if epoch.mode != Mode::Disabled {
+            epoch.ledger.demand.answered(self.now());
+        }
     }
 
     /// Ends a call that is not made after all. Nothing is counted.
@@ -68,7 +78,7 @@ impl Inner {
     pub(super) fn unanswered(&self, generation: Option<u64>, started: u64, given_up: bool) {
         let now = self.now();
         let counts = |epoch: &Epoch| {
-            epoch.may_stall() && generation.is_none_or(|own| own == epoch.generation)
+            epoch.may_stall() && generation.is_none_or(|own| own >= epoch.counts_from)
         };
         let mut epoch = self.epoch.load();
         if counts(&epoch) && self.sweep(&epoch, now) {
@@ -80,32 +90,81 @@ impl Inner {
         let stall = epoch.ledger.demand.unanswered(started, given_up);
         let waiting = self.waiting.load(Ordering::Acquire);
         let elapsed = now.saturating_sub(stall.since);
-        if (epoch.settings).is_stall(elapsed, stall.calls.saturating_add(waiting)) {
+        let calls = stall.calls.saturating_add(waiting);
+        if epoch.settings.is_stall(elapsed, calls) {
             let counts = epoch.ledger.recent.counts(now);
             self.trip(&epoch, now, Reason::Stalled, counts);
+        } else if epoch.settings.is_stalling(elapsed, calls) && epoch.ledger.demand.must_tell() {
+            self.emit(&Event::Stalling);
         }
     }
 
     pub(super) fn end(&self, kind: Kind, started: u64, verdict: Verdict, took: Option<Duration>) {
         let now = self.now();
         let elapsed = took.map_or_else(|| now.saturating_sub(started), nanos);
+        let is_long = elapsed >= LONG && took.is_none();
+        if verdict == Verdict::Success && (is_long || self.is_learning.load(Ordering::Relaxed)) {
+            self.learn(now, elapsed, is_long);
+        }
         match kind {
-            Kind::Unrecorded | Kind::Uncounted => {}
+            Kind::Unrecorded => {}
+            Kind::Uncounted => {
+                let slow = self.observed(now, elapsed, verdict);
+                self.note_slow(u32::from(slow));
+            }
             Kind::Counted { generation, slot } => {
                 let epoch = self.epoch.load();
-                if epoch.generation != generation {
+                if generation < epoch.counts_from {
                     self.discard(verdict);
                     return;
                 }
                 // If a sweep has taken the slot, the call was counted as slow.
+                let slot = slot.filter(|_| generation == epoch.generation);
                 let counted = slot.is_some_and(|slot| !epoch.ledger.running.finish(slot));
                 self.record(&epoch, now, elapsed, verdict, counted);
                 self.sweep(&epoch, now);
             }
             Kind::Probe { generation, id } => {
+                self.observed(now, elapsed, verdict);
                 self.end_probe(generation, id, now, elapsed, Some(verdict));
             }
         }
+    }
+
+    /// Learns from the duration of a success, and changes the slow-call threshold if necessary.
+    #[cold]
+    fn learn(&self, now: u64, elapsed: u64, is_long: bool) {
+        let epoch = self.epoch.load();
+        let settings = &epoch.settings;
+        let (SlowCall::Learned(before), Some(share)) =
+            (settings.slow_call, settings.slow_call_rate)
+        else {
+            return;
+        };
+        if !is_long && before.is_some() && !self.normal.is_due(now) {
+            return;
+        }
+        let elapsed = if is_long { elapsed } else { 0 };
+        let successes = self.counters.get(Count::Successes as usize);
+        let least = settings.minimum_calls;
+        let learned = (self.normal).learn(now, elapsed, successes, least, share);
+        if learned != before {
+            self.adapt(now, learned);
+        }
+    }
+
+    /// Counts a call in the window of a breaker that is not closed and only observes, so that its
+    /// rates can be seen. They change no state. Returns whether it counted as slow.
+    fn observed(&self, now: u64, elapsed: u64, verdict: Verdict) -> bool {
+        let epoch = self.epoch.load();
+        if epoch.mode != Mode::Observe || epoch.state == State::Closed {
+            return false;
+        }
+        let outcome = epoch.settings.outcome(verdict, elapsed);
+        if let Some(outcome) = outcome {
+            epoch.ledger.recent.record(now, outcome);
+        }
+        outcome.is_some_and(|outcome| outcome.slow)
     }
 
     pub(super) fn record(
@@ -172,7 +231,7 @@ impl Inner {
 
     pub(super) fn trip(&self, epoch: &Epoch, now: u64, reason: Reason, counts: Counts) {
         let mut core = self.core();
-        if core.generation != epoch.generation {
+        if epoch.generation < core.counts_from {
             return; // another thread was first
         }
         let random = core.random.f64();

@@ -50,7 +50,8 @@ impl Settings {
 
     /// The slow-call threshold in nanoseconds; `None` if slow calls do not count.
     pub(super) fn slow_threshold(&self) -> Option<u64> {
-        self.slow_call_rate.map(|_| nanos(self.slow_call_threshold))
+        let threshold = self.slow_call.threshold()?;
+        self.slow_call_rate.map(|_| nanos(threshold))
     }
 
     /// Whether it is a stall that `calls` have been pending for `elapsed` nanoseconds without a
@@ -59,6 +60,11 @@ impl Settings {
         let least = (self.consecutive_failures).unwrap_or(DEFAULT_CONSECUTIVE_FAILURES);
         let is_long = |bound| elapsed >= nanos(bound);
         calls >= least.max(2) && self.stall_after().is_some_and(is_long)
+    }
+
+    /// Whether a stall is near: three quarters of its duration are over.
+    pub(super) fn is_stalling(&self, elapsed: u64, calls: u32) -> bool {
+        self.is_stall(elapsed.saturating_add(elapsed / 3), calls)
     }
 
     /// The outcome that a call adds to the window when it ends; `None` if it adds nothing. A call that
@@ -87,7 +93,11 @@ impl Settings {
             .powi(attempt.min(1_000).cast_signed());
         let seconds =
             (self.open_duration.as_secs_f64() * growth).min(self.max_open_duration.as_secs_f64());
-        let jittered = seconds * (1.0 + self.jitter * (2.0 * random - 1.0));
-        Duration::try_from_secs_f64(jittered).unwrap_or(self.max_open_duration)
+        self.jittered(Duration::from_secs_f64(seconds), random)
+    }
+
+    /// A duration with jitter. `random` is in [0, 1).
+    pub(super) fn jittered(&self, duration: Duration, random: f64) -> Duration {
+        duration.mul_f64(1.0 + self.jitter * (2.0 * random - 1.0))
     }
 }

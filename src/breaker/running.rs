@@ -74,6 +74,12 @@ impl Running {
         self.update(started.0, |word| word - 1).is_ok()
     }
 
+    /// Whether any call is running that was not swept.
+    pub(super) fn is_any(&self) -> bool {
+        let running = |word: &AtomicU64| word.load(Ordering::Acquire) & COUNT_MASK > 0;
+        self.ring.iter().any(running)
+    }
+
     /// Changes the word of slot `number`; `Err` if the word belongs to another slot.
     fn update(&self, number: u64, change: impl Fn(u64) -> u64) -> Result<u64, u64> {
         let own = empty(number) >> COUNT_BITS;

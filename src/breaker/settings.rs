@@ -16,8 +16,8 @@ pub const DEFAULT_SLOW_CALL_THRESHOLD: Duration = Duration::from_secs(1);
 pub const DEFAULT_SLOW_CALL_RATE: f64 = 0.8;
 /// Default [`Builder::consecutive_failures`](super::Builder::consecutive_failures): 5.
 pub const DEFAULT_CONSECUTIVE_FAILURES: u32 = 5;
-/// Default [`Builder::open_duration`](super::Builder::open_duration): 500 milliseconds.
-pub const DEFAULT_OPEN_DURATION: Duration = Duration::from_millis(500);
+/// Default [`Builder::open_duration`](super::Builder::open_duration): 250 milliseconds.
+pub const DEFAULT_OPEN_DURATION: Duration = Duration::from_millis(250);
 /// Default [`Builder::open_duration_multiplier`](super::Builder::open_duration_multiplier): 2.
 pub const DEFAULT_OPEN_DURATION_MULTIPLIER: f64 = 2.0;
 /// Default [`Builder::max_open_duration`](super::Builder::max_open_duration): 5 seconds.
@@ -28,6 +28,8 @@ pub const DEFAULT_JITTER: f64 = 0.2;
 pub const DEFAULT_HALF_OPEN_PROBES: u32 = 3;
 /// Default [`Builder::probe_timeout`](super::Builder::probe_timeout): 1 second.
 pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Default [`Builder::probe_interval`](super::Builder::probe_interval): 250 milliseconds.
+pub const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_millis(250);
 /// Default [`Builder::ramp`](super::Builder::ramp) of a breaker without a pool: batches double up
 /// to 10 probes.
 pub const DEFAULT_RAMP: Ramp = Ramp::UpTo(10);
@@ -108,7 +110,7 @@ pub(super) struct Settings {
     pub(super) window: Window,
     pub(super) minimum_calls: u32,
     pub(super) failure_rate: Option<f64>,
-    pub(super) slow_call_threshold: Duration,
+    pub(super) slow_call: SlowCall,
     pub(super) slow_call_rate: Option<f64>,
     pub(super) consecutive_failures: Option<u32>,
     pub(super) stall_after: StallAfter,
@@ -119,7 +121,26 @@ pub(super) struct Settings {
     pub(super) jitter: f64,
     pub(super) half_open_probes: u32,
     pub(super) probe_timeout: Duration,
+    pub(super) probe_interval: Duration,
     pub(super) ramp: Option<Ramp>,
+}
+
+/// The duration from which a call is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlowCall {
+    /// The user's.
+    Fixed(Duration),
+    /// Learned from the durations of the calls. `None`: too few have ended.
+    Learned(Option<Duration>),
+}
+
+impl SlowCall {
+    pub(super) fn threshold(self) -> Option<Duration> {
+        match self {
+            Self::Fixed(threshold) => Some(threshold),
+            Self::Learned(threshold) => threshold,
+        }
+    }
 }
 
 /// The duration without a success that makes a stall.
@@ -170,7 +191,9 @@ impl Settings {
                  rules no failure would trip the breaker (to switch it off, use `Mode::Disabled`)",
             ));
         }
-        check_duration("slow_call_threshold", self.slow_call_threshold, LONGEST)?;
+        if let SlowCall::Fixed(threshold) = self.slow_call {
+            check_duration("slow_call_threshold", threshold, LONGEST)?;
+        }
         if let StallAfter::Duration(duration) = self.stall_after {
             check_duration("stall_after", duration, LONGEST)?;
         }
@@ -203,18 +226,41 @@ impl Settings {
         }
         within("half_open_probes", self.half_open_probes, 1, LARGEST_BATCH)?;
         check_duration("probe_timeout", self.probe_timeout, LONGEST)?;
+        check_duration("probe_interval", self.probe_interval, LONGEST)?;
         if let Some(Ramp::UpTo(size)) = self.ramp {
             within("ramp", size, self.half_open_probes, LARGEST_BATCH)?;
         }
         Ok(())
     }
 
+    /// The slow-call threshold, or the default until that is known.
+    pub(super) fn usual_limit(&self) -> Duration {
+        (self.slow_call.threshold()).unwrap_or(DEFAULT_SLOW_CALL_THRESHOLD)
+    }
+
+    /// Whether calls that are not long can change the slow-call threshold.
+    pub(super) fn is_learning(&self) -> bool {
+        match self.slow_call {
+            SlowCall::Fixed(_) => false,
+            SlowCall::Learned(threshold) => threshold != Some(DEFAULT_SLOW_CALL_THRESHOLD),
+        }
+    }
+
     /// The duration without a success that makes a stall; `None` if the rule is disabled.
     pub(super) fn stall_after(&self) -> Option<Duration> {
         match self.stall_after {
-            StallAfter::SlowCall => Some(self.slow_call_threshold),
+            StallAfter::SlowCall => Some(self.usual_limit()),
             StallAfter::Duration(duration) => Some(duration),
             StallAfter::Off => None,
+        }
+    }
+
+    /// How long the breaker must stay closed until its next open duration is the shortest again: for
+    /// a window, or, if that is a number of calls, for `max_open_duration`.
+    pub(super) fn attempt_memory(&self) -> Duration {
+        match self.window.0 {
+            Shape::Span { length, .. } => length,
+            Shape::Calls(_) => self.max_open_duration,
         }
     }
 

@@ -8,6 +8,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -16,14 +17,17 @@ use super::clock::{Clock, nanos};
 use super::counters::Counters;
 use super::epoch::{Epoch, Ledger};
 use super::event::{Event, Observer};
+use super::lateness::Lateness;
 use super::machine::{Change, Machine, Phase};
-use super::settings::Settings;
+use super::normal::Normal;
+use super::settings::{Settings, SlowCall};
 use super::snapshot::{COUNTS, Count};
 use super::state::{Mode, State};
 
 pub(super) struct Inner {
     pub(super) name: Arc<str>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) lateness: Lateness,
     pub(super) observer: Option<Observer>,
     pub(super) epoch: ArcSwap<Epoch>,
     /// A copy of [`Epoch::passes`], which is cheaper to read than the epoch.
@@ -33,6 +37,9 @@ pub(super) struct Inner {
     pub(super) full_until: AtomicU64,
     /// The number of calls in the queue for a connection.
     pub(super) waiting: AtomicU32,
+    pub(super) normal: Normal,
+    /// Whether each success may change the slow-call threshold, and not only a long one.
+    pub(super) is_learning: AtomicBool,
     pub(super) core: Mutex<Core>,
     pub(super) counters: Counters<COUNTS>,
 }
@@ -44,6 +51,8 @@ pub(super) struct Core {
     pub(super) mode: Mode,
     pub(super) forced_open: usize,
     pub(super) generation: u64,
+    /// The oldest generation whose calls count.
+    pub(super) counts_from: u64,
     pub(super) random: fastrand::Rng,
     pub(super) trips: u64,
     pub(super) not_closed_since: Option<u64>,
@@ -61,27 +70,38 @@ impl Inner {
             mode: builder.mode,
             forced_open: 0,
             generation: 0,
+            counts_from: 0,
             random: fastrand::Rng::new(),
             trips: 0,
             not_closed_since: None,
             not_closed: 0,
         };
         let epoch = core.epoch(Arc::new(Ledger::new(&settings, now)));
+        let epoch_learns = epoch.settings.is_learning();
         Self {
             name,
             clock: builder.clock,
+            lateness: Lateness::new(),
             observer: builder.observer,
             passes: AtomicBool::new(epoch.passes()),
             epoch: ArcSwap::from_pointee(epoch),
             full_until: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
+            normal: Normal::default(),
+            is_learning: AtomicBool::new(epoch_learns),
             core: Mutex::new(core),
             counters: Counters::new(),
         }
     }
 
+    /// The time on the breaker's clock, without the time in which the process stood still.
     pub(super) fn now(&self) -> u64 {
-        nanos(self.clock.now())
+        self.lateness.without_lost(nanos(self.clock.now()), || {
+            let epoch = self.epoch.load();
+            self.waiting.load(Ordering::Acquire) > 0
+                || !epoch.ledger.demand.is_quick()
+                || epoch.ledger.running.is_any()
+        })
     }
 
     pub(super) fn count(&self, what: Count, n: u64) {
@@ -93,15 +113,20 @@ impl Inner {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a new generation, with empty counts.
+    /// Starts a new generation, with empty counts. The window is kept until the breaker is closed
+    /// again, because [`Mode::Observe`] goes on counting in it.
     pub(super) fn publish(&self, core: &mut Core, now: u64) {
-        let ledger = Arc::new(Ledger::new(&core.settings, now));
-        self.publish_with(core, now, ledger);
+        let mut ledger = Ledger::new(&core.settings, now);
+        if core.machine.state() != State::Closed {
+            ledger.recent = Arc::clone(&self.epoch.load().ledger.recent);
+        }
+        self.publish_with(core, now, Arc::new(ledger));
     }
 
     /// Starts a new generation, with these counts.
     pub(super) fn publish_with(&self, core: &mut Core, now: u64, ledger: Arc<Ledger>) {
         core.generation += 1;
+        core.counts_from = core.generation;
         match (core.machine.state(), core.not_closed_since) {
             (State::Closed, Some(since)) => {
                 core.not_closed += now.saturating_sub(since);
@@ -115,6 +140,29 @@ impl Inner {
         }
         self.full_until.store(0, Ordering::Release);
         self.store_epoch(core.epoch(ledger));
+    }
+
+    /// Changes the learned slow-call threshold. The counts are kept, and calls in progress count.
+    pub(super) fn adapt(&self, now: u64, threshold: Option<Duration>) {
+        let mut core = self.core();
+        let SlowCall::Learned(before) = core.settings.slow_call else {
+            return;
+        };
+        if before == threshold {
+            return; // another thread was first
+        }
+        let slow_call = SlowCall::Learned(threshold);
+        core.settings = Arc::new(Settings {
+            slow_call,
+            ..Settings::clone(&core.settings)
+        });
+        core.generation += 1;
+        let ledger = self.epoch.load().ledger.adapted(&core.settings, now);
+        self.store_epoch(core.epoch(ledger));
+        drop(core);
+        self.emit(&Event::Adapted {
+            slow_call_threshold: threshold,
+        });
     }
 
     /// Applies an operator's change, which keeps the state, the counts and the generation.
@@ -132,8 +180,10 @@ impl Inner {
         }
     }
 
-    fn store_epoch(&self, epoch: Epoch) {
+    pub(super) fn store_epoch(&self, epoch: Epoch) {
         self.passes.store(epoch.passes(), Ordering::Release);
+        let is_learning = epoch.settings.is_learning();
+        self.is_learning.store(is_learning, Ordering::Relaxed);
         self.epoch.store(Arc::new(epoch));
     }
 
@@ -160,10 +210,11 @@ impl Core {
         (self.mode, self.forced_open > 0)
     }
 
-    fn epoch(&self, ledger: Arc<Ledger>) -> Epoch {
+    pub(super) fn epoch(&self, ledger: Arc<Ledger>) -> Epoch {
         let (mode, forced_open) = self.operator_settings();
         Epoch {
             generation: self.generation,
+            counts_from: self.counts_from,
             state: self.machine.state(),
             open_until: match self.machine.phase {
                 Phase::Open { until } => until,

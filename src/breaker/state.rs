@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The state of a breaker. The breaker changes it by itself.
+/// The state of a breaker. The breaker changes it by itself, except for
+/// [`ForcedOpen`](Self::ForcedOpen).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Calls are admitted and counted.
@@ -11,6 +12,11 @@ pub enum State {
     Open,
     /// A few calls are admitted as probes. Their results decide the next state.
     HalfOpen,
+    /// An operator holds the breaker open with
+    /// [`Breaker::force_open`](super::Breaker::force_open), and every call is rejected. No
+    /// [`Transition`] leads to this state or out of it: underneath, the breaker keeps the state in
+    /// which it then continues.
+    ForcedOpen,
 }
 
 impl State {
@@ -21,6 +27,7 @@ impl State {
             Self::Closed => "closed",
             Self::Open => "open",
             Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
         }
     }
 }
@@ -39,10 +46,14 @@ pub enum Reason {
     Stalled,
     /// The open duration is over, and a call arrived as the first probe.
     OpenDurationElapsed,
+    /// The backend answered a background probe, so that the first calls may be tried.
+    BackendAnswered,
     /// A batch of probes failed.
     ProbesFailed,
     /// The last batch of probes succeeded.
     ProbesSucceeded,
+    /// [`Breaker::trip_for`](super::Breaker::trip_for) was called.
+    Manual,
     /// [`Breaker::reset`](super::Breaker::reset) was called.
     Reset,
 }
@@ -57,8 +68,10 @@ impl Reason {
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::Stalled => "stalled",
             Self::OpenDurationElapsed => "open_duration_elapsed",
+            Self::BackendAnswered => "backend_answered",
             Self::ProbesFailed => "probes_failed",
             Self::ProbesSucceeded => "probes_succeeded",
+            Self::Manual => "manual",
             Self::Reset => "reset",
         }
     }
@@ -80,7 +93,8 @@ pub struct Transition {
     pub failure_rate: f64,
     /// The fraction of `calls` that were slow; 0 without calls.
     pub slow_call_rate: f64,
-    /// How often the breaker has opened since it was last closed; 0 when closed.
+    /// How often the breaker has opened without staying closed for a window in between. The open
+    /// duration grows with it.
     pub attempt: u32,
     /// The time until a probe may start. `None` unless the new state is open.
     pub retry_after: Option<Duration>,

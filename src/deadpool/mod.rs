@@ -52,7 +52,7 @@
 //! | [`acquire_timeout`](PoolBuilder::acquire_timeout) | 2 s (deadpool: none) | how long a caller waits for an object; if [`wait_timeout`](PoolBuilder::wait_timeout) is set, how long creating one may take after that wait |
 //! | [`recycle_timeout`](PoolBuilder::recycle_timeout) | half of `acquire_timeout` or `probe_timeout`, whichever is shorter (deadpool: none) | how long recycling an object may take |
 //! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take; for one statement, use [`guard_with_timeout`](Object::guard_with_timeout) |
-//! | [`max_queue`](PoolBuilder::max_queue) | 8 × `max_size` | how many callers may wait for an object |
+//! | [`max_queue`](PoolBuilder::max_queue) | 10,000 | how many callers may wait for an object |
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe the backend in the background while the breaker is open |
 //! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a failure | what the manager's errors mean |
@@ -62,8 +62,8 @@
     doc = "| [`cache_bytes`](PoolBuilder::cache_bytes) | 64 MiB | memory limit for cached reads |"
 )]
 //!
-//! The defaults of `max_queue` and of the recovery ramp depend on `max_size` at the time the pool
-//! is built. [`resize`](Pool::resize) does not change them.
+//! The default of the recovery ramp depends on `max_size` at the time the pool is built.
+//! [`resize`](Pool::resize) does not change it.
 //!
 #![cfg_attr(
     feature = "cache",

@@ -213,9 +213,7 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     };
     let acquire = pin!(managed.raw.timeout_get(timeouts));
     let mut lease = Lease::empty(Arc::clone(shared));
-    shared
-        .fill_ready(&mut lease, limit, classify, acquire)
-        .await?;
+    shared.fill(&mut lease, limit, classify, acquire).await?;
     Ok(Object { lease }.into())
 }
 

@@ -12,21 +12,20 @@ use super::admission::turned_away;
 use super::at_once::at_once;
 use super::run::Deadline;
 use super::{Count, Gate};
-use crate::breaker::permit::Permit;
+use crate::breaker::permit::{Permit, ProbeSlot};
 use crate::breaker::verdict::{Class, Verdict};
 use crate::outcome::error::{Awaited, GateError, Refused};
 
 impl Gate {
-    /// Acquires a connection with `connect`, within `limit`. Returns a permit only if the breaker
-    /// was not closed: the call is then a probe, or, in a mode that does not enforce, is not in the
-    /// window.
+    /// Acquires a connection with `connect`, within `limit`. If the breaker is half-open, the first
+    /// statement on the connection is a probe, in the slot that this returns.
     pub(crate) async fn acquire<T, E>(
         &self,
         limit: Duration,
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
-    ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
+    ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
         // Most connections are available at once: those need no queue slot, no timer and no wake-up
         // by the breaker. If the queue is full, the pool is not even asked.
         let waiting = self.breaker.waiting().load(Ordering::Acquire);
@@ -55,13 +54,13 @@ impl Gate {
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
-    ) -> Result<(T, Option<Permit<'_>>), GateError<E>> {
-        let mut probe = match self.admit() {
+    ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
+        let probe = match self.admit() {
             Ok(probe) => probe,
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
         let start = Instant::now();
-        let waited = match self.enqueue(probe.is_some(), &is_full) {
+        let waited = match self.enqueue(limit, probe.is_some(), &is_full) {
             Ok(mut slot) => {
                 let check_stall = || slot.still_waits(false);
                 // A probe checks for lost calls sooner: it is among the first calls after an outage.
@@ -91,12 +90,9 @@ impl Gate {
         };
         match waited {
             Ok(Some(Ok(connection))) => {
+                self.service.served();
                 self.acquired();
-                // The time to connect is not part of the statement.
-                if let Some(probe) = &mut probe {
-                    probe.restart();
-                }
-                Ok((connection, probe))
+                Ok((connection, probe.and_then(Permit::reserve)))
             }
             Ok(Some(Err(error))) => {
                 let class = classify(&error);
@@ -124,11 +120,19 @@ impl Gate {
     fn settle_failed_acquire(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
         match class {
-            Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Ignored),
+            Class::Starved if self.is_served_within(limit) => permit.settle(Verdict::Ignored),
             // Only the end of a statement is an answer.
             Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
+    }
+
+    /// Whether callers that wait for `limit` in vain are no sign of an unhealthy backend: it served
+    /// others in that time, or this process stood still.
+    fn is_served_within(&self, limit: Duration) -> bool {
+        self.acquired_within(limit)
+            || self.breaker.answered_within(limit)
+            || self.breaker.was_late_within(limit)
     }
 
     /// Whether any call obtained a connection within the last `limit`. A call that obtained none in
@@ -152,27 +156,27 @@ impl Gate {
         self.progress.acquired(self.now());
     }
 
-    /// Whether the connection must answer a ping before the caller receives it. This settles a
-    /// probe at once, since the caller may hold the connection idle. Only a breaker that enforces
-    /// requires it.
-    pub(crate) fn is_proving(&self, permit: &Permit<'_>) -> bool {
-        permit.is_probe() && self.enforces()
-    }
-
     /// Joins the queue. `has_permit`: the caller has a permit, which records it if it leaves.
     fn enqueue<'g, F: Fn() -> bool>(
         &'g self,
+        limit: Duration,
         has_permit: bool,
         is_full: &'g F,
     ) -> Result<QueueSlot<'g, F>, Refused> {
         let before = self.breaker.waiting().fetch_add(1, Ordering::AcqRel);
+        let began = self.now();
         let mut slot = QueueSlot {
             gate: self,
-            began: self.now(),
+            began,
             is_full,
             is_settled: has_permit,
         };
-        if before < self.limits.max_queue || !self.enforces() {
+        if before == 0 {
+            self.service.begin(began);
+        }
+        let is_too_long =
+            before >= self.limits.max_queue || self.service.exceeds(limit, before, began);
+        if !is_too_long || !self.enforces() {
             return Ok(slot);
         }
         slot.is_settled = true;
@@ -180,7 +184,7 @@ impl Gate {
         self.counters.add(Count::Saturated as usize, 1);
         Err(self.rejected(Refused::Saturated {
             pool: Arc::clone(self.breaker.name()),
-            waiting: self.limits.max_queue,
+            waiting: before,
         }))
     }
 

@@ -10,9 +10,9 @@ pub const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Default `query_timeout` of a statement, and default
 /// [`call_timeout`](crate::GateBuilder::call_timeout) of a [`Gate`](crate::Gate): 30 seconds.
 pub const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Default number of callers in the queue for each connection of a pool: 8. A pool of 10 connections
-/// has a `max_queue` of 80.
-pub const DEFAULT_QUEUE_PER_CONNECTION: u32 = 8;
+/// Default `max_queue`, the largest number of callers in the queue for a connection: 10,000. It bounds
+/// memory; the time that the queue takes is bounded by `acquire_timeout`.
+pub const DEFAULT_MAX_QUEUE: u32 = 10_000;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {

@@ -4,8 +4,8 @@
 //! pool takes three steps:
 //!
 //! 1. **Admit** ([`Gate::admit`]): the breaker admits or rejects the call.
-//! 2. **Acquire** ([`Gate::acquire`]): the call waits for a connection, as one of at most
-//!    `max_queue` callers, up to `acquire_timeout`.
+//! 2. **Acquire** ([`Gate::acquire`]): the call waits for a connection in the queue, up to
+//!    `acquire_timeout`. It is refused if the queue moves too slowly for that.
 //! 3. **Run** ([`Gate::run`]): the statement runs, up to `query_timeout` or its own deadline. Its
 //!    [`Class`] becomes a [`Verdict`], which settles the [`Permit`] and may change the state.
 //!
@@ -15,9 +15,9 @@
 //! | step | ends with | sent | recorded as |
 //! |---|---|---|---|
 //! | admit | `Refused::Circuit`: the breaker rejects calls | no | rejected |
-//! | acquire | `Refused::Saturated`: the queue is full | no | saturated |
+//! | acquire | `Refused::Saturated`: the queue is too long | no | saturated |
 //! | | `Refused::Circuit`: the breaker opened meanwhile | no | rejected |
-//! | | `DeadlineExceeded`: no connection in time | no | ignored if any call got a connection in that time, else a failure |
+//! | | `DeadlineExceeded`: no connection in time | no | ignored if any call got a connection or an answer in that time, else a failure |
 //! | | `Failed`: the connection failed | no | by its class, but never a success |
 //! | run | a value | yes | success |
 //! | | `Failed`: an error | maybe | by its class |
@@ -34,7 +34,8 @@
 //! down.
 //!
 //! **Stalls.** A database that hangs ends no call. So a call that runs or waits checks at intervals
-//! whether any call succeeds, and so does a caller that leaves before.
+//! whether any call succeeds, and so does a caller that leaves before. Shortly before the breaker
+//! would open, the pool asks the database itself: if it answers, the calls are only long.
 //!
 //! **Probes.** A call that is a probe has the same deadline as any other call.
 //!
@@ -60,9 +61,9 @@ use tokio::sync::Notify;
 
 use self::limits::Limits;
 use self::lost::Progress;
-use self::reporter::{OnOpen, observed};
+use self::queue::Service;
+use self::reporter::{Hooks, observed};
 use crate::breaker::builder::Builder;
-use crate::breaker::clock::nanos;
 use crate::breaker::config::ConfigError;
 use crate::breaker::counters::Counters;
 use crate::breaker::handle::Breaker;
@@ -77,7 +78,8 @@ pub(crate) mod at_once;
 pub(crate) mod builder;
 pub(crate) mod limits;
 mod lost;
-mod reporter;
+mod queue;
+pub(crate) mod reporter;
 pub(crate) mod run;
 pub(crate) mod snapshot;
 #[cfg(test)]
@@ -106,9 +108,10 @@ pub struct Gate {
     breaker: Breaker,
     limits: Limits,
     sink: Arc<dyn Sink>,
-    /// Wakes the callers in the queue when the breaker opens.
-    opened: Arc<Notify>,
+    /// Wakes the callers in the queue, and the background probe, when the breaker opens.
+    pub(crate) opened: Arc<Notify>,
     progress: Progress,
+    service: Service,
     /// The number of connections that callers hold.
     leased: AtomicU32,
     counters: Counters<COUNTS>,
@@ -118,7 +121,7 @@ pub struct Gate {
     summarized: AtomicU64,
     /// A background task makes the first probes, so that no caller's call is one.
     probing: AtomicBool,
-    on_open: Arc<OnceLock<OnOpen>>,
+    hooks: Arc<OnceLock<Hooks>>,
 }
 
 #[derive(Clone, Copy)]
@@ -150,26 +153,29 @@ impl Gate {
     }
 
     fn from_checked(breaker: Builder, limits: Limits, sink: Arc<dyn Sink>) -> Self {
-        let on_open = Arc::new(OnceLock::new());
+        let hooks = Arc::new(OnceLock::new());
         let opened = Arc::new(Notify::new());
         let breaker = observed(
             breaker,
             Arc::clone(&sink),
             Arc::clone(&opened),
-            Arc::clone(&on_open),
+            Arc::clone(&hooks),
         );
+        let breaker = Breaker::from_checked(breaker);
+        breaker.watch_lateness();
         Self {
-            breaker: Breaker::from_checked(breaker),
+            breaker,
             limits,
             sink,
             opened,
             progress: Progress::default(),
+            service: Service::default(),
             leased: AtomicU32::new(0),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
             summarized: AtomicU64::new(0),
             probing: AtomicBool::new(false),
-            on_open,
+            hooks,
         }
     }
 
@@ -188,9 +194,9 @@ impl Gate {
         &self.limits
     }
 
-    /// Sets a callback for when the breaker opens. Only the first one is used.
-    pub(crate) fn on_open(&self, on_open: OnOpen) {
-        let _ = self.on_open.set(on_open);
+    /// Sets what the pool does at events of the breaker. Only the first hooks are used.
+    pub(crate) fn set_hooks(&self, hooks: Hooks) {
+        let _ = self.hooks.set(hooks);
     }
 
     /// Reserves the first probes for a background task. `None` if another task has them.
@@ -215,7 +221,7 @@ impl Gate {
 
     /// The time on the breaker's clock, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
-        nanos(self.breaker.clock().now())
+        self.breaker.now()
     }
 }
 

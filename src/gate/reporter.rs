@@ -9,15 +9,20 @@ use crate::breaker::event as breaker;
 use crate::breaker::state::State;
 use crate::telemetry::event::{Event, Sink};
 
-/// Called when the breaker opens.
-pub(crate) type OnOpen = Box<dyn Fn() + Send + Sync>;
+/// What a pool does at events of its breaker.
+pub(crate) struct Hooks {
+    /// The breaker opened.
+    pub(crate) opened: Box<dyn Fn() + Send + Sync>,
+    /// The breaker will open soon, unless the backend answers.
+    pub(crate) stalling: Box<dyn Fn() + Send + Sync>,
+}
 
 /// Sets the observer of the gate, which calls the user's observer, too.
 pub(super) fn observed(
     breaker: Builder,
     sink: Arc<dyn Sink>,
     opened: Arc<Notify>,
-    on_open: Arc<OnceLock<OnOpen>>,
+    hooks: Arc<OnceLock<Hooks>>,
 ) -> Builder {
     let (pool, users) = (breaker.get_name(), breaker.get_observer().cloned());
     breaker.on_event(move |event| {
@@ -28,8 +33,13 @@ pub(super) fn observed(
         match event {
             breaker::Event::Transition(transition) if transition.to == State::Open => {
                 opened.notify_waiters();
-                if let Some(on_open) = on_open.get() {
-                    on_open();
+                if let Some(hooks) = hooks.get() {
+                    (hooks.opened)();
+                }
+            }
+            breaker::Event::Stalling => {
+                if let Some(hooks) = hooks.get() {
+                    (hooks.stalling)();
                 }
             }
             // The callers in the queue read the new mode themselves.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::admission::turned_away;
 use super::{Count, Gate};
 use crate::breaker::clock::nanos;
+use crate::breaker::lateness::BEAT;
 use crate::breaker::permit::Permit;
 use crate::breaker::verdict::{Class, Classify, Verdict};
 use crate::outcome::error::{Awaited, DeadlineExceeded, GateError};
@@ -130,7 +131,7 @@ impl Gate {
         check_stall: impl Fn(),
         mut wait: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
-        let mut next_check = start + self.breaker.stall_check_interval();
+        let mut next_check = start + self.check_interval();
         loop {
             let now = Instant::now();
             let is_missed = deadline.at <= now;
@@ -144,11 +145,16 @@ impl Gate {
             if let Ok(ended) = timeout_at(wake, wait.as_mut()).await {
                 return Some(ended);
             }
+            let _ = self.breaker.now(); // the beat
             if wake == next_check {
                 check_stall();
-                next_check = Instant::now() + self.breaker.stall_check_interval();
+                next_check = Instant::now() + self.check_interval();
             }
         }
+    }
+
+    fn check_interval(&self) -> Duration {
+        self.breaker.stall_check_interval().min(BEAT)
     }
 
     /// Counts and reports a missed deadline.

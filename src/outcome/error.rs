@@ -1,6 +1,7 @@
 //! Errors of the gate.
 
 use std::error::Error as StdError;
+use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
@@ -22,15 +23,19 @@ pub enum Refused {
         /// The reason, and when to retry.
         rejection: Rejection,
     },
-    /// The queue for a connection is full.
+    /// A breaker without a pool rejected the call: this is what [`refusal`] makes of a [`Rejection`].
+    #[error("a circuit breaker refused the call, which was not made: {0}")]
+    Breaker(Rejection),
+    /// The queue for a connection has `max_queue` callers, or moves so slowly that this caller would
+    /// wait for longer than `acquire_timeout`.
     #[error(
         "pool `{pool}` is saturated and the call was not sent: {waiting} callers already wait for \
-         a connection (`max_queue`)"
+         a connection"
     )]
     Saturated {
         /// The name of the pool.
         pool: Arc<str>,
-        /// The size of the queue, `max_queue`.
+        /// The number of callers in the queue.
         waiting: u32,
     },
     /// An earlier statement on this connection was given up, at its deadline or because its future
@@ -48,13 +53,23 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// The name of the pool that refused the call.
+    /// The name of the pool that refused the call. `None` for a breaker without a pool.
     #[must_use]
-    pub fn pool(&self) -> &str {
+    pub fn pool(&self) -> Option<&str> {
         match self {
             Self::Circuit { pool, .. }
             | Self::Saturated { pool, .. }
-            | Self::Abandoned { pool } => pool,
+            | Self::Abandoned { pool } => Some(pool),
+            Self::Breaker(_) => None,
+        }
+    }
+
+    /// The rejection of the breaker, if it was the breaker that refused the call.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
+        match *self {
+            Self::Circuit { rejection, .. } | Self::Breaker(rejection) => Some(rejection),
+            Self::Saturated { .. } | Self::Abandoned { .. } => None,
         }
     }
 
@@ -62,10 +77,7 @@ impl Refused {
     /// unknown.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Circuit { rejection, .. } => rejection.retry_after(),
-            Self::Saturated { .. } | Self::Abandoned { .. } => None,
-        }
+        self.rejection()?.retry_after()
     }
 
     /// The reason in `snake_case`, as in events.
@@ -74,7 +86,7 @@ impl Refused {
         match self {
             Self::Saturated { .. } => "saturated",
             Self::Abandoned { .. } => "abandoned",
-            Self::Circuit { rejection, .. } => match rejection {
+            Self::Circuit { rejection, .. } | Self::Breaker(rejection) => match rejection {
                 Rejection::Open { .. } => "open",
                 Rejection::HalfOpen { .. } => "half_open",
                 Rejection::ForcedOpen => "forced_open",
@@ -210,8 +222,9 @@ pub enum WithTimeoutError<E> {
     Gate(#[from] GateError<E>),
 }
 
-/// Finds the [`Refused`] in `error` or in any of its sources. An application can use it, wherever it
-/// handles errors, to respond with `503 Service Unavailable`.
+/// Finds the [`Refused`] of a pool, or the [`Rejection`] of a breaker without a pool, in `error` or in
+/// any of its sources. An application can use it, wherever it handles errors, to respond with
+/// `503 Service Unavailable`.
 ///
 /// ```
 /// # fn response(error: &sqlx::Error) -> (u16, Option<std::time::Duration>) {
@@ -222,8 +235,11 @@ pub enum WithTimeoutError<E> {
 /// # }
 /// ```
 #[must_use]
-pub fn refusal<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Refused> {
-    find(error)
+pub fn refusal(error: &(dyn StdError + 'static)) -> Option<Refused> {
+    chain(error).find_map(|error| match error.downcast_ref() {
+        Some(refused) => Some(Refused::clone(refused)),
+        None => Some(Refused::Breaker(*error.downcast_ref()?)),
+    })
 }
 
 /// Finds the [`DeadlineExceeded`] in `error` or in any of its sources.
@@ -239,30 +255,29 @@ pub fn refusal<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Refused> {
 /// ```
 #[must_use]
 pub fn deadline_exceeded<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e DeadlineExceeded> {
-    find(error)
+    chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// Also looks inside `io::Error`s, whose inner error is not among their sources.
-fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
+/// The error and its sources, and the errors inside of `io::Error`s, which are not among their sources.
+fn chain<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    successors(Some(error), |&error| {
         let held = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
-        if let Some(found) = held.and_then(|held| held.downcast_ref()) {
-            return Some(found);
+        match held {
+            Some(held) => Some(held),
+            None => error.source(),
         }
-        next = error.source();
-    }
-    None
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaker::error::CallError;
+    use crate::breaker::handle::Breaker;
 
     #[test]
     fn refusals_and_deadlines_are_found_in_errors_of_a_gate() {
@@ -271,7 +286,7 @@ mod tests {
             waiting: 80,
         };
         let error: GateError<io::Error> = rejected.clone().into();
-        assert_eq!(refusal(&error), Some(&rejected));
+        assert_eq!(refusal(&error), Some(rejected));
         let deadline =
             DeadlineExceeded::new("orders".into(), Duration::from_secs(30), Awaited::Answer);
         let error: GateError<io::Error> = deadline.clone().into();
@@ -279,5 +294,42 @@ mod tests {
         assert_eq!(refusal(&error), None);
         let error = WithTimeoutError::from(error);
         assert_eq!(deadline_exceeded(&error), Some(&deadline));
+    }
+
+    /// It was found in no error.
+    #[test]
+    fn the_rejection_of_a_plain_breaker_is_found_in_any_chain_of_errors() {
+        let breaker = Breaker::builder().build().unwrap();
+        let _held = breaker.force_open();
+        let called = || breaker.call(|| io::Result::Ok(())).unwrap_err();
+        let rejection = || breaker.try_acquire().map(drop).unwrap_err();
+        #[derive(Debug, thiserror::Error)]
+        #[error("the page cannot be shown")]
+        struct Page(#[source] Box<dyn StdError + Send + Sync>);
+        let errors: [Box<dyn StdError>; _] = [
+            Box::new(called()),
+            Box::new(rejection()),
+            Box::new(io::Error::other(called())),
+            Box::new(io::Error::other(io::Error::other(rejection()))),
+            Box::new(Page(Box::new(called()))),
+            Box::new(Page(Box::new(io::Error::other(Page(Box::new(called())))))),
+            Box::new(GateError::Failed(called())),
+            Box::new(CallError::Failed(called())),
+            #[cfg(feature = "sqlx")]
+            Box::new(sqlx::Error::Io(io::Error::other(rejection()))),
+            #[cfg(feature = "sqlx")]
+            Box::new(sqlx::Error::Decode(Box::new(called()))),
+            #[cfg(feature = "deadpool")]
+            Box::new(deadpool::managed::PoolError::Backend(called())),
+            #[cfg(feature = "diesel")]
+            Box::new(diesel::result::Error::QueryBuilderError(Box::new(called()))),
+        ];
+        for error in errors {
+            let refused = refusal(&*error).unwrap_or_else(|| panic!("in {error:?}"));
+            assert_eq!(refused, Refused::Breaker(Rejection::ForcedOpen));
+            assert_eq!((refused.pool(), refused.retry_after()), (None, None));
+            assert_eq!(refused.reason(), "forced_open");
+        }
+        assert_eq!(refusal(&CallError::Failed(io::Error::other("no"))), None);
     }
 }

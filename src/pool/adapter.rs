@@ -38,7 +38,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// The number of connections that the pool has and may have.
     ///
     /// [`max_connections`](PoolStatus::max_connections) is the size of the largest batch of the
-    /// recovery ramp, and the default of `max_queue` is a multiple of it. Statements that an
+    /// recovery ramp. Statements that an
     /// [outage left behind](crate#what-an-outage-leaves-behind) are given up only while the pool is
     /// full.
     fn status(&self) -> PoolStatus;
@@ -145,13 +145,5 @@ pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Di
     Diagnosis {
         class: adapter.classify_statement(error),
         answered: adapter.answered(error),
-    }
-}
-
-/// The same for a ping's error. The connection is closed after any failure.
-pub(crate) fn diagnose_ping<A: Adapter>(adapter: &A, error: &A::Error) -> Diagnosis {
-    Diagnosis {
-        class: adapter.classify(error),
-        answered: false,
     }
 }

@@ -1,8 +1,9 @@
 //! The state of a leased connection, which decides whether it may be used again.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::breaker::permit::ProbeSlot;
 use crate::breaker::verdict::Class;
 #[cfg(feature = "sql")]
 use crate::cache::unpublished::Unpublished;
@@ -23,6 +24,9 @@ pub(crate) struct ConnectionState {
     /// A transaction was begun by the text of a statement, so the driver may not know of it.
     #[cfg(feature = "sql")]
     in_transaction: AtomicBool,
+    /// The next statement is a probe.
+    has_probe: AtomicBool,
+    probe: Mutex<Option<ProbeSlot>>,
     /// The reason why the connection must be closed.
     close: OnceLock<&'static str>,
     #[cfg(feature = "sql")]
@@ -46,6 +50,22 @@ impl ConnectionState {
             _ => {}
         }
         diagnosis.class
+    }
+
+    /// Reserves a probe slot for the next statement.
+    pub(crate) fn reserve(&self, slot: ProbeSlot) {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
+        self.has_probe.store(true, Ordering::Release);
+    }
+
+    /// Takes the reserved probe slot.
+    pub(crate) fn take_probe(&self) -> Option<ProbeSlot> {
+        if !self.has_probe.load(Ordering::Acquire) {
+            return None;
+        }
+        self.has_probe.store(false, Ordering::Release);
+        let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        probe.take()
     }
 
     /// Marks the connection as one to close. Only the first reason is reported.

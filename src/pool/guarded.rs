@@ -1,13 +1,15 @@
 //! The guarded pool, for any pool with an [`Adapter`].
 
 use std::fmt;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 
 use crate::breaker::config::ConfigError;
 #[cfg(feature = "cache")]
 use crate::cache::handle::Cache;
 use crate::gate::Gate;
+use crate::gate::reporter::Hooks;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
@@ -15,6 +17,7 @@ use crate::pool::prober::recover;
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
 use crate::pool::snapshot::{PoolSnapshot, PoolStatus};
+use crate::pool::stall::ask;
 use crate::pool::target::Target;
 use crate::pool::tasks::Users;
 
@@ -53,8 +56,15 @@ impl<A: Adapter> Guarded<A> {
     pub(crate) fn new(adapter: A, gate: Gate, settings: &Settings) -> Self {
         let shared = Shared::new(adapter, Arc::new(gate), settings);
         if settings.active_probing {
-            let weak = Arc::downgrade(&shared);
-            (shared.gate).on_open(Box::new(move || probe_in_background(&weak)));
+            let (opened, stalling) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
+            shared.gate.set_hooks(Hooks {
+                opened: Box::new(move || {
+                    in_background(&opened, |gate, target| Box::pin(recover(gate, target)));
+                }),
+                stalling: Box::new(move || {
+                    in_background(&stalling, |gate, target| Box::pin(ask(gate, target)));
+                }),
+            });
         }
         Self::of(shared)
     }
@@ -183,18 +193,21 @@ pub(crate) async fn lease<A: Adapter>(
     let classify = |error: &A::Error| adapter.classify(error);
     let acquire = pin!(adapter.lease());
     let mut lease = Lease::empty(Arc::clone(shared));
-    shared
-        .fill_ready(&mut lease, limit, classify, acquire)
-        .await?;
+    shared.fill(&mut lease, limit, classify, acquire).await?;
     Ok(lease)
 }
 
-fn probe_in_background<A: Adapter>(shared: &Weak<Shared<A>>) {
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn in_background<A: Adapter>(
+    shared: &Weak<Shared<A>>,
+    task: impl FnOnce(Arc<Gate>, Target<A>) -> Task,
+) {
     if let Some(shared) = shared.upgrade()
         && !shared.adapter.is_closed()
     {
-        let recovery = recover(Arc::clone(&shared.gate), Target::of(&shared));
-        shared.background.spawn(recovery);
+        let task = task(Arc::clone(&shared.gate), Target::of(&shared));
+        shared.background.spawn(task);
         // If the pool was closed in the meantime, nobody else stops the task.
         if shared.adapter.is_closed() {
             shared.background.stop();

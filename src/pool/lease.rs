@@ -168,6 +168,9 @@ pub(crate) fn present<T>(raw: Option<T>) -> T {
 
 impl<A: Adapter> Drop for Lease<A> {
     fn drop(&mut self) {
+        if let Some(slot) = self.state.take_probe() {
+            self.shared.gate.breaker().free(slot);
+        }
         if self.raw.is_none() {
             return;
         }

@@ -22,6 +22,7 @@ pub(crate) mod rows;
 pub(crate) mod settings;
 pub(crate) mod shared;
 pub(crate) mod snapshot;
+mod stall;
 pub(crate) mod statement;
 mod target;
 pub(crate) mod tasks;

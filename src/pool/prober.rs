@@ -1,28 +1,37 @@
-//! Probes the backend in the background while the breaker is open.
+//! Probes the backend in the background while the breaker is not closed.
 //!
 //! A service that its readiness check took out of rotation receives no calls that could be probes,
-//! and a busy service should not use its callers' calls to try the backend. So while the breaker is
-//! open, one task waits for the open duration, opens a new connection, takes all probe slots of the
-//! first batch at once, and pings once for each slot. The later batches are left to ordinary calls.
-//! If there are none, the task fills the free probe slots after another open duration. No error
-//! ends the task before the breaker is closed.
+//! and a busy service should not use its callers' calls to try a backend that is down. So when the
+//! open duration is over, one task opens a new connection and pings. It repeats this at
+//! `probe_interval`, until the backend answers. Then the breaker is half-open, and the first calls
+//! decide. A failed ping does not extend the open duration: how often the backend is asked has nothing
+//! to do with how long callers are refused after a failed attempt.
+//!
+//! A backend that is silent, instead of refusing, may answer the earlier pings when it recovers. So
+//! these are kept, and the interval doubles, up to `acquire_timeout`.
+//!
+//! If no calls arrive while the breaker is half-open, the task fills the free probe slots with pings.
+//! No error ends the task before the breaker is closed.
 //!
 //! A new connection may be impossible although the backend is well: the account has no slot left, a
 //! pooler or a proxy rejects new connections, or the pool's own connection has locked the database
 //! file. So if no connection can be opened, or a ping on the new one brings neither an answer nor a
 //! clear failure, the task borrows an idle connection of the pool.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::breaker::handle::Breaker;
 use crate::breaker::permit::Permit;
 use crate::breaker::state::State;
-use crate::breaker::verdict::Class;
+use crate::breaker::verdict::{Class, Verdict};
 use crate::gate::Gate;
 use crate::outcome::error::{Awaited, GateError};
 use crate::pool::adapter::Adapter;
@@ -31,124 +40,187 @@ use crate::pool::target::{Probed, Target};
 #[cfg(test)]
 mod tests;
 
+/// The number of unanswered pings that are kept.
+const KEPT_PINGS: usize = 2;
+
 /// Runs until the breaker is closed.
 ///
 /// Cancellation: may be dropped at any await. Probes in progress then free their slots.
 pub(crate) async fn recover<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
+    let target = Arc::new(target);
     while let Some(probing) = gate.reserve_probing() {
         probe_until_closed(&gate, &target).await;
         drop(probing);
         // The breaker may have opened again just before the reservation ended.
-        if gate.breaker().state() != State::Open {
+        if !matches!(gate.breaker().state(), State::Open | State::ForcedOpen) {
             return;
         }
     }
 }
 
-async fn probe_until_closed<A: Adapter>(gate: &Gate, target: &Target<A>) {
+async fn probe_until_closed<A: Adapter>(gate: &Arc<Gate>, target: &Arc<Target<A>>) {
     let breaker = gate.breaker();
     loop {
         match breaker.state() {
             State::Closed => return,
-            State::Open => {
+            State::Open | State::ForcedOpen => {
+                // Created first, so that it misses no change of what `until_probe` tells.
+                let opened = gate.opened.notified();
                 if let Some(delay) = breaker.until_probe() {
-                    sleep(delay).await;
+                    // An operator may end this open duration, or start another one.
+                    let _ = timeout(delay, opened).await;
                 } else {
-                    probe(gate, target).await;
+                    ask_until_answered(gate, target).await;
                 }
             }
             State::HalfOpen => {
-                sleep(breaker.open_duration()).await;
+                sleep(breaker.probe_interval()).await;
                 if breaker.state() == State::HalfOpen && breaker.until_probe().is_none() {
-                    probe(gate, target).await;
+                    fill_batch(gate, target).await;
                 }
             }
         }
     }
 }
 
-/// Takes all free probe slots of the batch.
-fn take_probe_slots(breaker: &Breaker) -> Vec<Permit<'_>> {
-    let mut slots = Vec::new();
-    // Checked first, because a request in vain would count as a rejected call.
-    while breaker.until_probe().is_none()
-        && let Ok(permit) = breaker.try_acquire()
-    {
-        if !permit.is_probe() {
-            permit.withdraw();
-            break;
+/// Asks the backend until it answers, and makes the breaker half-open. Returns early if the breaker
+/// is not open any more, or not by its own rules.
+async fn ask_until_answered<A: Adapter>(gate: &Arc<Gate>, target: &Arc<Target<A>>) {
+    let (breaker, limits) = (gate.breaker(), gate.limits());
+    let mut asks = JoinSet::new();
+    let mut kept = VecDeque::<AbortHandle>::new();
+    let mut interval = breaker.probe_interval();
+    while breaker.is_recovering() {
+        if kept.len() > KEPT_PINGS
+            && let Some(oldest) = kept.pop_front()
+        {
+            oldest.abort();
         }
-        slots.push(permit);
+        kept.push_back(asks.spawn(ask(Arc::clone(gate), Arc::clone(target))));
+        let next = Instant::now() + breaker.postpone_probes(interval);
+        while let Ok(Some(answer)) = timeout_at(next, asks.join_next()).await {
+            if answer.unwrap_or(false) {
+                gate.well_again();
+                return breaker.half_open();
+            }
+        }
+        sleep_until(next).await;
+        interval = match asks.is_empty() {
+            true => breaker.probe_interval(),
+            false => interval.saturating_mul(2).min(limits.acquire_timeout),
+        };
     }
-    slots
 }
 
-/// Restarts the probes, which run one after the other. The last one in the list is next and starts
-/// now. The others start after the longest time that it may take, and are restarted again then.
-fn restart_in_turn(slots: &mut [Permit<'_>]) {
-    if let Some((next, others)) = slots.split_last_mut() {
-        next.restart();
-        others.iter_mut().for_each(Permit::restart_after_another);
+/// Asks the backend. Returns whether it answers in time.
+async fn ask<A: Adapter>(gate: Arc<Gate>, target: Arc<Target<A>>) -> bool {
+    let connection = reach(&gate, &target).await;
+    let is_well = connection.is_some();
+    if let Some(connection) = connection {
+        close(&gate, connection).await;
     }
+    is_well
 }
 
-/// Pings once for each free probe slot, and settles the probes.
-async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
-    let (breaker, adapter) = (gate.breaker(), &*target.adapter);
-    let was_open = breaker.state() == State::Open;
-    let to_connect = gate.limits().acquire_timeout;
-    let connected = timed(gate, to_connect, Awaited::Connection, target.connect()).await;
-    // The slots are taken after connecting, and each probe starts with its own ping. Otherwise the
-    // time to connect, or the earlier pings, could make every probe slow, and the breaker would
-    // never close.
-    let mut slots = take_probe_slots(breaker);
-    if slots.is_empty() {
-        if let Ok(connection) = connected {
-            close(gate, connection).await;
-        }
-        // Other calls have all slots, or the mode has changed.
-        sleep(breaker.open_duration()).await;
-        return;
-    }
-    let mut is_borrowed = connected.is_err();
-    let mut connection = match connected {
-        Ok(connection) => connection,
-        Err(error) => {
-            gate.probed(Some(source(adapter, &error)));
-            let class = class(adapter, &error);
-            match borrow(gate, target, true).await {
-                Some(connection) => connection,
-                None => return settle_rest(class, slots),
+/// Pings the backend on a new connection, or else on an idle one of the pool. Returns the connection
+/// if the answer came in time.
+///
+/// A silent ping is awaited until the caller drops this. If it is answered at last, the backend may
+/// have recovered just now, so another ping decides.
+async fn reach<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
+    let mut connection = connect(gate, target).await?;
+    let answered_late = {
+        let mut pong = pin!(connection.ping());
+        match in_time(gate, target, pong.as_mut()).await {
+            Ok(()) => false,
+            Err(error) if is_clear(&*target.adapter, &error) => return None,
+            Err(error) => {
+                if let Some(mut borrowed) = borrow(gate, target).await {
+                    // The new connection is dropped: an orderly close would wait for its answer.
+                    in_time(gate, target, borrowed.ping()).await.ok()?;
+                    return Some(borrowed);
+                }
+                if !matches!(error, GateError::Deadline(_)) {
+                    return None;
+                }
+                pong.await.ok()?;
+                true
             }
         }
     };
-    restart_in_turn(&mut slots);
-    while let Some(mut slot) = slots.pop() {
-        let mut pong = ping(gate, adapter, &mut connection).await;
-        let unclear = (pong.as_ref()).is_err_and(|error| !is_clear(adapter, error));
-        if let Some(borrowed) = borrow(gate, target, unclear && !is_borrowed).await {
-            is_borrowed = true;
-            // The connection with the unanswered ping is dropped: an orderly close would wait for
-            // the answer.
-            connection = borrowed;
-            slot.restart();
-            restart_in_turn(&mut slots);
-            pong = ping(gate, adapter, &mut connection).await;
+    if answered_late {
+        in_time(gate, target, connection.ping()).await.ok()?;
+    }
+    Some(connection)
+}
+
+/// Pings once for each free probe slot of the batch, and settles these probes.
+async fn fill_batch<A: Adapter>(gate: &Gate, target: &Target<A>) {
+    let (breaker, adapter) = (gate.breaker(), &*target.adapter);
+    let Some(mut connection) = reach(gate, target).await else {
+        if let Some(slot) = take_slot(breaker) {
+            slot.settle(Verdict::Failure);
         }
+        return;
+    };
+    while let Some(slot) = take_slot(breaker) {
+        let pong = in_time(gate, target, connection.ping()).await;
         let class = pong.map_or_else(|error| class(adapter, &error), |()| Class::Success);
-        // Recorded before the breaker admits the first call.
-        if was_open && slots.is_empty() && matches!(class, Class::Success | Class::Slow) {
-            gate.well_again();
-        }
-        // The duration of this ping must not count for the remaining probes.
-        restart_in_turn(&mut slots);
         slot.settle_class(class);
-        // A late answer is an answer, too: the whole batch decides whether it is acceptable.
-        if !matches!(class, Class::Success | Class::Slow) {
-            return settle_rest(class, slots);
+        if class != Class::Success {
+            return;
         }
     }
     close(gate, connection).await;
+}
+
+/// Takes a free probe slot of the batch.
+fn take_slot(breaker: &Breaker) -> Option<Permit<'_>> {
+    // Checked first, because a request in vain would count as a rejected call.
+    if breaker.state() != State::HalfOpen || breaker.until_probe().is_some() {
+        return None;
+    }
+    let permit = breaker.try_acquire().ok()?;
+    if permit.is_probe() {
+        return Some(permit);
+    }
+    permit.withdraw();
+    None
+}
+
+/// Opens a connection outside the pool, or else borrows an idle one of the pool.
+async fn connect<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
+    let limit = gate.limits().acquire_timeout;
+    match timed(gate, limit, Awaited::Connection, target.connect()).await {
+        Ok(connection) => Some(connection),
+        Err(error) => {
+            gate.probed(Some(source(&*target.adapter, &error)));
+            borrow(gate, target).await
+        }
+    }
+}
+
+/// Borrows an idle connection of the pool, if there is one.
+async fn borrow<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
+    let limit = gate.breaker().probe_timeout();
+    timeout(limit, target.borrow()).await.ok()?
+}
+
+/// Waits for the answer to a ping until `probe_timeout`, and reports it.
+async fn in_time<A: Adapter>(
+    gate: &Gate,
+    target: &Target<A>,
+    ping: impl Future<Output = Result<(), A::Error>>,
+) -> Result<(), GateError<A::Error>> {
+    let limit = gate.breaker().probe_timeout();
+    let pong = timed(gate, limit, Awaited::Answer, ping).await;
+    let adapter = &*target.adapter;
+    let pong = match pong {
+        Err(error) if class(adapter, &error) == Class::Success => Ok(()),
+        pong => pong,
+    };
+    gate.probed(pong.as_ref().err().map(|error| source(adapter, error)));
+    pong
 }
 
 /// Whether this error of a ping on a new connection is a clear failure of the backend. A connection
@@ -161,44 +233,10 @@ fn is_clear<A: Adapter>(adapter: &A, error: &GateError<A::Error>) -> bool {
         )
 }
 
-/// Borrows an idle connection of the pool, if it is `wanted` and there is one.
-async fn borrow<A: Adapter>(gate: &Gate, target: &Target<A>, wanted: bool) -> Option<Probed<A>> {
-    if !wanted {
-        return None;
-    }
-    let limit = gate.breaker().probe_timeout();
-    timeout(limit, target.borrow()).await.ok()?
-}
-
-async fn ping<A: Adapter>(
-    gate: &Gate,
-    adapter: &A,
-    connection: &mut Probed<A>,
-) -> Result<(), GateError<A::Error>> {
-    let limit = gate.breaker().probe_timeout();
-    let pong = timed(gate, limit, Awaited::Answer, connection.ping()).await;
-    gate.probed(pong.as_ref().err().map(|error| source(adapter, error)));
-    pong
-}
-
 /// Closes a connection in an orderly way, or drops it at `probe_timeout`.
 async fn close<A: Adapter>(gate: &Gate, connection: Probed<A>) {
     let limit = gate.breaker().probe_timeout();
     let _ = timeout(limit, connection.close()).await;
-}
-
-/// Settles the remaining probes of a batch after one failed with this class. A class that says
-/// nothing about the health of the backend frees their slots for ordinary calls and for the next
-/// attempt.
-fn settle_rest(class: Class, slots: Vec<Permit<'_>>) {
-    let rest = match class {
-        Class::Failure | Class::FailureAndClose | Class::Starved => Class::Failure,
-        Class::Slow => Class::Slow,
-        Class::Success | Class::Ignored => Class::Ignored,
-    };
-    for slot in slots {
-        slot.settle_class(rest);
-    }
 }
 
 /// Runs a step of the probe until its deadline.

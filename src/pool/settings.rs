@@ -11,7 +11,7 @@ use crate::breaker::handle::Breaker;
 use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::gate::Gate;
 use crate::gate::limits::{
-    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT, DEFAULT_QUEUE_PER_CONNECTION, Limits,
+    DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT, Limits,
 };
 use crate::pool::adapter::Adapter;
 use crate::telemetry::event::Sink;
@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) breaker: Builder,
     pub(crate) acquire_timeout: Option<Duration>,
     pub(crate) query_timeout: Duration,
-    pub(crate) max_queue: Option<u32>,
+    pub(crate) max_queue: u32,
     pub(crate) active_probing: bool,
     pub(crate) give_up_lost: bool,
     pub(crate) sink: Arc<dyn Sink>,
@@ -37,7 +37,7 @@ impl Default for Settings {
             breaker: Breaker::builder(),
             acquire_timeout: None,
             query_timeout: DEFAULT_QUERY_TIMEOUT,
-            max_queue: None,
+            max_queue: DEFAULT_MAX_QUEUE,
             active_probing: true,
             give_up_lost: true,
             sink: Arc::new(TracingSink),
@@ -60,9 +60,7 @@ impl Settings {
         let limits = Limits {
             acquire_timeout: self.acquire_timeout(),
             query_timeout: self.query_timeout,
-            max_queue: self
-                .max_queue
-                .unwrap_or_else(|| size.saturating_mul(DEFAULT_QUEUE_PER_CONNECTION)),
+            max_queue: self.max_queue,
             connections: size,
             give_up_lost: self.give_up_lost,
         };
@@ -113,11 +111,12 @@ macro_rules! setters {
         }
 
         /// The largest number of callers in the queue for a connection, at least 1. The next caller
-        /// is refused at once. Default:
-        /// [`DEFAULT_QUEUE_PER_CONNECTION`](crate::DEFAULT_QUEUE_PER_CONNECTION), 8, × the size of
-        /// the pool.
+        /// is refused at once. Default: [`DEFAULT_MAX_QUEUE`](crate::DEFAULT_MAX_QUEUE), 10,000.
+        ///
+        /// A caller is refused at once, too, if the queue moves so slowly that its connection would
+        /// come after `acquire_timeout`.
         pub fn max_queue(mut self, callers: u32) -> Self {
-            self.settings.max_queue = Some(callers);
+            self.settings.max_queue = callers;
             self
         }
 

@@ -9,6 +9,8 @@ use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::Adapter;
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+use crate::pool::transaction::{begins_transaction, commits, ends_transaction};
 
 /// Watches the statements on a leased connection. It borrows everything but the connection itself.
 pub(crate) struct Watch<'l, A: Adapter> {
@@ -17,23 +19,13 @@ pub(crate) struct Watch<'l, A: Adapter> {
 }
 
 /// The way in which a statement is admitted.
-pub(crate) enum Admission<'l> {
+pub(crate) enum Admission {
     /// The breaker decides.
     Breaker,
-    /// The connection was acquired for this statement, with this permit.
-    Permit(Permit<'l>),
     /// The statement is part of a transaction or ends one. The transaction already holds its
     /// connection and its locks, so the statement is never rejected.
     #[cfg(feature = "sql")]
     Transaction,
-}
-
-#[cfg(feature = "sqlx")]
-impl<'l> Admission<'l> {
-    /// The admission by `permit` if there is one, and `self` otherwise.
-    pub(crate) fn or(self, permit: Option<Permit<'l>>) -> Self {
-        permit.map_or(self, Self::Permit)
-    }
 }
 
 impl<'l, A: Adapter> Watch<'l, A> {
@@ -41,7 +33,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
     /// consumes cooperative budget, so that a retry loop cannot starve the prober.
     pub(crate) async fn admit(
         self,
-        admission: Admission<'l>,
+        admission: Admission,
         limit: Option<Duration>,
     ) -> Result<Statement<'l, A>, Refused> {
         match self.try_admit(admission, limit) {
@@ -58,7 +50,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
     /// the next.
     pub(crate) fn try_admit(
         self,
-        admission: Admission<'l>,
+        admission: Admission,
         limit: Option<Duration>,
     ) -> Result<Statement<'l, A>, Refused> {
         let Self { state, shared } = self;
@@ -67,12 +59,12 @@ impl<'l, A: Adapter> Watch<'l, A> {
         }
         let permit = match admission {
             Admission::Breaker => shared.gate.admit_on_lease()?,
-            Admission::Permit(permit) => permit,
             #[cfg(feature = "sql")]
             Admission::Transaction => shared.gate.breaker().observe(),
         };
         Ok(Statement {
             permit,
+            is_control: false,
             limit,
             state,
             shared,
@@ -91,6 +83,8 @@ impl<A: Adapter> Copy for Watch<'_, A> {}
 /// A statement that was admitted.
 pub(crate) struct Statement<'l, A: Adapter> {
     permit: Permit<'l>,
+    /// Begins a transaction, or ends it without a commit.
+    is_control: bool,
     /// `None`: the pool's.
     pub(super) limit: Option<Duration>,
     pub(super) state: &'l ConnectionState,
@@ -119,11 +113,20 @@ impl<'l, A: Adapter> Statement<'l, A> {
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
         let Self {
-            permit,
+            mut permit,
+            is_control,
             limit,
             state,
             shared,
         } = self;
+        if is_control {
+            permit.set_control();
+        } else if let Some(slot) = state.take_probe()
+            && let Some(probe) = shared.gate.breaker().resume(slot)
+        {
+            permit.withdraw();
+            permit = probe;
+        }
         let classify = |error: &E| state.note(diagnose(&shared.adapter, error));
         let in_flight = state.start();
         let result = shared.gate.run(permit, limit, classify, call).await;
@@ -131,6 +134,25 @@ impl<'l, A: Adapter> Statement<'l, A> {
             in_flight.end();
         }
         result
+    }
+
+    /// Marks a statement that begins a transaction, or ends it without a commit. Its success is no
+    /// evidence of health, and it is no probe: the statements of the transaction are.
+    #[cfg(feature = "sql")]
+    pub(crate) fn control(mut self) -> Self {
+        self.is_control = true;
+        self
+    }
+
+    /// Marks a statement that begins or ends a transaction by its text.
+    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+    pub(crate) fn by_text(self, sql: &str) -> Self {
+        match (ends_transaction(sql), commits(sql)) {
+            (true, true) => self.unshortened(),
+            (true, false) => self.unshortened().control(),
+            (false, _) if begins_transaction(sql) => self.control(),
+            (false, _) => self,
+        }
     }
 
     /// Makes the pool's deadline the statement's own, if it has none, so that it is never considered

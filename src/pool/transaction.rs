@@ -8,9 +8,10 @@ fn begins_with(sql: &str, words: &[&str]) -> bool {
     first.is_some_and(|first| words.iter().any(|word| first.eq_ignore_ascii_case(word)))
 }
 
-/// Whether a statement ends a transaction. It is then never refused, because it releases locks.
+/// Whether a statement ends a transaction or a savepoint. It is then never refused, because it releases
+/// locks. On SQLite, the `RELEASE` of an outermost savepoint is a commit.
 pub(crate) fn ends_transaction(sql: &str) -> bool {
-    begins_with(sql, &["commit", "rollback", "end", "abort"])
+    begins_with(sql, &["commit", "rollback", "end", "abort", "release"])
 }
 
 /// Whether a statement commits a transaction.
@@ -64,6 +65,7 @@ mod tests {
             " rollback;",
             "End",
             "ABORT AND CHAIN",
+            "RELEASE a",
             "/* trace=1 */ -- why\n COMMIT",
         ] {
             assert!(ends_transaction(sql), "{sql}");

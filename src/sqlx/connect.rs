@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection, Database, Error};
+use tokio::time::timeout;
 
 use super::adapter::Sqlx;
 use super::driver::Driver;
@@ -11,7 +12,10 @@ use super::options::PoolOptions;
 use super::pool::Pool;
 use crate::breaker::config::ConfigError;
 use crate::gate::Gate;
+use crate::outcome::error::GateError;
+use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
+use crate::pool::lease::RELEASE_TIMEOUT;
 use crate::pool::settings::Settings;
 
 /// sqlx's default `acquire_timeout`. A pool with this value counts as one without a value of its
@@ -21,7 +25,8 @@ const SQLX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 impl<DB: Driver> Pool<DB> {
-    /// Creates a pool with default options and opens one connection.
+    /// Creates a pool with default options and opens one connection, for which it waits 30 s as sqlx
+    /// does.
     ///
     /// ```no_run
     /// # #[cfg(feature = "sqlx-postgres")]
@@ -33,16 +38,17 @@ impl<DB: Driver> Pool<DB> {
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`], if the URL cannot be parsed; otherwise as [`Pool::acquire`].
+    /// As [`PoolOptions::connect`].
     pub async fn connect(url: &str) -> Result<Self, Error> {
         PoolOptions::new().connect(url).await
     }
 
-    /// Creates a pool with default pool options and opens one connection.
+    /// Creates a pool with default pool options and opens one connection, for which it waits 30 s as
+    /// sqlx does.
     ///
     /// # Errors
     ///
-    /// As [`Pool::acquire`].
+    /// As [`PoolOptions::connect_with`].
     pub async fn connect_with(options: Options<DB>) -> Result<Self, Error> {
         PoolOptions::new().connect_with(options).await
     }
@@ -64,31 +70,50 @@ impl<DB: Driver> Pool<DB> {
 }
 
 impl<DB: Database> PoolOptions<DB> {
-    /// Builds the pool and opens `min_connections` connections, at least one.
+    /// Builds the pool and opens `min_connections` connections, at least one, as
+    /// [`connect_with`](Self::connect_with) does.
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`], if the URL cannot be parsed; [`Error::Configuration`] with a
-    /// [`ConfigError`], if a setting breaks a rule; otherwise as [`Pool::acquire`].
+    /// [`Error::Configuration`], if the URL cannot be parsed; otherwise as
+    /// [`connect_with`](Self::connect_with).
     pub async fn connect(self, url: &str) -> Result<Pool<DB>, Error> {
         self.connect_with(url.parse()?).await
     }
 
     /// Builds the pool and opens `min_connections` connections, at least one.
     ///
+    /// A service may start before its database. So this waits for each connection as long as sqlx does:
+    /// 30 s by default, in which refused connections are tried again. An
+    /// [`acquire_timeout`](Self::acquire_timeout) that was set applies here, too; fusepool's default of
+    /// 2 s does not. The breaker records none of this.
+    ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] with a [`ConfigError`], if a setting breaks a rule; otherwise as
-    /// [`Pool::acquire`].
+    /// - [`Error::Configuration`] with a [`ConfigError`]: a setting breaks a rule.
+    /// - [`Error::PoolTimedOut`]: there was no connection in time.
+    /// - [`Error::Io`] with [`CouldNotConnect`](super::CouldNotConnect): opening a connection failed
+    ///   other than by a refusal.
+    /// - Other errors of the driver, for example a failed login.
     pub async fn connect_with(self, options: Options<DB>) -> Result<Pool<DB>, Error> {
+        let patience = (self.settings.acquire_timeout).unwrap_or(SQLX_ACQUIRE_TIMEOUT);
         let pool = self.build(options).map_err(error::misconfigured)?;
+        pool.shared().background.remember_runtime();
         let most = pool.options().get_max_connections();
         let connections = pool.options().get_min_connections().clamp(1, most);
-        let mut leases = Vec::new();
+        let mut opened = Vec::new();
         for _ in 0..connections {
-            leases.push(pool.acquire().await?);
+            let connected = timeout(patience, pool.inner().acquire()).await;
+            let connected = connected.unwrap_or(Err(Error::PoolTimedOut));
+            opened.push(connected.map_err(|error| {
+                let error = GateError::Failed(error);
+                error::of_acquire(pool.gate(), error)
+            })?);
         }
-        drop(leases);
+        for connection in opened {
+            let release = pool.shared().adapter.release(connection);
+            let _ = timeout(RELEASE_TIMEOUT, release).await;
+        }
         Ok(pool)
     }
 

@@ -10,7 +10,6 @@ use sqlx::{Connection, Database, Error};
 use super::adapter::{Shared, Sqlx};
 use super::driver::in_transaction;
 use super::error;
-use crate::breaker::permit::Permit;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::lease::Lease;
@@ -48,7 +47,7 @@ impl<DB: Database> GuardedConnection<DB> {
     /// The driver's connection, the watch on its statements, and their admission. Statements in a
     /// transaction that was begun through sqlx are always admitted; others are admitted by the
     /// breaker.
-    pub(super) fn parts(&mut self) -> (&mut DB::Connection, Watch<'_, Sqlx<DB>>, Admission<'_>) {
+    pub(super) fn parts(&mut self) -> (&mut DB::Connection, Watch<'_, Sqlx<DB>>, Admission) {
         let (raw, watch) = self.lease.parts();
         let admission = match in_transaction::<DB>(raw) {
             true => Admission::Transaction,
@@ -58,17 +57,17 @@ impl<DB: Database> GuardedConnection<DB> {
     }
 }
 
-/// Leases a connection for one statement. If it comes with a permit, the statement must use that.
+/// Leases a connection.
 pub(super) async fn lease<DB: Database>(
     shared: &Arc<Shared<DB>>,
-) -> Result<(GuardedConnection<DB>, Option<Permit<'_>>), GateError<Error>> {
+) -> Result<GuardedConnection<DB>, GateError<Error>> {
     let (gate, adapter) = (&shared.gate, &*shared.adapter);
     let limit = gate.limits().acquire_timeout;
     let classify = |error: &Error| adapter.classify(error);
     let mut lease = Lease::empty(Arc::clone(shared));
     let acquire = pin!(adapter.lease());
     match shared.fill(&mut lease, limit, classify, acquire).await {
-        Ok(permit) => Ok((GuardedConnection::new(lease), permit)),
+        Ok(()) => Ok(GuardedConnection::new(lease)),
         Err(error) => Err(error::not_acquired(gate, error)),
     }
 }

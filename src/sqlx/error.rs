@@ -256,7 +256,7 @@ mod tests {
             waiting: 80,
         };
         let error = OrderError(refused(rejected.clone()));
-        assert_eq!(crate::refusal(&error), Some(&rejected));
+        assert_eq!(crate::refusal(&error), Some(rejected));
         assert_eq!(delivery(&error.0), Delivery::NotSent);
         assert_eq!(crate::refusal(&Error::PoolClosed), None);
     }

@@ -19,7 +19,6 @@ use super::error::{self, was_sent};
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
 use crate::breaker::config::{LONGEST, check_duration};
-use crate::breaker::permit::Permit;
 use crate::cache::invalidation::Name;
 use crate::cache::publication::Publication;
 use crate::outcome::error::{GateError, Refused};
@@ -51,14 +50,11 @@ impl<DB: Database> Target<'_, DB> {
         }
     }
 
-    /// The connection for the statement. If it comes with a permit, the statement must use that.
-    async fn lease(&mut self) -> Result<(Held<'_, DB>, Option<Permit<'_>>), GateError<Error>> {
+    /// The connection for the statement.
+    async fn lease(&mut self) -> Result<Held<'_, DB>, GateError<Error>> {
         match self {
-            Self::Pool(shared) => {
-                let (connection, permit) = lease(shared).await?;
-                Ok((Held::Owned(connection), permit))
-            }
-            Self::Lease(connection) => Ok((Held::Borrowed(connection), None)),
+            Self::Pool(shared) => Ok(Held::Owned(lease(shared).await?)),
+            Self::Lease(connection) => Ok(Held::Borrowed(connection)),
         }
     }
 }
@@ -186,7 +182,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     ) -> Result<O::Output, GateError<Error>> {
         let limit = self.limit().map_err(GateError::Failed)?;
         let publication = self.target.invalidates(take(&mut self.invalidates));
-        let (mut held, permit) = match self.target.lease().await {
+        let mut held = match self.target.lease().await {
             Ok(leased) => leased,
             Err(error) => {
                 let failed = Err(error);
@@ -195,7 +191,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
             }
         };
         let (raw, watch, admission) = held.parts();
-        let result = match watch.admit(admission.or(permit), limit).await {
+        let result = match watch.admit(admission, limit).await {
             Ok(statement) => statement.run(diagnose, operation.start(raw)).await,
             Err(refused) => {
                 let (sql, operation) = operation.into_plain();
@@ -224,9 +220,9 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Box::pin(try_stream! {
             let limit = limit?;
             let mut target = self.target;
-            let (mut held, permit) = target.lease().await.map_err(error::of_statement)?;
+            let mut held = target.lease().await.map_err(error::of_statement)?;
             let (raw, watch, admission) = held.parts();
-            let (statement, rows) = match watch.admit(admission.or(permit), limit).await {
+            let (statement, rows) = match watch.admit(admission, limit).await {
                 Ok(statement) => (statement, raw.raw_fetch_many(query)),
                 Err(rejected) => {
                     let sql = query.sql();

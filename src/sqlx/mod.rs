@@ -26,9 +26,9 @@
 //! | setting | default | meaning |
 //! |---|---|---|
 //! | [`breaker`](PoolOptions::breaker) | [see there](crate::breaker#defaults) | when the breaker opens, and how it closes again |
-//! | [`acquire_timeout`](PoolOptions::acquire_timeout) | 2 s (sqlx: 30 s) | how long a caller waits for a connection |
+//! | [`acquire_timeout`](PoolOptions::acquire_timeout) | 2 s (sqlx: 30 s) | how long a caller waits for a connection; `connect` waits 30 s for a database that starts late, unless this is set |
 //! | [`query_timeout`](PoolOptions::query_timeout) | 30 s | how long a statement may take; for one statement, use [`Pool::with_timeout`] |
-//! | [`max_queue`](PoolOptions::max_queue) | 8 × `max_connections` | how many callers may wait for a connection |
+//! | [`max_queue`](PoolOptions::max_queue) | 10,000 | how many callers may wait for a connection |
 //! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections that were idle for less than this are not tested before use |
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe the database in the background while the breaker is open |
 //! | [`give_up_lost`](PoolOptions::give_up_lost) | on, except for SQLite | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |

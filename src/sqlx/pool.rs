@@ -208,8 +208,8 @@ impl<DB: Database> Pool<DB> {
         &self,
         statement: Option<SqlStr>,
     ) -> Result<Transaction<'static, DB>, Error> {
-        let (lease, permit) = lease(self.shared()).await.map_err(error::of_statement)?;
-        Transaction::begin_owned(lease, Admission::Breaker.or(permit), statement).await
+        let lease = lease(self.shared()).await.map_err(error::of_statement)?;
+        Transaction::begin_owned(lease, Admission::Breaker, statement).await
     }
 
     async fn try_begin_on_lease(

@@ -43,7 +43,7 @@ impl<DB: Database> Transaction<'static, DB> {
     /// Begins a transaction that owns its connection.
     pub(super) async fn begin_owned(
         mut connection: GuardedConnection<DB>,
-        admission: Admission<'_>,
+        admission: Admission,
         statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
         let (raw, watch, _) = connection.parts();
@@ -64,13 +64,13 @@ impl<DB: Database> Transaction<'static, DB> {
 async fn begin<DB: Database>(
     raw: &mut DB::Connection,
     watch: Watch<'_, Sqlx<DB>>,
-    admission: Admission<'_>,
+    admission: Admission,
     statement: Option<SqlStr>,
 ) -> Result<(), Error> {
     let begin = async {
         let admitted = watch.admit(admission, None).await?;
         let begin = Manager::<DB>::begin(raw, statement);
-        admitted.run(diagnose, begin).await
+        admitted.control().run(diagnose, begin).await
     };
     begin.await.map_err(error::of_statement)
 }
@@ -153,7 +153,8 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let (raw, watch, _) = self.connection.parts();
         let rollback = async {
             let statement = watch.admit(Admission::Transaction, None).await?;
-            statement.run(diagnose, Manager::<DB>::rollback(raw)).await
+            let rollback = Manager::<DB>::rollback(raw);
+            statement.control().run(diagnose, rollback).await
         };
         rollback.await.map_err(error::of_statement)?;
         self.open = false;

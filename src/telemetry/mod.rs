@@ -10,6 +10,8 @@
 //! | `mode` | `fusepool::breaker` | WARN if held open, else INFO | `mode`, `forced_open` |
 //! | `reconfigured` | `fusepool::breaker` | INFO | |
 //! | `ramp` | `fusepool::breaker` | DEBUG | `places` |
+//! | `stalling` | `fusepool::breaker` | DEBUG | |
+//! | `adapted` | `fusepool::breaker` | DEBUG | `slow_call_threshold` |
 //! | `slow` | `fusepool::breaker` | DEBUG | `calls` |
 //! | `abandoned` | `fusepool::breaker` | DEBUG | `held` |
 //! | `discarded` | `fusepool::breaker` | DEBUG | `verdict` |

@@ -64,6 +64,13 @@ fn breaker(pool: &str, event: &breaker::Event<'_>) {
         breaker::Event::Mode { mode, forced_open } => self::mode(pool, mode, forced_open),
         breaker::Event::Reconfigured => info!(target: BREAKER, pool, "reconfigured"),
         breaker::Event::Ramp { places } => debug!(target: BREAKER, pool, places, "ramp"),
+        breaker::Event::Stalling => debug!(target: BREAKER, pool, "stalling"),
+        breaker::Event::Adapted {
+            slow_call_threshold,
+        } => {
+            let slow_call_threshold = slow_call_threshold.map(seconds);
+            debug!(target: BREAKER, pool, slow_call_threshold, "adapted");
+        }
         breaker::Event::Slow { calls } => debug!(target: BREAKER, pool, calls, "slow"),
         breaker::Event::Abandoned { held } => {
             debug!(target: BREAKER, pool, held = seconds(held), "abandoned");

@@ -24,8 +24,8 @@ use std::future::Future;
 use std::io;
 
 use fusepool::breaker::{
-    Builder, CallError, ForcedOpen, Mode, Permit, Ramp, Reason, Rejection, Snapshot, State,
-    Transition, Window,
+    Builder, CallError, ForcedOpen, Mode, OwnedPermit, Permit, Ramp, Rates, Reason, Rejection,
+    Snapshot, State, Transition, Window,
 };
 use fusepool::telemetry::{NotKept, TracingSink};
 use fusepool::{
@@ -60,9 +60,11 @@ fn types_of_the_breaker_are_send_and_sync() {
         ForcedOpen,
         ManualClock,
         Mode,
+        OwnedPermit,
         Permit<'static>,
         PreciseClock,
         Ramp,
+        Rates,
         Reason,
         Rejection,
         Snapshot,

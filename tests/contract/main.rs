@@ -12,6 +12,8 @@
 mod configuration;
 #[cfg(feature = "deadpool")]
 mod manager;
+#[cfg(feature = "sqlx-sqlite")]
+mod sqlite;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(all(feature = "deadpool-postgres", feature = "sqlx-postgres"))]

@@ -83,6 +83,7 @@ mod options;
 mod server;
 mod situations;
 mod sqlx;
+mod start;
 mod system;
 mod transactions;
 mod world;

@@ -9,9 +9,11 @@ mod rules {
     mod config;
     mod generations;
     mod half_open;
+    mod learning;
     mod model;
     mod modes;
     mod open;
+    mod operator;
     mod permits;
     mod properties;
     mod rig;

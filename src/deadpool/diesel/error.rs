@@ -252,7 +252,7 @@ mod tests {
             waiting: 1,
         };
         let error = refused(rejected.clone());
-        assert_eq!(refusal(&error), Some(&rejected));
+        assert_eq!(refusal(&error), Some(rejected.clone()));
         assert_eq!(error.to_string(), rejected.to_string());
         assert_eq!(delivery(&error), Delivery::NotSent);
 

@@ -16,7 +16,6 @@ use crate::outcome::error::GateError;
 use crate::pool::adapter::diagnose;
 use crate::pool::invalidation::settle;
 use crate::pool::statement;
-use crate::pool::transaction::ends_transaction;
 
 /// An admitted statement. Its errors are converted to diesel-async's `PoolError`, which is the
 /// error type of the user's [`Classify`](crate::Classify).
@@ -47,12 +46,8 @@ impl<'c, R: Driver> Statement<'c, R> {
         call: impl Future<Output = QueryResult<T>>,
     ) -> QueryResult<T> {
         let watch = self.admitted.watch();
-        let statement = match ends_transaction(sql) {
-            true => self.admitted.unshortened(),
-            false => self.admitted,
-        };
         let call = call.map_err(PoolError::QueryError);
-        let result = statement.run(diagnose, call).await;
+        let result = self.admitted.by_text(sql).run(diagnose, call).await;
         settle(self.publication, &result, GateError::was_sent);
         watch.follow(sql, &result);
         result.map_err(error::of_statement)

@@ -98,7 +98,7 @@ mod tests {
             waiting: 80,
         };
         let error = refused(rejected.clone()).await;
-        assert_eq!(refusal(&error), Some(&rejected));
+        assert_eq!(refusal(&error), Some(rejected));
         assert_eq!(delivery(&error), Delivery::NotSent);
         assert_eq!(classify(&error), Class::Ignored);
     }

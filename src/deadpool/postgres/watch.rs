@@ -37,6 +37,18 @@ impl<'c> Watch<'c> {
         finish(self.attempt(limit, call).await).await
     }
 
+    /// [`run`](Self::run) for a call that begins a transaction, or rolls it back.
+    pub(super) async fn control<T>(
+        self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let control = async {
+            let statement = self.admit(None, None).await?;
+            statement.control().run(diagnose, call).await
+        };
+        finish(control.await).await
+    }
+
     /// [`run`](Self::run) that returns a refusal and a deadline as such.
     pub(super) async fn attempt<T>(
         self,
@@ -55,11 +67,8 @@ impl<'c> Watch<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, GateError<Error>> {
         let run = async {
-            let mut statement = self.admit(Some(sql), limit).await?;
-            if ends_transaction(sql) {
-                statement = statement.unshortened();
-            }
-            statement.run(diagnose, call).await
+            let statement = self.admit(Some(sql), limit).await?;
+            statement.by_text(sql).run(diagnose, call).await
         };
         let result = run.await;
         self.on.follow(sql, &result);

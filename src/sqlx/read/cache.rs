@@ -48,7 +48,7 @@ impl<DB: Database> Pool<DB> {
     pub fn unanswered(&self, error: &Error) -> Option<Unanswered> {
         match refusal(error) {
             Some(Refused::Saturated { .. }) => return Some(Unanswered::Saturated),
-            Some(Refused::Circuit { .. }) => return Some(Unanswered::Open),
+            Some(Refused::Circuit { .. } | Refused::Breaker(_)) => return Some(Unanswered::Open),
             Some(Refused::Abandoned { .. }) | None => {}
         }
         if error::is_lost(error) {

@@ -48,7 +48,7 @@ fn the_call_that_reaches_minimum_calls_trips_even_if_it_succeeded() {
 fn ignored_calls_are_not_in_the_window() {
     let rig = Rig::new(rules());
     rig.calls([Failure, Failure, Failure, Ignored, Ignored]);
-    assert_eq!(rig.snapshot().calls, 3);
+    assert_eq!(rig.snapshot().window.calls, 3);
     assert!(!rig.is_open());
 }
 
@@ -71,7 +71,7 @@ fn a_call_just_below_the_threshold_is_not_slow() {
     let call = rig.breaker.try_acquire().unwrap();
     rig.pass(63);
     call.settle(Success);
-    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (1, 0));
+    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (1, 0));
 }
 
 #[test]
@@ -80,10 +80,10 @@ fn a_hung_call_counts_as_slow_while_it_runs() {
     let _hung = [(); 3].map(|()| rig.breaker.try_acquire().unwrap());
     rig.pass(63);
     rig.calls([Success]);
-    assert_eq!(rig.snapshot().calls, 1);
+    assert_eq!(rig.snapshot().window.calls, 1);
     rig.pass(1);
     rig.calls([Success]);
-    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (5, 3));
+    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (5, 3));
     assert_eq!(rig.log.take(), [Seen::Slow(3)]);
 }
 
@@ -103,9 +103,9 @@ fn a_slow_call_is_not_counted_again_when_it_ends() {
         let hung = rig.breaker.try_acquire().unwrap();
         rig.pass(64);
         rig.calls([Success]);
-        assert_eq!(rig.snapshot().calls, 2);
+        assert_eq!(rig.snapshot().window.calls, 2);
         hung.settle(verdict);
-        assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (2, 1));
+        assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (2, 1));
     }
 }
 
@@ -117,7 +117,7 @@ fn a_failure_after_the_threshold_counts_only_as_consecutive() {
         rig.pass(64);
         call.settle(Failure);
         let now = rig.snapshot();
-        assert_eq!(now.failure_rate.to_bits(), 0.0_f64.to_bits());
+        assert_eq!(now.window.failure_rate.to_bits(), 0.0_f64.to_bits());
         assert_eq!((now.consecutive_failures, rig.is_open()), (streak, open));
     }
     let events = rig.transitions();
@@ -132,7 +132,7 @@ fn a_dropped_call_counts_only_from_the_threshold_on() {
         rig.pass(ran);
         drop(call);
         let now = rig.snapshot();
-        assert_eq!((u64::from(now.calls), now.slow), (slow, slow));
+        assert_eq!((u64::from(now.window.calls), now.slow), (slow, slow));
     }
 }
 
@@ -143,7 +143,7 @@ fn without_a_slow_call_rate_no_call_is_slow() {
     rig.pass(1_000);
     let call = rig.breaker.try_acquire().unwrap();
     call.settle_class(Class::Slow);
-    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (1, 0));
+    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (1, 0));
 }
 
 #[test]
@@ -171,11 +171,11 @@ fn coalesced_failures_count_as_one() {
     rig.calls([Failure; 3]);
     rig.pass(9);
     rig.calls([Failure]);
-    assert_eq!(rig.snapshot().calls, 1);
+    assert_eq!(rig.snapshot().window.calls, 1);
     assert_eq!(rig.snapshot().consecutive_failures, 1);
     rig.pass(1); // the span starts with its first failure
     rig.calls([Failure]);
-    assert_eq!(rig.snapshot().calls, 2);
+    assert_eq!(rig.snapshot().window.calls, 2);
     assert_eq!(rig.snapshot().failures, 5);
 }
 
@@ -185,7 +185,7 @@ fn a_slow_call_counts_even_if_its_failure_is_coalesced() {
     rig.calls([Failure]);
     let call = rig.breaker.try_acquire().unwrap();
     call.settle_after(Failure, ms(64));
-    assert_eq!((rig.snapshot().calls, rig.snapshot().slow), (2, 1));
+    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (2, 1));
     assert_eq!(rig.snapshot().consecutive_failures, 1);
 }
 

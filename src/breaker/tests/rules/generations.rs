@@ -12,7 +12,7 @@ fn a_result_of_an_older_generation_is_counted_and_changes_no_state() {
     }
     assert_eq!(rig.log.take(), [Seen::Discarded(Failure); 4]);
     let now = rig.snapshot();
-    assert_eq!((now.state, now.calls), (State::Closed, 0));
+    assert_eq!((now.state, now.window.calls), (State::Closed, 0));
     assert_eq!((now.failures, now.discarded), (4, 4));
 }
 
@@ -37,7 +37,7 @@ fn reset_closes_and_empties_the_window() {
     rig.calls([Failure; 3]);
     rig.breaker.reset(); // already closed: only the window changes
     assert_eq!(rig.transitions(), []);
-    assert_eq!(rig.snapshot().calls, 0);
+    assert_eq!(rig.snapshot().window.calls, 0);
 }
 
 #[test]
@@ -73,12 +73,12 @@ fn reconfigure_keeps_a_window_of_the_same_shape() {
     let rig = Rig::new(rules());
     rig.calls([Failure; 3]);
     rig.breaker.reconfigure(rules().failure_rate(0.6)).unwrap();
-    assert_eq!(rig.snapshot().calls, 3);
+    assert_eq!(rig.snapshot().window.calls, 3);
     assert_eq!(rig.snapshot().consecutive_failures, 3);
     rig.breaker
         .reconfigure(rules().window(Window::calls(11)))
         .unwrap();
-    assert_eq!(rig.snapshot().calls, 0);
+    assert_eq!(rig.snapshot().window.calls, 0);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn reconfigure_discards_calls_in_progress() {
     let call = rig.breaker.try_acquire().unwrap();
     rig.breaker.reconfigure(rules()).unwrap();
     call.settle(Failure);
-    assert_eq!(rig.snapshot().calls, 0);
+    assert_eq!(rig.snapshot().window.calls, 0);
     let events = [Seen::Reconfigured, Seen::Discarded(Failure)];
     assert_eq!(rig.log.take(), events);
 }
@@ -99,7 +99,7 @@ fn a_bad_configuration_changes_nothing() {
     let refused = rig.breaker.reconfigure(rules().failure_rate(2.0));
     assert_eq!(refused.unwrap_err().field(), "failure_rate");
     call.settle(Failure);
-    assert_eq!(rig.snapshot().calls, 1);
+    assert_eq!(rig.snapshot().window.calls, 1);
     assert_eq!(rig.log.take(), []);
 }
 

@@ -51,10 +51,7 @@ fn a_successful_batch_closes_the_breaker_with_an_empty_window() {
     three.settle(Success);
     assert_eq!(rig.transitions(), [CLOSED]);
     let now = rig.snapshot();
-    assert_eq!(
-        (now.calls, now.consecutive_failures, now.attempt),
-        (0, 0, 0)
-    );
+    assert_eq!((now.window.calls, now.consecutive_failures), (0, 0));
 }
 
 #[test]
@@ -187,13 +184,19 @@ fn one_hung_probe_does_not_block_the_batch() {
 #[test]
 fn a_probe_that_waits_for_its_connection_is_not_slow() {
     let rig = Rig::due(rules().slow_call_rate(0.5).half_open_probes(1));
-    let mut probe = rig.breaker.ticket(true).unwrap().unwrap();
+    let probe = rig
+        .breaker
+        .ticket(true)
+        .unwrap()
+        .unwrap()
+        .reserve()
+        .unwrap();
     rig.pass(900);
     assert_eq!(
         rig.breaker.rejection().unwrap().retry_after(),
         Some(ms(100))
     );
-    probe.restart();
+    let probe = rig.breaker.resume(probe).unwrap();
     rig.pass(63);
     probe.settle(Success);
     assert_eq!(rig.state(), State::Closed);
@@ -206,4 +209,40 @@ fn late(rig: &Rig, probe: Permit<'_>, verdict: Verdict) {
     probe.settle(verdict);
     assert_eq!(rig.log.take(), [Seen::Discarded(verdict)]);
     assert_eq!(rig.snapshot().discarded, before + 1);
+}
+
+/// The open duration started when a caller noticed that the probes hang, so after a quiet hour the
+/// first caller was refused for the whole of it.
+#[test]
+fn the_open_duration_starts_when_the_probes_are_too_slow_and_not_when_that_is_noticed() {
+    for (noticed_after, retry_after) in [(64, 200), (164, 100), (263, 1)] {
+        let rig = Rig::due(rules().slow_call_rate(0.5));
+        let [_hung] = probing(&rig);
+        rig.pass(noticed_after);
+        assert_eq!(rig.retry_after(), Some(ms(retry_after)));
+        let opened = rig.log.take().into_iter().find_map(|event| match event {
+            Seen::Transition(it) => it.retry_after,
+            _ => None,
+        });
+        assert_eq!(opened, Some(ms(retry_after)));
+    }
+    let rig = Rig::due(rules().slow_call_rate(0.5));
+    let [_hung] = probing(&rig);
+    rig.pass(3_600_000);
+    assert!(rig.breaker.try_acquire().unwrap().is_probe());
+}
+
+/// Two probes decide: the later of them is the one that opens the breaker.
+#[test]
+fn slow_probes_count_in_the_order_of_time() {
+    let rig = Rig::due(rules().slow_call_rate(0.6));
+    let first = rig.breaker.try_acquire().unwrap();
+    rig.pass(10);
+    let second = rig.breaker.try_acquire().unwrap();
+    rig.pass(30);
+    first.withdraw(); // the order in memory is no longer that of time
+    let _third = rig.breaker.try_acquire().unwrap();
+    rig.pass(164);
+    assert_eq!(rig.retry_after(), Some(ms(100)));
+    drop(second);
 }

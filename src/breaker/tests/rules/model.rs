@@ -59,17 +59,21 @@ pub(super) struct Model {
     pub(super) mode: Mode,
     pub(super) forced: usize,
     pub(super) attempt: u32,
+    closed_since: u64,
     pub(super) consecutive_failures: u32,
     pub(super) totals: Totals,
     pub(super) events: Vec<Seen>,
     phase: Phase,
     generation: u64,
     results: Vec<(u64, Outcome)>,
+    opened_by: Vec<Outcome>,
     coalesce_until: u64,
     running: Vec<Call>,
     /// The time of the last success, and the start times of the calls that were given up since.
     answered: u64,
     given_up: Vec<u64>,
+    /// The observer knows that a stall is near.
+    told: bool,
 }
 
 impl Model {
@@ -80,20 +84,30 @@ impl Model {
             mode: Mode::Enforce,
             forced: 0,
             attempt: 0,
+            closed_since: 0,
             consecutive_failures: 0,
             totals: Totals::default(),
             events: Vec::new(),
             phase: Phase::Closed,
             generation: 0,
             results: Vec::new(),
+            opened_by: Vec::new(),
             coalesce_until: 0,
             running: Vec::new(),
             answered: 0,
             given_up: Vec::new(),
+            told: false,
         }
     }
 
     pub(super) fn state(&self) -> State {
+        match self.forced {
+            0 => self.underlying_state(),
+            _ => State::ForcedOpen,
+        }
+    }
+
+    fn underlying_state(&self) -> State {
         match self.phase {
             Phase::Closed => State::Closed,
             Phase::Open { .. } => State::Open,
@@ -110,7 +124,10 @@ impl Model {
 
     /// The calls in the window, the failure rate and the slow-call rate.
     pub(super) fn window(&self) -> (usize, f64, f64) {
-        let recent = self.recent();
+        let recent = match (&self.phase, self.mode) {
+            (Phase::Closed, _) | (_, Mode::Observe) => self.recent(),
+            _ => self.opened_by.clone(),
+        };
         (
             recent.len(),
             part(&recent, Outcome::Failure),
@@ -294,12 +311,19 @@ impl Model {
         self.given_up.push(call.started.max(self.answered));
         let since = *self.given_up.iter().min().unwrap();
         let enough = self.given_up.len() >= self.rules.stall_calls() as usize;
-        if enough && (self.rules.stall).is_some_and(|bound| self.now - since >= bound) {
+        let elapsed = self.now - since;
+        if enough && (self.rules.stall).is_some_and(|bound| elapsed >= bound) {
             let over = match &self.phase {
                 Phase::HalfOpen { results, .. } => results.clone(),
                 _ => self.recent(),
             };
             self.open(Reason::Stalled, &over);
+        } else if enough
+            && !self.told
+            && (self.rules.stall).is_some_and(|bound| 4 * elapsed >= 3 * bound)
+        {
+            self.told = true;
+            self.events.push(Seen::Stalling);
         }
     }
 
@@ -308,6 +332,7 @@ impl Model {
         if self.now > self.answered {
             self.answered = self.now;
             self.given_up.clear();
+            self.told = false;
         }
     }
 
@@ -320,10 +345,28 @@ impl Model {
                     self.sweep(call.generation);
                 }
             }
-            Kind::Probe { .. } => self.end_probe(call, verdict, took),
+            Kind::Probe { .. } => {
+                self.observed(verdict, took);
+                self.end_probe(call, verdict, took);
+            }
             Kind::Counted { .. } => self.discard(verdict),
-            Kind::Uncounted | Kind::Unrecorded => {}
+            Kind::Uncounted => {
+                if self.observed(verdict, took) == Some(Outcome::Slow) {
+                    self.report_slow(1);
+                }
+            }
+            Kind::Unrecorded => {}
         }
+    }
+
+    /// Counts a call for the rates that are seen in `Observe`.
+    fn observed(&mut self, verdict: Verdict, took: u64) -> Option<Outcome> {
+        if self.mode != Mode::Observe || self.phase == Phase::Closed {
+            return None;
+        }
+        let outcome = self.rules.outcome(verdict, took);
+        self.results.extend(outcome.map(|it| (self.now, it)));
+        outcome
     }
 
     fn record(&mut self, verdict: Verdict, took: u64, swept: bool) {
@@ -366,12 +409,12 @@ impl Model {
                 overdue += 1;
             }
         }
-        if overdue > 0 && generation == self.generation {
+        if overdue > 0 {
             self.add_slow(overdue);
-            self.trip();
-        } else if overdue > 0 {
-            // The call that just ended has opened the breaker: report them, but not in a window.
-            self.report_slow(overdue);
+            // Of an older generation if the call that just ended has opened the breaker.
+            if generation == self.generation {
+                self.trip();
+            }
         }
     }
 
@@ -391,6 +434,7 @@ impl Model {
             self.attempt = 0;
             self.new_generation();
         } else {
+            self.attempt = 0;
             self.close(Reason::Reset, &[]);
         }
     }

@@ -1,5 +1,6 @@
-use super::rig::{Failure, Ignored, Rig, Seen, Success, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Seen, Success, ms, rules, slow_rules};
 use crate::breaker::error::Rejection;
+use crate::breaker::snapshot::Rates;
 use crate::breaker::state::{Mode, Reason, State};
 
 #[test]
@@ -16,6 +17,38 @@ fn observe_changes_state_and_reports_but_rejects_no_call() {
     assert_eq!(rig.state(), State::Closed);
 }
 
+/// The rates were 0 from the moment at which the breaker would have opened.
+#[test]
+fn observe_goes_on_counting_in_the_window_whatever_the_state() {
+    let rig = Rig::new(rules().slow_call_rate(0.9).mode(Mode::Observe));
+    let rates = || {
+        let Rates {
+            calls,
+            failure_rate,
+            slow_call_rate,
+            ..
+        } = rig.snapshot().window;
+        (calls, failure_rate, slow_call_rate)
+    };
+    rig.calls([Failure; 4]);
+    assert!(rig.is_open());
+    assert_eq!(rates(), (4, 1.0, 0.0));
+    rig.calls([Success; 3]);
+    let slow = rig.breaker.try_acquire().unwrap();
+    slow.settle_after(Success, ms(64));
+    assert_eq!(rates(), (8, 0.5, 0.125));
+    assert_eq!(rig.snapshot().slow, 1);
+    rig.pass(100);
+    rig.calls([Failure, Success]); // probes
+    assert!(rig.is_open(), "one of two probes failed");
+    rig.calls([Success; 2]);
+    assert_eq!(rates(), (10, 0.3, 0.1), "the last ten calls");
+    rig.pass(200);
+    rig.calls([Success; 2]);
+    assert_eq!(rig.state(), State::Closed);
+    assert_eq!(rates(), (0, 0.0, 0.0));
+}
+
 #[test]
 fn disabled_admits_and_records_nothing() {
     let rig = Rig::new(slow_rules().mode(Mode::Disabled).consecutive_failures(1));
@@ -25,7 +58,7 @@ fn disabled_admits_and_records_nothing() {
     drop(rig.breaker.try_acquire().unwrap());
     let now = rig.snapshot();
     assert_eq!(
-        (now.calls, now.failures, now.abandoned, now.slow),
+        (now.window.calls, now.failures, now.abandoned, now.slow),
         (0, 0, 0, 0)
     );
     assert_eq!(rig.log.take(), []);
@@ -65,7 +98,22 @@ fn a_call_that_ends_while_disabled_is_not_recorded() {
     let call = rig.breaker.try_acquire().unwrap();
     rig.breaker.set_mode(Mode::Disabled);
     call.settle(Failure);
-    assert_eq!(rig.snapshot().calls, 0);
+    assert_eq!(rig.snapshot().window.calls, 0);
+}
+
+/// The state was `Closed` while every call was rejected.
+#[test]
+fn the_state_is_forced_open_while_an_operator_holds_the_breaker_open() {
+    for rig in [Rig::new(rules()), Rig::open(rules())] {
+        let before = rig.state();
+        let held = rig.breaker.force_open();
+        assert_eq!(rig.state(), State::ForcedOpen);
+        assert_eq!(rig.snapshot().state, State::ForcedOpen);
+        let debug = format!("{:?}", rig.breaker);
+        assert!(debug.contains("state: ForcedOpen"), "{debug}");
+        drop(held);
+        assert_eq!((rig.state(), rig.snapshot().state), (before, before));
+    }
 }
 
 #[test]
@@ -77,7 +125,6 @@ fn forced_open_lasts_until_every_handle_is_dropped() {
     let rejection = rig.breaker.try_acquire().unwrap_err();
     assert_eq!(rejection, Rejection::ForcedOpen);
     assert_eq!(rejection.retry_after(), None);
-    assert!(rig.snapshot().forced_open);
     drop(two);
     rig.calls([Success]);
     assert_eq!(rig.snapshot().rejected, 1);
@@ -117,14 +164,14 @@ fn a_change_of_mode_keeps_the_counts_and_the_calls_in_progress() {
     rig.breaker.set_mode(Mode::Observe);
     drop(rig.breaker.force_open());
     call.settle(Failure);
-    assert_eq!(rig.snapshot().calls, 2);
+    assert_eq!(rig.snapshot().window.calls, 2);
 }
 
 #[test]
 fn an_observed_call_is_never_rejected_and_counts_while_closed() {
     let rig = Rig::new(rules());
     rig.breaker.observe().settle(Failure);
-    assert_eq!(rig.snapshot().calls, 1);
+    assert_eq!(rig.snapshot().window.calls, 1);
     rig.calls([Failure; 3]);
     rig.log.take();
     let held = rig.breaker.force_open();

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use super::rig::{Failure, Rig, Seen, Success, ms, rules, slow_rules};
+use super::rig::{Failure, Ignored, Rig, Seen, Success, ms, rules, slow_rules};
 use crate::breaker::clock::ManualClock;
 use crate::breaker::error::{CallError, Rejection};
 use crate::breaker::event::Event;
@@ -55,7 +55,7 @@ fn a_panic_is_one_failure_and_propagates() {
     let panic = catch_unwind(AssertUnwindSafe(call)).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"in the call"));
     let now = rig.snapshot();
-    assert_eq!((now.failures, now.abandoned, now.calls), (1, 0, 1));
+    assert_eq!((now.failures, now.abandoned, now.window.calls), (1, 0, 1));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_withdrawn_permit_counts_as_no_call() {
     rig.pass(64);
     rig.calls([Success]);
     let now = rig.snapshot();
-    assert_eq!((now.calls, now.successes, now.slow), (1, 1, 0));
+    assert_eq!((now.window.calls, now.successes, now.slow), (1, 1, 0));
     assert_eq!((now.ignored, now.abandoned, now.discarded), (0, 0, 0));
     assert_eq!(rig.log.take(), []);
 }
@@ -118,7 +118,10 @@ fn an_abandoned_permit_is_reported_with_how_long_it_was_held() {
     rig.pass(5);
     drop(permit);
     assert_eq!(rig.log.take(), [Seen::Abandoned(ms(5))]);
-    assert_eq!((rig.snapshot().abandoned, rig.snapshot().calls), (1, 0));
+    assert_eq!(
+        (rig.snapshot().abandoned, rig.snapshot().window.calls),
+        (1, 0)
+    );
 }
 
 /// An observer that calls the breaker.
@@ -163,4 +166,47 @@ fn an_observer_may_call_the_breaker() {
     let _hung = breaker.try_acquire().unwrap();
     clock.advance(ms(64));
     call(Success); // slow, and open again
+}
+
+#[test]
+fn an_owned_permit_outlives_its_handle_and_counts_like_any_other() {
+    let rig = Rig::new(slow_rules());
+    let breaker = rig.breaker.clone();
+    let [success, failure, ignored, slow, withdrawn, abandoned] =
+        [(); 6].map(|()| breaker.try_acquire_owned().unwrap());
+    drop(breaker);
+    assert!(!success.is_probe());
+    std::thread::spawn(move || success.settle(Success))
+        .join()
+        .unwrap();
+    failure.settle_class(Class::Failure);
+    ignored.settle(Ignored);
+    slow.settle_after(Success, ms(64));
+    withdrawn.withdraw();
+    drop(abandoned);
+    let now = rig.snapshot();
+    assert_eq!((now.successes, now.failures, now.ignored), (2, 1, 1));
+    assert_eq!((now.slow, now.abandoned, now.window.calls), (1, 1, 3));
+}
+
+#[test]
+fn an_owned_permit_dropped_by_a_panic_is_a_failure() {
+    let rig = Rig::new(rules());
+    let call = || {
+        let _permit = rig.breaker.try_acquire_owned().unwrap();
+        panic!("while holding it");
+    };
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    assert_eq!((rig.snapshot().failures, rig.snapshot().abandoned), (1, 0));
+}
+
+#[test]
+fn an_owned_permit_may_be_a_probe_and_is_refused_like_any_other() {
+    let rig = Rig::open(rules().half_open_probes(1));
+    assert!(rig.breaker.try_acquire_owned().is_err());
+    rig.pass(100);
+    let probe = rig.breaker.try_acquire_owned().unwrap();
+    assert!(probe.is_probe());
+    probe.settle(Success);
+    assert_eq!(rig.state(), State::Closed);
 }

@@ -213,9 +213,12 @@ impl Pair<'_> {
         let (now, model) = (self.rig.snapshot(), &mut self.model);
         assert_eq!(self.rig.log.take(), std::mem::take(&mut model.events));
         assert_eq!((now.state, now.mode), (model.state(), model.mode));
-        assert_eq!(now.forced_open, model.forced > 0);
         assert_eq!(self.rig.state(), model.state());
-        let window = (now.calls as usize, now.failure_rate, now.slow_call_rate);
+        let window = (
+            now.window.calls as usize,
+            now.window.failure_rate,
+            now.window.slow_call_rate,
+        );
         assert_eq!(window, model.window());
         assert_eq!(
             (now.consecutive_failures, now.attempt),

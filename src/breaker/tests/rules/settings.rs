@@ -48,6 +48,14 @@ impl Rules {
             .ramp(Ramp::UpTo(self.largest))
     }
 
+    /// How long the breaker must stay closed until its attempts are counted from one again.
+    pub(super) fn attempt_memory(&self) -> u64 {
+        match self.recent {
+            Recent::Calls(_) => DELAYS[2],
+            Recent::Buckets { width, n } => width * u64::from(n),
+        }
+    }
+
     /// The number of pending calls that make a stall.
     pub(super) fn stall_calls(&self) -> u32 {
         self.consecutive_failures.unwrap_or(5).max(2)

@@ -73,15 +73,18 @@ fn a_window_is_exact_once_its_calls_have_ended() {
     });
     rig.calls([Success; 10]);
     assert_eq!(
-        (rig.snapshot().calls, rig.snapshot().failure_rate),
+        (
+            rig.snapshot().window.calls,
+            rig.snapshot().window.failure_rate
+        ),
         (10, 0.0)
     );
 
     let rig = Rig::new(never.window(Window::last(ms(calls))));
     on_all_threads(|_| (0..CALLS).for_each(|_| rig.calls([Success])));
-    assert_eq!(u64::from(rig.snapshot().calls), THREADS * CALLS);
+    assert_eq!(u64::from(rig.snapshot().window.calls), THREADS * CALLS);
     rig.pass(calls);
-    assert_eq!(rig.snapshot().calls, 0);
+    assert_eq!(rig.snapshot().window.calls, 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn with(window: Window) -> Rig {
 
 fn failures(rig: &Rig) -> (u32, f64) {
     let now = rig.snapshot();
-    (now.calls, now.failure_rate)
+    (now.window.calls, now.window.failure_rate)
 }
 
 #[test]

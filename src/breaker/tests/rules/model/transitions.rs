@@ -35,16 +35,17 @@ impl Model {
                     && *awaited
                 {
                     *has_slot &= ran < rules.probe_timeout;
-                    if rules.slow_call_rate.is_some() && ran >= SLOW && slow.is_none() {
-                        slow = Some(awaited);
+                    let earlier = (slow.as_ref()).is_none_or(|&(since, _)| call.started < since);
+                    if rules.slow_call_rate.is_some() && ran >= SLOW && earlier {
+                        slow = Some((call.started, awaited));
                     }
                 }
             }
-            let Some(awaited) = slow else {
+            let Some((since, awaited)) = slow else {
                 return;
             };
             *awaited = false;
-            self.add_to_batch(Outcome::Slow);
+            self.add_to_batch(Outcome::Slow, since + SLOW);
         }
     }
 
@@ -62,11 +63,12 @@ impl Model {
         if let Some(outcome) = self.rules.outcome(verdict, took)
             && self.mode != Mode::Disabled
         {
-            self.add_to_batch(outcome);
+            self.add_to_batch(outcome, self.now);
         }
     }
 
-    pub(super) fn add_to_batch(&mut self, outcome: Outcome) {
+    /// `at`: the time of the result, which may be noticed later.
+    pub(super) fn add_to_batch(&mut self, outcome: Outcome, at: u64) {
         if outcome == Outcome::Slow {
             self.report_slow(1);
         }
@@ -81,7 +83,7 @@ impl Model {
             threshold => reaches(at_end(Outcome::Failure), threshold),
         };
         if failed || reaches(at_end(Outcome::Slow), self.rules.slow_call_rate) {
-            self.open(Reason::ProbesFailed, &results);
+            self.open_at(at, Reason::ProbesFailed, &results);
         } else if results.len() < size as usize {
             // The other probes decide.
         } else if size < self.rules.largest {
@@ -109,20 +111,28 @@ impl Model {
     }
 
     pub(super) fn open(&mut self, reason: Reason, over: &[Outcome]) {
-        let from = self.state();
+        let closed_for = self.now - self.closed_since;
+        if self.phase == Phase::Closed && closed_for >= self.rules.attempt_memory() {
+            self.attempt = 0;
+        }
+        self.open_at(self.now, reason, over);
+    }
+
+    fn open_at(&mut self, at: u64, reason: Reason, over: &[Outcome]) {
+        let from = self.underlying_state();
         let delay = DELAYS[self.attempt.min(2) as usize];
         self.attempt += 1;
         self.totals.trips += 1;
-        self.phase = Phase::Open {
-            until: self.now + delay,
-        };
-        self.transition(from, reason, over, Some(delay));
+        let until = at + delay;
+        self.phase = Phase::Open { until };
+        self.opened_by = over.to_vec();
+        self.transition(from, reason, over, Some(until.saturating_sub(self.now)));
         self.new_generation();
     }
 
     pub(super) fn close(&mut self, reason: Reason, over: &[Outcome]) {
-        let from = self.state();
-        self.attempt = 0;
+        let from = self.underlying_state();
+        self.closed_since = self.now;
         self.phase = Phase::Closed;
         self.transition(from, reason, over, None);
         self.new_generation();
@@ -137,7 +147,7 @@ impl Model {
     ) {
         self.events.push(Seen::Transition(Transition {
             from,
-            to: self.state(),
+            to: self.underlying_state(),
             reason,
             calls: u32::try_from(over.len()).unwrap(),
             failure_rate: part(over, Outcome::Failure),
@@ -147,9 +157,11 @@ impl Model {
         }));
     }
 
-    /// Starts a generation with empty counts.
+    /// Starts a generation with empty counts; the window is kept until the breaker is closed.
     pub(super) fn new_generation(&mut self) {
-        self.results.clear();
+        if self.phase == Phase::Closed {
+            self.results.clear();
+        }
         self.consecutive_failures = 0;
         self.discard_in_progress();
     }
@@ -160,6 +172,7 @@ impl Model {
         self.coalesce_until = 0;
         self.answered = self.now;
         self.given_up.clear();
+        self.told = false;
         self.forget_probes();
     }
 
