@@ -57,7 +57,6 @@ impl Fault {
                 | Self::Lost
                 | Self::Down
                 | Self::Fails(None)
-                | Self::Locked(None)
         )
     }
 

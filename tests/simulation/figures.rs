@@ -104,7 +104,7 @@ impl Figures {
                 case.connects_in(&play.pool_connects, outage)
             })
         };
-        let is_cut = |record: &Record| matches!(record.ending, Ending::Cut(_));
+        let is_cut = |record: &Record| matches!(record.ending, Ending::Cut { .. });
         Self {
             name: situation.name.clone(),
             calls: count(&|_| true),

@@ -22,6 +22,8 @@ const LATE: Duration = Duration::from_millis(250);
 const LATER_THAN_NAKED: Duration = Duration::from_millis(300);
 /// The longest open duration, with its jitter.
 const LONGEST_OPEN: Duration = Duration::from_secs(6);
+/// The most pings at once on connections of the prober's own.
+const MOST_PINGS: u32 = 4;
 /// The default `acquire_timeout`: a caller without patience has it.
 const IN_TIME: Duration = Duration::from_secs(2);
 
@@ -135,8 +137,11 @@ impl Case<'_> {
     }
 
     fn never_opens_when_well(&self) -> Option<Broken> {
-        let may_open = |episode: &Episode, at| {
-            episode.fault != Fault::Standstill && episode.from <= at && at <= episode.over() + LATE
+        let may_open = |episode: &Episode, at| match episode.fault {
+            Fault::Standstill => false,
+            // Each of the silent connections is found when it is used.
+            Fault::Lost => episode.from <= at,
+            _ => episode.from <= at && at <= episode.over() + LATE,
         };
         let mut openings = self.guarded.openings();
         let (at, transition) = openings
@@ -164,8 +169,9 @@ impl Case<'_> {
     }
 
     fn answers_as_soon_as_the_naked_pool(&self) -> Option<Broken> {
-        let ends = self.episodes().iter().filter(|episode| {
-            episode.fault.is_total() || matches!(episode.fault, Fault::Kill | Fault::NoConnect)
+        let ends = (self.episodes().iter()).filter(|episode| {
+            let fault = episode.fault;
+            fault.is_total() && fault != Fault::Fails(None) || fault == Fault::Kill
         });
         for Episode { to, fault, .. } in ends {
             let Some(naked) = self.naked.first_answer_after(*to) else {
@@ -240,7 +246,9 @@ impl Case<'_> {
     /// Whether the guard ended a statement in which no fault took part.
     pub(crate) fn is_cut_healthy(&self, record: &Record) -> bool {
         match record.ending {
-            Ending::Cut(since) => self.situation.script.is_well(since, record.end),
+            Ending::Cut { since, is_lost } => {
+                !is_lost && self.situation.script.is_well(since, record.end)
+            }
             _ => false,
         }
     }
@@ -255,7 +263,10 @@ impl Case<'_> {
         // A fault of a part of the database is not an outage of the rest.
         let in_time = |record: &Record| self.in_time(record);
         let (naked, guarded) = (self.naked.count(in_time), self.guarded.count(in_time));
-        if self.outages().next().is_none() && guarded + 5 < naked * 9 / 10 {
+        let is_partial = |episode: &Episode| {
+            !episode.fault.is_total() && (episode.fault != Fault::NoConnect || self.situation.warm)
+        };
+        if self.episodes().iter().all(is_partial) && guarded + 5 < naked * 9 / 10 {
             return broken("answers less", format!("{guarded} in all, naked {naked}"));
         }
         None
@@ -263,10 +274,13 @@ impl Case<'_> {
 
     fn never_has_more_at_work_than_connections(&self) -> Option<Broken> {
         let (pool, most) = (self.situation.pool, self.guarded.most_at_work);
-        let naked = self.naked.most_at_work;
-        let how = format!("{most} for a pool of {pool}, naked {naked}");
-        // The prober has a connection of its own.
-        (most > pool + 1).then(|| broken("backends at work", how))?
+        if most > pool {
+            let naked = self.naked.most_at_work;
+            let how = format!("{most} statements for a pool of {pool}, naked {naked}");
+            return broken("backends at work", how);
+        }
+        let pings = self.guarded.most_pings;
+        (pings > MOST_PINGS).then(|| broken("backends at work", format!("{pings} pings")))?
     }
 
     fn opens_few_connections_in_an_outage(&self) -> Option<Broken> {

@@ -1,6 +1,5 @@
 //! Plays a situation on the naked pool, or on the guarded one.
 
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -128,9 +127,10 @@ async fn run(situation: &Situation, is_guarded: bool) -> Play {
         transitions: std::mem::take(&mut transitions.lock().unwrap()),
         pool_connects: connects(Opener::Pool),
         prober_connects: connects(Opener::Prober),
-        most_at_work: tally.most_at_work,
+        most_at_work: tally.statements.most,
+        most_pings: tally.pings.most,
         trips,
-        statements: std::mem::take(&mut tally.statements),
+        statements: std::mem::take(&mut tally.arrivals),
     }
 }
 
@@ -230,34 +230,36 @@ impl Caller {
         pool: &Guarded<Simulated>,
         statements: &[Statement],
     ) -> Result<(), Ending> {
-        let mut lease = self.ended(pool.lease()).await?;
+        let mut lease = pool.lease().await.map_err(|error| ending(error, None))?;
         for statement in statements {
-            self.ended(lease.guard(async |connection| connection.execute(*statement).await))
-                .await?;
+            let (since, mut is_lost) = (self.server.now(), false);
+            let run = lease.guard(async |connection| {
+                is_lost = connection.is_silent();
+                connection.execute(*statement).await
+            });
+            let result = run.await;
+            result.map_err(|error| ending(error, Some(Ending::Cut { since, is_lost })))?;
             self.hold().await;
         }
         Ok(())
-    }
-
-    async fn ended<T>(
-        &self,
-        step: impl Future<Output = Result<T, GateError<DbError>>>,
-    ) -> Result<T, Ending> {
-        let start = self.server.now();
-        step.await.map_err(|error| match error {
-            GateError::Refused(Refused::Saturated { .. }) => Ending::Saturated,
-            GateError::Deadline(deadline) => match deadline.awaited() {
-                Awaited::Connection => Ending::NoConnection,
-                _ => Ending::Cut(start),
-            },
-            GateError::Failed(error) => Ending::Failed(error),
-            _ => Ending::Refused,
-        })
     }
 
     async fn hold(&self) {
         if !self.callers.hold.is_zero() {
             sleep(self.callers.hold).await;
         }
+    }
+}
+
+/// `cut` is the ending at a deadline for an answer.
+fn ending(error: GateError<DbError>, cut: Option<Ending>) -> Ending {
+    match error {
+        GateError::Refused(Refused::Saturated { .. }) => Ending::Saturated,
+        GateError::Deadline(deadline) => match cut {
+            Some(cut) if deadline.awaited() != Awaited::Connection => cut,
+            _ => Ending::NoConnection,
+        },
+        GateError::Failed(error) => Ending::Failed(error),
+        _ => Ending::Refused,
     }
 }

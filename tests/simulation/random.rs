@@ -111,8 +111,10 @@ fn random_callers(random: &mut Rng, situation: &Situation) -> Callers {
     // Most callers are more patient than the database usually takes.
     let takes = (mean + calls.hold) * calls.statements;
     let patience = random.choice(PATIENCE).map(Duration::from_millis);
-    let enough = (takes + situation.machine.connect) * 2;
-    calls.patience = patience.filter(|patience| *patience > enough || one_in(random, 20));
+    calls.patience = patience.filter(|patience| {
+        let reconnects = *patience > situation.machine.connect * 2;
+        reconnects && (*patience > takes * 2 || one_in(random, 20))
+    });
     if one_in(random, 4) {
         calls.patience = None;
     }

@@ -16,8 +16,9 @@ pub(crate) enum Ending {
     Saturated,
     /// There was no connection in time.
     NoConnection,
-    /// The guard gave up a statement that ran since this time.
-    Cut(Duration),
+    /// The guard gave up a statement that ran since this time, on a connection that worked or that the
+    /// network had lost.
+    Cut { since: Duration, is_lost: bool },
     Failed(DbError),
     /// The caller's own timeout.
     GaveUp,
@@ -58,7 +59,9 @@ pub(crate) struct Play {
     pub(crate) prober_connects: Vec<Duration>,
     /// The times at which statements arrived at the server.
     pub(crate) statements: Vec<Duration>,
+    /// The most statements and pings that the server executed at once.
     pub(crate) most_at_work: u32,
+    pub(crate) most_pings: u32,
     pub(crate) trips: u64,
 }
 

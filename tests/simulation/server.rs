@@ -69,12 +69,20 @@ pub(crate) enum Opener {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     clients: u32,
-    at_work: u32,
-    pub(crate) most_at_work: u32,
+    /// The statements and the pings that the server executes or that wait there for their turn.
+    pub(crate) statements: AtOnce,
+    pub(crate) pings: AtOnce,
     /// The attempts to open a connection.
     pub(crate) connects: Vec<(Duration, Opener)>,
     /// The times at which a statement arrived.
-    pub(crate) statements: Vec<Duration>,
+    pub(crate) arrivals: Vec<Duration>,
+}
+
+/// How many there are, and the most that there were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AtOnce {
+    now: u32,
+    pub(crate) most: u32,
 }
 
 #[derive(Debug)]
@@ -150,10 +158,7 @@ impl Server {
         arrival: Duration,
     ) -> Result<(), DbError> {
         self.until(Some(arrival)).await;
-        let _at_work = AtWork::of(self);
-        if kind.is_some() {
-            self.tally.lock().unwrap().statements.push(arrival);
-        }
+        let _at_work = AtWork::of(self, kind, arrival);
         let turn = self.slots.acquire();
         let _slot = match self.machine.query_wait {
             None => turn.await.unwrap(),
@@ -170,21 +175,39 @@ impl Server {
     }
 }
 
-/// Counts a backend that works.
-struct AtWork<'server>(&'server Server);
+/// Counts a backend that works, on a statement or on a ping.
+struct AtWork<'server> {
+    server: &'server Server,
+    is_ping: bool,
+}
 
 impl<'server> AtWork<'server> {
-    fn of(server: &'server Server) -> Self {
+    fn of(server: &'server Server, kind: Option<Kind>, arrival: Duration) -> Self {
+        let is_ping = kind.is_none();
         let mut tally = server.tally.lock().unwrap();
-        tally.at_work += 1;
-        tally.most_at_work = tally.most_at_work.max(tally.at_work);
-        Self(server)
+        if !is_ping {
+            tally.arrivals.push(arrival);
+        }
+        let count = tally.count(is_ping);
+        count.now += 1;
+        count.most = count.most.max(count.now);
+        drop(tally);
+        Self { server, is_ping }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, is_ping: bool) -> &mut AtOnce {
+        match is_ping {
+            true => &mut self.pings,
+            false => &mut self.statements,
+        }
     }
 }
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        self.0.tally.lock().unwrap().at_work -= 1;
+        self.server.tally.lock().unwrap().count(self.is_ping).now -= 1;
     }
 }
 
@@ -237,7 +260,7 @@ impl Connection {
             cancel: Arc::clone(&cancel),
         });
         let (server, now) = (Arc::clone(&self.server), self.server.now());
-        if self.is_silent(now) {
+        if self.is_silent() {
             return; // `answer` waits for ever
         }
         let arrival = server.script.arrival(now);
@@ -298,8 +321,10 @@ impl Connection {
         }
     }
 
-    fn is_silent(&self, now: Duration) -> bool {
-        (self.server.script.silent_from(self.opened)).is_some_and(|from| from <= now)
+    /// Whether no answer comes on it any more.
+    pub(crate) fn is_silent(&self) -> bool {
+        let silent = self.server.script.silent_from(self.opened);
+        silent.is_some_and(|from| from <= self.server.now())
     }
 }
 
