@@ -17,13 +17,15 @@ const SLOW_FACTOR: u32 = 4;
 /// The calls without an answer that make a stall.
 const DEMAND: usize = 5;
 /// Allowed beyond `stall_after` to open, and beyond the end of a fault to see that it ended.
-const LATE: Duration = Duration::from_millis(250);
+const LATE: Duration = Duration::from_millis(255);
 /// Allowed beyond the first answer of the naked pool.
 const LATER_THAN_NAKED: Duration = Duration::from_millis(300);
 /// The longest open duration, with its jitter.
 const LONGEST_OPEN: Duration = Duration::from_secs(6);
 /// The most pings at once on connections of the prober's own.
 const MOST_PINGS: u32 = 4;
+/// The default `query_timeout`.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The default `acquire_timeout`: a caller without patience has it.
 const IN_TIME: Duration = Duration::from_secs(2);
 
@@ -115,7 +117,11 @@ impl Case<'_> {
         wanted.sort_unstable();
         let stall_after = STALL_AFTER.max(self.usual() * SLOW_FACTOR);
         let (first, enough) = (*wanted.first()?, *wanted.get(DEMAND - 1)?);
-        let deadline = (first + stall_after).max(enough) + LATE;
+        let stalled = (first + stall_after).max(enough);
+        // Without a call there is nobody to see it, and nobody to refuse.
+        let is_pending = |record: &&Record| record.end > stalled && record.start < to;
+        let seen = records.iter().filter(is_pending).map(|record| record.start.max(stalled)).min()?;
+        let deadline = seen + LATE;
         (deadline < to).then_some((first, deadline))
     }
 
@@ -143,7 +149,13 @@ impl Case<'_> {
             Fault::Lost => episode.from <= at,
             _ => episode.from <= at && at <= episode.over() + LATE,
         };
-        let mut openings = self.guarded.openings();
+        // An empty pool gives no answer before its first connection is open.
+        let connect = self.situation.machine.connect;
+        let connecting = match self.situation.warm || connect < STALL_AFTER / 2 {
+            true => Duration::ZERO,
+            false => connect + STALL_AFTER,
+        };
+        let mut openings = self.guarded.openings().filter(|(at, _)| *at > connecting);
         let (at, transition) = openings
             .find(|(at, _)| !self.episodes().iter().any(|episode| may_open(episode, *at)))?;
         let how = format!("at {at:.2?} for {}", transition.reason.as_str());
@@ -177,8 +189,10 @@ impl Case<'_> {
             let Some(naked) = self.naked.first_answer_after(*to) else {
                 continue;
             };
+            // The prober connects before the first caller may.
+            let bound = naked + LATER_THAN_NAKED + self.situation.machine.connect;
             let guarded = self.guarded.first_answer_after(*to);
-            if guarded.is_none_or(|guarded| guarded > naked + LATER_THAN_NAKED) {
+            if guarded.is_none_or(|guarded| guarded > bound) {
                 let how = format!(
                     "after {fault:?}, naked {:.2?}, guarded {:.2?}",
                     naked - *to,
@@ -193,6 +207,10 @@ impl Case<'_> {
     /// Whether no fault has an effect on a call that is made at `at`.
     fn is_well_at(&self, at: Duration) -> bool {
         let bound = self.closing_bound();
+        // An empty pool whose connections take long is as good as down for that long.
+        if !self.situation.warm && at < self.situation.machine.connect * 4 {
+            return false;
+        }
         !self.episodes().iter().any(|episode| {
             episode.fault != Fault::Standstill && episode.from <= at && at <= episode.over() + bound
         })
@@ -247,7 +265,9 @@ impl Case<'_> {
     pub(crate) fn is_cut_healthy(&self, record: &Record) -> bool {
         match record.ending {
             Ending::Cut { since, is_lost } => {
-                !is_lost && self.situation.script.is_well(since, record.end)
+                !is_lost
+                    && self.situation.script.is_well(since, record.end)
+                    && record.end - since < QUERY_TIMEOUT
             }
             _ => false,
         }

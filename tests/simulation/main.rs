@@ -8,6 +8,7 @@
 //! | variable | effect | default |
 //! |---|---|---|
 //! | `SITUATIONS` | the number of random situations | 1000 |
+//! | `SITUATION` | `table_of_situations` shows those whose names contain this, in detail | |
 //! | `SEED` | plays the random situation of this seed only, and prints what happened | |
 
 #![allow(

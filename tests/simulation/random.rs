@@ -11,6 +11,7 @@ use crate::callers::{Arrivals, Callers};
 use crate::fault::Fault;
 use crate::figures::{HEAD, judged, listed};
 use crate::latency::Latency;
+use crate::laws::Broken;
 use crate::situation::Situation;
 use crate::{healthy, outages, partial, patience};
 
@@ -251,33 +252,36 @@ fn described(situation: &Situation) -> String {
 /// Prints one random situation, its figures and its transitions, and judges it.
 fn replay(seed: u64) {
     let situation = random_situation(seed);
-    let (figures, broken) = judged(&situation);
-    println!("{}\n{HEAD}\n{figures}", described(&situation));
-    for (at, change) in crate::play::guarded(&situation).transitions {
-        let (from, to) = (change.from.as_str(), change.to.as_str());
-        println!("{at:>9.3?}: {from} to {to}, {}", change.reason.as_str());
-    }
+    let broken = show(&situation);
     for law in broken.iter().map(|broken| broken.law) {
-        println!(
-            "simplest that breaks `{law}`: {}",
-            described(&shrunk(situation.clone(), law))
-        );
+        println!("simplest that breaks `{law}`: {}", described(&shrunk(situation.clone(), law)));
     }
     assert!(broken.is_empty(), "{}", listed(&broken));
 }
 
-/// The table of all situations that are not random; `--nocapture` shows it.
+/// Prints a situation, its figures, its transitions and the laws that are broken.
+fn show(situation: &Situation) -> Vec<Broken> {
+    let (figures, broken) = judged(situation);
+    println!("{}\n{figures}{}", described(situation), listed(&broken));
+    for (at, change) in crate::play::guarded(situation).transitions {
+        let (from, to, reason) = (change.from.as_str(), change.to.as_str(), change.reason.as_str());
+        println!("{at:>9.3?}: {from} to {to}, {reason}, attempt {}", change.attempt);
+    }
+    broken
+}
+
+/// The table of all situations that are not random; `--nocapture` shows it. With `SITUATION`, only those
+/// whose names contain its value, in detail.
 #[test]
 fn table_of_situations() {
     println!("{HEAD}");
-    for situation in [
-        healthy::all(),
-        outages::all(),
-        patience::all(),
-        partial::all(),
-    ]
-    .concat()
-    {
-        println!("{}", judged(&situation).0);
+    let wanted = std::env::var("SITUATION").ok();
+    let all = [healthy::all(), outages::all(), patience::all(), partial::all()];
+    for situation in all.concat() {
+        match &wanted {
+            None => println!("{}", judged(&situation).0),
+            Some(wanted) if situation.name.contains(wanted) => drop(show(&situation)),
+            Some(_) => {}
+        }
     }
 }
