@@ -194,7 +194,8 @@
 //! 4. Its result is [classified](Class) and recorded. A unique violation is an answer like any other. A
 //!    broken connection is a failure. A call that hangs counts as slow while it still hangs. Callers
 //!    with timeouts of their own, who leave earlier than that, count as
-//!    [demand](breaker::Builder::stall_after): if no call succeeds, the breaker opens.
+//!    [demand](breaker::Builder::stall_after): if no call succeeds, and the database does not answer
+//!    the pool's own question either, the breaker opens.
 //!
 //! While the breaker is open, a background task probes the database on a connection of its own. So
 //! recovery needs no traffic, and no caller's call is the first to try. The task has `acquire_timeout`
@@ -231,7 +232,8 @@
 //! - **Starvation** is judged by the last `acquire_timeout`, not by the breaker's window: it is a
 //!   failure if no call obtained a connection in that time, otherwise saturation. With a window of
 //!   10 s, fusepool would notice a hanging database 10 s late. The same rule applies to a server that
-//!   has no free slot for a connection.
+//!   has no free slot for a connection. If the database answers when it is asked, waiting callers are
+//!   no failure: the connections are busy with long statements.
 //! - **Waiting ends when the breaker opens.** Callers in the queue are refused at once, so that they do
 //!   not each try to connect to a database that hangs.
 //! - **An acquired connection is no success.** Only a failure to acquire one counts. Most leases ask
@@ -241,8 +243,8 @@
 //! - **A mode that does not enforce changes nothing.** In [`Observe`](breaker::Mode::Observe) and
 //!   [`Disabled`](breaker::Mode::Disabled), nothing is refused, and neither `acquire_timeout` nor
 //!   `query_timeout` ends a call. A statement's own deadline does.
-//! - **A probe on a lease** is settled by a ping before the lease is handed out, because a caller may
-//!   hold the lease idle for long.
+//! - **A probe on a lease** is the first statement on it, not the lease. A lease that is held idle
+//!   frees its probe slot at `probe_timeout`.
 //! - **A stream** is judged by its first row. Later waits count only if they fail. If it is dropped
 //!   after its first row, its connection is drained within a bound, otherwise closed.
 //!

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Demand {
     /// The time of the last success, or the start of the generation if there was none.
     last_answer: AtomicU64,
+    /// The last time at which the backend was seen to answer anything, such as a ping.
+    alive: AtomicU64,
     unanswered: Mutex<Unanswered>,
     /// Long-running calls. Calls with a deadline of their own are not counted: they may take long.
     running: AtomicU32,
@@ -22,14 +24,16 @@ struct Unanswered {
     /// The start of the earliest call, or `answer` if that is later.
     since: u64,
     given_up: u32,
-    /// The observer knows that a stall is near.
-    is_told: bool,
+    /// The time at which the observer was told last that a stall is near.
+    told: Option<u64>,
 }
 
-/// A number of pending calls, and the time since which none has succeeded.
+/// A number of pending calls, the time since which none has succeeded, and the time since which the
+/// backend has answered nothing at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stall {
     pub(super) since: u64,
+    pub(super) silent_since: u64,
     pub(super) calls: u32,
 }
 
@@ -37,11 +41,12 @@ impl Demand {
     pub(super) fn new(now: u64) -> Self {
         Self {
             last_answer: AtomicU64::new(now),
+            alive: AtomicU64::new(now),
             unanswered: Mutex::new(Unanswered {
                 answer: now,
                 since: u64::MAX,
                 given_up: 0,
-                is_told: false,
+                told: None,
             }),
             running: AtomicU32::new(0),
         }
@@ -56,9 +61,16 @@ impl Demand {
         }
     }
 
-    /// Whether there was a success within `limit` before `now`.
+    /// Records that the backend answers, although no call of a caller succeeded.
+    pub(super) fn alive(&self, now: u64) {
+        self.alive.fetch_max(now, Ordering::AcqRel);
+    }
+
+    /// Whether the backend answered within `limit` before `now`.
     pub(super) fn answered_within(&self, limit: u64, now: u64) -> bool {
-        now.saturating_sub(self.last_answer.load(Ordering::Acquire)) < limit
+        let answer = self.last_answer.load(Ordering::Acquire);
+        let last = answer.max(self.alive.load(Ordering::Acquire));
+        now.saturating_sub(last) < limit
     }
 
     /// Records a call that began at `started` and is still unanswered, or was given up.
@@ -70,21 +82,27 @@ impl Demand {
                 answer,
                 since: u64::MAX,
                 given_up: 0,
-                is_told: false,
+                told: None,
             };
         }
         seen.since = seen.since.min(started.max(seen.answer));
         seen.given_up = seen.given_up.saturating_add(u32::from(given_up));
         Stall {
             since: seen.since,
+            silent_since: seen.since.max(self.alive.load(Ordering::Acquire)),
             calls: (seen.given_up).saturating_add(self.running.load(Ordering::Acquire)),
         }
     }
 
-    /// Whether the observer must be told that a stall is near: once for each stall.
-    pub(super) fn must_tell(&self) -> bool {
+    /// Whether the observer must be told that a stall is near: once until the backend answers.
+    pub(super) fn must_tell(&self, now: u64) -> bool {
         let mut seen = (self.unanswered.lock()).unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut seen.is_told, true)
+        let alive = self.alive.load(Ordering::Acquire);
+        let is_told = seen.told.is_some_and(|told| told > alive);
+        if !is_told {
+            seen.told = Some(now);
+        }
+        !is_told
     }
 
     /// Whether there is no long-running call.

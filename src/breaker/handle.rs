@@ -227,6 +227,11 @@ impl Breaker {
         epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
     }
 
+    /// Whether the breaker is half-open, and no probe is in progress.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.inner.core().machine.is_idle()
+    }
+
     /// Turns an open breaker half-open, because the backend answered a background probe.
     pub(crate) fn half_open(&self) {
         self.inner.half_open();
@@ -246,8 +251,8 @@ impl Breaker {
     }
 
     /// Records that the backend answers, without a call that counts.
-    pub(crate) fn answered(&self) {
-        self.inner.answered();
+    pub(crate) fn is_alive(&self) {
+        self.inner.is_alive();
     }
 
     /// Whether the backend answered within the last `limit`, or the state changed.

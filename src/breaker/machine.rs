@@ -141,6 +141,17 @@ impl Machine {
         }
     }
 
+    /// Whether it is half-open, and no probe is in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        match &self.phase {
+            Phase::HalfOpen(batch) => {
+                let is_busy = |probe: &Probe| probe.is_running || probe.holds_slot;
+                !batch.running.iter().any(is_busy)
+            }
+            _ => false,
+        }
+    }
+
     /// Requests to start a probe. From exactly the end of the open duration on, the machine turns
     /// half-open and admits the first probe in one step. `starts`: the probe runs at once, and does
     /// not wait for a connection first.

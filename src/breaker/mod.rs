@@ -19,33 +19,50 @@
 //!
 //! # The rules
 //!
-//! **Closed.** Every call is counted once: when it ends, or when it has run for
-//! `slow_call_threshold`, whichever comes first. The breaker opens as soon as one configured rule
-//! holds:
+//! **Closed.** Every call is counted once: when it ends, or when it has run for the slow-call
+//! threshold, whichever comes first. The breaker opens as soon as one rule holds:
 //!
-//! - The failure rate or the slow-call rate is at least its threshold, and at least `minimum_calls`
-//!   calls are in the window.
-//! - There were `consecutive_failures` failures with no success in between.
-//! - It is *stalled*: no call succeeded for `stall_after`, while at least `consecutive_failures`
-//!   calls were pending.
+//! | rule | for a backend that |
+//! |---|---|
+//! | `consecutive_failures` failures with no success in between | is down: five refused connections are enough |
+//! | failure rate of at least `failure_rate`, from `minimum_calls` on | fails many calls and answers others |
+//! | slow-call rate of at least `slow_call_rate`, from `minimum_calls` on | answers, but far too late |
+//! | *stalled*: no success for `stall_after`, while at least `consecutive_failures` calls are pending | hangs, and ends no call at all |
+//!
+//! *Slow* is slower than this service's normal: unless it is set, the
+//! [slow-call threshold](Builder::slow_call_threshold) is learned from the calls. Until enough calls
+//! have succeeded, none is slow.
 //!
 //! A *pending* call is one that runs, waits for a connection, or was given up by its caller since
-//! the last success. The stall rule exists because a database that hangs ends no call, and a caller
-//! with a short timeout leaves before its call is counted in any other way. At least two calls must
-//! be pending, so that a single long statement does not open the breaker. Calls with a deadline of
-//! their own do not count. A breaker without a gate or a pool sees only the calls that were given
-//! up, which are the permits that were dropped.
+//! the last success. Callers with a short timeout leave before their calls are counted in any other
+//! way. At least two calls must be pending, so that a single long statement does not open the breaker.
+//! Calls with a deadline of their own do not count. Shortly before a pool's breaker would open as
+//! stalled, the pool asks the database itself, and an answer prevents it. A breaker without a gate or
+//! a pool sees only the calls that were given up, which are the permits that were dropped.
 //!
-//! **Open.** Calls are rejected, and the rejection says when to retry. The open duration grows with
-//! each failed attempt to recover, up to a maximum, and jitter spreads it. The first call at or
-//! after its end is admitted. The breaker reads the clock when a call arrives, and needs no timer.
+//! Some successes are no evidence: that a connection was acquired, and that a `BEGIN` or a `ROLLBACK`
+//! succeeded. They would hide that every statement fails.
 //!
-//! **Half-open.** A batch of probes is admitted; each occupies one probe slot. A probe that is
-//! ignored or abandoned frees its slot. A probe that exceeds `probe_timeout` frees its slot, too,
-//! but goes on, and counts when it ends if its batch is still undecided. A probe that reaches
-//! `slow_call_threshold` is slow, like any call. The breaker opens again as soon as the batch can
-//! no longer stay below the thresholds, or when it is stalled. A successful batch is followed by
-//! one of twice the size; after the largest batch, the breaker closes with an empty window.
+//! **Open.** Calls are rejected, and the rejection says when to retry. The first call at or after the
+//! end of the open duration is admitted. The breaker reads the clock when a call arrives, and needs
+//! no timer. In a pool, a background task asks the database instead, at `probe_interval`, so that
+//! callers are served as soon as it is well, and none of them has to try first.
+//!
+//! The open duration doubles each time that the breaker opens, up to a maximum, and jitter spreads it.
+//! It starts over only when the breaker has stayed closed for a window. So a backend that answers
+//! pings and fails statements is tried less and less often.
+//!
+//! **Half-open.** A batch of calls is admitted as probes; each occupies one probe slot. They are
+//! judged by the same rates as calls of a closed breaker, and have the same deadlines. A probe that
+//! is ignored or abandoned frees its slot. A probe that exceeds `probe_timeout` frees its slot, too,
+//! but goes on, and counts when it ends if its batch is still undecided. The breaker opens again as
+//! soon as the batch can no longer stay below the thresholds, or when it is stalled. A successful
+//! batch is followed by one of twice the size; after the largest batch, the breaker closes with an
+//! empty window.
+//!
+//! **The process's own lateness.** A process that stands still, because its container is throttled or
+//! a handler computes without an await, sees every answer late. In a gate or a pool, that time is
+//! taken out of the duration of calls.
 //!
 //! **Generations.** A permit carries the generation in which it was issued. Every change of state,
 //! a reset and a new configuration start a new generation. The counts start from zero; only a new
@@ -65,17 +82,18 @@
 //! | [`window`](Builder::window) | last 10 s, 10 buckets | [`DEFAULT_WINDOW`] |
 //! | [`minimum_calls`](Builder::minimum_calls) | 10 | [`DEFAULT_MINIMUM_CALLS`] |
 //! | [`failure_rate`](Builder::failure_rate) | 0.5 | [`DEFAULT_FAILURE_RATE`] |
-//! | [`slow_call_threshold`](Builder::slow_call_threshold) | 1 s | [`DEFAULT_SLOW_CALL_THRESHOLD`] |
+//! | [`slow_call_threshold`](Builder::slow_call_threshold) | learned, at least 1 s | [`DEFAULT_SLOW_CALL_THRESHOLD`] |
 //! | [`slow_call_rate`](Builder::slow_call_rate) | 0.8 | [`DEFAULT_SLOW_CALL_RATE`] |
 //! | [`consecutive_failures`](Builder::consecutive_failures) | 5 | [`DEFAULT_CONSECUTIVE_FAILURES`] |
 //! | [`stall_after`](Builder::stall_after) | as `slow_call_threshold` | |
 //! | [`coalesce_failures`](Builder::coalesce_failures) | off | |
-//! | [`open_duration`](Builder::open_duration) | 500 ms | [`DEFAULT_OPEN_DURATION`] |
+//! | [`open_duration`](Builder::open_duration) | 250 ms | [`DEFAULT_OPEN_DURATION`] |
 //! | [`open_duration_multiplier`](Builder::open_duration_multiplier) | 2 | [`DEFAULT_OPEN_DURATION_MULTIPLIER`] |
 //! | [`max_open_duration`](Builder::max_open_duration) | 5 s | [`DEFAULT_MAX_OPEN_DURATION`] |
 //! | [`jitter`](Builder::jitter) | ±20 % | [`DEFAULT_JITTER`] |
 //! | [`half_open_probes`](Builder::half_open_probes) | 3 | [`DEFAULT_HALF_OPEN_PROBES`] |
 //! | [`probe_timeout`](Builder::probe_timeout) | 1 s | [`DEFAULT_PROBE_TIMEOUT`] |
+//! | [`probe_interval`](Builder::probe_interval) | 200 ms | [`DEFAULT_PROBE_INTERVAL`] |
 //! | [`ramp`](Builder::ramp) | doubling up to 10, or up to the size of the pool | [`DEFAULT_RAMP`] |
 //! | [`mode`](Builder::mode) | [`Mode::Enforce`] | |
 //! | [`clock`](Builder::clock) | [`CoarseClock`](crate::CoarseClock) | |

@@ -24,7 +24,7 @@ pub(super) struct Normal(Mutex<Durations>);
 #[derive(Debug, Default)]
 struct Durations {
     long: [u32; STEPS],
-    /// The number of successes that are forgotten.
+    /// The number of successes that are forgotten or were left out.
     forgotten: u64,
     halved_at: u64,
     checked_at: u64,
@@ -63,6 +63,12 @@ impl Normal {
         });
         let threshold = normal.map_or(0, |step| lower(step).saturating_mul(u64::from(FACTOR)));
         Some(Duration::from_nanos(threshold).max(DEFAULT_SLOW_CALL_THRESHOLD))
+    }
+
+    /// Leaves a success out that is no call of the service, such as a ping.
+    pub(super) fn leave_out(&self) {
+        let mut durations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        durations.forgotten += 1;
     }
 
     /// Whether a second has passed since the last call of [`learn`](Self::learn).

@@ -113,12 +113,19 @@ impl<'breaker> Permit<'breaker> {
         self.settled = true;
         let verdict = match verdict {
             Verdict::Success if self.is_control => {
-                self.breaker.answered();
+                self.breaker.is_alive();
                 Verdict::Ignored
             }
             verdict => verdict,
         };
         self.breaker.settle(self.kind, self.started, verdict, None);
+    }
+
+    /// Settles the permit of a ping that was answered after this time. It says nothing about how long
+    /// the calls of the service take.
+    pub(crate) fn settle_ping(self, took: Duration) {
+        self.breaker.normal.leave_out();
+        self.settle_after(Verdict::Success, took);
     }
 
     /// Settles the permit of a call that took this long, whatever the clock says.

@@ -36,10 +36,10 @@ impl Inner {
     }
 
     /// Records that the backend answers, without a call that counts.
-    pub(super) fn answered(&self) {
+    pub(super) fn is_alive(&self) {
         let epoch = self.epoch.load();
         if epoch.mode != Mode::Disabled {
-            epoch.ledger.demand.answered(self.now());
+            epoch.ledger.demand.alive(self.now());
         }
     }
 
@@ -90,11 +90,12 @@ impl Inner {
         let stall = epoch.ledger.demand.unanswered(started, given_up);
         let waiting = self.waiting.load(Ordering::Acquire);
         let elapsed = now.saturating_sub(stall.since);
+        let silent = now.saturating_sub(stall.silent_since);
         let calls = stall.calls.saturating_add(waiting);
-        if epoch.settings.is_stall(elapsed, calls) {
+        if epoch.settings.is_stall(elapsed, silent, calls) {
             let counts = epoch.ledger.recent.counts(now);
             self.trip(&epoch, now, Reason::Stalled, counts);
-        } else if epoch.settings.is_stalling(elapsed, calls) && epoch.ledger.demand.must_tell() {
+        } else if epoch.settings.is_stalling(silent, calls) && epoch.ledger.demand.must_tell(now) {
             self.emit(&Event::Stalling);
         }
     }
@@ -102,9 +103,9 @@ impl Inner {
     pub(super) fn end(&self, kind: Kind, started: u64, verdict: Verdict, took: Option<Duration>) {
         let now = self.now();
         let elapsed = took.map_or_else(|| now.saturating_sub(started), nanos);
-        let is_long = elapsed >= LONG && took.is_none();
-        if verdict == Verdict::Success && (is_long || self.is_learning.load(Ordering::Relaxed)) {
-            self.learn(now, elapsed, is_long);
+        let may_learn = elapsed >= LONG || self.is_learning.load(Ordering::Relaxed);
+        if verdict == Verdict::Success && may_learn {
+            self.learn(now, elapsed);
         }
         match kind {
             Kind::Unrecorded => {}
@@ -133,7 +134,7 @@ impl Inner {
 
     /// Learns from the duration of a success, and changes the slow-call threshold if necessary.
     #[cold]
-    fn learn(&self, now: u64, elapsed: u64, is_long: bool) {
+    fn learn(&self, now: u64, elapsed: u64) {
         let epoch = self.epoch.load();
         let settings = &epoch.settings;
         let (SlowCall::Learned(before), Some(share)) =
@@ -141,10 +142,12 @@ impl Inner {
         else {
             return;
         };
-        if !is_long && before.is_some() && !self.normal.is_due(now) {
+        if elapsed == u64::MAX {
+            return self.normal.leave_out(); // ended by the server, so that its duration is unknown
+        }
+        if elapsed < LONG && before.is_some() && !self.normal.is_due(now) {
             return;
         }
-        let elapsed = if is_long { elapsed } else { 0 };
         let successes = self.counters.get(Count::Successes as usize);
         let least = settings.minimum_calls;
         let learned = (self.normal).learn(now, elapsed, successes, least, share);

@@ -8,6 +8,10 @@ use super::state::Reason;
 use super::tally::{Counts, Outcome};
 use super::verdict::Verdict;
 
+/// A backend that answers pings may leave callers without an answer for this many times
+/// `stall_after`. Its disk may hang.
+const ALIVE_PATIENCE: u64 = 5;
+
 impl Settings {
     /// The rule that opens a closed breaker with these counts, if any.
     pub(super) fn tripped(&self, counts: Counts, streak: u32) -> Option<Reason> {
@@ -55,16 +59,21 @@ impl Settings {
     }
 
     /// Whether it is a stall that `calls` have been pending for `elapsed` nanoseconds without a
-    /// success. One call alone is not: it may be a long statement.
-    pub(super) fn is_stall(&self, elapsed: u64, calls: u32) -> bool {
+    /// success, and that the backend has been silent for `silent`. One call alone is not: it may be a
+    /// long statement.
+    pub(super) fn is_stall(&self, elapsed: u64, silent: u64, calls: u32) -> bool {
         let least = (self.consecutive_failures).unwrap_or(DEFAULT_CONSECUTIVE_FAILURES);
-        let is_long = |bound| elapsed >= nanos(bound);
+        let is_long = |bound| {
+            let bound = nanos(bound);
+            silent >= bound || elapsed >= bound.saturating_mul(ALIVE_PATIENCE)
+        };
         calls >= least.max(2) && self.stall_after().is_some_and(is_long)
     }
 
     /// Whether a stall is near: three quarters of its duration are over.
-    pub(super) fn is_stalling(&self, elapsed: u64, calls: u32) -> bool {
-        self.is_stall(elapsed.saturating_add(elapsed / 3), calls)
+    pub(super) fn is_stalling(&self, silent: u64, calls: u32) -> bool {
+        let silent = silent.saturating_add(silent / 3);
+        self.is_stall(silent, silent, calls)
     }
 
     /// The outcome that a call adds to the window when it ends; `None` if it adds nothing. A call that

@@ -28,8 +28,8 @@ pub const DEFAULT_JITTER: f64 = 0.2;
 pub const DEFAULT_HALF_OPEN_PROBES: u32 = 3;
 /// Default [`Builder::probe_timeout`](super::Builder::probe_timeout): 1 second.
 pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Default [`Builder::probe_interval`](super::Builder::probe_interval): 250 milliseconds.
-pub const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_millis(250);
+/// Default [`Builder::probe_interval`](super::Builder::probe_interval): 200 milliseconds.
+pub const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_millis(200);
 /// Default [`Builder::ramp`](super::Builder::ramp) of a breaker without a pool: batches double up
 /// to 10 probes.
 pub const DEFAULT_RAMP: Ramp = Ramp::UpTo(10);

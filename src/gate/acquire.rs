@@ -79,6 +79,10 @@ impl Gate {
                     if is_full() {
                         self.give_up_lost_calls();
                     }
+                    // The answer decides whether a wait in vain is a failure.
+                    if !self.is_served_within(patience / 3) {
+                        self.ask_backend();
+                    }
                     let deadline = Deadline::of_gate(start + limit);
                     self.until(deadline, start, check_stall, connect).await
                 };
@@ -125,6 +129,11 @@ impl Gate {
             Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
+    }
+
+    /// Records the time that it took to open a connection.
+    pub(crate) fn connecting_took(&self, elapsed: Duration) {
+        self.progress.connecting_took(elapsed);
     }
 
     /// Whether callers that wait for `limit` in vain are no sign of an unhealthy backend: it served
@@ -219,12 +228,15 @@ impl<F: Fn() -> bool> QueueSlot<'_, F> {
             breaker,
             limits,
             leased,
+            progress,
             ..
         } = self.gate;
         let leased = leased.load(Ordering::Acquire);
         // A pool may be full of connections that it is still opening.
         let all_handed_out = leased >= limits.connections && (self.is_full)();
-        breaker.still_waits(self.began, given_up, all_handed_out);
+        // A caller may be the one for whom a connection is opened, which can take long.
+        let began = self.began.saturating_add(progress.connecting());
+        breaker.still_waits(began, given_up, all_handed_out);
     }
 }
 

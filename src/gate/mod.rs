@@ -121,6 +121,8 @@ pub struct Gate {
     summarized: AtomicU64,
     /// A background task makes the first probes, so that no caller's call is one.
     probing: AtomicBool,
+    /// A background task asks the backend whether it answers.
+    asking: AtomicBool,
     hooks: Arc<OnceLock<Hooks>>,
 }
 
@@ -175,6 +177,7 @@ impl Gate {
             next_summary: AtomicU64::new(0),
             summarized: AtomicU64::new(0),
             probing: AtomicBool::new(false),
+            asking: AtomicBool::new(false),
             hooks,
         }
     }
@@ -200,9 +203,20 @@ impl Gate {
     }
 
     /// Reserves the first probes for a background task. `None` if another task has them.
-    pub(crate) fn reserve_probing(&self) -> Option<Probing<'_>> {
-        let taken = self.probing.swap(true, Ordering::AcqRel);
-        (!taken).then(|| Probing(&self.probing))
+    pub(crate) fn reserve_probing(&self) -> Option<Reserved<'_>> {
+        Reserved::of(&self.probing)
+    }
+
+    /// Reserves the question to the backend. `None` if another task asks already.
+    pub(crate) fn reserve_asking(&self) -> Option<Reserved<'_>> {
+        Reserved::of(&self.asking)
+    }
+
+    /// Lets the pool ask the backend whether it answers.
+    fn ask_backend(&self) {
+        if let Some(hooks) = self.hooks.get() {
+            (hooks.stalling)();
+        }
     }
 
     pub(crate) fn probed(&self, error: Option<&(dyn std::error::Error + 'static)>) {
@@ -234,11 +248,18 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// Reserves the first probes until it is dropped.
+/// Reserves a work of one background task until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Probing<'gate>(&'gate AtomicBool);
+pub(crate) struct Reserved<'gate>(&'gate AtomicBool);
 
-impl Drop for Probing<'_> {
+impl<'gate> Reserved<'gate> {
+    fn of(flag: &'gate AtomicBool) -> Option<Self> {
+        let is_taken = flag.swap(true, Ordering::AcqRel);
+        (!is_taken).then_some(Self(flag))
+    }
+}
+
+impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }

@@ -10,7 +10,7 @@
 //! A backend that is silent, instead of refusing, may answer the earlier pings when it recovers. So
 //! these are kept, and the interval doubles, up to `acquire_timeout`.
 //!
-//! If no calls arrive while the breaker is half-open, the task fills the free probe slots with pings.
+//! If no call is in progress while the breaker is half-open, the task fills the probe slots with pings.
 //! No error ends the task before the breaker is closed.
 //!
 //! A new connection may be impossible although the backend is well: the account has no slot left, a
@@ -75,7 +75,7 @@ async fn probe_until_closed<A: Adapter>(gate: &Arc<Gate>, target: &Arc<Target<A>
             }
             State::HalfOpen => {
                 sleep(breaker.probe_interval()).await;
-                if breaker.state() == State::HalfOpen && breaker.until_probe().is_none() {
+                if breaker.is_idle() {
                     fill_batch(gate, target).await;
                 }
             }
@@ -164,11 +164,10 @@ async fn fill_batch<A: Adapter>(gate: &Gate, target: &Target<A>) {
         return;
     };
     while let Some(slot) = take_slot(breaker) {
-        let pong = in_time(gate, target, connection.ping()).await;
-        let class = pong.map_or_else(|error| class(adapter, &error), |()| Class::Success);
-        slot.settle_class(class);
-        if class != Class::Success {
-            return;
+        let asked = Instant::now();
+        match in_time(gate, target, connection.ping()).await {
+            Ok(()) => slot.settle_ping(asked.elapsed()),
+            Err(error) => return slot.settle_class(class(adapter, &error)),
         }
     }
     close(gate, connection).await;
@@ -191,8 +190,12 @@ fn take_slot(breaker: &Breaker) -> Option<Permit<'_>> {
 /// Opens a connection outside the pool, or else borrows an idle one of the pool.
 async fn connect<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
     let limit = gate.limits().acquire_timeout;
+    let began = Instant::now();
     match timed(gate, limit, Awaited::Connection, target.connect()).await {
-        Ok(connection) => Some(connection),
+        Ok(connection) => {
+            gate.connecting_took(began.elapsed());
+            Some(connection)
+        }
         Err(error) => {
             gate.probed(Some(source(&*target.adapter, &error)));
             borrow(gate, target).await

@@ -3,7 +3,8 @@
 //! Calls that are pending while none succeeds are not always a backend that hangs: long reports, a
 //! locked table, or hedged reads whose callers leave after a few milliseconds look the same from
 //! here. So shortly before the stall rule would hold, the backend is asked on a connection of its own.
-//! If it answers, that is progress, and the rule starts again.
+//! If it answers, the calls have more time: five times as long as a silent backend would have. No
+//! more, because a server whose disk hangs may still answer a ping.
 
 use std::sync::Arc;
 
@@ -18,9 +19,12 @@ use crate::pool::target::Target;
 ///
 /// Cancellation: may be dropped at any await.
 pub(crate) async fn ask<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
+    let Some(_asking) = gate.reserve_asking() else {
+        return;
+    };
     let limit = gate.breaker().stall_check_interval();
     if timeout(limit, answers(&target)).await.unwrap_or(false) {
-        gate.breaker().answered();
+        gate.breaker().is_alive();
     }
 }
 

@@ -36,6 +36,12 @@ pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     const SLEEP: &'static str;
     /// A statement that takes 1.3 seconds.
     const NAP: &'static str;
+    /// A statement that takes 3 seconds.
+    const LONG_NAP: &'static str;
+    /// A statement that takes 30 milliseconds.
+    const DOZE: &'static str;
+    /// Creates the function `failure`, which fails as if the server were not ready; to be run as superuser.
+    const FAILURE: &'static [&'static str];
     /// Limits the user `app` to one connection; to be run as superuser.
     const ONE_CONNECTION: &'static str;
     /// The server's id of the connection.
@@ -77,6 +83,12 @@ impl Dialect for Postgres {
     const DATABASE: &'static str = "postgres";
     const SLEEP: &'static str = "SELECT pg_sleep(10)";
     const NAP: &'static str = "SELECT pg_sleep(1.3)";
+    const LONG_NAP: &'static str = "SELECT pg_sleep(3)";
+    const DOZE: &'static str = "SELECT pg_sleep(0.03)";
+    const FAILURE: &'static [&'static str] = &[
+        "CREATE FUNCTION failure() RETURNS int LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE 'the database system is not yet accepting connections' USING ERRCODE = '57P03'; END $$",
+    ];
     const ONE_CONNECTION: &'static str = "ALTER ROLE app CONNECTION LIMIT 1";
     const SESSION: &'static str = "SELECT CAST(pg_backend_pid() AS bigint)";
     const BULK: &'static str = "SELECT repeat('x', 10000) FROM generate_series(1, 3000)";
@@ -143,6 +155,11 @@ impl Dialect for MariaDb {
     const DATABASE: &'static str = "test";
     const SLEEP: &'static str = "SELECT SLEEP(10)";
     const NAP: &'static str = "SELECT SLEEP(1.3)";
+    const LONG_NAP: &'static str = "SELECT SLEEP(3)";
+    const DOZE: &'static str = "SELECT SLEEP(0.03)";
+    const FAILURE: &'static [&'static str] = &["CREATE FUNCTION failure() RETURNS int BEGIN \
+         SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1053, \
+         MESSAGE_TEXT = 'Server shutdown in progress'; RETURN 1; END"];
     const ONE_CONNECTION: &'static str = "ALTER USER app WITH MAX_USER_CONNECTIONS 1";
     const SESSION: &'static str = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
     const BULK: &'static str = "SELECT REPEAT('x', 10000) FROM seq_1_to_3000";

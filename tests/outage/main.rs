@@ -76,6 +76,7 @@ mod diesel;
 mod diesel_only;
 mod events;
 mod exclusive;
+mod judgement;
 mod limits;
 mod load;
 mod network;
