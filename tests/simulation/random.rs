@@ -91,6 +91,7 @@ fn random_fault(random: &mut Rng) -> Option<Fault> {
 }
 
 fn random_callers(random: &mut Rng, situation: &Situation) -> Callers {
+    let is_beside = !situation.callers.is_empty();
     let median = match one_in(random, 4) {
         true => seconds(random, 0.1, 5.0),
         false => seconds(random, 0.001, 0.1),
@@ -114,7 +115,8 @@ fn random_callers(random: &mut Rng, situation: &Situation) -> Callers {
     let patience = random.choice(PATIENCE).map(Duration::from_millis);
     calls.patience = patience.filter(|patience| {
         let reconnects = *patience > situation.machine.connect * 2;
-        reconnects && (*patience > takes * 2 || one_in(random, 20))
+        // Hedged reads are dropped, beside callers that wait.
+        reconnects && (*patience > takes * 2 || is_beside && one_in(random, 6))
     });
     if one_in(random, 4) {
         calls.patience = None;
