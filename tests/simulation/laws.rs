@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fusepool::breaker::State;
 
+use crate::callers::Arrivals;
 use crate::fault::{Episode, Fault};
 use crate::record::{Ending, Play, Record};
 use crate::situation::Situation;
@@ -189,8 +190,11 @@ impl Case<'_> {
             let Some(naked) = self.naked.first_answer_after(*to) else {
                 continue;
             };
-            // The prober connects before the first caller may.
-            let bound = naked + LATER_THAN_NAKED + self.situation.machine.connect;
+            // The prober connects before the first caller may. Whoever called before that was refused, and
+            // the next caller may come late, or have a statement that takes long.
+            let later = LATER_THAN_NAKED + self.situation.machine.connect + self.longest_pause();
+            let next = self.naked.first_answer_after(*to + later);
+            let bound = (naked + later).max(next.unwrap_or_default());
             let guarded = self.guarded.first_answer_after(*to);
             if guarded.is_none_or(|guarded| guarded > bound) {
                 let how = format!(
@@ -202,6 +206,15 @@ impl Case<'_> {
             }
         }
         None
+    }
+
+    /// The longest time between two calls of a worker.
+    fn longest_pause(&self) -> Duration {
+        let pauses = self.situation.callers.iter().map(|callers| match callers.arrivals {
+            Arrivals::Workers(_, pause) => pause,
+            _ => Duration::ZERO,
+        });
+        pauses.max().unwrap_or_default()
     }
 
     /// Whether no fault has an effect on a call that is made at `at`.
