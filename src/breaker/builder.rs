@@ -302,23 +302,7 @@ impl Builder {
         self
     }
 
-    pub(crate) fn get_name(&self) -> Arc<str> {
-        self.name.clone().unwrap_or_else(|| "unnamed".into())
-    }
-
     pub(crate) fn get_observer(&self) -> Option<&Observer> {
         self.observer.as_ref()
-    }
-
-    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
-    pub(crate) fn get_probe_timeout(&self) -> Duration {
-        self.settings.probe_timeout
-    }
-
-    /// `None` if slow calls do not count.
-    pub(crate) fn get_slow_call_threshold(&self) -> Option<Duration> {
-        self.settings
-            .slow_call_rate
-            .map(|_| self.settings.usual_limit())
     }
 }

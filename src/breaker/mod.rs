@@ -106,10 +106,12 @@ pub(crate) mod demand;
 mod epoch;
 pub(crate) mod error;
 pub(crate) mod event;
+mod getters;
 pub(crate) mod handle;
 pub(crate) mod lateness;
 mod machine;
 mod normal;
+mod operator;
 pub(crate) mod permit;
 mod probe;
 mod record;
@@ -130,7 +132,8 @@ pub use builder::Builder;
 pub use config::{ConfigError, LONGEST};
 pub use error::{CallError, Rejection};
 pub use event::Event;
-pub use handle::{Breaker, ForcedOpen};
+pub use handle::Breaker;
+pub use operator::ForcedOpen;
 pub use permit::{OwnedPermit, Permit};
 pub use settings::{
     DEFAULT_CONSECUTIVE_FAILURES, DEFAULT_FAILURE_RATE, DEFAULT_HALF_OPEN_PROBES, DEFAULT_JITTER,

@@ -1,8 +1,13 @@
 //! What is particular to SQLite.
 
+use std::time::{Duration, Instant};
+
+use fusepool::breaker::State;
 use fusepool::refusal;
 use fusepool::sqlx::SqlitePoolOptions;
 use sqlx::Executor;
+
+use crate::support::eventually;
 
 /// The savepoint that is released last commits, as `COMMIT` does. Regression test: it was refused
 /// while the breaker was open, so the writes were lost and the file stayed locked.
@@ -32,4 +37,32 @@ async fn the_release_of_an_outermost_savepoint_is_a_commit() {
         .await
         .unwrap();
     assert_eq!(rows, 3);
+}
+
+/// A manual trip ends by itself, without any traffic: the background probe finds that the database is
+/// well.
+#[tokio::test]
+async fn a_manual_trip_of_a_pool_recovers_by_itself() {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect("sqlite::memory:")
+        .await
+        .unwrap();
+    let breaker = pool.gate().breaker();
+    let duration = Duration::from_millis(300);
+    let tripped = Instant::now();
+    breaker.trip_for(duration);
+    let error = pool.execute("SELECT 1").await.unwrap_err();
+    let retry_after = refusal(&error).and_then(|refused| refused.retry_after());
+    assert!(
+        retry_after.is_some_and(|after| after <= duration),
+        "{error:?}"
+    );
+    eventually("the breaker closes", async || {
+        breaker.state() == State::Closed
+    })
+    .await;
+    assert!(tripped.elapsed() >= duration - Duration::from_millis(10));
+    pool.execute("SELECT 1").await.unwrap();
+    assert_eq!(breaker.snapshot().trips, 1);
 }

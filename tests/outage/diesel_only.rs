@@ -4,6 +4,8 @@
 //! The file is included twice because it names the driver by `Conn` and `Raw` of the module that
 //! includes it: diesel's traits are too many to be generic over.
 
+mod pipelined;
+
 mod postgres {
     use super::Came;
     use crate::support::postgres::Postgres as Server;

@@ -19,9 +19,10 @@ use super::rows::Rows;
 use super::statement::Statement;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::cache::invalidation::Name;
+use crate::deadpool::adapter::Managed;
 use crate::deadpool::object;
 use crate::gate::admission::turned_away;
-use crate::pool::statement::Admission;
+use crate::pool::statement::{Admission, Watch};
 use crate::pool::transaction::{begins_transaction, ends_transaction};
 
 /// A guarded connection, used like diesel-async's. A statement on it is refused while the breaker is
@@ -41,7 +42,8 @@ pub struct Connection<R: Driver> {
 }
 
 impl<R: Driver> Connection<R> {
-    /// The driver's connection. Statements on it are neither guarded nor recorded.
+    /// The driver's connection. Statements on it are neither guarded nor recorded. If a transaction is
+    /// begun on it, later statements through `&conn` do not count as part of that.
     pub fn unguarded(&mut self) -> &mut R {
         &mut self.object
     }
@@ -59,21 +61,44 @@ impl<R: Driver> Connection<R> {
     fn statement(&mut self, sql: Option<&str>) -> QueryResult<(&mut R, Statement<'_, R>)> {
         let limit = self.limit()?;
         let (raw, watch) = self.object.lease.parts();
-        let in_transaction = in_transaction(raw) || watch.state.is_in_transaction();
-        let admission = match in_transaction || sql.is_some_and(ends_transaction) {
-            true => Admission::Transaction,
-            false => Admission::Breaker,
-        };
-        let admitted = watch.try_admit(admission, limit);
-        let statement = Statement {
-            admitted: admitted.map_err(error::refused)?,
-            publication: match sql {
-                Some(sql) => watch.invalidates_by(sql, self.invalidates.clone()),
-                None => watch.invalidates(self.invalidates.clone()),
-            },
-        };
+        let in_transaction = in_transaction(raw);
+        let statement = admit(watch, in_transaction, sql, limit, self.invalidates.clone())?;
         Ok((raw, statement))
     }
+
+    /// Admits a statement through a shared reference to the connection. diesel's transaction state cannot
+    /// be read through that, but diesel begins and ends its transactions by texts, which are followed.
+    #[cfg(feature = "diesel-postgres")]
+    pub(super) fn pipelined(&self, sql: Option<&str>) -> QueryResult<(&R, Statement<'_, R>)> {
+        let limit = self.limit()?;
+        let lease = &self.object.lease;
+        let statement = admit(lease.watch(), false, sql, limit, self.invalidates.clone())?;
+        Ok((lease, statement))
+    }
+}
+
+/// Admits a statement, which is refused only outside of a transaction. `in_transaction`: diesel says
+/// that it is in one.
+fn admit<'l, R: Driver>(
+    watch: Watch<'l, Managed<R::Manager>>,
+    in_transaction: bool,
+    sql: Option<&str>,
+    limit: Option<Duration>,
+    invalidates: Vec<Name>,
+) -> QueryResult<Statement<'l, R>> {
+    let in_transaction = in_transaction || watch.state.is_in_transaction();
+    let admission = match in_transaction || sql.is_some_and(ends_transaction) {
+        true => Admission::Transaction,
+        false => Admission::Breaker,
+    };
+    let admitted = watch.try_admit(admission, limit);
+    Ok(Statement {
+        admitted: admitted.map_err(error::refused)?,
+        publication: match sql {
+            Some(sql) => watch.invalidates_by(sql, invalidates),
+            None => watch.invalidates(invalidates),
+        },
+    })
 }
 
 fn in_transaction<R: Driver>(raw: &mut R) -> bool {

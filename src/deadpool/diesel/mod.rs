@@ -45,10 +45,10 @@
 //! | a statement in a transaction, `COMMIT`, `ROLLBACK`, savepoints | no, because it holds its locks already | `query_timeout` | yes |
 //! | any of these statements through [`with_timeout`](Connection::with_timeout) | as without | its own | yes |
 //! | the rows of a query after the first | no | `query_timeout` for each wait | only errors and missed deadlines |
-//! | PostgreSQL: pipelined statements, through `&conn` | no | `query_timeout` | yes |
 //! | [`unguarded`](Connection::unguarded), `notifications_stream` | no | no | no |
 //!
-//! A transaction is one of diesel's, or one that is begun and ended by `batch_execute`.
+//! A transaction is one of diesel's, or one that is begun and ended by `batch_execute`. Pipelined
+//! statements on PostgreSQL, through `&conn`, are guarded like all others.
 //!
 //! If a statement is abandoned, by its deadline or because its future was dropped, every later
 //! statement on its connection fails with

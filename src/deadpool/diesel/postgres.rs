@@ -1,6 +1,5 @@
 //! PostgreSQL.
 
-use std::future::ready;
 use std::sync::Arc;
 
 use diesel::QueryResult;
@@ -21,19 +20,17 @@ use tokio_postgres::{CancelToken, NoTls, Socket};
 use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::{ALLOCATION, BuiltQuery, Driver, Sealed};
-use super::error;
 use super::error::database_error;
 use super::object::Object;
 use super::rows::Rows;
-use super::statement::Statement;
 use super::texts::code;
 use super::transaction_builder::TransactionBuilder;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
 use crate::deadpool::builder::PoolBuilder;
+use crate::gate::admission::turned_away;
 use crate::outcome::sqlstate;
-use crate::pool::statement::Admission;
 
 /// A guarded connection to PostgreSQL, used like diesel-async's type of the same name.
 pub type AsyncPgConnection = Connection<Raw>;
@@ -112,27 +109,13 @@ where
     })
 }
 
-/// Pipelining: concurrent statements on one connection, through shared references to it. The
-/// breaker does not refuse them, because diesel's transaction state can only be read through a
-/// mutable reference.
-impl Connection<Raw> {
-    fn pipelined(&self) -> QueryResult<(&Raw, Statement<'_, Raw>)> {
-        let lease = &self.object.lease;
-        let limit = self.limit()?;
-        let watch = lease.watch();
-        let admitted = watch.try_admit(Admission::Transaction, limit);
-        let statement = Statement {
-            admitted: admitted.map_err(error::refused)?,
-            publication: watch.invalidates(self.invalidates.clone()),
-        };
-        Ok((lease, statement))
-    }
-}
-
+/// Pipelining: concurrent statements on one connection, through shared references to it.
 impl SimpleAsyncConnection for &Connection<Raw> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        let (mut raw, statement) = self.pipelined()?;
-        statement.run_sql(query, raw.batch_execute(query)).await
+        match self.pipelined(Some(query)) {
+            Ok((mut raw, statement)) => statement.run_sql(query, raw.batch_execute(query)).await,
+            Err(error) => turned_away(Err(error)).await,
+        }
     }
 }
 
@@ -148,11 +131,11 @@ impl<'a> AsyncConnectionCore for &'a Connection<Raw> {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
-        match self.pipelined() {
+        match self.pipelined(None) {
             Ok((mut raw, statement)) => {
                 Box::pin(statement.load(raw.load(source).map_ok(StreamExt::boxed)))
             }
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => Box::pin(turned_away(Err(error))),
         }
     }
 
@@ -163,11 +146,11 @@ impl<'a> AsyncConnectionCore for &'a Connection<Raw> {
     where
         T: QueryFragment<Pg> + QueryId + 'query,
     {
-        match self.pipelined() {
+        match self.pipelined(None) {
             Ok((mut raw, statement)) => {
                 Box::pin(statement.run(raw.execute_returning_count(source)))
             }
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => Box::pin(turned_away(Err(error))),
         }
     }
 }

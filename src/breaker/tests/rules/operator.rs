@@ -3,6 +3,7 @@
 use super::rig::{Failure, Rig, Success, ms, rules};
 use crate::breaker::error::Rejection;
 use crate::breaker::handle::Breaker;
+use crate::breaker::settings::{DEFAULT_WINDOW, Ramp, Window};
 use crate::breaker::state::{Mode, Reason, State};
 
 #[test]
@@ -81,6 +82,68 @@ fn one_rule_is_changed_and_the_others_stay() {
     assert_eq!(rig.breaker.try_acquire().map(drop), Ok(()));
     rig.breaker.set_mode(Mode::Enforce);
     assert_eq!(rig.retry_after(), Some(ms(100)), "the open duration stayed");
+}
+
+#[test]
+fn a_running_breaker_is_asked_for_its_settings() {
+    let now = Breaker::classic(3, ms(100))
+        .name("orders")
+        .build()
+        .unwrap()
+        .to_builder();
+    assert_eq!(
+        (&*now.get_name(), now.get_mode()),
+        ("orders", Mode::Enforce)
+    );
+    assert_eq!(
+        (now.get_window(), now.get_minimum_calls()),
+        (DEFAULT_WINDOW, 10)
+    );
+    assert_eq!(
+        (now.get_failure_rate(), now.get_slow_call_rate()),
+        (None, None)
+    );
+    assert_eq!(now.get_consecutive_failures(), Some(3));
+    assert_eq!(
+        (now.get_slow_call_threshold(), now.get_stall_after()),
+        (None, None)
+    );
+    assert_eq!(
+        (now.get_open_duration(), now.get_max_open_duration()),
+        (ms(100), ms(100))
+    );
+    assert_eq!(
+        (now.get_open_duration_multiplier(), now.get_jitter()),
+        (1.0, 0.0)
+    );
+    assert_eq!((now.get_half_open_probes(), now.get_ramp()), (1, Ramp::Off));
+    assert_eq!(
+        (now.get_probe_timeout(), now.get_coalesce_failures()),
+        (ms(1_000), None)
+    );
+    let changed = now
+        .window(Window::calls(30))
+        .minimum_calls(7)
+        .failure_rate(0.3)
+        .slow_call_threshold(ms(20))
+        .slow_call_rate(0.9)
+        .coalesce_failures(ms(5))
+        .stall_after(ms(70))
+        .probe_interval(ms(9));
+    assert_eq!(
+        (changed.get_window(), changed.get_minimum_calls()),
+        (Window::calls(30), 7)
+    );
+    assert_eq!(
+        (changed.get_failure_rate(), changed.get_slow_call_rate()),
+        (Some(0.3), Some(0.9))
+    );
+    assert_eq!(changed.get_slow_call_threshold(), Some(ms(20)));
+    assert_eq!(changed.get_coalesce_failures(), Some(ms(5)));
+    assert_eq!(
+        (changed.get_stall_after(), changed.get_probe_interval()),
+        (Some(ms(70)), ms(9))
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use proptest::sample::select;
 use super::model::{Model, Totals};
 use super::rig::{Failure, Ignored, Rig, Success, ms};
 use super::settings::{Recent, Rules};
-use crate::breaker::handle::ForcedOpen;
+use crate::breaker::operator::ForcedOpen;
 use crate::breaker::permit::Permit;
 use crate::breaker::state::Mode;
 use crate::breaker::verdict::Verdict;
