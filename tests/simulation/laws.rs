@@ -193,8 +193,10 @@ impl Case<'_> {
             // The prober connects before the first caller may. Whoever called before that was refused, and
             // the next caller may come late, or have a statement that takes long.
             let later = LATER_THAN_NAKED + self.situation.machine.connect + self.longest_pause();
+            let later = later + self.situation.callers.len().saturating_sub(1) as u32 * self.usual();
             let next = self.naked.first_answer_after(*to + later);
-            let bound = (naked + later).max(next.unwrap_or_default());
+            let next = next.unwrap_or_default() + self.situation.machine.connect;
+            let bound = (naked + later).max(next);
             let guarded = self.guarded.first_answer_after(*to);
             if guarded.is_none_or(|guarded| guarded > bound) {
                 let how = format!(

@@ -261,13 +261,20 @@ fn replay(seed: u64) {
     assert!(broken.is_empty(), "{}", listed(&broken));
 }
 
-/// Prints a situation, its figures, its transitions and the laws that are broken.
+/// Prints a situation, its figures, the laws that are broken, the transitions, and the first calls after
+/// the last fault.
 fn show(situation: &Situation) -> Vec<Broken> {
     let (figures, broken) = judged(situation);
     println!("{}\n{figures}{}", described(situation), listed(&broken));
-    for (at, change) in crate::play::guarded(situation).transitions {
+    let play = crate::play::guarded(situation);
+    for (at, change) in &play.transitions {
         let (from, to, reason) = (change.from.as_str(), change.to.as_str(), change.reason.as_str());
         println!("{at:>9.3?}: {from} to {to}, {reason}, attempt {}", change.attempt);
+    }
+    let heal = situation.script.0.iter().map(|episode| episode.to).max();
+    let after = (play.records.iter()).filter(|record| heal.is_some_and(|heal| record.end >= heal));
+    for record in after.take(12) {
+        println!("{:>9.3?} to {:>9.3?}: {:?}", record.start, record.end, record.ending);
     }
     broken
 }
