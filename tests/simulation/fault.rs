@@ -52,11 +52,7 @@ impl Fault {
     pub(crate) fn is_total(self) -> bool {
         matches!(
             self,
-            Self::Stall
-                | Self::Blackhole
-                | Self::Lost
-                | Self::Down
-                | Self::Fails(None)
+            Self::Stall | Self::Blackhole | Self::Lost | Self::Down | Self::Fails(None)
         )
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusepool::breaker::State;
 
-use crate::laws::{Broken, Case, judge};
+use crate::laws::{Broken, Case, connects_in, judge};
 use crate::play;
 use crate::record::{Ending, Play, Record};
 use crate::situation::Situation;
@@ -101,7 +101,7 @@ impl Figures {
         let outage = episode.filter(|episode| episode.from < episode.to);
         let connections = |play: &Play| {
             outage.map_or(play.pool_connects.len(), |outage| {
-                case.connects_in(&play.pool_connects, outage)
+                connects_in(&play.pool_connects, outage)
             })
         };
         let is_cut = |record: &Record| matches!(record.ending, Ending::Cut { .. });
@@ -120,7 +120,7 @@ impl Figures {
             at_work: Pair(naked.most_at_work as usize, guarded.most_at_work as usize),
             connections: Pair(connections(naked), connections(guarded)),
             probes: outage.map_or(guarded.prober_connects.len(), |outage| {
-                case.connects_in(&guarded.prober_connects, outage)
+                connects_in(&guarded.prober_connects, outage)
             }),
             trips: guarded.trips,
             broken: broken.iter().map(|broken| broken.law).collect(),

@@ -19,8 +19,10 @@ const SLOW_FACTOR: u32 = 4;
 const DEMAND: usize = 5;
 /// Allowed beyond `stall_after` to open, and beyond the end of a fault to see that it ended.
 const LATE: Duration = Duration::from_millis(255);
-/// Allowed beyond the first answer of the naked pool.
-const LATER_THAN_NAKED: Duration = Duration::from_millis(300);
+/// Allowed beyond the first answer of the naked pool: 300 ms, and the jitter of the probe interval.
+const LATER_THAN_NAKED: Duration = Duration::from_millis(350);
+/// Timers fire at the next full millisecond.
+const ROUNDING: Duration = Duration::from_millis(20);
 /// The longest open duration, with its jitter.
 const LONGEST_OPEN: Duration = Duration::from_secs(6);
 /// The most pings at once on connections of the prober's own.
@@ -121,7 +123,11 @@ impl Case<'_> {
         let stalled = (first + stall_after).max(enough);
         // Without a call there is nobody to see it, and nobody to refuse.
         let is_pending = |record: &&Record| record.end > stalled && record.start < to;
-        let seen = records.iter().filter(is_pending).map(|record| record.start.max(stalled)).min()?;
+        let seen = records
+            .iter()
+            .filter(is_pending)
+            .map(|record| record.start.max(stalled))
+            .min()?;
         let deadline = seen + LATE;
         (deadline < to).then_some((first, deadline))
     }
@@ -193,10 +199,11 @@ impl Case<'_> {
             // The prober connects before the first caller may. Whoever called before that was refused, and
             // the next caller may come late, or have a statement that takes long.
             let later = LATER_THAN_NAKED + self.situation.machine.connect + self.longest_pause();
-            let later = later + self.situation.callers.len().saturating_sub(1) as u32 * self.usual();
+            let later =
+                later + self.situation.callers.len().saturating_sub(1) as u32 * self.usual();
             let next = self.naked.first_answer_after(*to + later);
             let next = next.unwrap_or_default() + self.situation.machine.connect;
-            let bound = (naked + later).max(next);
+            let bound = (naked + later).max(next + ROUNDING);
             let guarded = self.guarded.first_answer_after(*to);
             if guarded.is_none_or(|guarded| guarded > bound) {
                 let how = format!(
@@ -212,10 +219,14 @@ impl Case<'_> {
 
     /// The longest time between two calls of a worker.
     fn longest_pause(&self) -> Duration {
-        let pauses = self.situation.callers.iter().map(|callers| match callers.arrivals {
-            Arrivals::Workers(_, pause) => pause,
-            _ => Duration::ZERO,
-        });
+        let pauses = self
+            .situation
+            .callers
+            .iter()
+            .map(|callers| match callers.arrivals {
+                Arrivals::Workers(_, pause) => pause,
+                _ => Duration::ZERO,
+            });
         pauses.max().unwrap_or_default()
     }
 
@@ -321,16 +332,11 @@ impl Case<'_> {
     fn opens_few_connections_in_an_outage(&self) -> Option<Broken> {
         let pool = self.situation.pool;
         self.outages().find_map(|outage| {
-            let opened = self.connects_in(&self.guarded.pool_connects, outage);
-            let naked = self.connects_in(&self.naked.pool_connects, outage);
+            let opened = connects_in(&self.guarded.pool_connects, outage);
+            let naked = connects_in(&self.naked.pool_connects, outage);
             let how = format!("{opened} in the outage by a pool of {pool}, naked {naked}");
             (opened > 2 * pool as usize).then(|| broken("opens connections", how))?
         })
-    }
-
-    pub(crate) fn connects_in(&self, connects: &[Duration], outage: &Episode) -> usize {
-        let during = |at: &&Duration| outage.from <= **at && **at < outage.to;
-        connects.iter().filter(during).count()
     }
 
     fn does_not_flap(&self) -> Option<Broken> {
@@ -349,4 +355,10 @@ impl Case<'_> {
                 (trips as f64 > most).then(|| broken("flaps", how))?
             })
     }
+}
+
+/// The number of connects during an outage.
+pub(crate) fn connects_in(connects: &[Duration], outage: &Episode) -> usize {
+    let during = |at: &&Duration| outage.from <= **at && **at < outage.to;
+    connects.iter().filter(during).count()
 }

@@ -256,7 +256,10 @@ fn replay(seed: u64) {
     let situation = random_situation(seed);
     let broken = show(&situation);
     for law in broken.iter().map(|broken| broken.law) {
-        println!("simplest that breaks `{law}`: {}", described(&shrunk(situation.clone(), law)));
+        println!(
+            "simplest that breaks `{law}`: {}",
+            described(&shrunk(situation.clone(), law))
+        );
     }
     assert!(broken.is_empty(), "{}", listed(&broken));
 }
@@ -268,13 +271,23 @@ fn show(situation: &Situation) -> Vec<Broken> {
     println!("{}\n{figures}{}", described(situation), listed(&broken));
     let play = crate::play::guarded(situation);
     for (at, change) in &play.transitions {
-        let (from, to, reason) = (change.from.as_str(), change.to.as_str(), change.reason.as_str());
-        println!("{at:>9.3?}: {from} to {to}, {reason}, attempt {}", change.attempt);
+        let (from, to, reason) = (
+            change.from.as_str(),
+            change.to.as_str(),
+            change.reason.as_str(),
+        );
+        println!(
+            "{at:>9.3?}: {from} to {to}, {reason}, attempt {}",
+            change.attempt
+        );
     }
     let heal = situation.script.0.iter().map(|episode| episode.to).max();
     let after = (play.records.iter()).filter(|record| heal.is_some_and(|heal| record.end >= heal));
     for record in after.take(12) {
-        println!("{:>9.3?} to {:>9.3?}: {:?}", record.start, record.end, record.ending);
+        println!(
+            "{:>9.3?} to {:>9.3?}: {:?}",
+            record.start, record.end, record.ending
+        );
     }
     broken
 }
@@ -285,7 +298,12 @@ fn show(situation: &Situation) -> Vec<Broken> {
 fn table_of_situations() {
     println!("{HEAD}");
     let wanted = std::env::var("SITUATION").ok();
-    let all = [healthy::all(), outages::all(), patience::all(), partial::all()];
+    let all = [
+        healthy::all(),
+        outages::all(),
+        patience::all(),
+        partial::all(),
+    ];
     for situation in all.concat() {
         match &wanted {
             None => println!("{}", judged(&situation).0),

@@ -18,7 +18,10 @@ pub(crate) enum Ending {
     NoConnection,
     /// The guard gave up a statement that ran since this time, on a connection that worked or that the
     /// network had lost.
-    Cut { since: Duration, is_lost: bool },
+    Cut {
+        since: Duration,
+        is_lost: bool,
+    },
     Failed(DbError),
     /// The caller's own timeout.
     GaveUp,
