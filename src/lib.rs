@@ -163,9 +163,9 @@
 //! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |
 //! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (4) | no (4) |
 //! | `cache()` and `snapshot()` | yes | yes | yes | yes (3) | yes (3) |
-//! | server-side cancel | no (5) | yes | yes (6) | no (7) | [`Adapter::cancel`] |
+//! | [server-side cancel](#abandoned-statements) | yes (5), except on SQLite | yes | yes (6) | no (7) | [`Adapter::cancel`] |
 //! | background probing | yes | yes | yes | yes: creates an object and recycles it | yes: [`connect`](Adapter::connect) and [`ping`](Adapter::ping) |
-//! | [lost statements](#what-an-outage-leaves-behind) given up | yes, except on SQLite | yes | yes | those in `guard` | those in `guard` |
+//! | [lost statements](#what-an-outage-leaves-behind) given up | yes (5), except on SQLite | yes (5) | yes (5) | no (7) | no |
 //!
 //! [sqlx]: sqlx
 //! [deadpool-postgres]: deadpool::postgres
@@ -179,8 +179,8 @@
 //! 3. `cached`, `read` and `cache()` need the feature `cache`.
 //! 4. The keys are yours, and fusepool does not know when a write commits: call
 //!    [`Cache::invalidate_tag`] after it.
-//! 5. Not built yet. Set the server's own limit, such as `statement_timeout`, a little below
-//!    `query_timeout`.
+//! 5. Not on an existing pool that is only wrapped, nor behind a pooler, and not for sqlx's connections
+//!    from `try_acquire`: their server sessions are not known.
 //! 6. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
 //! 7. deadpool's `Manager` has no method for it.
 //!
@@ -190,7 +190,8 @@
 //! 2. It waits for a connection, up to `acquire_timeout`. If the queue moves so slowly that its
 //!    connection would come later than that, it is refused at once.
 //! 3. It runs, up to `query_timeout`. If a statement is given up, its connection refuses every other
-//!    statement ([`Refused::Abandoned`]), is closed when it is returned, and is never leased again.
+//!    statement ([`Refused::Abandoned`]), is closed when it is returned, and is never leased again. It
+//!    keeps its place in the pool [until the server has stopped](#abandoned-statements).
 //! 4. Its result is [classified](Class) and recorded. A unique violation is an answer like any other. A
 //!    broken connection is a failure. A call that hangs counts as slow while it still hangs. Callers
 //!    with timeouts of their own, who leave earlier than that, count as
@@ -203,29 +204,39 @@
 //! borrows an idle one from the pool. A caller's call has its own deadline in every state of the
 //! breaker.
 //!
+//! # Abandoned statements
+//!
+//! A statement is abandoned at its deadline, and when its future is dropped. The server does not notice
+//! this, and goes on. So the server is asked to stop, and the connection keeps its place in the pool until
+//! the server has stopped: the server never works on more statements than the pool has connections. The
+//! place becomes free when the connection has answered or failed, and after `query_timeout` at the latest.
+//!
+//! deadpool-postgres and diesel-async have cancel requests of their own. For sqlx, fusepool asks each
+//! connection once, when it is opened, which server session serves it: one more round trip. It stops the
+//! statement with `pg_cancel_backend` or `KILL QUERY`, on a connection beside the pool. There is at most
+//! one such connection at a time. While the breaker is open, nothing is stopped.
+//!
+//! Behind a pooler that shares its server connections between clients, such as PgBouncer, `pg_cancel_backend`
+//! could stop a statement of another client. fusepool recognizes such a pooler by server sessions that are
+//! older than their connections, or that serve two of them. It then stops no statement. Switch off
+//! `side_connections` to be certain.
+//!
 //! # What an outage leaves behind
 //!
 //! The network may drop all connections in the middle of their statements. The pool would then wait up
-//! to `query_timeout` for answers that never come. So such statements are given up, as at their
-//! deadline, when all of this holds:
+//! to `query_timeout` for answers that never come. So fusepool asks the server, on a connection beside the
+//! pool, about the statements from before the outage, when both hold:
 //!
-//! - The background task has found the database healthy again.
+//! - The database has been found healthy again.
 //! - A caller has waited for a third of its timeout at a full pool.
-//! - No caller has obtained a connection since the database recovered.
 //!
-//! The error [says so](Awaited::LostAnswer). These statements are not given up:
+//! A statement whose server session is gone or idle has lost its answer, and is given up. The error [says
+//! so](Awaited::LostAnswer). A statement that still runs is left alone, however long it takes. The server
+//! is asked twice, 50 ms apart, because an answer may be on its way.
 //!
-//! - the `commit` of a transaction;
-//! - statements with a deadline of their own (`with_timeout`, `guard_with_timeout`);
-//! - statements that have not yet run twice as long as the longest statement that ended;
-//! - statements on SQLite;
-//! - any statement in a mode other than [`Enforce`](breaker::Mode::Enforce).
-//!
-//! Statements that are only slow look the same to the client. Suppose that all connections of a pool
-//! are busy for seconds, on long statements or one lock, while other callers wait. Then the breaker
-//! opens for want of connections, and closes because the database is healthy. The slow statements are
-//! given up, unless others that took as long have ended before. Give such statements a deadline of
-//! their own, or set `give_up_lost(false)` on the pool.
+//! Only deadlines end statements whose server session is not known: on SQLite, behind a pooler, on a wrapped
+//! pool, and if another server answers after a failover. No statement is given up in a mode other than
+//! [`Enforce`](breaker::Mode::Enforce), or if `side_connections` is off.
 //!
 //! # Where this differs from what one might expect
 //!

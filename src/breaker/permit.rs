@@ -57,11 +57,6 @@ impl<'breaker> Permit<'breaker> {
         matches!(self.kind, Kind::Counted { .. })
     }
 
-    /// The start of the call, in nanoseconds on the breaker's clock.
-    pub(crate) fn started(&self) -> u64 {
-        self.started
-    }
-
     /// Marks the call as one with a deadline of its own. It then never counts as pending.
     pub(crate) fn set_own_deadline(&mut self) {
         self.has_own_deadline = true;

@@ -9,6 +9,7 @@ use deadpool::managed::{HookError, Manager, Object, Pool, PoolError, TimeoutType
 use super::dialect::Dialect;
 use crate::breaker::verdict::{Class, Classify};
 use crate::pool::adapter::Adapter;
+use crate::pool::session::{Created, Sessions};
 use crate::pool::snapshot::PoolStatus;
 
 /// The adapter behind [`Pool`](super::Pool).
@@ -21,6 +22,8 @@ pub(super) struct Managed<M: Manager> {
     /// recycling is known not to wait. deadpool has no timeouts by default:
     /// <https://github.com/deadpool-rs/deadpool/issues/9>.
     pub(super) timeouts: Timeouts,
+    /// The server sessions of the objects, if they can be asked for.
+    pub(super) sessions: Option<Arc<Sessions>>,
 }
 
 impl<M: Manager + 'static> Managed<M> {
@@ -69,6 +72,18 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
 
     fn discard(&self, lease: Object<M>) {
         drop(Object::take(lease));
+    }
+
+    fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.as_deref()
+    }
+
+    fn created(&self, lease: &Object<M>) -> Option<Created> {
+        Some(Created::at(Object::metrics(lease).created))
+    }
+
+    async fn question(&self, object: &mut M::Type, sql: String) -> Option<String> {
+        self.dialect.question(object, sql).await
     }
 
     async fn cancel(&self, object: &mut M::Type) {

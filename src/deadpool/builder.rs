@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{self, Hook, Manager, PoolConfig, QueueMode, Timeouts};
+use deadpool::managed::{self, Hook, Manager, Metrics, PoolConfig, QueueMode, Timeouts};
 
 use super::adapter::Managed;
 use super::dialect::Dialect;
@@ -18,6 +18,7 @@ use crate::breaker::verdict::Classify;
 use crate::gate::Gate;
 use crate::gate::limits::DEFAULT_ACQUIRE_TIMEOUT;
 use crate::pool::guarded::Guarded;
+use crate::pool::session::{Created, Sessions};
 use crate::pool::settings::{Settings, setters};
 
 /// Configures a [`Pool`]: deadpool's settings under the same names, and fusepool's.
@@ -211,10 +212,38 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
         let recycle = acquire_timeout.min(self.settings.breaker.get_probe_timeout()) / 2;
         let (source, guard) = self.on(());
         let test = guard.recycle_timeout.unwrap_or(recycle);
-        let raw = guard.dialect.prepare(source, test).build()?;
+        let source = guard.dialect.prepare(source, test);
+        let (source, sessions) = guard.watch_sessions(source);
+        let raw = source.build()?;
         // If recycling does not wait, a timer would be the largest part of its cost.
         let waits = guard.dialect.waits_to_recycle(raw.manager());
-        Ok(guard.on(raw).1.finish(waits.then_some(recycle))?)
+        let guard = guard.on(raw).1;
+        Ok(guard.finish(waits.then_some(recycle), sessions)?)
+    }
+}
+
+impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, ()> {
+    /// Adds a hook that asks for the server session of each new object, where that is possible.
+    fn watch_sessions(
+        &self,
+        source: managed::PoolBuilder<M>,
+    ) -> (managed::PoolBuilder<M>, Option<Arc<Sessions>>) {
+        let system = self.dialect.system();
+        let Some(system) = system.filter(|_| self.settings.side_connections) else {
+            return (source, None);
+        };
+        let (dialect, sessions) = (Arc::clone(&self.dialect), Arc::new(Sessions::new(system)));
+        let known = Arc::clone(&sessions);
+        let hook = Hook::async_fn(move |object: &mut M::Type, metrics: &Metrics| {
+            let (dialect, known) = (Arc::clone(&dialect), Arc::clone(&known));
+            let created = Created::at(metrics.created);
+            Box::pin(async move {
+                let answer = dialect.question(object, known.question()).await;
+                known.add(created, answer.as_deref());
+                Ok(())
+            })
+        });
+        (source.post_create(hook), Some(sessions))
     }
 }
 
@@ -225,23 +254,31 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, managed::Pool<M
     ///
     /// A [`ConfigError`] for the first setting that breaks a rule.
     pub fn build(self) -> Result<Pool<M, W>, ConfigError> {
-        self.finish(None)
+        self.finish(None, None)
     }
 
     /// Guards the pool with default settings, which are always valid.
     pub(super) fn build_with_defaults(self) -> Pool<M, W> {
-        let (settings, managed) = self.managed(None);
+        let (settings, managed) = self.managed(None, None);
         let gate = (settings.gate(&managed)).unwrap_or_else(|_| Gate::with_defaults());
         Pool::new(Guarded::new(managed, gate, &settings))
     }
 
-    fn finish(self, recycle: Option<Duration>) -> Result<Pool<M, W>, ConfigError> {
-        let (settings, managed) = self.managed(recycle);
+    fn finish(
+        self,
+        recycle: Option<Duration>,
+        sessions: Option<Arc<Sessions>>,
+    ) -> Result<Pool<M, W>, ConfigError> {
+        let (settings, managed) = self.managed(recycle, sessions);
         let gate = settings.gate(&managed)?;
         Ok(Pool::new(Guarded::new(managed, gate, &settings)))
     }
 
-    fn managed(self, recycle: Option<Duration>) -> (Settings, Managed<M>) {
+    fn managed(
+        self,
+        recycle: Option<Duration>,
+        sessions: Option<Arc<Sessions>>,
+    ) -> (Settings, Managed<M>) {
         let mut timeouts = self.source.timeouts();
         timeouts.recycle = timeouts.recycle.or(recycle);
         let managed = Managed {
@@ -249,6 +286,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, managed::Pool<M
             dialect: self.dialect,
             classify: self.classify,
             timeouts,
+            sessions,
         };
         (self.settings, managed)
     }

@@ -9,6 +9,7 @@ use deadpool::managed::{Manager, PoolBuilder, PoolError};
 
 use super::recycle::recycle;
 use crate::breaker::verdict::Class;
+use crate::pool::session::System;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -47,6 +48,20 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
         object: &'a mut M::Type,
     ) -> BoxFuture<'a, Result<(), PoolError<M::Error>>> {
         Box::pin(recycle(manager, object))
+    }
+
+    /// The system whose sessions serve the objects, if it can be asked about them.
+    fn system(&self) -> Option<System> {
+        None
+    }
+
+    /// Runs a statement that returns one text.
+    fn question<'a>(
+        &'a self,
+        _object: &'a mut M::Type,
+        _sql: String,
+    ) -> BoxFuture<'a, Option<String>> {
+        Box::pin(ready(None))
     }
 
     /// Stops an abandoned statement on the backend.

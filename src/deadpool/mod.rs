@@ -54,7 +54,7 @@
 //! | [`query_timeout`](PoolBuilder::query_timeout) | 30 s | how long a guarded statement may take; for one statement, use [`guard_with_timeout`](Object::guard_with_timeout) |
 //! | [`max_queue`](PoolBuilder::max_queue) | 10,000 | how many callers may wait for an object |
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe the backend in the background while the breaker is open |
-//! | [`give_up_lost`](PoolBuilder::give_up_lost) | on | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |
+//! | [`side_connections`](PoolBuilder::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a failure | what the manager's errors mean |
 //! | [`sink`](PoolBuilder::sink) | `tracing` | where events are sent |
 #![cfg_attr(

@@ -58,9 +58,6 @@ impl<M: Manager + 'static> Object<M> {
     /// [`guard`](Self::guard) with the deadline `limit` instead of the pool's `query_timeout`.
     /// `limit` must be longer than zero and at most [`LONGEST`](crate::breaker::LONGEST).
     ///
-    /// A statement with its own deadline never counts as
-    /// [lost in an outage](crate#what-an-outage-leaves-behind).
-    ///
     /// ```
     /// # use fusepool::deadpool::{Manager, Object};
     /// # use fusepool::WithTimeoutError;

@@ -1,15 +1,17 @@
 //! Acquires a connection, in the queue if necessary.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::admission::turned_away;
 use super::at_once::at_once;
+use super::reporter::run;
 use super::run::Deadline;
 use super::{Count, Gate};
 use crate::breaker::permit::{Permit, ProbeSlot};
@@ -77,7 +79,7 @@ impl Gate {
                         return Some(connected);
                     }
                     if is_full() {
-                        self.give_up_lost_calls();
+                        self.look_for_lost_calls();
                     }
                     // The answer decides whether a wait in vain is a failure.
                     if !self.is_served_within(patience / 3) {
@@ -102,7 +104,7 @@ impl Gate {
                 let class = classify(&error);
                 // The timeout of the pool was shorter than that of the gate.
                 if class == Class::Starved && is_full() {
-                    self.give_up_lost_calls();
+                    self.look_for_lost_calls();
                 }
                 self.settle_failed_acquire(probe, limit, class);
                 Err(GateError::Failed(error))
@@ -197,20 +199,37 @@ impl Gate {
         }))
     }
 
-    /// Gives up the calls from before an outage whose answers are considered lost, if no call has
-    /// obtained a connection since the backend recovered. To be called when a caller has waited
-    /// long at a full pool. Calls with a deadline of their own are exempt, and so are calls that
-    /// have not yet run twice as long as the longest call that ended.
-    pub(super) fn give_up_lost_calls(&self) {
-        let is_closing = self.enforces() && !self.breaker.rejects();
-        if self.limits.give_up_lost && is_closing && self.progress.is_stuck() {
-            self.progress.give_up_lost();
+    /// Has the pool look for calls from before an outage whose answers were lost. To be called when a
+    /// caller has waited long at a full pool.
+    fn look_for_lost_calls(&self) {
+        let is_well = self.enforces() && !self.breaker.rejects();
+        if is_well && self.progress.well_since() > 0 {
+            self.starved.notify_waiters();
+            run(&self.hooks, |hooks| &hooks.starved);
         }
+    }
+
+    /// Waits, unless a caller has waited long at a full pool after an outage.
+    pub(crate) async fn unless_starved<T>(
+        &self,
+        mut wait: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        let mut starved = pin!(self.starved.notified());
+        poll_fn(|context| match wait.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => starved.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     /// Records that the backend has answered for the first time since the breaker opened.
     pub(crate) fn well_again(&self) {
         self.progress.well_again(self.now());
+    }
+
+    /// The time at which the backend last recovered, in nanoseconds on the breaker's clock.
+    pub(crate) fn well_since(&self) -> u64 {
+        self.progress.well_since()
     }
 }
 

@@ -21,8 +21,6 @@ pub(crate) struct Limits {
     pub(crate) max_queue: u32,
     /// The largest number of connections of the pool.
     pub(crate) connections: u32,
-    /// Whether calls are given up whose answers were lost in an outage.
-    pub(crate) give_up_lost: bool,
 }
 
 impl Default for Limits {
@@ -32,7 +30,6 @@ impl Default for Limits {
             query_timeout: DEFAULT_QUERY_TIMEOUT,
             max_queue: u32::MAX,
             connections: u32::MAX,
-            give_up_lost: true,
         }
     }
 }

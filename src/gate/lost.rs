@@ -1,10 +1,7 @@
-//! Tracks whether calls obtain connections, and which calls an outage has left without an answer.
+//! Tracks whether calls obtain connections, and when the backend last recovered.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::breaker::clock::nanos;
 
@@ -15,12 +12,8 @@ pub(crate) struct Progress {
     last_acquired: AtomicU64,
     /// The time that it took to open a connection last.
     connecting: AtomicU64,
-    /// The time at which the backend last recovered.
+    /// The time at which the backend last recovered; 0 is never.
     well_since: AtomicU64,
-    /// The duration of the longest call that ended, of the long-running ones.
-    longest: AtomicU64,
-    /// Wakes the calls that wait in [`lost`](Self::lost).
-    given_up: Notify,
 }
 
 impl Progress {
@@ -56,32 +49,7 @@ impl Progress {
         self.well_since.store(now, Ordering::Release);
     }
 
-    /// Whether no call has obtained a connection since the backend recovered.
-    pub(crate) fn is_stuck(&self) -> bool {
-        let well_since = self.well_since.load(Ordering::Acquire);
-        self.last_acquired.load(Ordering::Acquire) <= well_since
-    }
-
-    /// Records the duration of a long-running call that ended.
-    pub(crate) fn ended(&self, took: Duration) {
-        self.longest.fetch_max(nanos(took), Ordering::AcqRel);
-    }
-
-    /// Wakes the waiting calls in [`lost`](Self::lost), which decide whether they are lost.
-    pub(crate) fn give_up_lost(&self) {
-        self.given_up.notify_waiters();
-    }
-
-    /// Waits until [`give_up_lost`](Self::give_up_lost) finds this call lost: it began before the
-    /// backend recovered, and has run more than twice as long as the longest call that ended.
-    /// `began` and `start` are the same moment, on the breaker's clock and on the runtime's.
-    pub(crate) async fn lost(&self, began: u64, start: Instant) {
-        loop {
-            self.given_up.notified().await;
-            let limit = self.longest.load(Ordering::Acquire).saturating_mul(2);
-            if began < self.well_since.load(Ordering::Acquire) && nanos(start.elapsed()) > limit {
-                return;
-            }
-        }
+    pub(crate) fn well_since(&self) -> u64 {
+        self.well_since.load(Ordering::Acquire)
     }
 }

@@ -40,8 +40,9 @@
 //! **Probes.** A call that is a probe has the same deadline as any other call.
 //!
 //! **Lost answers.** After an outage, connections may stay silent in the middle of their calls, and
-//! would occupy the pool until the deadlines. When the backend has recovered and still no caller
-//! obtains a connection, calls from before the outage are [given up](Gate::give_up_lost_calls).
+//! would occupy the pool until the deadlines. If a caller waits long at a full pool after the backend
+//! has recovered, the pool [asks the server](Gate::look_for_lost_calls) about the calls from before
+//! the outage, and those that run no more are given up.
 //!
 //! **Modes.** While the breaker observes or is disabled, `max_queue` and the deadlines of the gate
 //! have no effect. A deadline of a call's own always applies.
@@ -62,7 +63,7 @@ use tokio::sync::Notify;
 use self::limits::Limits;
 use self::lost::Progress;
 use self::queue::Service;
-use self::reporter::{Hooks, observed};
+use self::reporter::{Hooks, observed, run};
 use crate::breaker::builder::Builder;
 use crate::breaker::config::ConfigError;
 use crate::breaker::counters::Counters;
@@ -124,6 +125,7 @@ pub struct Gate {
     /// A background task asks the backend whether it answers.
     asking: AtomicBool,
     hooks: Arc<OnceLock<Hooks>>,
+    starved: Notify,
 }
 
 #[derive(Clone, Copy)]
@@ -179,6 +181,7 @@ impl Gate {
             probing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
             hooks,
+            starved: Notify::new(),
         }
     }
 
@@ -214,9 +217,7 @@ impl Gate {
 
     /// Lets the pool ask the backend whether it answers.
     fn ask_backend(&self) {
-        if let Some(hooks) = self.hooks.get() {
-            (hooks.stalling)();
-        }
+        run(&self.hooks, |hooks| &hooks.stalling);
     }
 
     pub(crate) fn probed(&self, error: Option<&(dyn std::error::Error + 'static)>) {

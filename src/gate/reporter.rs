@@ -9,12 +9,18 @@ use crate::breaker::event as breaker;
 use crate::breaker::state::State;
 use crate::telemetry::event::{Event, Sink};
 
-/// What a pool does at events of its breaker.
+/// What a pool does at an event.
+pub(crate) type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// What a pool does at the events of its gate.
+#[derive(Default)]
 pub(crate) struct Hooks {
     /// The breaker opened.
-    pub(crate) opened: Box<dyn Fn() + Send + Sync>,
+    pub(crate) opened: Option<Hook>,
     /// The breaker will open soon, unless the backend answers.
-    pub(crate) stalling: Box<dyn Fn() + Send + Sync>,
+    pub(crate) stalling: Option<Hook>,
+    /// A caller has waited long at a full pool after an outage.
+    pub(crate) starved: Option<Hook>,
 }
 
 /// Sets the observer of the gate, which calls the user's observer, too.
@@ -33,18 +39,19 @@ pub(super) fn observed(
         match event {
             breaker::Event::Transition(transition) if transition.to == State::Open => {
                 opened.notify_waiters();
-                if let Some(hooks) = hooks.get() {
-                    (hooks.opened)();
-                }
+                run(&hooks, |hooks| &hooks.opened);
             }
-            breaker::Event::Stalling => {
-                if let Some(hooks) = hooks.get() {
-                    (hooks.stalling)();
-                }
-            }
+            breaker::Event::Stalling => run(&hooks, |hooks| &hooks.stalling),
             // The callers in the queue read the new mode themselves.
             breaker::Event::Mode { .. } => opened.notify_waiters(),
             _ => {}
         }
     })
+}
+
+/// Runs a hook, if it is set.
+pub(super) fn run(hooks: &OnceLock<Hooks>, which: fn(&Hooks) -> &Option<Hook>) {
+    if let Some(hook) = hooks.get().and_then(|hooks| which(hooks).as_ref()) {
+        hook();
+    }
 }

@@ -1,6 +1,6 @@
 //! Runs a call under its deadline.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,7 +10,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::admission::turned_away;
 use super::{Count, Gate};
-use crate::breaker::clock::nanos;
 use crate::breaker::lateness::BEAT;
 use crate::breaker::permit::Permit;
 use crate::breaker::verdict::{Class, Classify, Verdict};
@@ -42,23 +41,24 @@ impl Gate {
             Ok(permit) => permit,
             Err(rejection) => return Err(turned_away(self.refused(rejection)).await.into()),
         };
-        self.run(permit, None, |error| classify.classify(error), call)
-            .await
+        let classify = |error: &E| classify.classify(error);
+        self.run(permit, None, classify, call, pending()).await
     }
 
     /// Runs an admitted call and settles its permit. `limit` is the call's own deadline, and
-    /// replaces the gate's.
+    /// replaces the gate's. `lost` ends if the answer was lost in an outage.
     pub(crate) async fn run<T, E>(
         &self,
         mut permit: Permit<'_>,
         limit: Option<Duration>,
         classify: impl FnOnce(&E) -> Class,
         call: impl Future<Output = Result<T, E>>,
+        lost: impl Future<Output = ()>,
     ) -> Result<T, GateError<E>> {
         if limit.is_some() {
             permit.set_own_deadline();
         }
-        match self.bounded(Some(&permit), limit, pin!(call)).await {
+        match self.bounded(Some(&permit), limit, pin!(call), lost).await {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Success);
                 Ok(value)
@@ -74,13 +74,14 @@ impl Gate {
         }
     }
 
-    /// Runs `call` until its deadline: `own`, or else the gate's. A call without a deadline of its
-    /// own may be given up earlier, as lost.
+    /// Runs `call` until its deadline: `own`, or else the gate's. A long-running call is given up
+    /// earlier if `lost` ends.
     pub(crate) async fn bounded<T>(
         &self,
         permit: Option<&Permit<'_>>,
         own: Option<Duration>,
         mut call: Pin<&mut impl Future<Output = T>>,
+        lost: impl Future<Output = ()>,
     ) -> Result<T, GivenUp> {
         let limit = own.unwrap_or(self.limits.query_timeout);
         let start = Instant::now();
@@ -93,24 +94,14 @@ impl Gate {
             return Ok(ended);
         }
         let _running = permit.and_then(Permit::running);
-        let began = permit.map_or_else(
-            || self.now().saturating_sub(nanos(LONG_AFTER)),
-            Permit::started,
-        );
-        // Probes start after an outage, not before it.
-        let may_be_lost = own.is_none() && !permit.is_some_and(Permit::is_probe);
-        let mut lost = pin!(self.progress.lost(began, start));
+        let mut lost = pin!(lost);
         let ended = pin!(poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending if may_be_lost => lost.as_mut().poll(context).map(|()| None),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => lost.as_mut().poll(context).map(|()| None),
         }));
         let check_stall = || permit.into_iter().for_each(Permit::is_unanswered);
         match self.until(deadline, start, check_stall, ended).await {
-            Some(Some(ended)) => {
-                self.progress.ended(start.elapsed());
-                Ok(ended)
-            }
+            Some(Some(ended)) => Ok(ended),
             Some(None) => Err(GivenUp {
                 error: self.missed(start.elapsed(), Awaited::LostAnswer),
                 verdict: Verdict::Ignored,

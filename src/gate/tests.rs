@@ -164,30 +164,17 @@ fn a_prober_that_never_runs_does_not_keep_the_breaker_open_for_ever() {
     assert!(probe.is_probe());
 }
 
-/// An outage that ends after a second, and a call that is never answered.
+/// A caller that waits for a connection after an outage.
 #[derive(Clone, Copy)]
 struct Outage {
-    /// The call's own deadline.
-    own: Option<Duration>,
-    /// The start of the call.
-    begins: Duration,
-    /// Another caller waits for a connection after the outage.
-    someone_waits: bool,
-    /// Another caller obtains a connection after the outage.
-    someone_is_served: bool,
+    has_ended: bool,
     pool_is_full: bool,
-    /// The duration of a call that ended before.
-    longest: Duration,
     mode: Mode,
 }
 
-const LOST: Outage = Outage {
-    own: None,
-    begins: Duration::ZERO,
-    someone_waits: true,
-    someone_is_served: false,
+const ENDED: Outage = Outage {
+    has_ended: true,
     pool_is_full: true,
-    longest: Duration::ZERO,
     mode: Mode::Enforce,
 };
 
@@ -200,96 +187,83 @@ impl Clock for RuntimeClock {
     }
 }
 
-/// The time at which the call is given up.
-async fn given_up(outage: Outage) -> Duration {
+/// The times at which the pool is to look for lost calls.
+async fn searches(outage: Outage) -> Vec<Duration> {
     let start = Instant::now();
     let breaker = Breaker::builder()
         .clock(RuntimeClock(start))
         .stall_after(None);
     let gate = gate(breaker.mode(outage.mode));
-    gate.progress.ended(outage.longest);
-    let call = async {
-        tokio::time::sleep(outage.begins).await;
-        let permit = gate.breaker().observe();
-        let never = pending::<Result<(), &str>>();
-        let result = gate
-            .run(permit, outage.own, |_| Class::Failure, never)
-            .await;
-        let Err(GateError::Deadline(missed)) = result else {
-            panic!("{result:?}");
-        };
-        let is_early = missed.limit() < outage.own.unwrap_or(DEFAULT_QUERY_TIMEOUT);
-        assert_eq!(missed.awaited() == Awaited::LostAnswer, is_early);
-        assert_eq!(gate.snapshot().lost_answers, u64::from(is_early));
-        start.elapsed()
-    };
-    let rest = async {
+    let (send, receive) = std::sync::mpsc::channel();
+    gate.set_hooks(Hooks {
+        starved: Some(Box::new(move || send.send(start.elapsed()).unwrap())),
+        ..Hooks::default()
+    });
+    if outage.has_ended {
         tokio::time::sleep(Duration::from_secs(1)).await;
         gate.well_again();
-        if outage.someone_waits {
-            let connect = pin!(pending::<Result<(), ()>>());
-            let begun = gate.acquire(
-                DEFAULT_ACQUIRE_TIMEOUT,
-                || outage.pool_is_full,
-                |_: &()| Class::Failure,
-                connect,
-            );
-            let served = async {
-                if outage.someone_is_served {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    gate.acquired();
-                }
-            };
-            let _ = tokio::join!(begun, served);
-        }
-    };
-    tokio::join!(call, rest).0
+    }
+    let connect = pin!(pending::<Result<(), ()>>());
+    let acquire = gate.acquire(
+        DEFAULT_ACQUIRE_TIMEOUT,
+        || outage.pool_is_full,
+        |_: &()| Class::Failure,
+        connect,
+    );
+    let _ = tokio::time::timeout(DEFAULT_ACQUIRE_TIMEOUT * 2, acquire).await;
+    receive.try_iter().collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_call_is_given_up_when_a_caller_has_waited_for_its_connection() {
+async fn lost_calls_are_looked_for_when_a_caller_has_waited_at_a_full_pool() {
     let waited = Duration::from_secs(1) + DEFAULT_ACQUIRE_TIMEOUT / 3;
+    let [search] = searches(ENDED).await[..] else {
+        panic!("once");
+    };
     // The timers of the runtime have a resolution of one millisecond.
-    let off = given_up(LOST).await.abs_diff(waited);
+    let off = search.abs_diff(waited);
     assert!(off < Duration::from_millis(1), "{off:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_blocks_no_other_or_is_not_lost_is_not_given_up() {
-    let default = DEFAULT_QUERY_TIMEOUT;
-    let own = Duration::from_secs(600);
-    let begins = Duration::from_millis(1100);
-    let unneeded = Outage {
-        someone_waits: false,
-        ..LOST
-    };
-    let among_others = Outage {
-        someone_is_served: true,
-        ..LOST
+async fn lost_calls_are_not_looked_for_where_they_block_no_caller() {
+    let without_outage = Outage {
+        has_ended: false,
+        ..ENDED
     };
     let with_room = Outage {
         pool_is_full: false,
-        ..LOST
+        ..ENDED
     };
-    let as_usual = Outage {
-        longest: Duration::from_secs(1),
-        ..LOST
+    let observed = Outage {
+        mode: Mode::Observe,
+        ..ENDED
     };
-    let since = Outage { begins, ..LOST };
-    let own_deadline = Outage {
-        own: Some(own),
-        ..LOST
-    };
-    let cases = [
-        (default, unneeded),
-        (default, among_others),
-        (default, with_room),
-        (default, as_usual),
-        (begins + default, since),
-        (own, own_deadline),
-    ];
-    for (n, (expected, outage)) in cases.into_iter().enumerate() {
-        assert_eq!(given_up(outage).await, expected, "case {n}");
+    for (n, outage) in [without_outage, with_room, observed]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(searches(outage).await, [], "case {n}");
+    }
+}
+
+/// A call with a deadline of its own, too.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_answer_is_lost_is_given_up() {
+    for own in [None, Some(Duration::from_secs(600))] {
+        let start = Instant::now();
+        let gate = gate(Breaker::builder().clock(RuntimeClock(start)));
+        let permit = gate.breaker().observe();
+        let never = pending::<Result<(), &str>>();
+        let lost = tokio::time::sleep(Duration::from_secs(1));
+        let run = gate.run(permit, own, |_| Class::Failure, never, lost);
+        let Err(GateError::Deadline(missed)) = run.await else {
+            panic!("it is given up");
+        };
+        assert_eq!(missed.awaited(), Awaited::LostAnswer);
+        assert_eq!(start.elapsed().as_millis(), 1000);
+        let snapshot = gate.snapshot();
+        assert_eq!((snapshot.lost_answers, snapshot.breaker.ignored), (1, 1));
     }
 }
 
@@ -325,7 +299,7 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
         let own = Duration::from_secs(1);
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
-        let missed = gate.run(permit, Some(own), |_| Class::Failure, never).await;
+        let missed = (gate.run(permit, Some(own), |_| Class::Failure, never, pending())).await;
         assert!(matches!(missed, Err(GateError::Deadline(_))), "{missed:?}");
     }
 }
@@ -405,7 +379,7 @@ async fn calls_that_hang_open_the_breaker_by_themselves() {
 async fn a_deadline_does_not_depend_on_when_the_call_is_polled() {
     let gate = gate(Breaker::builder());
     let never = pin!(pending::<()>());
-    let mut call = pin!(gate.bounded(None, None, never));
+    let mut call = pin!(gate.bounded(None, None, never, pending()));
     assert!(at_once(call.as_mut()).await.is_none());
     tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 2 / 3).await;
     let polled_at = Instant::now();
@@ -453,7 +427,8 @@ async fn the_time_in_which_the_process_stands_still_is_nobodys() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             Ok::<(), &str>(())
         };
-        gate.run(permit, None, |_| Class::Failure, answer).await
+        gate.run(permit, None, |_| Class::Failure, answer, pending())
+            .await
     };
     let stands_still = async {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -103,9 +103,9 @@ pub enum Awaited {
     Connection,
     /// The answer to a call. The call may have reached the backend: its outcome is unknown.
     Answer,
-    /// The answer to a call from before an outage, which was [given up before its
-    /// deadline](crate#what-an-outage-leaves-behind) because other callers waited for its
-    /// connection. Its outcome is unknown.
+    /// The answer to a call from before an outage. The server said that it runs the call no more, so
+    /// the call was [given up before its deadline](crate#what-an-outage-leaves-behind). Its outcome is
+    /// unknown.
     LostAnswer,
 }
 
@@ -150,7 +150,7 @@ impl fmt::Display for DeadlineExceeded {
             Awaited::LostAnswer => write!(
                 f,
                 "pool `{pool}` gave up this call after {limit:?}, because it started before an outage and \
-                 other callers wait for its connection (`give_up_lost`); whether it took effect is unknown"
+                 the server runs it no more; whether it took effect is unknown"
             ),
         }
     }

@@ -6,6 +6,7 @@ use std::ops::DerefMut;
 
 use crate::breaker::verdict::Class;
 use crate::pool::connection_state::Diagnosis;
+use crate::pool::session::{Created, Sessions};
 use crate::pool::snapshot::PoolStatus;
 
 /// The interface through which fusepool guards a connection pool. Implement it for a pool that
@@ -86,9 +87,42 @@ pub trait Adapter: Send + Sync + 'static {
 
     /// Cancels the statement that still runs on the backend after it was given up here, before its
     /// connection is closed. The future is dropped after one second. Default: nothing.
+    ///
+    /// The connection is then [pinged](Self::ping), and closed when the ping ends: its answer comes
+    /// after that of the statement, and shows that the backend has stopped.
     fn cancel(&self, connection: &mut Self::Connection) -> impl Future<Output = ()> + Send {
         let _ = connection;
         ready(())
+    }
+
+    /// The sessions of the server that serve the connections of this pool, if they can be asked for.
+    #[doc(hidden)]
+    fn sessions(&self) -> Option<&Sessions> {
+        None
+    }
+
+    /// Whether an abandoned statement is stopped by its session, because the driver has no
+    /// [`cancel`](Self::cancel).
+    #[doc(hidden)]
+    const STOPS_BY_SESSION: bool = false;
+
+    /// The time at which a connection was created, by which its session is found. Called as soon as
+    /// it is leased.
+    #[doc(hidden)]
+    fn created(&self, lease: &Self::Lease) -> Option<Created> {
+        let _ = lease;
+        None
+    }
+
+    /// Runs a statement that returns one text, on a connection outside the pool.
+    #[doc(hidden)]
+    fn question(
+        &self,
+        connection: &mut Self::Connection,
+        sql: String,
+    ) -> impl Future<Output = Option<String>> + Send {
+        let _ = (connection, sql);
+        ready(None)
     }
 
     /// Opens a connection outside the pool, to probe the backend. The future is dropped at

@@ -7,6 +7,7 @@ use crate::breaker::permit::ProbeSlot;
 use crate::breaker::verdict::Class;
 #[cfg(feature = "sql")]
 use crate::cache::unpublished::Unpublished;
+use crate::pool::session::Created;
 #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 use crate::pool::transaction::{begins_transaction, is_plain_end};
 
@@ -21,6 +22,8 @@ pub(crate) struct ConnectionState {
     /// A statement was given up. Its answer may still arrive, and would be mistaken for that of the
     /// next statement.
     abandoned: AtomicBool,
+    /// The server runs that statement no more, but its answer was lost.
+    lost: AtomicBool,
     /// A transaction was begun by the text of a statement, so the driver may not know of it.
     #[cfg(feature = "sql")]
     in_transaction: AtomicBool,
@@ -31,6 +34,8 @@ pub(crate) struct ConnectionState {
     close: OnceLock<&'static str>,
     #[cfg(feature = "sql")]
     pub(crate) unpublished: Unpublished,
+    /// The time at which the connection was created, if that is known.
+    pub(super) created: Option<Created>,
 }
 
 /// The meaning of a statement's error.
@@ -77,6 +82,16 @@ impl ConnectionState {
     pub(crate) fn start(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(Some(self))
+    }
+
+    /// Marks the statement that runs as one whose answer was lost.
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether the server may still run a statement that was given up.
+    pub(super) fn may_run(&self) -> bool {
+        self.is_in_flight() && !self.lost.load(Ordering::Acquire)
     }
 
     /// Whether a statement was given up.

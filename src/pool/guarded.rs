@@ -13,6 +13,7 @@ use crate::gate::reporter::Hooks;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
+use crate::pool::lost::search;
 use crate::pool::prober::recover;
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
@@ -55,17 +56,21 @@ impl<A: Adapter> Guarded<A> {
 
     pub(crate) fn new(adapter: A, gate: Gate, settings: &Settings) -> Self {
         let shared = Shared::new(adapter, Arc::new(gate), settings);
+        let mut hooks = Hooks::default();
         if settings.active_probing {
             let (opened, stalling) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
-            shared.gate.set_hooks(Hooks {
-                opened: Box::new(move || {
-                    in_background(&opened, |gate, target| Box::pin(recover(gate, target)));
-                }),
-                stalling: Box::new(move || {
-                    in_background(&stalling, |gate, target| Box::pin(ask(gate, target)));
-                }),
-            });
+            hooks.opened = Some(Box::new(move || {
+                in_background(&opened, |gate, target| Box::pin(recover(gate, target)));
+            }));
+            hooks.stalling = Some(Box::new(move || {
+                in_background(&stalling, |gate, target| Box::pin(ask(gate, target)));
+            }));
         }
+        if settings.side_connections {
+            let starved = Arc::downgrade(&shared);
+            hooks.starved = Some(Box::new(move || search(&starved)));
+        }
+        shared.gate.set_hooks(hooks);
         Self::of(shared)
     }
 

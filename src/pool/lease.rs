@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::breaker::config::{LONGEST, check_duration};
 use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
+use crate::pool::session::Session;
 use crate::pool::shared::Shared;
 use crate::pool::statement::{Admission, Watch};
 
@@ -46,6 +48,7 @@ impl<A: Adapter> Lease<A> {
     }
 
     pub(crate) fn put(&mut self, raw: A::Lease) {
+        self.state.created = self.shared.adapter.created(&raw);
         self.raw = Some(raw);
         self.shared.gate.handed_out();
     }
@@ -84,8 +87,7 @@ impl<A: Adapter> Lease<A> {
     /// pool's `query_timeout`.
     ///
     /// `limit` must be longer than zero, and at most [`LONGEST`]. It applies in every mode of the
-    /// breaker. A statement with a deadline of its own is never considered
-    /// [lost in an outage](crate#what-an-outage-leaves-behind).
+    /// breaker.
     ///
     /// ```
     /// # use fusepool::{Adapter, Lease, WithTimeoutError};
@@ -216,17 +218,19 @@ impl<A: Adapter> Lease<A> {
 
     fn close(&self, raw: A::Lease, reason: &'static str) {
         self.shared.gate.closed_connection(reason);
+        let may_run = self.state.may_run();
         let mut lease = DiscardOnDrop {
             raw: Some(raw),
-            adapter: Arc::clone(&self.shared.adapter),
+            session: self.shared.session(&self.state),
+            shared: Arc::clone(&self.shared),
         };
-        let is_in_flight = self.state.is_in_flight();
-        if (is_in_flight || A::RELEASE_WAITS)
+        if (may_run || A::RELEASE_WAITS)
             && let Some(runtime) = self.shared.background.runtime()
         {
             runtime.spawn(async move {
-                if is_in_flight {
-                    let _ = timeout(CANCEL_TIMEOUT, lease.cancel()).await;
+                if may_run {
+                    let limit = lease.shared.gate.limits().query_timeout;
+                    let _ = timeout(limit, lease.stop()).await;
                 }
                 let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
             });
@@ -237,19 +241,79 @@ impl<A: Adapter> Lease<A> {
 /// A lease that is discarded when it is dropped, unless it was closed before.
 struct DiscardOnDrop<A: Adapter> {
     raw: Option<A::Lease>,
-    adapter: Arc<A>,
+    /// The session of a connection whose statement was given up.
+    session: Option<Session>,
+    shared: Arc<Shared<A>>,
 }
 
 impl<A: Adapter> DiscardOnDrop<A> {
-    async fn cancel(&mut self) {
+    /// Stops the statement that was given up, and waits until the server has stopped: until then, the
+    /// connection keeps its place in the pool, so that the server never works on more statements than
+    /// the pool has connections. The caller bounds the wait.
+    async fn stop(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let breaker = shared.gate.breaker();
+        // Nothing else is sent to a server that may be down.
+        while breaker.rejects() {
+            if timeout(breaker.probe_interval(), self.answer())
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
+        if shared.side_connections {
+            let _ = timeout(CANCEL_TIMEOUT, self.cancel()).await;
+        }
+        let session = self.session.clone();
+        let mut answered = pin!(self.answer());
+        let mut patience = CANCEL_TIMEOUT;
+        loop {
+            let is_starved =
+                match timeout(patience, shared.gate.unless_starved(answered.as_mut())).await {
+                    Ok(Some(())) => return,
+                    Ok(None) => true,
+                    Err(_) => false,
+                };
+            // The connection may be silent for ever. Where the server cannot be asked, it loses its
+            // place when a caller needs it.
+            let is_idle = match &session {
+                Some(session) => shared.is_idle(session).await,
+                None => None,
+            };
+            if is_idle.unwrap_or(is_starved) {
+                return;
+            }
+            patience = patience.saturating_mul(2);
+        }
+    }
+
+    /// Waits for an answer after that of the statement, or for an error.
+    async fn answer(&mut self) {
         if let Some(raw) = &mut self.raw {
-            self.adapter.cancel(raw).await;
+            let _ = self.shared.adapter.ping(raw).await;
+        }
+    }
+
+    async fn cancel(&mut self) {
+        #[cfg(feature = "sqlx")]
+        if A::STOPS_BY_SESSION {
+            if let Some(session) = &self.session
+                && let Some(mut side) = self.shared.side().await
+            {
+                side.stop(session).await;
+                side.close().await;
+            }
+            return;
+        }
+        if let Some(raw) = &mut self.raw {
+            self.shared.adapter.cancel(raw).await;
         }
     }
 
     async fn close(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.adapter.close(raw).await;
+            self.shared.adapter.close(raw).await;
         }
     }
 }
@@ -257,7 +321,7 @@ impl<A: Adapter> DiscardOnDrop<A> {
 impl<A: Adapter> Drop for DiscardOnDrop<A> {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.adapter.discard(raw);
+            self.shared.adapter.discard(raw);
         }
     }
 }

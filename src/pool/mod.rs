@@ -12,6 +12,7 @@ pub(crate) mod guarded;
 #[cfg(feature = "sql")]
 pub(crate) mod invalidation;
 pub(crate) mod lease;
+mod lost;
 mod prober;
 #[cfg(feature = "cache")]
 pub(crate) mod read;
@@ -19,8 +20,10 @@ pub(crate) mod read;
 pub(crate) mod read_error;
 #[cfg(any(feature = "sqlx", feature = "diesel"))]
 pub(crate) mod rows;
+pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod shared;
+mod side;
 pub(crate) mod snapshot;
 mod stall;
 pub(crate) mod statement;

@@ -121,8 +121,9 @@ where
             return Poll::Ready(this.arrived(next));
         }
         let waiting = this.waiting.get_or_insert_with(|| {
-            let (gate, limit) = (&this.shared.gate, this.limit);
-            let missed = async move { gate.bounded(None, limit, pin!(pending())).await };
+            let (shared, limit, lost) = (this.shared, this.limit, this.shared.lost(this.state));
+            let missed =
+                async move { (shared.gate.bounded(None, limit, pin!(pending()), lost)).await };
             (this.state.start(), Box::pin(missed))
         });
         let Err(given_up) = ready!(waiting.1.as_mut().poll(context));

@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     pub(crate) query_timeout: Duration,
     pub(crate) max_queue: u32,
     pub(crate) active_probing: bool,
-    pub(crate) give_up_lost: bool,
+    pub(crate) side_connections: bool,
     pub(crate) sink: Arc<dyn Sink>,
     #[cfg(feature = "cache")]
     pub(crate) cache_bytes: u64,
@@ -39,7 +39,7 @@ impl Default for Settings {
             query_timeout: DEFAULT_QUERY_TIMEOUT,
             max_queue: DEFAULT_MAX_QUEUE,
             active_probing: true,
-            give_up_lost: true,
+            side_connections: true,
             sink: Arc::new(TracingSink),
             #[cfg(feature = "cache")]
             cache_bytes: DEFAULT_CACHE_BYTES,
@@ -62,7 +62,6 @@ impl Settings {
             query_timeout: self.query_timeout,
             max_queue: self.max_queue,
             connections: size,
-            give_up_lost: self.give_up_lost,
         };
         let breaker = self.breaker.clone().name_if_unset(adapter.name());
         limits.check("query_timeout", &breaker)?;
@@ -78,7 +77,7 @@ impl fmt::Debug for Settings {
             .field("query_timeout", &self.query_timeout)
             .field("max_queue", &self.max_queue)
             .field("active_probing", &self.active_probing)
-            .field("give_up_lost", &self.give_up_lost)
+            .field("side_connections", &self.side_connections)
             .finish_non_exhaustive()
     }
 }
@@ -127,12 +126,13 @@ macro_rules! setters {
             self
         }
 
-        /// Whether the statements that [an outage leaves behind](crate#what-an-outage-leaves-behind)
-        /// are given up before their deadline. It is unnecessary with a short `query_timeout`, and
-        /// must be `false` if ordinary statements can occupy all connections of the pool for
-        /// seconds. Default: `true`, except for SQLite.
-        pub fn give_up_lost(mut self, on: bool) -> Self {
-            self.settings.give_up_lost = on;
+        /// Whether connections beside those of the pool may be opened, to
+        /// [stop abandoned statements](crate#abandoned-statements) on the server, and to ask it about
+        /// statements [from before an outage](crate#what-an-outage-leaves-behind). There is at most
+        /// one at a time, except that drivers send their own cancel requests. Without them, only
+        /// deadlines end a statement. Default: `true`.
+        pub fn side_connections(mut self, on: bool) -> Self {
+            self.settings.side_connections = on;
             self
         }
 

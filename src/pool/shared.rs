@@ -4,7 +4,10 @@ use std::sync::Arc;
 #[cfg(feature = "cache")]
 use std::sync::OnceLock;
 
+use tokio::sync::Semaphore;
+
 use super::adapter::Adapter;
+use super::lost::LongRunning;
 use super::settings::Settings;
 use super::tasks::Background;
 #[cfg(feature = "cache")]
@@ -17,6 +20,11 @@ pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) background: Background,
+    /// Whether connections beside the pool may be opened to ask the server.
+    pub(super) side_connections: bool,
+    /// The one connection beside the pool.
+    pub(super) side: Semaphore,
+    pub(super) long_running: LongRunning,
     /// Built at its first use, so that a pool without cached reads allocates no cache.
     #[cfg(feature = "cache")]
     answers: OnceLock<Arc<Answers>>,
@@ -26,11 +34,13 @@ pub(crate) struct Shared<A: Adapter> {
 
 impl<A: Adapter> Shared<A> {
     pub(crate) fn new(adapter: A, gate: Arc<Gate>, settings: &Settings) -> Arc<Self> {
-        let _ = settings;
         Arc::new(Self {
             adapter: Arc::new(adapter),
             gate,
             background: Background::default(),
+            side_connections: settings.side_connections,
+            side: Semaphore::new(1),
+            long_running: LongRunning::default(),
             #[cfg(feature = "cache")]
             answers: OnceLock::new(),
             #[cfg(feature = "cache")]

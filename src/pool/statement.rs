@@ -129,7 +129,8 @@ impl<'l, A: Adapter> Statement<'l, A> {
         }
         let classify = |error: &E| state.note(diagnose(&shared.adapter, error));
         let in_flight = state.start();
-        let result = shared.gate.run(permit, limit, classify, call).await;
+        let lost = shared.lost(state);
+        let result = shared.gate.run(permit, limit, classify, call, lost).await;
         if !matches!(result, Err(GateError::Deadline(_))) {
             in_flight.end();
         }
@@ -144,24 +145,13 @@ impl<'l, A: Adapter> Statement<'l, A> {
         self
     }
 
-    /// Marks a statement that begins or ends a transaction by its text.
+    /// Marks a statement that begins a transaction, or ends it without a commit, by its text.
     #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
     pub(crate) fn by_text(self, sql: &str) -> Self {
-        match (ends_transaction(sql), commits(sql)) {
-            (true, true) => self.unshortened(),
-            (true, false) => self.unshortened().control(),
-            (false, _) if begins_transaction(sql) => self.control(),
-            (false, _) => self,
+        match begins_transaction(sql) || ends_transaction(sql) && !commits(sql) {
+            true => self.control(),
+            false => self,
         }
-    }
-
-    /// Makes the pool's deadline the statement's own, if it has none, so that it is never considered
-    /// [lost in an outage](crate#what-an-outage-leaves-behind). The outcome of a `COMMIT` is worth
-    /// the wait.
-    #[cfg(feature = "sql")]
-    pub(crate) fn unshortened(mut self) -> Self {
-        self.limit = (self.limit).or_else(|| Some(self.shared.gate.limits().query_timeout));
-        self
     }
 
     /// Discards the admission of a statement that ended without waiting for the backend, so that it is

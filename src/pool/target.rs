@@ -27,6 +27,27 @@ pub(super) struct Fresh<A: Adapter> {
     adapter: Arc<A>,
 }
 
+impl<A: Adapter> Fresh<A> {
+    pub(super) async fn open(adapter: &Arc<A>) -> Result<Self, A::Error> {
+        Ok(Self {
+            raw: Some(adapter.connect().await?),
+            adapter: Arc::clone(adapter),
+        })
+    }
+
+    /// Runs a statement that returns one text.
+    pub(super) async fn question(&mut self, sql: String) -> Option<String> {
+        let connection = present(self.raw.as_mut());
+        self.adapter.question(connection, sql).await
+    }
+
+    pub(super) async fn close(mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.adapter.disconnect(raw).await;
+        }
+    }
+}
+
 impl<A: Adapter> Drop for Fresh<A> {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
@@ -45,11 +66,7 @@ impl<A: Adapter> Target<A> {
 
     /// Opens a connection outside the pool.
     pub(super) async fn connect(&self) -> Result<Probed<A>, A::Error> {
-        let connection = self.adapter.connect().await?;
-        Ok(Probed::Fresh(Fresh {
-            raw: Some(connection),
-            adapter: Arc::clone(&self.adapter),
-        }))
+        Ok(Probed::Fresh(Fresh::open(&self.adapter).await?))
     }
 
     /// Takes an idle connection out of the pool, if there is one.
@@ -83,10 +100,8 @@ impl<A: Adapter> Probed<A> {
 
     /// Closes a new connection; returns a borrowed one to the pool.
     pub(super) async fn close(self) {
-        if let Self::Fresh(mut fresh) = self
-            && let Some(raw) = fresh.raw.take()
-        {
-            fresh.adapter.disconnect(raw).await;
+        if let Self::Fresh(fresh) = self {
+            fresh.close().await;
         }
     }
 }

@@ -2,18 +2,22 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::{ConnectOptions, Connection, Database, Error};
 
+use super::created::{Found, watched};
 use super::driver::Traits;
 use super::error;
 use super::options::PoolOptions;
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::{Class, Classify};
 use crate::pool::adapter::Adapter;
+use crate::pool::session::{Created, Sessions};
 use crate::pool::snapshot::PoolStatus;
 
 /// The state that the handles of one pool share.
@@ -48,14 +52,43 @@ impl<DB: Database> Sqlx<DB> {
     }
 }
 
+/// A connection leased from sqlx's pool.
+pub(super) struct Leased<DB: Database> {
+    pub(super) raw: PoolConnection<DB>,
+    created: Option<Created>,
+}
+
+impl<DB: Database> Leased<DB> {
+    /// A connection that no hook has seen.
+    pub(super) fn unknown(raw: PoolConnection<DB>) -> Self {
+        Self { raw, created: None }
+    }
+}
+
+impl<DB: Database> Deref for Leased<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        &self.raw
+    }
+}
+
+impl<DB: Database> DerefMut for Leased<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.raw
+    }
+}
+
 impl<DB: Database> Adapter for Sqlx<DB> {
     type Connection = DB::Connection;
-    type Lease = PoolConnection<DB>;
+    type Lease = Leased<DB>;
     type Error = Error;
     type StatementError = Error;
 
     /// sqlx tests a connection when it is returned, and maintains `min_connections`.
     const RELEASE_WAITS: bool = true;
+
+    const STOPS_BY_SESSION: bool = true;
 
     fn name(&self) -> String {
         (self.traits.name)(&self.raw.connect_options())
@@ -73,31 +106,56 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         self.raw.is_closed()
     }
 
-    async fn lease(&self) -> Result<PoolConnection<DB>, Error> {
-        match &self.misconfigured {
-            Some(config) => Err(error::misconfigured(config.clone())),
-            None => self.raw.acquire().await,
+    async fn lease(&self) -> Result<Leased<DB>, Error> {
+        if let Some(config) = &self.misconfigured {
+            return Err(error::misconfigured(config.clone()));
         }
+        let (acquired, found) = watched(self.raw.acquire()).await;
+        let created = match (found, &self.options.sessions) {
+            (Some(Found::Known(created)), _) => Some(created),
+            (Some(Found::New(from, answer)), Some(sessions)) => {
+                let created = Created::between(from, Instant::now());
+                sessions.add(created, answer.as_deref());
+                Some(created)
+            }
+            _ => None,
+        };
+        Ok(Leased {
+            raw: acquired?,
+            created,
+        })
     }
 
-    async fn lease_idle(&self) -> Option<PoolConnection<DB>> {
-        self.raw.try_acquire()
+    async fn lease_idle(&self) -> Option<Leased<DB>> {
+        self.raw.try_acquire().map(Leased::unknown)
     }
 
     /// sqlx tests the connection without a deadline, and its slot in the pool is lost if the server
     /// silently went away: <https://github.com/transact-rs/sqlx/issues/4349>. The caller bounds this
     /// future.
-    fn release(&self, mut lease: PoolConnection<DB>) -> impl Future<Output = ()> + Send + 'static {
+    fn release(&self, mut lease: Leased<DB>) -> impl Future<Output = ()> + Send + 'static {
         // If this future is dropped early, it closes the connection and frees its slot.
-        lease.return_to_pool()
+        lease.raw.return_to_pool()
     }
 
-    fn discard(&self, lease: PoolConnection<DB>) {
-        drop(lease.detach());
+    fn discard(&self, lease: Leased<DB>) {
+        drop(lease.raw.detach());
     }
 
-    fn close(&self, lease: PoolConnection<DB>) -> impl Future<Output = ()> + Send + 'static {
-        lease.close().map(drop)
+    fn close(&self, lease: Leased<DB>) -> impl Future<Output = ()> + Send + 'static {
+        lease.raw.close().map(drop)
+    }
+
+    fn sessions(&self) -> Option<&Sessions> {
+        self.options.sessions.as_deref()
+    }
+
+    fn created(&self, lease: &Leased<DB>) -> Option<Created> {
+        lease.created
+    }
+
+    async fn question(&self, connection: &mut DB::Connection, sql: String) -> Option<String> {
+        (self.traits.question)(connection, sql).await
     }
 
     /// Connects outside of the pool, because sqlx's pool retries a refused connection until

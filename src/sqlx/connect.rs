@@ -103,7 +103,7 @@ impl<DB: Database> PoolOptions<DB> {
         let connections = pool.options().get_min_connections().clamp(1, most);
         let mut opened = Vec::new();
         for _ in 0..connections {
-            let connected = timeout(patience, pool.inner().acquire()).await;
+            let connected = timeout(patience, pool.shared().adapter.lease()).await;
             let connected = connected.unwrap_or(Err(Error::PoolTimedOut));
             opened.push(connected.map_err(|error| {
                 let error = GateError::Failed(error);
@@ -161,8 +161,9 @@ impl<DB: Database> PoolOptions<DB> {
     /// # Errors
     ///
     /// A [`ConfigError`] for the first setting that breaks a rule.
-    pub fn build(self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
+    pub fn build(mut self, options: Options<DB>) -> Result<Pool<DB>, ConfigError> {
         self.check()?;
+        self.watch_sessions();
         let raw = self.raw_options().connect_lazy_with(options);
         self.start(raw)
     }
@@ -171,7 +172,8 @@ impl<DB: Database> PoolOptions<DB> {
     ///
     /// Only the settings that fusepool adds are taken from `self`, except
     /// [`alive_bypass`](Self::alive_bypass), which has no effect here. sqlx's own options are those
-    /// of `pool`. Of the two values of `acquire_timeout`, the shorter one applies. Other handles of
+    /// of `pool`. Its connections were or will be opened without fusepool, which cannot ask for their
+    /// [server sessions](crate#abandoned-statements). Of the two values of `acquire_timeout`, the shorter one applies. Other handles of
     /// `pool` stay unguarded.
     ///
     /// ```
@@ -192,6 +194,7 @@ impl<DB: Database> PoolOptions<DB> {
     /// A [`ConfigError`] for the first setting that breaks a rule.
     pub fn guard(mut self, pool: sqlx::Pool<DB>) -> Result<Pool<DB>, ConfigError> {
         self.raw = pool.options().clone();
+        self.sessions = None;
         let theirs = pool.options().get_acquire_timeout();
         self.settings.acquire_timeout = Some(self.settings.acquire_timeout().min(theirs));
         self.check()?;

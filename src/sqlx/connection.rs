@@ -163,7 +163,7 @@ impl<DB: Database> PoolConnection<DB> {
     ///
     /// The driver's errors.
     pub async fn close(self) -> Result<(), Error> {
-        self.guarded.lease.into_inner().close().await
+        self.guarded.lease.into_inner().raw.close().await
     }
 
     /// Closes the connection when it is dropped, instead of returning it to the pool.
@@ -174,13 +174,13 @@ impl<DB: Database> PoolConnection<DB> {
     /// Takes the connection out of the pool; the pool may open another.
     #[must_use]
     pub fn detach(self) -> DB::Connection {
-        self.guarded.lease.into_inner().detach()
+        self.guarded.lease.into_inner().raw.detach()
     }
 
     /// Takes the connection out of the pool and reduces the pool's capacity by one, permanently.
     #[must_use]
     pub fn leak(self) -> DB::Connection {
-        self.guarded.lease.into_inner().leak()
+        self.guarded.lease.into_inner().raw.leak()
     }
 }
 

@@ -11,6 +11,7 @@ use sqlx_core::transaction::TransactionManager;
 
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
+use crate::pool::session::System;
 
 /// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}
@@ -31,10 +32,9 @@ pub trait Sealed {}
 pub trait Driver:
     Sealed + Database<Connection: RawExecutor<Self>, Arguments: Clone + Debug + Sync + 'static>
 {
-    /// Whether a network lies between client and database, which can lose answers. This is the
-    /// default of `give_up_lost`.
+    /// The system whose sessions serve connections. SQLite has none.
     #[doc(hidden)]
-    const IS_REMOTE: bool = true;
+    const SYSTEM: Option<System>;
 
     /// The class of an error, by the table in the driver's module. This is the default of
     /// [`PoolOptions::classify`](super::PoolOptions::classify).
@@ -45,6 +45,10 @@ pub trait Driver:
     fn ask(
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), Error>> + Send + '_;
+
+    /// Runs a statement that returns one text.
+    #[doc(hidden)]
+    fn question(connection: &mut Self::Connection, sql: String) -> BoxFuture<'_, Option<String>>;
 
     /// The default name of a pool: server and database, without user and password.
     #[doc(hidden)]
@@ -68,9 +72,13 @@ pub(super) const ALLOCATION: usize = 32;
 pub(super) struct Traits<DB: Database> {
     pub(super) classify: fn(&Error) -> Class,
     pub(super) ask: Ask<DB>,
+    pub(super) system: Option<System>,
+    pub(super) question: Question<DB>,
     pub(super) name: fn(&<DB::Connection as Connection>::Options) -> String,
 }
 
+type Question<DB> =
+    for<'c> fn(&'c mut <DB as Database>::Connection, String) -> BoxFuture<'c, Option<String>>;
 type Ask<DB> = for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, Result<(), Error>>;
 
 impl<DB: Driver> Traits<DB> {
@@ -78,6 +86,8 @@ impl<DB: Driver> Traits<DB> {
         Self {
             classify: DB::classify,
             ask: |connection| Box::pin(DB::ask(connection)),
+            system: DB::SYSTEM,
+            question: DB::question,
             name: DB::name,
         }
     }

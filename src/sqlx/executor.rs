@@ -68,9 +68,6 @@ impl<DB: Database> Pool<DB> {
     /// an [`Error::Configuration`] that holds a [`ConfigError`](crate::ConfigError), and nothing is
     /// sent.
     ///
-    /// A statement with its own deadline never counts as
-    /// [lost in an outage](crate#what-an-outage-leaves-behind).
-    ///
     /// ```
     /// # async fn report(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
     /// use std::time::Duration;

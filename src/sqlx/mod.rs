@@ -31,7 +31,7 @@
 //! | [`max_queue`](PoolOptions::max_queue) | 10,000 | how many callers may wait for a connection |
 //! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections that were idle for less than this are not tested before use |
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe the database in the background while the breaker is open |
-//! | [`give_up_lost`](PoolOptions::give_up_lost) | on, except for SQLite | end [statements whose answer was lost in an outage](crate#what-an-outage-leaves-behind) |
+//! | [`side_connections`](PoolOptions::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolOptions::classify) | the driver's table | what each error means |
 //! | [`sink`](PoolOptions::sink) | `tracing` | where events are sent |
 //! | [`cache_bytes`](PoolOptions::cache_bytes) | 64 MiB | memory limit for cached answers |
@@ -83,10 +83,10 @@
 //!   future was dropped, its connection refuses every other statement, including `COMMIT` and
 //!   `ROLLBACK` ([`Refused::Abandoned`](crate::Refused::Abandoned)). It is closed when it is
 //!   dropped, and the server then rolls back.
-//! - **Closing a connection does not stop its statement on the server.** A statement that waits
-//!   there for a lock keeps its backend until the server notices that the client is gone: set a
-//!   `statement_timeout` (PostgreSQL) or `max_statement_time` (MariaDB) that is a little shorter
-//!   than [`query_timeout`](PoolOptions::query_timeout).
+//! - **An abandoned statement is [stopped on the server](crate#abandoned-statements)**, except on a
+//!   pool that was only wrapped, and behind a pooler. There, set a `statement_timeout` (PostgreSQL) or
+//!   `max_statement_time` (MariaDB) that is a little shorter than
+//!   [`query_timeout`](PoolOptions::query_timeout).
 //! - **An in-memory SQLite database** lives in its connection: an abandoned statement closes the
 //!   connection, and with it the database.
 
@@ -94,6 +94,7 @@ mod acquire;
 mod adapter;
 mod connect;
 mod connection;
+mod created;
 mod driver;
 mod error;
 mod executor;

@@ -6,7 +6,9 @@
 //! `Ignored`: a mistake of the application is no failure of the database.
 
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
-use sqlx::{Connection, Decode, Error, Row};
+use sqlx::{AssertSqlSafe, Connection, Decode, Error, Executor, Row};
+
+use futures_core::future::BoxFuture;
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
@@ -14,6 +16,7 @@ use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
 use crate::outcome::errno;
+use crate::pool::session::System;
 
 /// A guarded MySQL or MariaDB pool.
 pub type MySqlPool = super::Pool<MySql>;
@@ -25,6 +28,8 @@ pub type MySqlTransaction<'c> = super::Transaction<'c, MySql>;
 impl Sealed for MySql {}
 
 impl Driver for MySql {
+    const SYSTEM: Option<System> = Some(System::MySql);
+
     fn classify(error: &Error) -> Class {
         // A wrong number of arguments: the statement was prepared, but not executed. See
         // https://github.com/transact-rs/sqlx/issues/3774.
@@ -41,6 +46,13 @@ impl Driver for MySql {
 
     async fn ask(connection: &mut MySqlConnection) -> Result<(), Error> {
         connection.ping().await
+    }
+
+    fn question(connection: &mut MySqlConnection, sql: String) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let row = connection.fetch_optional(AssertSqlSafe(sql)).await.ok()??;
+            row.try_get_unchecked(0).ok()
+        })
     }
 
     fn name(options: &MySqlConnectOptions) -> String {

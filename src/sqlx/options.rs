@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 use log::LevelFilter;
@@ -10,9 +10,11 @@ use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{Connection, Database, Error};
 use tokio::time::timeout;
 
+use super::created::{Found, since, tell};
 use super::driver::{Driver, Traits};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Classify;
+use crate::pool::session::Sessions;
 use crate::pool::settings::{Settings, setters};
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
@@ -20,6 +22,13 @@ pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
 
 /// How much longer than fusepool's `acquire_timeout` the inner pool's is.
 const MARGIN: Duration = Duration::from_secs(1);
+
+type AfterConnect<DB> = dyn Fn(
+        &mut <DB as Database>::Connection,
+        PoolConnectionMetadata,
+    ) -> BoxFuture<'_, Result<(), Error>>
+    + Send
+    + Sync;
 
 type BeforeAcquire<DB> = dyn Fn(
         &mut <DB as Database>::Connection,
@@ -49,7 +58,11 @@ pub struct PoolOptions<DB: Database> {
     traits: Traits<DB>,
     /// The options that sqlx itself applies.
     pub(super) raw: sqlx::pool::PoolOptions<DB>,
+    after_connect: Option<Arc<AfterConnect<DB>>>,
     before_acquire: Option<Arc<BeforeAcquire<DB>>>,
+    /// The server sessions of the pool's connections. `None` before the pool is built, and if they
+    /// cannot be asked for.
+    pub(super) sessions: Option<Arc<Sessions>>,
     pub(super) settings: Settings,
     /// `None`: connections are never tested before use.
     alive_bypass: Option<Duration>,
@@ -62,11 +75,10 @@ impl<DB: Driver> PoolOptions<DB> {
         Self {
             traits: Traits::of(),
             raw: sqlx::pool::PoolOptions::new(),
+            after_connect: None,
             before_acquire: None,
-            settings: Settings {
-                give_up_lost: DB::IS_REMOTE,
-                ..Settings::default()
-            },
+            sessions: None,
+            settings: Settings::default(),
             alive_bypass: Some(DEFAULT_ALIVE_BYPASS),
             classify: None,
         }
@@ -208,7 +220,7 @@ impl<DB: Database> PoolOptions<DB> {
             + Send
             + Sync,
     {
-        self.raw = self.raw.after_connect(callback);
+        self.after_connect = Some(Arc::new(callback));
         self
     }
 
@@ -247,6 +259,15 @@ impl<DB: Database> PoolOptions<DB> {
         Ok(())
     }
 
+    /// Prepares to ask for the sessions of a new pool's connections.
+    pub(super) fn watch_sessions(&mut self) {
+        let system = self
+            .traits
+            .system
+            .filter(|_| self.settings.side_connections);
+        self.sessions = system.map(|system| Arc::new(Sessions::new(system)));
+    }
+
     /// The inner pool's options.
     ///
     /// sqlx tests a connection on every acquire or never:
@@ -262,8 +283,28 @@ impl<DB: Database> PoolOptions<DB> {
         if let Some(timeout) = self.settings.acquire_timeout {
             raw = raw.acquire_timeout(timeout.saturating_add(MARGIN));
         }
+        let (question, hook) = (self.traits.question, self.after_connect.clone());
+        let sessions = self.sessions.clone();
+        if sessions.is_some() || hook.is_some() {
+            raw = raw.after_connect(move |connection, metadata| {
+                let (hook, sessions) = (hook.clone(), sessions.clone());
+                Box::pin(async move {
+                    let session = match sessions {
+                        // First, because the hook may change what the session may see.
+                        Some(sessions) => question(connection, sessions.question()).await,
+                        None => None,
+                    };
+                    if let Some(hook) = hook {
+                        hook(connection, metadata).await?;
+                    }
+                    tell(Found::New(Instant::now(), session));
+                    Ok(())
+                })
+            });
+        }
         let (bypass, hook) = (self.alive_bypass, self.before_acquire.clone());
-        if bypass.is_none() && hook.is_none() {
+        let is_watched = self.sessions.is_some();
+        if bypass.is_none() && hook.is_none() && !is_watched {
             return raw;
         }
         // At most half of the time that a caller or a probe has: the rest is for a new connection.
@@ -274,6 +315,7 @@ impl<DB: Database> PoolOptions<DB> {
             / 2;
         raw.before_acquire(move |connection, metadata| {
             let hook = hook.clone();
+            let created = is_watched.then(|| since(metadata.age)).flatten();
             Box::pin(async move {
                 if bypass.is_some_and(|bypass| metadata.idle_for >= bypass) {
                     match timeout(limit, connection.ping()).await {
@@ -281,10 +323,14 @@ impl<DB: Database> PoolOptions<DB> {
                         Err(_) => return Err(Error::PoolTimedOut),
                     }
                 }
-                match hook {
+                let is_usable = match hook {
                     Some(hook) => hook(connection, metadata).await,
                     None => Ok(true),
+                };
+                if let Some(created) = created {
+                    tell(Found::Known(created));
                 }
+                is_usable
             })
         })
     }
@@ -313,7 +359,9 @@ impl<DB: Database> Clone for PoolOptions<DB> {
         Self {
             traits: self.traits,
             raw: self.raw.clone(),
+            after_connect: self.after_connect.clone(),
             before_acquire: self.before_acquire.clone(),
+            sessions: self.sessions.clone(),
             settings: self.settings.clone(),
             alive_bypass: self.alive_bypass,
             classify: self.classify.clone(),

@@ -1,7 +1,7 @@
 //! The guarded pool.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use sqlx::pool::CloseEvent;
 use sqlx::{Connection, Database, Error, SqlSafeStr, SqlStr};
 use tokio::time::sleep;
 
-use super::adapter::{Shared, Sqlx};
+use super::adapter::{Leased, Shared, Sqlx};
 use super::connection::{GuardedConnection, PoolConnection, lease};
 use super::error;
 use super::options::PoolOptions;
@@ -199,7 +199,7 @@ impl<DB: Database> Pool<DB> {
     fn try_lease(&self) -> Option<GuardedConnection<DB>> {
         let lease = (self.guarded).lease_at_hand(|adapter| match &adapter.misconfigured {
             Some(_) => None,
-            None => adapter.raw.try_acquire(),
+            None => adapter.raw.try_acquire().map(Leased::unknown),
         });
         lease.map(GuardedConnection::new)
     }
@@ -232,7 +232,7 @@ impl<DB: Database> Pool<DB> {
     /// waits for the answer up to `RELEASE_TIMEOUT` and then rolls back. If there is no answer by
     /// then, the connection is closed.
     pub(super) async fn begin_unguarded<'t>(&self) -> Result<sqlx::Transaction<'t, DB>, Error> {
-        let lease = self.lease_ready().await?.lease.into_inner();
+        let lease = self.lease_ready().await?.lease.into_inner().raw;
         let gate = Arc::clone(&self.shared().gate);
         let (mut send, receive) = tokio::sync::oneshot::channel();
         let begin = async move {
@@ -261,7 +261,7 @@ impl<DB: Database> Pool<DB> {
         self.shared().background.spawn(begin);
         let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
         let classify = |error: &Error| self.guarded.adapter().classify(error);
-        let result = self.gate().run(permit, None, classify, begun).await;
+        let result = (self.gate().run(permit, None, classify, begun, pending())).await;
         result.map_err(error::of_statement)
     }
 }

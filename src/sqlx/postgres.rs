@@ -6,7 +6,9 @@
 //! This is `Ignored`: a mistake of the application is no failure of the database.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef, Postgres};
-use sqlx::{Connection, Error, Row};
+use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row};
+
+use futures_core::future::BoxFuture;
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
@@ -14,6 +16,7 @@ use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
 use crate::outcome::sqlstate;
+use crate::pool::session::System;
 
 /// A guarded PostgreSQL pool.
 pub type PgPool = super::Pool<Postgres>;
@@ -25,6 +28,8 @@ pub type PgTransaction<'c> = super::Transaction<'c, Postgres>;
 impl Sealed for Postgres {}
 
 impl Driver for Postgres {
+    const SYSTEM: Option<System> = Some(System::Postgres);
+
     fn classify(error: &Error) -> Class {
         // More than 65,535 arguments. The driver checks this before it sends anything.
         if matches!(error, Error::Protocol(text) if text.contains("too many arguments for query")) {
@@ -38,6 +43,13 @@ impl Driver for Postgres {
 
     async fn ask(connection: &mut PgConnection) -> Result<(), Error> {
         connection.ping().await
+    }
+
+    fn question(connection: &mut PgConnection, sql: String) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let row = connection.fetch_optional(AssertSqlSafe(sql)).await.ok()??;
+            row.try_get_unchecked(0).ok()
+        })
     }
 
     fn name(options: &PgConnectOptions) -> String {

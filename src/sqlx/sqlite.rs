@@ -13,14 +13,19 @@
 //! zero byte in the text. This is `Ignored`: a mistake of the application is no failure of the
 //! database.
 
+use std::future::ready;
+
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Error, Executor, Row, TypeInfo, ValueRef};
+
+use futures_core::future::BoxFuture;
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
+use crate::pool::session::System;
 
 /// A guarded SQLite pool.
 pub type SqlitePool = super::Pool<Sqlite>;
@@ -32,7 +37,7 @@ pub type SqliteTransaction<'c> = super::Transaction<'c, Sqlite>;
 impl Sealed for Sqlite {}
 
 impl Driver for Sqlite {
-    const IS_REMOTE: bool = false;
+    const SYSTEM: Option<System> = None;
 
     fn classify(error: &Error) -> Class {
         // SQLite has no wire protocol: the driver rejected the text of the statement.
@@ -50,6 +55,10 @@ impl Driver for Sqlite {
             .execute("SELECT 1 FROM sqlite_schema LIMIT 1")
             .await?;
         Ok(())
+    }
+
+    fn question(_: &mut SqliteConnection, _: String) -> BoxFuture<'_, Option<String>> {
+        Box::pin(ready(None))
     }
 
     fn name(options: &SqliteConnectOptions) -> String {

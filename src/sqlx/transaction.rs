@@ -131,7 +131,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let commit = async {
             let statement = watch.admit(Admission::Transaction, None).await?;
             let commit = Manager::<DB>::commit(raw);
-            statement.unshortened().run(diagnose, commit).await
+            statement.run(diagnose, commit).await
         };
         let result = commit.await;
         settle(publication, &result, was_sent);

@@ -14,5 +14,7 @@ mod abandoned;
 mod deadpool;
 mod deadpool_tls;
 mod diesel_tls;
+mod places;
+mod pooler;
 #[path = "../support/mod.rs"]
 mod support;

@@ -34,7 +34,6 @@ where
         .max_size(options.max_connections as usize)
         .acquire_timeout(options.acquire_timeout)
         .query_timeout(options.query_timeout)
-        .give_up_lost(options.give_up_lost)
         .breaker(options.breaker.clone())
         .sink(options.events.clone());
     match options.max_queue {

@@ -24,6 +24,7 @@ on_all! {
     slow
     forgotten
     forgotten_in_the_middle_of_statements
+    long_statements_of_a_full_pool_go_on
     forgotten_while_idle
     stalled_pool_that_was_wrapped
     dropped_while_open
@@ -116,14 +117,19 @@ async fn forgotten_in_the_middle_of_statements<S: System>() {
     let world =
         World::<S>::start_with(|options| options.query_timeout(Duration::from_secs(300))).await;
     world.fill().await;
+    // Statements were once given up by comparison with the longest one so far.
+    let mut lease = S::lease(&world.pool).await.unwrap();
+    S::run_on(&mut lease, S::Server::NAP).await.unwrap();
+    drop(lease);
+    world.gate().breaker().reset();
     let leases = join_all((0..CONNECTIONS).map(|_| S::lease(&world.pool))).await;
+    let broken = Instant::now();
+    world.set(Fault::Zombie);
     let mut lost = JoinSet::new();
     for lease in leases {
         let mut lease = lease.unwrap();
         lost.spawn(async move { S::run_on(&mut lease, S::Server::SLEEP).await });
     }
-    let broken = Instant::now();
-    world.set(Fault::Zombie);
     let load = Load::start::<S>(&world.pool, 8);
     let (opened, _) = world.events.opened(broken).await;
     let (closed, _) = world.events.closed(broken).await;
@@ -138,6 +144,29 @@ async fn forgotten_in_the_middle_of_statements<S: System>() {
         let error = statement.unwrap().unwrap_err();
         assert_eq!(S::delivery(&error), Delivery::Unknown, "{error:?}");
     }
+    world.assert_unharmed().await;
+}
+
+/// Long statements occupy all connections, so the breaker opens for want of one, and finds that the
+/// server is well. The statements were once taken for lost, and ended.
+async fn long_statements_of_a_full_pool_go_on<S: System>() {
+    let world =
+        World::<S>::start_with(|options| options.query_timeout(Duration::from_secs(300))).await;
+    world.fill().await;
+    let leases = join_all((0..CONNECTIONS).map(|_| S::lease(&world.pool))).await;
+    let mut long = JoinSet::new();
+    for lease in leases {
+        let mut lease = lease.unwrap();
+        long.spawn(async move { S::run_on(&mut lease, S::Server::NAP).await });
+    }
+    let begun = Instant::now();
+    let load = Load::start::<S>(&world.pool, 8);
+    world.events.opened(begun).await;
+    while let Some(statement) = long.join_next().await {
+        statement.unwrap().unwrap();
+    }
+    load.stop().await;
+    assert_eq!(world.gate().snapshot().lost_answers, 0);
     world.assert_unharmed().await;
 }
 

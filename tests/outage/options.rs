@@ -13,7 +13,6 @@ pub struct Options {
     pub acquire_timeout: Duration,
     pub query_timeout: Duration,
     pub alive_bypass: Option<Duration>,
-    pub give_up_lost: bool,
     pub breaker: Builder,
     pub events: Events,
 }
@@ -41,11 +40,6 @@ impl Options {
 
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.alive_bypass = Some(idle);
-        self
-    }
-
-    pub fn give_up_lost(mut self, on: bool) -> Self {
-        self.give_up_lost = on;
         self
     }
 

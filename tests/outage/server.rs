@@ -304,7 +304,6 @@ async fn locked_table<S: System>() {
         options
             .max_connections(12)
             .query_timeout(LOCK_TIMEOUT)
-            .give_up_lost(false)
             .breaker(quick().consecutive_failures(None))
     })
     .await;

@@ -20,7 +20,6 @@ pub fn pool_options<D: Dialect>(options: &Options) -> PoolOptions<D::Db> {
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
         .query_timeout(options.query_timeout)
-        .give_up_lost(options.give_up_lost)
         .breaker(options.breaker.clone())
         .sink(options.events.clone());
     if let Some(callers) = options.max_queue {

@@ -50,7 +50,6 @@ pub fn options(events: &Events) -> Options {
         acquire_timeout: ACQUIRE_TIMEOUT,
         query_timeout: QUERY_TIMEOUT,
         alive_bypass: None,
-        give_up_lost: true,
         breaker: quick(),
         events: events.clone(),
     }

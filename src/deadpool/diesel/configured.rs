@@ -25,9 +25,6 @@ impl<R: Driver> Connection<R> {
     /// `query_timeout`. `limit` must be longer than zero and at most
     /// [`LONGEST`](crate::breaker::LONGEST).
     ///
-    /// A statement with its own deadline never counts as
-    /// [lost in an outage](crate#what-an-outage-leaves-behind).
-    ///
     #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
     #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
     /// use diesel::prelude::*;

@@ -9,6 +9,7 @@ use super::driver::Driver;
 use super::error;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::pool::session::System;
 
 type Error = pooled_connection::PoolError;
 
@@ -47,6 +48,14 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
             let pong = connection.batch_execute("SELECT 1").await;
             Ok(pong.map_err(Error::QueryError)?)
         })
+    }
+
+    fn system(&self) -> Option<System> {
+        Some(R::SYSTEM)
+    }
+
+    fn question<'a>(&'a self, connection: &'a mut R, sql: String) -> BoxFuture<'a, Option<String>> {
+        connection.question(sql)
     }
 
     fn cancel<'a>(&'a self, _: &'a R::Manager, connection: &'a mut R) -> BoxFuture<'a, ()> {

@@ -12,6 +12,7 @@ use futures_core::stream::BoxStream;
 
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
+use crate::pool::session::System;
 
 /// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}
@@ -21,6 +22,10 @@ pub trait Sealed {}
 pub trait Driver:
     Sealed + AsyncConnection<TransactionManager = AnsiTransactionManager> + 'static
 {
+    /// The system whose sessions serve connections.
+    #[doc(hidden)]
+    const SYSTEM: System;
+
     /// diesel-async's manager of these connections.
     #[doc(hidden)]
     type Manager: Manager<Type = Self, Error = PoolError> + Send + Sync + 'static;
@@ -46,6 +51,10 @@ pub trait Driver:
     fn start_execute<'c, 'q, T>(&'c mut self, source: T) -> BoxFuture<'c, QueryResult<usize>>
     where
         T: QueryFragment<Self::Backend> + QueryId + 'q;
+
+    /// Runs a query for one text.
+    #[doc(hidden)]
+    fn question(&mut self, sql: String) -> BoxFuture<'_, Option<String>>;
 
     /// Stops the statement that the server still runs for this connection.
     #[doc(hidden)]

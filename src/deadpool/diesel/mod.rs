@@ -54,14 +54,16 @@
 //! statement on its connection fails with
 //! [`BrokenTransactionManager`](diesel::result::Error::BrokenTransactionManager). When the
 //! connection is dropped, fusepool asks the server to cancel the statement, for at most one second,
-//! and then closes the connection. It is never leased again.
+//! waits [until the server has stopped](crate#abandoned-statements), and then closes the connection.
+//! It is never leased again.
 //!
 //! If a `custom_setup` connects to PostgreSQL over TLS, give the same TLS to the pool's builder
 //! with [`cancel_tls`](PoolBuilder::cancel_tls), because fusepool cannot learn it from a
 //! connection. Without it, the cancel request is sent unencrypted. PostgreSQL accepts that,
 //! whatever `pg_hba.conf` says. But with `sslmode=require`, or behind a proxy that requires TLS,
 //! the request is not delivered: the statement runs until it ends or reaches its
-//! `statement_timeout`.
+//! `statement_timeout`, and its connection keeps its place in the pool meanwhile, up to
+//! `query_timeout`.
 //!
 //! # Cached reads and other fallbacks
 //!

@@ -1,12 +1,13 @@
 //! MySQL and MariaDB.
 
-use diesel::QueryResult;
 use diesel::mysql::{Mysql, MysqlQueryBuilder, MysqlValue};
 use diesel::query_builder::QueryBuilder;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
+use diesel::sql_types::{Nullable, Text};
+use diesel::{QueryResult, dsl};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncMysqlConnection as Raw, MysqlCancelToken};
 use futures_core::future::BoxFuture;
@@ -20,6 +21,7 @@ use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
 use crate::outcome::errno;
+use crate::pool::session::System;
 
 /// A guarded connection to MySQL or MariaDB, used like diesel-async's type of the same name.
 pub type AsyncMysqlConnection = Connection<Raw>;
@@ -35,6 +37,8 @@ impl Connection<Raw> {
 impl Sealed for Raw {}
 
 impl Driver for Raw {
+    const SYSTEM: System = System::MySql;
+
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
 
@@ -61,6 +65,15 @@ impl Driver for Raw {
         Box::pin(async move {
             // The result is ignored: the connection is closed next in any case.
             let _ = token.cancel_query().await;
+        })
+    }
+
+    fn question(&mut self, sql: String) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let text = dsl::sql::<Nullable<Text>>(&format!("({sql})"));
+            diesel_async::RunQueryDsl::get_result(diesel::select(text), self)
+                .await
+                .ok()?
         })
     }
 

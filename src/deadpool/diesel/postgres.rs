@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgNotification, PgQueryBuilder, PgTypeMetadata, PgValue};
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
+use diesel::sql_types::{Nullable, Text};
+use diesel::{QueryResult, dsl};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
 use futures_core::Stream;
@@ -31,6 +32,7 @@ use crate::cache::read_only::{self, Dialect};
 use crate::deadpool::builder::PoolBuilder;
 use crate::gate::admission::turned_away;
 use crate::outcome::sqlstate;
+use crate::pool::session::System;
 
 /// A guarded connection to PostgreSQL, used like diesel-async's type of the same name.
 pub type AsyncPgConnection = Connection<Raw>;
@@ -169,6 +171,8 @@ impl PgMetadataLookup for Named {
 impl Sealed for Raw {}
 
 impl Driver for Raw {
+    const SYSTEM: System = System::Postgres;
+
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
 
@@ -193,6 +197,15 @@ impl Driver for Raw {
     /// Without TLS: the TLS of the connection is unknown.
     fn cancel(&self) -> BoxFuture<'static, ()> {
         cancel(self.cancel_token(), NoTls)
+    }
+
+    fn question(&mut self, sql: String) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let text = dsl::sql::<Nullable<Text>>(&format!("({sql})"));
+            diesel_async::RunQueryDsl::get_result(diesel::select(text), self)
+                .await
+                .ok()?
+        })
     }
 
     fn classify(error: &Error) -> Class {

@@ -47,9 +47,6 @@ impl Client {
     /// every statement fails with an error that holds a [`ConfigError`](crate::ConfigError), and
     /// nothing is sent.
     ///
-    /// A statement with its own deadline never counts as
-    /// [lost in an outage](crate#what-an-outage-leaves-behind).
-    ///
     /// ```
     /// # async fn report(client: &fusepool::deadpool::postgres::Client)
     /// # -> Result<(), tokio_postgres::Error> {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use deadpool::managed::{Hook, HookError, PoolBuilder, PoolError};
 use deadpool_postgres::ClientWrapper;
 use tokio::time::timeout;
-use tokio_postgres::Error;
+use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::error;
 use super::manager::Manager;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::pool::session::System;
 
 /// Default of [`PoolBuilder::alive_bypass`](super::PoolBuilder::alive_bypass): 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
@@ -76,6 +77,24 @@ impl Dialect<Manager> for Postgres {
         client: &'a mut ClientWrapper,
     ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
         Box::pin(async { Ok(client.check_connection().await?) })
+    }
+
+    fn system(&self) -> Option<System> {
+        Some(System::Postgres)
+    }
+
+    fn question<'a>(
+        &'a self,
+        client: &'a mut ClientWrapper,
+        sql: String,
+    ) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let answer = client.simple_query(&sql).await.ok()?;
+            answer.iter().find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+        })
     }
 
     fn cancel<'a>(

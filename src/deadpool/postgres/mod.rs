@@ -40,8 +40,9 @@
 //! If a statement is abandoned, by its deadline or because its future was dropped, every later
 //! statement on its connection is refused ([`Refused::Abandoned`](crate::Refused::Abandoned)). When
 //! the client is dropped, fusepool asks the server to cancel the statement, over the same TLS and
-//! for at most one second, and then closes the connection. The connection is never leased again, so
-//! a late cancel request cannot hit another caller's statement.
+//! for at most one second, waits [until the server has stopped](crate#abandoned-statements), and then
+//! closes the connection. The connection is never leased again, so a late cancel request cannot hit
+//! another caller's statement.
 //!
 //! # Cached reads and other fallbacks
 //!

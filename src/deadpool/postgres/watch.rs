@@ -94,8 +94,7 @@ impl<'c> Watch<'c> {
         }
     }
 
-    /// Commits a transaction or a savepoint. A commit never counts as lost in an outage, because its
-    /// outcome matters.
+    /// Commits a transaction or a savepoint.
     pub(super) async fn commit<T>(
         self,
         open: Open<'_>,
@@ -107,7 +106,7 @@ impl<'c> Watch<'c> {
             false => None,
         };
         let commit = async {
-            let statement = self.admit(None, None).await?.unshortened();
+            let statement = self.admit(None, None).await?;
             statement.run(diagnose, call).await
         };
         let result = commit.await;

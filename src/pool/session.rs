@@ -1,0 +1,278 @@
+//! The sessions of a database server that serve the connections of a pool.
+//!
+//! A client that knows the session of a connection can ask the server, over another connection,
+//! whether a statement still runs, and stop it. The session is asked for once, when a connection is
+//! opened. sqlx and deadpool have no place for it on a connection, so it is found by the time at
+//! which the pool created the connection.
+//!
+//! A pooler that shares its server connections between clients makes this knowledge worthless: a
+//! statement may run on any of them. Such a pooler is recognized by a session that serves two
+//! connections of the pool, or that is older than its connection. From then on, no session of this
+//! pool is known.
+
+#![cfg_attr(
+    not(any(feature = "sqlx", feature = "diesel")),
+    expect(unreachable_pub, reason = "their drivers are public, and name these")
+)]
+#![cfg_attr(
+    not(any(test, feature = "sqlx", feature = "diesel")),
+    expect(dead_code, reason = "their drivers use all of this")
+)]
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// The largest number of sessions that are remembered. The oldest one is forgotten first.
+const MOST: usize = 1024;
+
+/// A session of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// The server, as it names itself.
+    pub(super) server: String,
+    /// The process id of PostgreSQL, or the connection id of MySQL.
+    pub(super) id: u64,
+    /// The start of the session: of two sessions of a server, the later one has the larger number.
+    pub(super) started: u64,
+    /// The client's address, as the server sees it. Only with MySQL, where an id may be used again
+    /// after a restart.
+    pub(super) client: String,
+}
+
+/// The time at which a pool created a connection: not before `from`, and not after `to`.
+#[derive(Clone, Copy, Debug)]
+pub struct Created {
+    from: Instant,
+    to: Instant,
+}
+
+impl Created {
+    /// Created between these times.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn between(from: Instant, to: Instant) -> Self {
+        Self { from, to }
+    }
+
+    /// Created at exactly this time.
+    #[cfg(feature = "deadpool")]
+    pub(crate) fn at(time: Instant) -> Self {
+        Self {
+            from: time,
+            to: time,
+        }
+    }
+
+    fn may_be(&self, other: &Self) -> bool {
+        self.from <= other.to && other.from <= self.to
+    }
+}
+
+/// A database system whose sessions can be asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum System {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    MySql,
+}
+
+/// The sessions that serve the connections of a pool.
+#[derive(Debug)]
+pub struct Sessions {
+    pub(super) system: System,
+    known: Mutex<VecDeque<(Created, Session)>>,
+    /// A pooler shares its server connections between clients.
+    is_shared: AtomicBool,
+}
+
+impl Sessions {
+    pub(crate) fn new(system: System) -> Self {
+        Self {
+            system,
+            known: Mutex::default(),
+            is_shared: AtomicBool::new(false),
+        }
+    }
+
+    /// The statement that asks for the session of its own connection.
+    pub(crate) fn question(&self) -> String {
+        self.system.own_session().to_owned()
+    }
+
+    /// Remembers the session of a connection. `answer` is that of [`question`](Self::question).
+    pub(crate) fn add(&self, created: Created, answer: Option<&str>) {
+        let Some(session) = answer.and_then(|answer| self.system.session(answer)) else {
+            return;
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.iter().any(|(_, other)| *other == session) {
+            self.is_shared.store(true, Ordering::Release);
+        }
+        if known.len() >= MOST {
+            known.pop_front();
+        }
+        known.push_back((created, session));
+    }
+
+    /// The session of a connection, if it is known without doubt.
+    pub(super) fn find(&self, created: Created) -> Option<Session> {
+        if self.is_shared.load(Ordering::Acquire) {
+            return None;
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = known.iter().filter(|(other, _)| other.may_be(&created));
+        let (_, session) = found.next()?;
+        found.next().is_none().then(|| session.clone())
+    }
+
+    /// Whether a session that was just opened is later than all others on its server. If it is not,
+    /// it belongs to a pooler.
+    pub(super) fn is_new(&self, session: &Session) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_later =
+            |other: &Session| other.server == session.server && other.started >= session.started;
+        if known.iter().any(|(_, other)| is_later(other)) {
+            self.is_shared.store(true, Ordering::Release);
+        }
+        !self.is_shared.load(Ordering::Acquire)
+    }
+}
+
+/// Each statement returns one text.
+impl System {
+    /// A PostgreSQL session that is older than ten seconds is that of a pooler: the connection was
+    /// opened just now.
+    fn own_session(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "SELECT concat_ws(' ', pid, (extract(epoch FROM backend_start) * 1000000)::bigint, \
+                 extract(epoch FROM pg_postmaster_start_time())::text) FROM pg_stat_activity \
+                 WHERE pid = pg_backend_pid() \
+                 AND clock_timestamp() - backend_start < interval '10 seconds'"
+            }
+            Self::MySql => {
+                "SELECT CONCAT_WS(' ', ID, HOST, @@hostname, @@port, @@server_id) \
+                 FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()"
+            }
+        }
+    }
+
+    /// Reads the answer to [`own_session`](Self::own_session).
+    pub(super) fn session(self, answer: &str) -> Option<Session> {
+        let (id, rest) = answer.split_once(' ')?;
+        let (second, server) = rest.split_once(' ')?;
+        let id = id.parse().ok()?;
+        let (started, client) = match self {
+            Self::Postgres => (second.parse().ok()?, ""),
+            // Connection ids grow.
+            Self::MySql => (id, second),
+        };
+        // The address becomes part of a statement.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_[]%".contains(&byte);
+        client.bytes().all(is_plain).then(|| Session {
+            server: server.to_owned(),
+            id,
+            started,
+            client: client.to_owned(),
+        })
+    }
+
+    /// Asks for the state of a session. What it hides from this user is `unknown`.
+    pub(super) fn state(self, session: &Session) -> String {
+        let Session {
+            id,
+            started,
+            client,
+            ..
+        } = session;
+        match self {
+            Self::Postgres => format!(
+                "SELECT coalesce(max(coalesce(state, 'unknown')), 'gone') FROM pg_stat_activity \
+                 WHERE pid = {id} AND \
+                 coalesce((extract(epoch FROM backend_start) * 1000000)::bigint = {started}, true)"
+            ),
+            Self::MySql => format!(
+                "SELECT COALESCE(MAX(COMMAND), 'gone') FROM information_schema.PROCESSLIST \
+                 WHERE ID = {id} AND HOST = '{client}'"
+            ),
+        }
+    }
+
+    /// Whether a session in this state runs no statement.
+    pub(super) fn is_idle(self, state: &str) -> bool {
+        match self {
+            Self::Postgres => state == "gone" || state.starts_with("idle"),
+            Self::MySql => state == "gone" || state == "Sleep",
+        }
+    }
+
+    /// Stops the statement that runs in a session.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn stop(self, session: &Session) -> String {
+        let Session { id, started, .. } = session;
+        match self {
+            Self::Postgres => format!(
+                "SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity \
+                 WHERE pid = {id} AND state = 'active' \
+                 AND (extract(epoch FROM backend_start) * 1000000)::bigint = {started}"
+            ),
+            Self::MySql => format!("KILL QUERY {id}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(start: Instant, millis: u64) -> Created {
+        let time = start + Duration::from_millis(millis);
+        Created {
+            from: time,
+            to: time,
+        }
+    }
+
+    #[test]
+    fn a_session_is_found_by_the_time_of_its_connection_unless_there_is_doubt() {
+        let start = Instant::now();
+        let sessions = Sessions::new(System::Postgres);
+        sessions.add(at(start, 1), Some("10 1000 5"));
+        sessions.add(at(start, 2), Some("11 2000 5"));
+        assert_eq!(sessions.find(at(start, 1)).unwrap().id, 10);
+        assert_eq!(sessions.find(at(start, 2)).unwrap().id, 11);
+        assert_eq!(sessions.find(at(start, 3)), None);
+        let either = Created {
+            to: at(start, 2).to,
+            ..at(start, 1)
+        };
+        assert_eq!(sessions.find(either), None);
+    }
+
+    /// Behind a pooler, a request to stop a statement would hit another client's.
+    #[test]
+    fn no_session_is_known_once_a_pooler_was_recognized() {
+        let start = Instant::now();
+        let shared = Sessions::new(System::Postgres);
+        shared.add(at(start, 1), Some("10 1000 5"));
+        shared.add(at(start, 2), Some("10 1000 5"));
+        assert_eq!(shared.find(at(start, 1)), None);
+
+        let old = Sessions::new(System::MySql);
+        old.add(at(start, 1), Some("10 localhost:1 host 3306 1"));
+        let session = |answer| System::MySql.session(answer).unwrap();
+        assert!(old.is_new(&session("9 localhost:2 another 3306 2")));
+        assert!(old.find(at(start, 1)).is_some());
+        assert!(!old.is_new(&session("9 localhost:2 host 3306 1")));
+        assert_eq!(old.find(at(start, 1)), None);
+    }
+
+    #[test]
+    fn an_address_that_would_change_a_statement_is_refused() {
+        assert_eq!(System::MySql.session("10 x'-- host 3306 1"), None);
+    }
+}

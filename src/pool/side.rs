@@ -1,0 +1,97 @@
+//! A connection beside the pool, over which the server is asked about the sessions of the pool.
+
+use std::time::Duration;
+
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
+
+use super::adapter::Adapter;
+use super::connection_state::ConnectionState;
+use super::lease::RELEASE_TIMEOUT;
+use super::session::{Session, Sessions};
+use super::shared::Shared;
+use super::target::Fresh;
+
+/// A connection beside the pool. A pool has at most one at a time.
+pub(super) struct Side<'s, A: Adapter> {
+    connection: Fresh<A>,
+    sessions: &'s Sessions,
+    /// The server that it reached.
+    server: String,
+    /// The time that an answer may take.
+    limit: Duration,
+    _only: SemaphorePermit<'s>,
+}
+
+impl<A: Adapter> Shared<A> {
+    /// The session that serves a connection, if it is known.
+    pub(super) fn session(&self, state: &ConnectionState) -> Option<Session> {
+        self.adapter.sessions()?.find(state.created?)
+    }
+
+    /// Opens a connection beside the pool. `None` if another server or a pooler may have answered,
+    /// or while the breaker is open.
+    pub(super) async fn side(&self) -> Option<Side<'_, A>> {
+        let sessions = self.adapter.sessions()?;
+        let only = self.side.acquire().await.ok()?;
+        if self.gate.breaker().rejects() {
+            return None;
+        }
+        // Bounded, because all others wait for this one.
+        let limit = self.gate.limits().acquire_timeout;
+        let open = async {
+            let mut connection = Fresh::open(&self.adapter).await.ok()?;
+            let answer = connection.question(sessions.question()).await?;
+            Some((connection, answer))
+        };
+        let (connection, answer) = timeout(limit, open).await.ok()??;
+        let own = sessions.system.session(&answer)?;
+        sessions.is_new(&own).then_some(Side {
+            connection,
+            sessions,
+            server: own.server,
+            limit,
+            _only: only,
+        })
+    }
+}
+
+impl<A: Adapter> Shared<A> {
+    /// Asks the server whether this session runs no statement. `None` if it does not know.
+    pub(super) async fn is_idle(&self, session: &Session) -> Option<bool> {
+        let mut side = self.side().await?;
+        let is_idle = side.is_idle(session).await;
+        side.close().await;
+        is_idle
+    }
+}
+
+impl<A: Adapter> Side<'_, A> {
+    /// Whether the server says that this session runs no statement. `None` if it does not know.
+    pub(super) async fn is_idle(&mut self, session: &Session) -> Option<bool> {
+        if session.server != self.server {
+            return None;
+        }
+        let system = self.sessions.system;
+        let state = self.question(system.state(session)).await?;
+        Some(system.is_idle(&state))
+    }
+
+    /// Stops the statement that runs in this session.
+    #[cfg(feature = "sqlx")]
+    pub(super) async fn stop(&mut self, session: &Session) {
+        if self.is_idle(session).await == Some(false) {
+            let stop = self.sessions.system.stop(session);
+            self.question(stop).await;
+        }
+    }
+
+    async fn question(&mut self, sql: String) -> Option<String> {
+        let answer = self.connection.question(sql);
+        timeout(self.limit, answer).await.ok()?
+    }
+
+    pub(super) async fn close(self) {
+        let _ = timeout(RELEASE_TIMEOUT, self.connection.close()).await;
+    }
+}
