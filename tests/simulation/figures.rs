@@ -1,0 +1,168 @@
+//! The figures of a situation, naked beside guarded.
+
+use std::fmt;
+use std::time::Duration;
+
+use fusepool::breaker::State;
+
+use crate::laws::{Broken, Case, connects_in, judge};
+use crate::play;
+use crate::record::{Ending, Play, Record};
+use crate::situation::Situation;
+
+/// Plays a situation in both ways, prints its figures, and panics if the guarded pool breaks a law.
+pub(crate) fn check(situation: &Situation) {
+    let (figures, broken) = judged(situation);
+    println!("{HEAD}\n{figures}");
+    assert!(
+        broken.is_empty(),
+        "{}{}\n{HEAD}\n{figures}",
+        situation.name,
+        listed(&broken)
+    );
+}
+
+/// One line for each.
+pub(crate) fn listed(broken: &[Broken]) -> String {
+    broken
+        .iter()
+        .map(|broken| format!("\n    {broken}"))
+        .collect()
+}
+
+/// The figures, and the laws that are broken.
+pub(crate) fn judged(situation: &Situation) -> (Figures, Vec<Broken>) {
+    let (naked, guarded) = (play::naked(situation), play::guarded(situation));
+    let broken = judge(situation, &naked, &guarded);
+    let figures = Figures::of(
+        &Case {
+            situation,
+            naked: &naked,
+            guarded: &guarded,
+        },
+        &broken,
+    );
+    (figures, broken)
+}
+
+pub(crate) const HEAD: &str = "\
+| situation | calls | in time | failed | gave up | refused | cut (healthy) | opened after | closed after \
+| first answer | at work | connections | trips | laws broken |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+/// One row: `naked / guarded`, or the guarded pool only.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    name: String,
+    calls: Pair,
+    in_time: Pair,
+    failed: Pair,
+    gave_up: Pair,
+    refused: usize,
+    cut: usize,
+    cut_healthy: usize,
+    opened_after: Option<Duration>,
+    closed_after: Option<Duration>,
+    first_answer: (Option<Duration>, Option<Duration>),
+    at_work: Pair,
+    connections: Pair,
+    probes: usize,
+    trips: u64,
+    broken: Vec<&'static str>,
+}
+
+#[derive(Debug)]
+struct Pair(usize, usize);
+
+impl Figures {
+    fn of(case: &Case<'_>, broken: &[Broken]) -> Self {
+        let Case {
+            situation,
+            naked,
+            guarded,
+        } = case;
+        let count = |is: &dyn Fn(&Record) -> bool| Pair(naked.count(is), guarded.count(is));
+        let episode = situation.script.0.first();
+        let since = |at: Duration, from: Option<Duration>| from.map(|from| at.saturating_sub(from));
+        let began =
+            episode.map(|first| case.must_open(first).map_or(first.from, |(first, _)| first));
+        let heal = situation.script.0.iter().map(|episode| episode.to).max();
+        let opened = guarded.openings().map(|(at, _)| at);
+        let opened = opened
+            .filter(|at| began.is_none_or(|began| *at >= began))
+            .min();
+        let closed = guarded
+            .transitions
+            .iter()
+            .rev()
+            .find(|(_, change)| change.to == State::Closed);
+        let first =
+            |play: &Play| heal.and_then(|heal| since(play.first_answer_after(heal)?, Some(heal)));
+        let outage = episode.filter(|episode| episode.from < episode.to);
+        let connections = |play: &Play| {
+            outage.map_or(play.pool_connects.len(), |outage| {
+                connects_in(&play.pool_connects, outage)
+            })
+        };
+        let is_cut = |record: &Record| matches!(record.ending, Ending::Cut { .. });
+        Self {
+            name: situation.name.clone(),
+            calls: count(&|_| true),
+            in_time: count(&|record| case.in_time(record)),
+            failed: count(&|record| matches!(record.ending, Ending::Failed(_))),
+            gave_up: count(&|record| record.ending == Ending::GaveUp),
+            refused: guarded.count(Record::is_refused),
+            cut: guarded.count(is_cut),
+            cut_healthy: guarded.count(|record| case.is_cut_healthy(record)),
+            opened_after: opened.and_then(|at| since(at, began.or(Some(Duration::ZERO)))),
+            closed_after: closed.and_then(|(at, _)| since(*at, heal)),
+            first_answer: (first(naked), first(guarded)),
+            at_work: Pair(naked.most_at_work as usize, guarded.most_at_work as usize),
+            connections: Pair(connections(naked), connections(guarded)),
+            probes: outage.map_or(guarded.prober_connects.len(), |outage| {
+                connects_in(&guarded.prober_connects, outage)
+            }),
+            trips: guarded.trips,
+            broken: broken.iter().map(|broken| broken.law).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |time: Option<Duration>| {
+            time.map_or("–".to_owned(), |time| {
+                format!("{:.2} s", time.as_secs_f64())
+            })
+        };
+        write!(f, "| {} ", self.name)?;
+        for pair in [&self.calls, &self.in_time, &self.failed, &self.gave_up] {
+            write!(f, "| {} / {} ", pair.0, pair.1)?;
+        }
+        write!(
+            f,
+            "| {} | {} ({}) ",
+            self.refused, self.cut, self.cut_healthy
+        )?;
+        write!(
+            f,
+            "| {} | {} ",
+            time(self.opened_after),
+            time(self.closed_after)
+        )?;
+        write!(
+            f,
+            "| {} / {} ",
+            time(self.first_answer.0),
+            time(self.first_answer.1)
+        )?;
+        write!(f, "| {} / {} ", self.at_work.0, self.at_work.1)?;
+        let Pair(naked, guarded) = self.connections;
+        write!(
+            f,
+            "| {naked} / {guarded} + {} | {} ",
+            self.probes, self.trips
+        )?;
+        write!(f, "| {} |", self.broken.join(", "))
+    }
+}
