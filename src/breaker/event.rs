@@ -28,7 +28,7 @@ pub enum Event<'a> {
         /// The number of probes in the larger batch.
         places: u32,
     },
-    /// No call has succeeded for three quarters of [`stall_after`](super::Builder::stall_after), while
+    /// No call has succeeded for half of [`stall_after`](super::Builder::stall_after), while
     /// enough calls were pending. A pool asks the backend now, and an answer prevents the stall.
     Stalling,
     /// The [slow-call threshold](super::Builder::slow_call_threshold) that is learned changed.

@@ -70,9 +70,9 @@ impl Settings {
         calls >= least.max(2) && self.stall_after().is_some_and(is_long)
     }
 
-    /// Whether a stall is near: three quarters of its duration are over.
+    /// Whether a stall is near: half of its duration is over.
     pub(super) fn is_stalling(&self, silent: u64, calls: u32) -> bool {
-        let silent = silent.saturating_add(silent / 3);
+        let silent = silent.saturating_mul(2);
         self.is_stall(silent, silent, calls)
     }
 

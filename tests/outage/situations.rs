@@ -246,7 +246,7 @@ async fn observed<S: System>() {
     // By the events: a fast database leaves it half-open for a moment only.
     let half_open = world.events.reached(tripped, State::HalfOpen).await;
     load.answers(3).await;
-    world.events.reached(half_open, State::Open).await;
+    world.events.reached(half_open, State::Closed).await;
     load.answers(3).await;
     let tally = load.stop().await;
     println!("{}: observed: {tally}", S::NAME);

@@ -312,7 +312,7 @@ impl Model {
         let since = *self.given_up.iter().min().unwrap();
         let enough = self.given_up.len() >= self.rules.stall_calls() as usize;
         let elapsed = self.now - since;
-        let is_near = (self.rules.stall).is_some_and(|bound| 4 * elapsed >= 3 * bound);
+        let is_near = (self.rules.stall).is_some_and(|bound| 2 * elapsed >= bound);
         if enough && is_near && !self.told {
             self.told = true;
             self.events.push(Seen::Stalling);
