@@ -44,7 +44,8 @@ async fn give_up(
     let mut config = ManagerConfig::<AsyncPgConnection>::default();
     config.custom_setup = Box::new(move |url| Box::pin(establish(url.to_owned(), custom.clone())));
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
-    let builder = Pool::<AsyncPgConnection>::builder(manager);
+    // A connection keeps its place for as long if its statement cannot be cancelled.
+    let builder = Pool::<AsyncPgConnection>::builder(manager).query_timeout(Duration::from_secs(2));
     let pool = set(builder, tls).build().unwrap();
 
     let mut conn = pool.get().await.unwrap();

@@ -104,6 +104,21 @@ async fn deadpool_postgres_works_on_no_more_statements_than_connections() {
     assert_cancelled(most, async || postgres_at_work(&server).await).await;
 }
 
+/// Without connections beside the pool, nothing is cancelled: each connection keeps its place until its
+/// statement ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_without_side_connections_works_on_no_more_statements_than_connections() {
+    let server = Postgres::start().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .side_connections(false)
+        .connect(&server.url())
+        .await
+        .unwrap();
+    let most = abort_postgres(&server, &pool).await;
+    assert_eq!(most, i64::from(CONNECTIONS));
+}
+
 /// Of the connections of an existing pool it is not known who serves them, so nothing is cancelled:
 /// each keeps its place until its statement ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
