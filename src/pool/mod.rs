@@ -12,6 +12,7 @@ pub(crate) mod guarded;
 #[cfg(feature = "sql")]
 pub(crate) mod invalidation;
 pub(crate) mod lease;
+mod long_running;
 mod lost;
 mod prober;
 #[cfg(feature = "cache")]

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use tokio::sync::Semaphore;
 
 use super::adapter::Adapter;
-use super::lost::LongRunning;
+use super::long_running::LongRunning;
 use super::settings::Settings;
 use super::tasks::Background;
 #[cfg(feature = "cache")]
