@@ -246,7 +246,11 @@ impl Connection {
         self.answer().await
     }
 
+    /// Pings after the end of a statement that was abandoned on this connection, if there is one.
     pub(crate) async fn ping(&mut self) -> Result<(), DbError> {
+        if self.answer().await == Err(DbError::Reset) {
+            return Err(DbError::Reset);
+        }
         self.send(None, ROUND_TRIP);
         self.answer().await
     }
