@@ -112,7 +112,7 @@
 //! # Refusals
 //!
 //! A refused call returns the error type of its pool. [`refusal`] finds the [`Refused`] in it, which
-//! says when to retry:
+//! says when to retry. It also finds the rejection of a [`Breaker`] without a pool:
 //!
 //! ```
 //! # fn status(error: &sqlx::Error) -> (u16, Option<u64>) {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::builder::Builder;
 use super::clock::nanos;
 use super::config::ConfigError;
-use super::epoch::Kind;
 use super::error::{CallError, Rejection};
 use super::machine::Phase;
 use super::permit::{OwnedPermit, Permit, ProbeSlot};
@@ -96,8 +95,16 @@ impl Breaker {
     /// # Ok::<(), fusepool::ConfigError>(())
     /// ```
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejection> {
-        let (kind, now) = self.start()?;
-        Ok(Permit::new(&self.inner, kind, now))
+        let inner = &*self.inner;
+        let now = inner.now();
+        let epoch = inner.epoch.load();
+        let kind = if epoch.admits() && !inner.sweep(&epoch, now) {
+            epoch.start(now)
+        } else {
+            drop(epoch);
+            inner.admit(now, true)?
+        };
+        Ok(Permit::new(inner, kind, now))
     }
 
     /// [`try_acquire`](Self::try_acquire) for a call that outlives the borrow of this handle, for
@@ -118,20 +125,8 @@ impl Breaker {
     /// # Ok::<(), fusepool::ConfigError>(())
     /// ```
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejection> {
-        let (kind, now) = self.start()?;
-        Ok(OwnedPermit::new(Arc::clone(&self.inner), kind, now))
-    }
-
-    /// Admits a call that starts now.
-    fn start(&self) -> Result<(Kind, u64), Rejection> {
-        let inner = &*self.inner;
-        let now = inner.now();
-        let epoch = inner.epoch.load();
-        if epoch.admits() && !inner.sweep(&epoch, now) {
-            return Ok((epoch.start(now), now));
-        }
-        drop(epoch);
-        Ok((inner.admit(now, true)?, now))
+        let permit = self.try_acquire()?;
+        Ok(OwnedPermit::new(Arc::clone(&self.inner), permit))
     }
 
     /// Requests admission of a call that starts later. `None` while the breaker is closed: the

@@ -178,11 +178,13 @@ pub struct OwnedPermit {
 }
 
 impl OwnedPermit {
-    pub(super) fn new(breaker: Arc<Inner>, kind: Kind, started: u64) -> Self {
+    /// Takes over from a new permit of the same breaker.
+    pub(super) fn new(breaker: Arc<Inner>, mut permit: Permit<'_>) -> Self {
+        permit.settled = true;
         Self {
             breaker,
-            kind,
-            started,
+            kind: permit.kind,
+            started: permit.started,
             settled: false,
         }
     }
