@@ -94,15 +94,16 @@ impl Demand {
         }
     }
 
-    /// Whether the observer must be told that a stall is near: once until the backend answers.
-    pub(super) fn must_tell(&self, now: u64) -> bool {
+    /// The time at which the observer was told that a stall is near. `None`: it must be told now. It
+    /// is told once until the backend answers.
+    pub(super) fn told(&self, now: u64) -> Option<u64> {
         let mut seen = (self.unanswered.lock()).unwrap_or_else(PoisonError::into_inner);
         let alive = self.alive.load(Ordering::Acquire);
-        let is_told = seen.told.is_some_and(|told| told > alive);
-        if !is_told {
+        let told = seen.told.filter(|told| *told > alive);
+        if told.is_none() {
             seen.told = Some(now);
         }
-        !is_told
+        told
     }
 
     /// Whether there is no long-running call.

@@ -207,8 +207,27 @@ impl Breaker {
     pub(crate) fn still_waits(&self, began: u64, given_up: bool, all_handed_out: bool) {
         let waits_for_holders = all_handed_out && self.inner.epoch.load().ledger.demand.is_quick();
         if !waits_for_holders {
+            // It may be the caller for whom a connection is opened, which can take long.
+            let connecting = self.inner.connecting.load(Ordering::Relaxed);
+            let began = began.saturating_add(connecting);
             self.inner.unanswered(None, began, given_up);
         }
+    }
+
+    /// Records the time that it took to open a connection.
+    pub(crate) fn connecting_took(&self, elapsed: Duration) {
+        let connecting = nanos(elapsed);
+        self.inner.connecting.store(connecting, Ordering::Relaxed);
+    }
+
+    /// Sets whether the backend is asked when a stall is near.
+    pub(crate) fn set_asked(&self, is_asked: bool) {
+        self.inner.is_asked.store(is_asked, Ordering::Relaxed);
+    }
+
+    /// The time that the backend has to answer then.
+    pub(crate) fn time_to_answer(&self) -> Duration {
+        Duration::from_nanos(self.inner.time_to_answer(&self.inner.epoch.load()))
     }
 
     pub(crate) fn probe_interval(&self) -> Duration {

@@ -92,12 +92,33 @@ impl Inner {
         let elapsed = now.saturating_sub(stall.since);
         let silent = now.saturating_sub(stall.silent_since);
         let calls = stall.calls.saturating_add(waiting);
-        if epoch.settings.is_stall(elapsed, silent, calls) {
+        let mut may_answer = false;
+        if epoch.settings.is_stalling(silent, calls) {
+            let told = epoch.ledger.demand.told(now);
+            if told.is_none() {
+                self.emit(&Event::Stalling);
+            }
+            may_answer = now
+                < told
+                    .unwrap_or(now)
+                    .saturating_add(self.time_to_answer(&epoch));
+        }
+        if epoch.settings.is_stall(elapsed, silent, calls) && !may_answer {
             let counts = epoch.ledger.recent.counts(now);
             self.trip(&epoch, now, Reason::Stalled, counts);
-        } else if epoch.settings.is_stalling(silent, calls) && epoch.ledger.demand.must_tell(now) {
-            self.emit(&Event::Stalling);
         }
+    }
+
+    /// The time that a backend has to answer when it is asked, because a stall is near. It may have to
+    /// open a connection first. 0 if nobody asks it.
+    pub(super) fn time_to_answer(&self, epoch: &Epoch) -> u64 {
+        if !self.is_asked.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let settings = &epoch.settings;
+        let stall_after = nanos(settings.stall_after().unwrap_or(settings.usual_limit()));
+        let connecting = self.connecting.load(Ordering::Relaxed);
+        (stall_after / 4).max(connecting.saturating_add(connecting / 4))
     }
 
     pub(super) fn end(&self, kind: Kind, started: u64, verdict: Verdict, took: Option<Duration>) {

@@ -37,6 +37,10 @@ pub(super) struct Inner {
     pub(super) full_until: AtomicU64,
     /// The number of calls in the queue for a connection.
     pub(super) waiting: AtomicU32,
+    /// Whether the backend is asked when a stall is near.
+    pub(super) is_asked: AtomicBool,
+    /// The time that it took to open a connection last; 0 if that is unknown.
+    pub(super) connecting: AtomicU64,
     pub(super) normal: Normal,
     /// Whether each success may change the slow-call threshold, and not only a long one.
     pub(super) is_learning: AtomicBool,
@@ -87,6 +91,8 @@ impl Inner {
             epoch: ArcSwap::from_pointee(epoch),
             full_until: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
+            is_asked: AtomicBool::new(false),
+            connecting: AtomicU64::new(0),
             normal: Normal::default(),
             is_learning: AtomicBool::new(epoch_learns),
             core: Mutex::new(core),

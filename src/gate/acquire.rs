@@ -89,7 +89,8 @@ impl Gate {
                     self.until(deadline, start, check_stall, connect).await
                 };
                 let waited = self.unless_opened(wait).await;
-                slot.is_settled = true;
+                // A caller whose time is over has given up, as if the time were its own.
+                slot.is_settled |= !matches!(waited, Ok(None));
                 waited
             }
             Err(rejected) => Err(rejected),
@@ -131,11 +132,6 @@ impl Gate {
             Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
-    }
-
-    /// Records the time that it took to open a connection.
-    pub(crate) fn connecting_took(&self, elapsed: Duration) {
-        self.progress.connecting_took(elapsed);
     }
 
     /// Whether callers that wait for `limit` in vain are no sign of an unhealthy backend: it served
@@ -247,15 +243,12 @@ impl<F: Fn() -> bool> QueueSlot<'_, F> {
             breaker,
             limits,
             leased,
-            progress,
             ..
         } = self.gate;
         let leased = leased.load(Ordering::Acquire);
         // A pool may be full of connections that it is still opening.
         let all_handed_out = leased >= limits.connections && (self.is_full)();
-        // A caller may be the one for whom a connection is opened, which can take long.
-        let began = self.began.saturating_add(progress.connecting());
-        breaker.still_waits(began, given_up, all_handed_out);
+        breaker.still_waits(self.began, given_up, all_handed_out);
     }
 }
 

@@ -10,23 +10,11 @@ use crate::breaker::clock::nanos;
 pub(crate) struct Progress {
     /// The time at which a call last obtained a connection, plus one; 0 is never.
     last_acquired: AtomicU64,
-    /// The time that it took to open a connection last.
-    connecting: AtomicU64,
     /// The time at which the backend last recovered; 0 is never.
     well_since: AtomicU64,
 }
 
 impl Progress {
-    /// Records the time that it took to open a connection.
-    pub(crate) fn connecting_took(&self, elapsed: Duration) {
-        self.connecting.store(nanos(elapsed), Ordering::Release);
-    }
-
-    /// The time that it takes to open a connection, as far as that is known.
-    pub(crate) fn connecting(&self) -> u64 {
-        self.connecting.load(Ordering::Acquire)
-    }
-
     /// Records that a call obtained a connection.
     pub(crate) fn acquired(&self, now: u64) {
         let mark = now.saturating_add(1);

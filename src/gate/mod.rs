@@ -202,6 +202,7 @@ impl Gate {
 
     /// Sets what the pool does at events of the breaker. Only the first hooks are used.
     pub(crate) fn set_hooks(&self, hooks: Hooks) {
+        self.breaker.set_asked(hooks.stalling.is_some());
         let _ = self.hooks.set(hooks);
     }
 

@@ -193,7 +193,7 @@ async fn connect<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A
     let began = Instant::now();
     match timed(gate, limit, Awaited::Connection, target.connect()).await {
         Ok(connection) => {
-            gate.connecting_took(began.elapsed());
+            gate.breaker().connecting_took(began.elapsed());
             Some(connection)
         }
         Err(error) => {

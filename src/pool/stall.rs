@@ -22,7 +22,7 @@ pub(crate) async fn ask<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
     let Some(_asking) = gate.reserve_asking() else {
         return;
     };
-    let limit = gate.breaker().stall_check_interval();
+    let limit = gate.breaker().time_to_answer();
     if timeout(limit, answers(&target)).await.unwrap_or(false) {
         gate.breaker().is_alive();
     }

@@ -312,18 +312,17 @@ impl Model {
         let since = *self.given_up.iter().min().unwrap();
         let enough = self.given_up.len() >= self.rules.stall_calls() as usize;
         let elapsed = self.now - since;
+        let is_near = (self.rules.stall).is_some_and(|bound| 4 * elapsed >= 3 * bound);
+        if enough && is_near && !self.told {
+            self.told = true;
+            self.events.push(Seen::Stalling);
+        }
         if enough && (self.rules.stall).is_some_and(|bound| elapsed >= bound) {
             let over = match &self.phase {
                 Phase::HalfOpen { results, .. } => results.clone(),
                 _ => self.recent(),
             };
             self.open(Reason::Stalled, &over);
-        } else if enough
-            && !self.told
-            && (self.rules.stall).is_some_and(|bound| 4 * elapsed >= 3 * bound)
-        {
-            self.told = true;
-            self.events.push(Seen::Stalling);
         }
     }
 
