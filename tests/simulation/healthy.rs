@@ -47,7 +47,7 @@ fn reporting_pool() -> Situation {
 
 #[test]
 fn a_reporting_pool_whose_every_query_takes_two_seconds_is_well() {
-    check(&reporting_pool());
+    check(&[reporting_pool()]);
 }
 
 fn burst() -> Situation {
@@ -57,7 +57,7 @@ fn burst() -> Situation {
 
 #[test]
 fn a_burst_that_the_pool_works_off_in_time_is_not_refused() {
-    check(&burst());
+    check(&[burst()]);
 }
 
 fn writers_on_one_connection() -> Situation {
@@ -67,7 +67,7 @@ fn writers_on_one_connection() -> Situation {
 
 #[test]
 fn writers_on_one_connection_wait_for_each_other() {
-    check(&writers_on_one_connection());
+    check(&[writers_on_one_connection()]);
 }
 
 /// CPU throttling, or a handler that computes, while ten statements of 50 ms are in flight.
@@ -80,7 +80,7 @@ fn standstill() -> Situation {
 
 #[test]
 fn a_process_that_stands_still_does_not_blame_the_database() {
-    check(&standstill());
+    check(&[standstill()]);
 }
 
 /// Several tasks drop a query of 30 ms after 10 ms, and another caller waits.
@@ -94,7 +94,7 @@ fn hedged_reads() -> Situation {
 
 #[test]
 fn hedged_reads_that_are_dropped_are_no_outage() {
-    check(&hedged_reads());
+    check(&[hedged_reads()]);
 }
 
 /// All connections are busy with statements of 1.8 s, and quick ones wait for them.
@@ -108,7 +108,7 @@ fn pool_held_by_long_work() -> Situation {
 
 #[test]
 fn a_pool_that_is_held_by_long_work_is_saturated_and_not_down() {
-    check(&pool_held_by_long_work());
+    check(&[pool_held_by_long_work()]);
 }
 
 fn long_statements_alone() -> Situation {
@@ -118,7 +118,7 @@ fn long_statements_alone() -> Situation {
 
 #[test]
 fn long_statements_on_a_pool_with_free_connections_are_no_outage() {
-    check(&long_statements_alone());
+    check(&[long_statements_alone()]);
 }
 
 fn heavy_tail() -> Situation {
@@ -129,7 +129,7 @@ fn heavy_tail() -> Situation {
 
 #[test]
 fn a_heavy_tail_is_no_outage() {
-    check(&heavy_tail());
+    check(&[heavy_tail()]);
 }
 
 /// A pooler accepts fewer connections than the pool may have.
@@ -144,7 +144,7 @@ fn pooler_is_full() -> Situation {
 
 #[test]
 fn a_pooler_that_is_full_is_saturated_and_not_down() {
-    check(&pooler_is_full());
+    check(&[pooler_is_full()]);
 }
 
 /// A pooler with few server connections ends what waits longer than 0.5 s for one.
@@ -158,7 +158,7 @@ fn pooler_waits() -> Situation {
 
 #[test]
 fn a_pooler_whose_queue_times_out_is_saturated_and_not_down() {
-    check(&pooler_waits());
+    check(&[pooler_waits()]);
 }
 
 fn slow_connect(connect: Duration) -> Situation {
@@ -174,9 +174,7 @@ fn slow_connect(connect: Duration) -> Situation {
 
 #[test]
 fn slow_connects_do_not_keep_it_open() {
-    for connect in SLOW_CONNECTS {
-        check(&slow_connect(connect));
-    }
+    check(&SLOW_CONNECTS.map(slow_connect));
 }
 
 /// Clients hang up after 50 ms; their statements of 1 s run on.
@@ -187,7 +185,7 @@ fn aborted_requests() -> Situation {
 
 #[test]
 fn aborted_statements_do_not_pile_up() {
-    check(&aborted_requests());
+    check(&[aborted_requests()]);
 }
 
 fn more_than_the_database_can_do() -> Situation {
@@ -199,5 +197,5 @@ fn more_than_the_database_can_do() -> Situation {
 
 #[test]
 fn a_database_with_too_much_work_is_not_down() {
-    check(&more_than_the_database_can_do());
+    check(&[more_than_the_database_can_do()]);
 }

@@ -25,8 +25,8 @@ const LATER_THAN_NAKED: Duration = Duration::from_millis(350);
 const ROUNDING: Duration = Duration::from_millis(20);
 /// The longest open duration, with its jitter.
 const LONGEST_OPEN: Duration = Duration::from_secs(6);
-/// The most pings at once on connections of the prober's own.
-const MOST_PINGS: u32 = 4;
+/// The most probes at once on connections of the prober's own.
+const MOST_PROBES: u32 = 4;
 /// The default `query_timeout`.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The default `acquire_timeout`: a caller without patience has it.
@@ -325,8 +325,8 @@ impl Case<'_> {
             let how = format!("{most} statements for a pool of {pool}, naked {naked}");
             return broken("backends at work", how);
         }
-        let pings = self.guarded.most_pings;
-        (pings > MOST_PINGS).then(|| broken("backends at work", format!("{pings} pings")))?
+        let probes = self.guarded.most_probes;
+        (probes > MOST_PROBES).then(|| broken("backends at work", format!("{probes} probes")))?
     }
 
     fn opens_few_connections_in_an_outage(&self) -> Option<Broken> {

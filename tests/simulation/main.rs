@@ -22,6 +22,7 @@ mod adapter;
 mod callers;
 mod fault;
 mod figures;
+mod known;
 mod latency;
 mod laws;
 mod play;

@@ -35,7 +35,7 @@ fn statements_fail() -> Situation {
 
 #[test]
 fn it_does_not_flap_while_pings_succeed_and_statements_fail() {
-    check(&statements_fail());
+    check(&[statements_fail()]);
 }
 
 fn statements_hang() -> Situation {
@@ -47,7 +47,7 @@ fn statements_hang() -> Situation {
 
 #[test]
 fn it_does_not_flap_while_pings_succeed_and_statements_hang() {
-    check(&statements_hang());
+    check(&[statements_hang()]);
 }
 
 fn other(kind: u8, calls: Callers) -> Callers {
@@ -66,7 +66,7 @@ fn one_statement_fails() -> Situation {
 
 #[test]
 fn one_bad_statement_is_not_a_bad_database() {
-    check(&one_statement_fails());
+    check(&[one_statement_fails()]);
 }
 
 /// Two workers write to a locked table; the others read others.
@@ -81,7 +81,7 @@ fn one_statement_is_locked() -> Situation {
 
 #[test]
 fn one_locked_table_is_not_a_bad_database() {
-    check(&one_statement_is_locked());
+    check(&[one_statement_is_locked()]);
 }
 
 /// Ten times as slow, and still in time.
@@ -94,5 +94,5 @@ fn slow_by_ten() -> Situation {
 
 #[test]
 fn a_slower_database_that_answers_in_time_is_well() {
-    check(&slow_by_ten());
+    check(&[slow_by_ten()]);
 }

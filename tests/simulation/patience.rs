@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::callers::{Arrivals, Callers};
 use crate::fault::Fault;
-use crate::figures::{HEAD, judged, listed};
+use crate::figures::check;
 use crate::situation::Situation;
 
 const PATIENCE: [Option<u64>; 9] = [
@@ -52,34 +52,22 @@ fn of(fault: Fault) -> Vec<Situation> {
     situations
 }
 
-fn check_all(fault: Fault) {
-    let mut failed = String::new();
-    for situation in of(fault) {
-        let (figures, broken) = judged(&situation);
-        println!("{figures}");
-        if !broken.is_empty() {
-            failed += &format!("{figures}{}\n", listed(&broken));
-        }
-    }
-    assert!(failed.is_empty(), "{HEAD}\n{failed}");
-}
-
 #[test]
 fn a_stall_opens_it_for_every_patience() {
-    check_all(Fault::Stall);
+    check(&of(Fault::Stall));
 }
 
 #[test]
 fn lost_connections_open_it_for_every_patience() {
-    check_all(Fault::Lost);
+    check(&of(Fault::Lost));
 }
 
 #[test]
 fn a_blackhole_opens_it_for_every_patience() {
-    check_all(Fault::Blackhole);
+    check(&of(Fault::Blackhole));
 }
 
 #[test]
 fn a_blackhole_of_new_connections_is_judged_by_what_works() {
-    check_all(Fault::NoConnect);
+    check(&of(Fault::NoConnect));
 }

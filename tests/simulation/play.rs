@@ -127,8 +127,8 @@ async fn run(situation: &Situation, is_guarded: bool) -> Play {
         transitions: std::mem::take(&mut transitions.lock().unwrap()),
         pool_connects: connects(Opener::Pool),
         prober_connects: connects(Opener::Prober),
-        most_at_work: tally.statements.most,
-        most_pings: tally.pings.most,
+        most_at_work: tally.at_work.most,
+        most_probes: tally.probes.most,
         trips,
         statements: std::mem::take(&mut tally.arrivals),
     }

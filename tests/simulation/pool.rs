@@ -36,7 +36,7 @@ impl Pool {
 
     /// Fills the pool with connections that were opened before.
     pub(crate) fn warm_up(&self) {
-        let connections = (0..self.0.size).map_while(|_| self.0.server.accept().ok());
+        let connections = (0..self.0.size).map_while(|_| self.0.server.accept(Opener::Pool).ok());
         self.0.idle.lock().unwrap().extend(connections);
         self.0.open.store(self.idle(), Ordering::Relaxed);
     }

@@ -62,9 +62,9 @@ pub(crate) struct Play {
     pub(crate) prober_connects: Vec<Duration>,
     /// The times at which statements arrived at the server.
     pub(crate) statements: Vec<Duration>,
-    /// The most statements and pings that the server executed at once.
+    /// The most that the server executed at once for the pool, and for the prober.
     pub(crate) most_at_work: u32,
-    pub(crate) most_pings: u32,
+    pub(crate) most_probes: u32,
     pub(crate) trips: u64,
 }
 

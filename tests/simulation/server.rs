@@ -69,9 +69,10 @@ pub(crate) enum Opener {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     clients: u32,
-    /// The statements and the pings that the server executes or that wait there for their turn.
-    pub(crate) statements: AtOnce,
-    pub(crate) pings: AtOnce,
+    /// What the server executes, or what waits there for its turn, on connections of the pool and on
+    /// those of the prober.
+    pub(crate) at_work: AtOnce,
+    pub(crate) probes: AtOnce,
     /// The attempts to open a connection.
     pub(crate) connects: Vec<(Duration, Opener)>,
     /// The times at which a statement arrived.
@@ -127,11 +128,11 @@ impl Server {
             return Err(DbError::Refused);
         }
         self.until(ready).await;
-        self.accept()
+        self.accept(by)
     }
 
     /// Accepts a connection, if there is room for it.
-    pub(crate) fn accept(self: &Arc<Self>) -> Result<Connection, DbError> {
+    pub(crate) fn accept(self: &Arc<Self>, by: Opener) -> Result<Connection, DbError> {
         let mut tally = self.tally.lock().unwrap();
         if self
             .machine
@@ -144,6 +145,7 @@ impl Server {
         drop(tally);
         Ok(Connection {
             server: Arc::clone(self),
+            opener: by,
             opened: self.now(),
             running: None,
             ended: false,
@@ -153,12 +155,13 @@ impl Server {
     /// Executes a statement, or a ping without a kind, that arrives at `arrival`.
     async fn execute(
         &self,
+        by: Opener,
         kind: Option<Kind>,
         work: Duration,
         arrival: Duration,
     ) -> Result<(), DbError> {
         self.until(Some(arrival)).await;
-        let _at_work = AtWork::of(self, kind, arrival);
+        let _at_work = AtWork::of(self, by, kind, arrival);
         let turn = self.slots.acquire();
         let _slot = match self.machine.query_wait {
             None => turn.await.unwrap(),
@@ -175,39 +178,38 @@ impl Server {
     }
 }
 
-/// Counts a backend that works, on a statement or on a ping.
+/// Counts a backend that works, for the pool or for the prober.
 struct AtWork<'server> {
     server: &'server Server,
-    is_ping: bool,
+    by: Opener,
 }
 
 impl<'server> AtWork<'server> {
-    fn of(server: &'server Server, kind: Option<Kind>, arrival: Duration) -> Self {
-        let is_ping = kind.is_none();
+    fn of(server: &'server Server, by: Opener, kind: Option<Kind>, arrival: Duration) -> Self {
         let mut tally = server.tally.lock().unwrap();
-        if !is_ping {
+        if kind.is_some() {
             tally.arrivals.push(arrival);
         }
-        let count = tally.count(is_ping);
+        let count = tally.count(by);
         count.now += 1;
         count.most = count.most.max(count.now);
         drop(tally);
-        Self { server, is_ping }
+        Self { server, by }
     }
 }
 
 impl Tally {
-    fn count(&mut self, is_ping: bool) -> &mut AtOnce {
-        match is_ping {
-            true => &mut self.pings,
-            false => &mut self.statements,
+    fn count(&mut self, by: Opener) -> &mut AtOnce {
+        match by {
+            Opener::Pool => &mut self.at_work,
+            Opener::Prober => &mut self.probes,
         }
     }
 }
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        self.server.tally.lock().unwrap().count(self.is_ping).now -= 1;
+        self.server.tally.lock().unwrap().count(self.by).now -= 1;
     }
 }
 
@@ -215,6 +217,7 @@ impl Drop for AtWork<'_> {
 #[derive(Debug)]
 pub(crate) struct Connection {
     server: Arc<Server>,
+    opener: Opener,
     opened: Duration,
     running: Option<Running>,
     /// The server has ended it.
@@ -246,7 +249,11 @@ impl Connection {
         self.answer().await
     }
 
+    /// Pings after the end of a statement that was abandoned on this connection, if there is one.
     pub(crate) async fn ping(&mut self) -> Result<(), DbError> {
+        if self.answer().await == Err(DbError::Reset) {
+            return Err(DbError::Reset);
+        }
         self.send(None, ROUND_TRIP);
         self.answer().await
     }
@@ -259,7 +266,7 @@ impl Connection {
             sent: None,
             cancel: Arc::clone(&cancel),
         });
-        let (server, now) = (Arc::clone(&self.server), self.server.now());
+        let (server, now, by) = (Arc::clone(&self.server), self.server.now(), self.opener);
         if self.is_silent() {
             return; // `answer` waits for ever
         }
@@ -268,7 +275,7 @@ impl Connection {
         tokio::spawn(async move {
             let result = tokio::select! {
                 biased;
-                result = server.execute(kind, work, arrival) => result,
+                result = server.execute(by, kind, work, arrival) => result,
                 () = cancel.notified() => Err(DbError::Canceled),
                 () = server.until(reset) => Err(DbError::Reset),
             };

@@ -1,0 +1,68 @@
+//! The laws that are still broken, so that a test tells when one more is, and when one is kept at last.
+
+use crate::laws::Broken;
+use crate::situation::Situation;
+
+/// Parts of the names of situations, and the laws that these break. Delete a line when its law is kept.
+const BROKEN: &[(&str, &str)] = &[
+    ("query_wait_timeout", "opens while the database is well"),
+    ("query_wait_timeout", "closes late"),
+    ("query_wait_timeout", "answers less"),
+    ("aborted requests", "opens while the database is well"),
+    (
+        "more is asked than it can do",
+        "opens while the database is well",
+    ),
+    ("more is asked than it can do", "backends at work"),
+    (
+        "connecting takes 1.9s, then an outage of 3 s",
+        "first answer late",
+    ),
+    ("Stall, cold, patience Some(50.0ms)", "opens connections"),
+    ("Stall, cold, patience Some(300.0ms)", "opens connections"),
+    ("Stall, cold, patience Some(500.0ms)", "opens connections"),
+    ("Lost, cold, patience Some(50.0ms)", "opens connections"),
+    ("Lost, cold, patience Some(300.0ms)", "opens connections"),
+    ("Lost, cold, patience Some(500.0ms)", "opens connections"),
+    (
+        "Blackhole, cold, patience Some(50.0ms)",
+        "opens connections",
+    ),
+    (
+        "Blackhole, cold, patience Some(300.0ms)",
+        "opens connections",
+    ),
+    (
+        "Blackhole, cold, patience Some(500.0ms)",
+        "opens connections",
+    ),
+    ("pings succeed, statements hang", "backends at work"),
+    ("one table is locked", "backends at work"),
+    ("Lost, cold, patience Some", "first answer late"),
+    ("Blackhole, cold, patience Some", "first answer late"),
+];
+
+/// Of a thousand random situations, the most that may break each law. No other law may be broken.
+pub(crate) const BROKEN_OF_THOUSAND: &[(&str, usize)] = &[
+    ("answers less", 30),
+    ("backends at work", 15),
+    ("closes late", 8),
+    ("first answer late", 14),
+    ("opens connections", 32),
+    ("opens late", 8),
+    ("opens while the database is well", 25),
+    ("refuses while the database is well", 28),
+];
+
+/// What is not as it should be, or is better than [`BROKEN`] says: one line for each.
+pub(crate) fn surprises(situation: &Situation, broken: &[Broken]) -> String {
+    let name = &situation.name;
+    let known = BROKEN.iter().filter(|(part, _)| name.contains(part));
+    let known: Vec<_> = known.map(|(_, law)| *law).collect();
+    let worse = broken.iter().filter(|broken| !known.contains(&broken.law));
+    let worse = worse.map(|broken| format!("{name}: {broken}\n"));
+    let is_kept = |law: &&&str| !broken.iter().any(|broken| broken.law == **law);
+    let better = known.iter().filter(is_kept);
+    let better = better.map(|law| format!("{name}: keeps `{law}` now, delete it from known.rs\n"));
+    worse.chain(better).collect()
+}
