@@ -53,6 +53,11 @@ impl Demand {
         }
     }
 
+    /// Whether a call succeeded at `time` or later.
+    pub(super) fn answered_since(&self, time: u64) -> bool {
+        self.last_answer.load(Ordering::Acquire) >= time
+    }
+
     /// Records a call that began at `started` and is still unanswered, or was given up.
     pub(super) fn unanswered(&self, started: u64, given_up: bool) -> Stall {
         let answer = self.last_answer.load(Ordering::Acquire);

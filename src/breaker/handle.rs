@@ -221,6 +221,11 @@ impl Breaker {
         }
     }
 
+    /// Whether any call succeeded at `time`, in nanoseconds on the breaker's clock, or later.
+    pub(crate) fn answered_since(&self, time: u64) -> bool {
+        self.inner.epoch.load().ledger.demand.answered_since(time)
+    }
+
     /// The current state. Time alone does not change it: after the open duration, the breaker stays
     /// open until the next call arrives.
     #[must_use]

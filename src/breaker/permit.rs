@@ -112,8 +112,17 @@ impl<'breaker> Permit<'breaker> {
         (self.breaker).settle(self.kind, self.started, verdict, Some(took));
     }
 
+    /// Settles the permit of a call that succeeded, but that a server which can do nothing else would
+    /// answer, too, such as a `BEGIN`. This ends a stall. It is not in the window, where it would hide
+    /// that all other calls fail, unless it was slow. A probe succeeds.
+    pub(crate) fn settle_trivial(mut self) {
+        self.settled = true;
+        self.breaker.settle_trivial(self.kind, self.started);
+    }
+
     /// Settles the permit: the call ended now, with an error of this class. [`Class::Starved`]
-    /// counts as a failure, and [`Class::Slow`] as a slow success.
+    /// counts as a failure, and [`Class::Slow`] as a slow success. [`Class::ReadOnly`] is an answer
+    /// that leaves it open whether the server is well: it is in no window, and a probe is undecided.
     pub fn settle_class(self, class: Class) {
         match class {
             Class::Failure | Class::FailureAndClose | Class::Starved => {
@@ -121,7 +130,8 @@ impl<'breaker> Permit<'breaker> {
             }
             Class::Slow => self.settle_after(Verdict::Success, Duration::MAX),
             Class::Success => self.settle(Verdict::Success),
-            Class::Ignored => self.settle(Verdict::Ignored),
+            Class::ReadOnly if !self.is_probe() => self.settle_trivial(),
+            Class::Ignored | Class::Denied | Class::ReadOnly => self.settle(Verdict::Ignored),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Gate {
                 Ok((connection, None))
             }
             Some(Err(error)) => {
-                self.settle_failed_acquire(None, limit, classify(&error));
+                self.settle_failed_acquire(None, limit, Duration::ZERO, classify(&error));
                 Err(GateError::Failed(error))
             }
             None => (self.acquire_queued(limit, is_full, classify, connect)).await,
@@ -104,11 +104,11 @@ impl Gate {
                 if class == Class::Starved && is_full() {
                     self.give_up_lost_calls();
                 }
-                self.settle_failed_acquire(probe, limit, class);
+                self.settle_failed_acquire(probe, limit, start.elapsed(), class);
                 Err(GateError::Failed(error))
             }
             Ok(None) => {
-                self.settle_failed_acquire(probe, limit, Class::Starved);
+                self.settle_failed_acquire(probe, limit, limit, Class::Starved);
                 Err(self.missed(limit, Awaited::Connection).into())
             }
             Err(rejected) => {
@@ -121,12 +121,24 @@ impl Gate {
         }
     }
 
-    fn settle_failed_acquire(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
+    /// Settles the permit of a call that obtained no connection, after it `waited`. A call that was
+    /// refused at once is starved only if none has obtained a connection for `limit`.
+    fn settle_failed_acquire(
+        &self,
+        probe: Option<Permit<'_>>,
+        limit: Duration,
+        waited: Duration,
+        class: Class,
+    ) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
+        let is_saturated = || {
+            self.acquired_within(limit)
+                || self.progress.starved_for(self.now()).max(waited) < limit && !permit.is_probe()
+        };
         match class {
-            Class::Starved if self.acquired_within(limit) => permit.settle(Verdict::Ignored),
+            Class::Starved if is_saturated() => permit.settle(Verdict::Ignored),
             // Only the end of a statement is an answer.
-            Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
+            Class::Success | Class::Slow | Class::ReadOnly => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
     }

@@ -13,6 +13,9 @@ use crate::breaker::clock::nanos;
 pub(crate) struct Progress {
     /// The time at which a call last obtained a connection, plus one; 0 is never.
     last_acquired: AtomicU64,
+    /// The time of the first call that obtained no connection since then, plus one. Only the times
+    /// after `last_acquired` count.
+    starved_since: AtomicU64,
     /// The time at which the backend last recovered.
     well_since: AtomicU64,
     /// The duration of the longest call that ended, of the long-running ones.
@@ -37,6 +40,18 @@ impl Progress {
         // Not since the caller started to wait: a server without a free slot fails it at once.
         let recently = now.saturating_sub(nanos(limit));
         self.last_acquired.load(Ordering::Acquire) > recently
+    }
+
+    /// Records a call that obtained no connection, and returns for how long no call has. The first
+    /// connection of a pool takes longer to open than a full server takes to refuse the others.
+    pub(crate) fn starved_for(&self, now: u64) -> Duration {
+        let since = self.starved_since.load(Ordering::Acquire);
+        if since > self.last_acquired.load(Ordering::Acquire) {
+            return Duration::from_nanos(now.saturating_add(1).saturating_sub(since));
+        }
+        let mark = now.saturating_add(1);
+        self.starved_since.store(mark, Ordering::Release);
+        Duration::ZERO
     }
 
     /// Records that the backend has answered for the first time after an outage.
@@ -71,5 +86,19 @@ impl Progress {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_without_a_connection_starts_with_the_first_call_that_got_none() {
+        let progress = Progress::default();
+        let starved_for = |now| progress.starved_for(now).as_nanos();
+        assert_eq!((starved_for(0), starved_for(7)), (0, 7));
+        progress.acquired(9);
+        assert_eq!((starved_for(20), starved_for(25)), (0, 5));
     }
 }

@@ -49,8 +49,21 @@ impl Gate {
     /// replaces the gate's.
     pub(crate) async fn run<T, E>(
         &self,
+        permit: Permit<'_>,
+        limit: Option<Duration>,
+        classify: impl FnOnce(&E) -> Class,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, GateError<E>> {
+        let succeed = |permit: Permit<'_>| permit.settle(Verdict::Success);
+        self.run_and(permit, limit, succeed, classify, call).await
+    }
+
+    /// Runs a call, as [`run`](Self::run) does. `succeed` settles its permit if it succeeds.
+    pub(crate) async fn run_and<T, E>(
+        &self,
         mut permit: Permit<'_>,
         limit: Option<Duration>,
+        succeed: impl FnOnce(Permit<'_>),
         classify: impl FnOnce(&E) -> Class,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, GateError<E>> {
@@ -59,17 +72,32 @@ impl Gate {
         }
         match self.bounded(Some(&permit), limit, pin!(call)).await {
             Ok(Ok(value)) => {
-                permit.settle(Verdict::Success);
+                succeed(permit);
                 Ok(value)
             }
             Ok(Err(error)) => {
-                permit.settle_class(classify(&error));
+                self.settle_failed_call(permit, classify(&error));
                 Err(GateError::Failed(error))
             }
             Err(given_up) => {
                 permit.settle(given_up.verdict);
                 Err(given_up.error.into())
             }
+        }
+    }
+
+    /// Settles the permit of a call that ended with an error of this class. A pooler that had no
+    /// connection for it is only full, if it had one for others.
+    pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) {
+        let recently = self
+            .now()
+            .saturating_sub(nanos(self.limits.acquire_timeout));
+        let since = permit.started().min(recently);
+        match class {
+            Class::Starved if self.breaker.answered_since(since) => {
+                permit.settle(Verdict::Ignored);
+            }
+            class => permit.settle_class(class),
         }
     }
 

@@ -135,7 +135,11 @@ async fn probe<A: Adapter>(gate: &Gate, target: &Target<A>) {
             restart_in_turn(&mut slots);
             pong = ping(gate, adapter, &mut connection).await;
         }
-        let class = pong.map_or_else(|error| class(adapter, &error), |()| Class::Success);
+        let class = match pong {
+            Ok(()) if target.is_still_read_only(gate, &mut connection).await => Class::Failure,
+            Ok(()) => Class::Success,
+            Err(error) => class(adapter, &error),
+        };
         // Recorded before the breaker admits the first call.
         if was_open && slots.is_empty() && matches!(class, Class::Success | Class::Slow) {
             gate.well_again();
@@ -194,7 +198,7 @@ fn settle_rest(class: Class, slots: Vec<Permit<'_>>) {
     let rest = match class {
         Class::Failure | Class::FailureAndClose | Class::Starved => Class::Failure,
         Class::Slow => Class::Slow,
-        Class::Success | Class::Ignored => Class::Ignored,
+        Class::Success | Class::Ignored | Class::Denied | Class::ReadOnly => Class::Ignored,
     };
     for slot in slots {
         slot.settle_class(rest);

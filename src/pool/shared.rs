@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use super::adapter::Adapter;
+use super::role::Role;
 use super::settings::Settings;
 use super::tasks::Background;
 #[cfg(feature = "cache")]
@@ -17,6 +18,7 @@ pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) background: Background,
+    pub(crate) role: Arc<Role>,
     /// Built at its first use, so that a pool without cached reads allocates no cache.
     #[cfg(feature = "cache")]
     answers: OnceLock<Arc<Answers>>,
@@ -28,6 +30,7 @@ impl<A: Adapter> Shared<A> {
     pub(crate) fn new(adapter: A, gate: Arc<Gate>, settings: &Settings) -> Arc<Self> {
         let _ = settings;
         Arc::new(Self {
+            role: Arc::new(Role::new(adapter.tells_read_only())),
             adapter: Arc::new(adapter),
             gate,
             background: Background::default(),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::breaker::permit::Permit;
+use crate::breaker::verdict::Verdict;
 use crate::gate::admission::turned_away;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::Adapter;
@@ -76,6 +77,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
             limit,
             state,
             shared,
+            is_trivial: false,
         })
     }
 }
@@ -95,6 +97,8 @@ pub(crate) struct Statement<'l, A: Adapter> {
     pub(super) limit: Option<Duration>,
     pub(super) state: &'l ConnectionState,
     pub(super) shared: &'l Shared<A>,
+    /// A server that can do nothing else would answer it, too.
+    is_trivial: bool,
 }
 
 impl<'l, A: Adapter> Statement<'l, A> {
@@ -123,10 +127,16 @@ impl<'l, A: Adapter> Statement<'l, A> {
             limit,
             state,
             shared,
+            is_trivial,
         } = self;
         let classify = |error: &E| state.note(diagnose(&shared.adapter, error));
+        let succeed = |permit: Permit<'_>| match is_trivial {
+            true => permit.settle_trivial(),
+            false => permit.settle(Verdict::Success),
+        };
         let in_flight = state.start();
-        let result = shared.gate.run(permit, limit, classify, call).await;
+        let run = (shared.gate).run_and(permit, limit, succeed, classify, call);
+        let result = run.await;
         if !matches!(result, Err(GateError::Deadline(_))) {
             in_flight.end();
         }
@@ -139,6 +149,14 @@ impl<'l, A: Adapter> Statement<'l, A> {
     #[cfg(feature = "sql")]
     pub(crate) fn unshortened(mut self) -> Self {
         self.limit = (self.limit).or_else(|| Some(self.shared.gate.limits().query_timeout));
+        self
+    }
+
+    /// Marks the statement as one that begins a transaction or rolls it back. Its success is no
+    /// evidence that the statements in the transaction can succeed.
+    #[cfg(feature = "sql")]
+    pub(crate) fn trivial(mut self) -> Self {
+        self.is_trivial = true;
         self
     }
 

@@ -70,7 +70,7 @@ async fn begin<DB: Database>(
     let begin = async {
         let admitted = watch.admit(admission, None).await?;
         let begin = Manager::<DB>::begin(raw, statement);
-        admitted.run(diagnose, begin).await
+        admitted.trivial().run(diagnose, begin).await
     };
     begin.await.map_err(error::of_statement)
 }
@@ -153,7 +153,8 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let (raw, watch, _) = self.connection.parts();
         let rollback = async {
             let statement = watch.admit(Admission::Transaction, None).await?;
-            statement.run(diagnose, Manager::<DB>::rollback(raw)).await
+            let rollback = Manager::<DB>::rollback(raw);
+            statement.trivial().run(diagnose, rollback).await
         };
         rollback.await.map_err(error::of_statement)?;
         self.open = false;

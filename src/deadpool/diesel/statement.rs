@@ -16,7 +16,7 @@ use crate::outcome::error::GateError;
 use crate::pool::adapter::diagnose;
 use crate::pool::invalidation::settle;
 use crate::pool::statement;
-use crate::pool::transaction::ends_transaction;
+use crate::pool::transaction::{ends_transaction, is_trivial};
 
 /// An admitted statement. Its errors are converted to diesel-async's `PoolError`, which is the
 /// error type of the user's [`Classify`](crate::Classify).
@@ -47,10 +47,13 @@ impl<'c, R: Driver> Statement<'c, R> {
         call: impl Future<Output = QueryResult<T>>,
     ) -> QueryResult<T> {
         let watch = self.admitted.watch();
-        let statement = match ends_transaction(sql) {
+        let mut statement = match ends_transaction(sql) {
             true => self.admitted.unshortened(),
             false => self.admitted,
         };
+        if is_trivial(sql) {
+            statement = statement.trivial();
+        }
         let call = call.map_err(PoolError::QueryError);
         let result = statement.run(diagnose, call).await;
         settle(self.publication, &result, GateError::was_sent);

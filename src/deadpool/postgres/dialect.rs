@@ -8,12 +8,14 @@ use std::time::Duration;
 use deadpool::managed::{Hook, HookError, PoolBuilder, PoolError};
 use deadpool_postgres::ClientWrapper;
 use tokio::time::timeout;
-use tokio_postgres::Error;
+use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::error;
 use super::manager::Manager;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::outcome::error::refusal;
+use crate::outcome::sqlstate::IS_READ_ONLY;
 
 /// Default of [`PoolBuilder::alive_bypass`](super::PoolBuilder::alive_bypass): 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
@@ -75,7 +77,27 @@ impl Dialect<Manager> for Postgres {
         _: &'a Manager,
         client: &'a mut ClientWrapper,
     ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
-        Box::pin(async { Ok(client.check_connection().await?) })
+        Box::pin(async {
+            client.batch_execute("SELECT 1").await?;
+            Ok(())
+        })
+    }
+
+    fn is_refusal(&self, error: &Error) -> bool {
+        refusal(error).is_some()
+    }
+
+    fn is_read_only<'a>(&'a self, client: &'a mut ClientWrapper) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(async {
+            // The simple protocol, because a pooler may not know prepared statements.
+            let answer = client.simple_query(IS_READ_ONLY).await.ok()?;
+            let is_row = |message: &_| matches!(message, SimpleQueryMessage::Row(_));
+            Some(answer.iter().any(is_row))
+        })
+    }
+
+    fn tells_read_only(&self) -> bool {
+        true
     }
 
     fn cancel<'a>(

@@ -16,7 +16,7 @@ use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::diagnose;
 use crate::pool::invalidation::settle;
 use crate::pool::statement::{self, Admission, Statement};
-use crate::pool::transaction::ends_transaction;
+use crate::pool::transaction::{ends_transaction, is_trivial};
 
 /// The watch on the statements of a connection, inside or outside a transaction.
 #[derive(Clone, Copy)]
@@ -27,17 +27,20 @@ pub(super) struct Watch<'c> {
 }
 
 impl<'c> Watch<'c> {
-    /// Runs a statement under the deadline `limit`, or the pool's.
-    pub(super) async fn run<T>(
+    /// Runs a statement that begins a transaction or rolls it back, or to a savepoint.
+    pub(super) async fn run_trivial<T>(
         self,
-        limit: Option<Duration>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        check(limit).await?;
-        finish(self.attempt(limit, call).await).await
+        let run = async {
+            let statement = self.admit(None, None).await?;
+            statement.trivial().run(diagnose, call).await
+        };
+        finish(run.await).await
     }
 
-    /// [`run`](Self::run) that returns a refusal and a deadline as such.
+    /// Runs a statement under the deadline `limit`, or the pool's. Returns a refusal and a deadline as
+    /// such.
     pub(super) async fn attempt<T>(
         self,
         limit: Option<Duration>,
@@ -58,6 +61,9 @@ impl<'c> Watch<'c> {
             let mut statement = self.admit(Some(sql), limit).await?;
             if ends_transaction(sql) {
                 statement = statement.unshortened();
+            }
+            if is_trivial(sql) {
+                statement = statement.trivial();
             }
             statement.run(diagnose, call).await
         };
