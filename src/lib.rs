@@ -242,9 +242,19 @@
 //!
 //! - **Starvation** is judged by the last `acquire_timeout`, not by the breaker's window: it is a
 //!   failure if no call obtained a connection in that time, otherwise saturation. With a window of
-//!   10 s, fusepool would notice a hanging database 10 s late. The same rule applies to a server that
-//!   has no free slot for a connection. If the database answers when it is asked, waiting callers are
-//!   no failure: the connections are busy with long statements.
+//!   10 s, fusepool would notice a hanging database 10 s late. The same rule applies to a server or a
+//!   pooler that has no free slot for a connection. If the database answers when it is asked, waiting
+//!   callers are no failure: the connections are busy with long statements. A statement for which a
+//!   pooler had no connection is a failure if no call was answered in that time.
+//! - **A read-only server** is no failure by itself: it may be a replica, or a role may not write. If a
+//!   server of the pool accepted writes before, it is a failover: a connection on which a write
+//!   failed is closed, so that a new one can reach the new primary, and the write counts as a
+//!   failure. fusepool asks the server when such a connection is returned. If these failures open the
+//!   breaker, only a server that accepts writes closes it. To know what the servers accept, fusepool
+//!   asks the first connection that it leases, and another one every ten seconds until one accepts
+//!   writes.
+//! - **`BEGIN`, `ROLLBACK` and savepoints** that succeed are in no window. Otherwise they would hide
+//!   that every statement between them fails.
 //! - **Waiting ends when the breaker opens.** Callers in the queue are refused at once, so that they do
 //!   not each try to connect to a database that hangs.
 //! - **An acquired connection is no success.** Only a failure to acquire one counts. Most leases ask

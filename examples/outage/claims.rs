@@ -11,9 +11,8 @@ use crate::{CONNECTIONS, Pools, seconds};
 
 /// sqlx's default `acquire_timeout`, after which its callers fail.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// fusepool's default `max_queue`.
-const WAITING: usize = CONNECTIONS as usize * fusepool::DEFAULT_QUEUE_PER_CONNECTION as usize;
-const MOST_IN_FLIGHT: usize = CONNECTIONS as usize + WAITING + 1;
+/// The time until the breaker opens, with a tolerance. Until then, callers wait.
+const OPENS_WITHIN: Duration = Duration::from_millis(1_500);
 /// The fraction of the cached reads started in the stall that must be served.
 const SERVED: f64 = 0.999;
 const FAIL_FAST: Duration = Duration::from_millis(1);
@@ -36,10 +35,11 @@ impl Claims {
                 naked.most_in_flight
             ),
         );
+        let until_open = OPENS_WITHIN.as_secs_f64() * f64::from(arguments.rate);
         claims.add(
-            guarded.most_in_flight <= MOST_IN_FLIGHT,
+            guarded.most_in_flight as f64 <= until_open,
             format!(
-                "on the guarded pool they do not: {} in flight, at most {MOST_IN_FLIGHT}",
+                "on the guarded pool they do not: {} in flight, at most {until_open}",
                 guarded.most_in_flight
             ),
         );

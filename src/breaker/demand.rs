@@ -66,11 +66,10 @@ impl Demand {
         self.alive.fetch_max(now, Ordering::AcqRel);
     }
 
-    /// Whether the backend answered within `limit` before `now`.
-    pub(super) fn answered_within(&self, limit: u64, now: u64) -> bool {
+    /// Whether the backend answered at `time` or later.
+    pub(super) fn answered_since(&self, time: u64) -> bool {
         let answer = self.last_answer.load(Ordering::Acquire);
-        let last = answer.max(self.alive.load(Ordering::Acquire));
-        now.saturating_sub(last) < limit
+        answer.max(self.alive.load(Ordering::Acquire)) >= time
     }
 
     /// Records a call that began at `started` and is still unanswered, or was given up.

@@ -268,12 +268,6 @@ impl Breaker {
         self.inner.is_alive();
     }
 
-    /// Whether the backend answered within the last `limit`, or the state changed.
-    pub(crate) fn answered_within(&self, limit: Duration) -> bool {
-        let epoch = self.inner.epoch.load();
-        (epoch.ledger.demand).answered_within(nanos(limit), self.inner.now())
-    }
-
     /// Takes the time out in which the process stands still. The gate promises to read the time at
     /// each beat while a call is in progress.
     pub(crate) fn watch_lateness(&self) {
@@ -355,6 +349,12 @@ impl Breaker {
                 Err(CallError::Failed(error))
             }
         }
+    }
+
+    /// Whether the backend answered at `time`, in nanoseconds on the breaker's clock, or later, or the
+    /// state changed.
+    pub(crate) fn answered_since(&self, time: u64) -> bool {
+        self.inner.epoch.load().ledger.demand.answered_since(time)
     }
 
     /// The current state. Time alone does not change it: after the open duration, the breaker stays

@@ -25,8 +25,8 @@ pub struct Permit<'breaker> {
     settled: bool,
     /// The call has a deadline of its own, and may take long: it never counts as pending.
     has_own_deadline: bool,
-    /// The success of the call is an answer, but no evidence of health.
-    is_control: bool,
+    /// A server that can do nothing else would answer the call, too.
+    is_trivial: bool,
 }
 
 /// A probe slot that is reserved for a later call. [`Breaker::resume`](super::Breaker::resume) starts
@@ -42,7 +42,7 @@ impl<'breaker> Permit<'breaker> {
             started,
             settled: false,
             has_own_deadline: false,
-            is_control: false,
+            is_trivial: false,
         }
     }
 
@@ -57,6 +57,11 @@ impl<'breaker> Permit<'breaker> {
         matches!(self.kind, Kind::Counted { .. })
     }
 
+    /// The start of the call, in nanoseconds on the breaker's clock.
+    pub(crate) fn started(&self) -> u64 {
+        self.started
+    }
+
     /// Marks the call as one with a deadline of its own. It then never counts as pending.
     pub(crate) fn set_own_deadline(&mut self) {
         self.has_own_deadline = true;
@@ -64,8 +69,8 @@ impl<'breaker> Permit<'breaker> {
 
     /// Marks the call as one whose success is no evidence of health, such as a `BEGIN`. It shows that
     /// the backend answers, but as a success it would hide the failures of the statements after it.
-    pub(crate) fn set_control(&mut self) {
-        self.is_control = true;
+    pub(crate) fn set_trivial(&mut self) {
+        self.is_trivial = true;
     }
 
     /// Keeps the probe slot of this permit for a later call. A permit that is no probe is withdrawn.
@@ -105,14 +110,10 @@ impl<'breaker> Permit<'breaker> {
 
     /// Settles the permit: the call ended now.
     pub fn settle(mut self, verdict: Verdict) {
+        if self.is_trivial && verdict == Verdict::Success {
+            return self.settle_trivial();
+        }
         self.settled = true;
-        let verdict = match verdict {
-            Verdict::Success if self.is_control => {
-                self.breaker.is_alive();
-                Verdict::Ignored
-            }
-            verdict => verdict,
-        };
         self.breaker.settle(self.kind, self.started, verdict, None);
     }
 
@@ -129,8 +130,17 @@ impl<'breaker> Permit<'breaker> {
         (self.breaker).settle(self.kind, self.started, verdict, Some(took));
     }
 
+    /// Settles the permit of a call that succeeded, but that a server which can do nothing else would
+    /// answer, too, such as a `BEGIN`. It shows that the backend is alive. It is not in the window, where it would hide
+    /// that all other calls fail, unless it was slow. A probe succeeds.
+    pub(crate) fn settle_trivial(mut self) {
+        self.settled = true;
+        self.breaker.settle_trivial(self.kind, self.started);
+    }
+
     /// Settles the permit: the call ended now, with an error of this class. [`Class::Starved`]
-    /// counts as a failure, and [`Class::Slow`] as a slow success.
+    /// counts as a failure, and [`Class::Slow`] as a slow success. [`Class::ReadOnly`] is an answer
+    /// that leaves it open whether the server is well: it is in no window, and a probe is undecided.
     pub fn settle_class(self, class: Class) {
         match class {
             Class::Failure | Class::FailureAndClose | Class::Starved => {
@@ -138,7 +148,8 @@ impl<'breaker> Permit<'breaker> {
             }
             Class::Slow => self.settle_after(Verdict::Success, Duration::MAX),
             Class::Success => self.settle(Verdict::Success),
-            Class::Ignored => self.settle(Verdict::Ignored),
+            Class::ReadOnly if !self.is_probe() => self.settle_trivial(),
+            Class::Ignored | Class::Denied | Class::ReadOnly => self.settle(Verdict::Ignored),
         }
     }
 }

@@ -43,6 +43,24 @@ impl Inner {
         }
     }
 
+    /// Ends a call whose success is an answer, but no evidence that other calls succeed.
+    pub(super) fn settle_trivial(&self, kind: Kind, started: u64) {
+        let (epoch, now) = (self.epoch.load(), self.now());
+        match kind {
+            Kind::Counted { generation, slot }
+                if generation == epoch.generation
+                    && !epoch.settings.is_slow(now.saturating_sub(started)) =>
+            {
+                self.count(Count::Successes, 1);
+                epoch.ledger.demand.alive(now);
+                if let Some(slot) = slot {
+                    epoch.ledger.running.finish(slot);
+                }
+            }
+            _ => self.settle(kind, started, Verdict::Success, None),
+        }
+    }
+
     /// Ends a call that is not made after all. Nothing is counted.
     pub(super) fn withdraw(&self, kind: Kind) {
         match kind {

@@ -58,6 +58,11 @@ impl Settings {
         self.slow_call_rate.map(|_| nanos(threshold))
     }
 
+    /// Whether a call that took `elapsed` nanoseconds counts as slow.
+    pub(super) fn is_slow(&self, elapsed: u64) -> bool {
+        self.slow_threshold().is_some_and(|bound| elapsed >= bound)
+    }
+
     /// Whether it is a stall that `calls` have been pending for `elapsed` nanoseconds without a
     /// success, and that the backend has been silent for `silent`. One call alone is not: it may be a
     /// long statement.
@@ -80,7 +85,7 @@ impl Settings {
     /// reached the slow-call threshold is slow and not a failure, as if a sweep had counted it while
     /// it ran.
     pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
-        let slow = self.slow_threshold().is_some_and(|bound| elapsed >= bound);
+        let slow = self.is_slow(elapsed);
         match verdict {
             _ if slow => Some(Outcome {
                 failure: false,

@@ -29,10 +29,21 @@ pub enum Class {
     Success,
     /// [`Verdict::Ignored`].
     Ignored,
-    /// No connection became free in time, or the server has no slot for another one. This is a
-    /// [`Verdict::Failure`], unless a pool was acquiring a connection and any call obtained one
-    /// during the same timeout: that is saturation, and [`Verdict::Ignored`].
+    /// [`Verdict::Ignored`], and no statement got through: the server refused the login, or ended the
+    /// session for another reason than its health. A read then serves its fallbacks, as after a
+    /// failure.
+    Denied,
+    /// No connection became free in time: in the pool, in a pooler, or on the server. This is
+    /// saturation, and [`Verdict::Ignored`], if other calls got what this one waited for: while a
+    /// pool acquired a connection, any call obtained one during the same timeout; while a statement
+    /// ran, any was answered. Otherwise it is a [`Verdict::Failure`].
     Starved,
+    /// The server does not accept writes. By itself this is an answer: it may be a replica, or the
+    /// transaction may be read-only on purpose. It is a [`Verdict::Failure`], and the connection is
+    /// closed, if the server says that it is read-only, and the pool has had a connection on which
+    /// writes were accepted: a failover. The pool [asks](crate::Adapter::is_read_only) when the lease
+    /// ends.
+    ReadOnly,
 }
 
 /// Decides the [`Class`] of an error of type `E`.

@@ -35,13 +35,13 @@ pub(crate) trait Origin: Send + Sync + 'static {
 /// The reason for an error of this class. `None` if the error is an answer of the database.
 pub(crate) fn unanswered_by_class(gate: &Gate, class: Class) -> Option<Unanswered> {
     match class {
-        Class::Failure | Class::FailureAndClose => Some(Unanswered::Failure),
+        Class::Failure | Class::FailureAndClose | Class::Denied => Some(Unanswered::Failure),
         Class::Starved if gate.acquired_within(gate.limits().acquire_timeout) => {
             Some(Unanswered::Saturated)
         }
         Class::Starved => Some(Unanswered::Failure),
         // The backend's own statement timeout, or a lock that was not released in time.
         Class::Slow => Some(Unanswered::Deadline),
-        Class::Success | Class::Ignored => None,
+        Class::Success | Class::Ignored | Class::ReadOnly => None,
     }
 }

@@ -27,8 +27,10 @@ pub(super) struct Managed<M: Manager> {
 }
 
 impl<M: Manager + 'static> Managed<M> {
+    /// A refusal is no evidence, whatever a custom classification says.
     fn class(&self, error: &M::Error) -> Class {
         match &self.classify {
+            _ if self.dialect.is_refusal(error) => Class::Ignored,
             Some(classify) => classify.classify(error),
             None => self.dialect.classify(error),
         }
@@ -96,6 +98,14 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
 
     async fn ping(&self, object: &mut M::Type) -> Result<(), PoolError<M::Error>> {
         self.dialect.ping(self.raw.manager(), object).await
+    }
+
+    async fn is_read_only(&self, object: &mut M::Type) -> Option<bool> {
+        self.dialect.is_read_only(object).await
+    }
+
+    fn tells_read_only(&self) -> bool {
+        self.dialect.tells_read_only()
     }
 
     fn disconnect(&self, mut object: M::Type) -> impl Future<Output = ()> + Send + 'static {

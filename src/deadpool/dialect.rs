@@ -9,12 +9,13 @@ use deadpool::managed::{Manager, PoolBuilder, PoolError};
 
 use super::recycle::recycle;
 use crate::breaker::verdict::Class;
+use crate::outcome::error::holds_refusal;
 use crate::pool::session::System;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Properties of a manager's objects. The defaults are for managers that fusepool does not know.
-pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
+pub(super) trait Dialect<M: Manager + 'static>: Send + Sync + 'static {
     /// The default name of the pool in events and errors.
     fn name(&self, _manager: &M) -> String {
         "deadpool".to_owned()
@@ -34,6 +35,21 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
     /// The class of an error of the manager.
     fn classify(&self, _error: &M::Error) -> Class {
         Class::Failure
+    }
+
+    /// Whether an error is a refusal, of this pool or of another guarded one.
+    fn is_refusal(&self, error: &M::Error) -> bool {
+        holds_refusal(error)
+    }
+
+    /// Whether the backend, or the pool's role on it, is read-only. `None`: unknown.
+    fn is_read_only<'a>(&'a self, _object: &'a mut M::Type) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(ready(None))
+    }
+
+    /// Whether [`is_read_only`](Self::is_read_only) is implemented.
+    fn tells_read_only(&self) -> bool {
+        false
     }
 
     /// Whether the backend itself reported this error, so that its connection still works.
@@ -78,7 +94,7 @@ pub(super) trait Dialect<M: Manager>: Send + Sync + 'static {
 /// The dialect of a manager that fusepool does not know.
 pub(super) struct Unknown;
 
-impl<M: Manager> Dialect<M> for Unknown {}
+impl<M: Manager + 'static> Dialect<M> for Unknown {}
 
 /// The error that events report for an unknown manager: deadpool does not require that a manager's
 /// error type implements [`Error`].

@@ -14,6 +14,7 @@ use super::at_once::at_once;
 use super::reporter::run;
 use super::run::Deadline;
 use super::{Count, Gate};
+use crate::breaker::clock::nanos;
 use crate::breaker::permit::{Permit, ProbeSlot};
 use crate::breaker::verdict::{Class, Verdict};
 use crate::outcome::error::{Awaited, GateError, Refused};
@@ -42,7 +43,7 @@ impl Gate {
                 Ok((connection, None))
             }
             Some(Err(error)) => {
-                self.settle_failed_acquire(None, limit, classify(&error));
+                self.settle_failed_acquire(None, limit, Duration::ZERO, classify(&error));
                 Err(GateError::Failed(error))
             }
             None => (self.acquire_queued(limit, is_full, classify, connect)).await,
@@ -107,11 +108,11 @@ impl Gate {
                 if class == Class::Starved && is_full() {
                     self.look_for_lost_calls();
                 }
-                self.settle_failed_acquire(probe, limit, class);
+                self.settle_failed_acquire(probe, limit, start.elapsed(), class);
                 Err(GateError::Failed(error))
             }
             Ok(None) => {
-                self.settle_failed_acquire(probe, limit, Class::Starved);
+                self.settle_failed_acquire(probe, limit, limit, Class::Starved);
                 Err(self.missed(limit, Awaited::Connection).into())
             }
             Err(rejected) => {
@@ -124,12 +125,24 @@ impl Gate {
         }
     }
 
-    fn settle_failed_acquire(&self, probe: Option<Permit<'_>>, limit: Duration, class: Class) {
+    /// Settles the permit of a call that obtained no connection, after it `waited`. A call that was
+    /// refused at once is starved only if none has obtained a connection for `limit`.
+    fn settle_failed_acquire(
+        &self,
+        probe: Option<Permit<'_>>,
+        limit: Duration,
+        waited: Duration,
+        class: Class,
+    ) {
         let permit = probe.unwrap_or_else(|| self.breaker.observe());
+        let is_saturated = || {
+            let starved_for = self.progress.starved_for(self.now()).max(waited);
+            self.is_served_within(limit) || starved_for < limit && !permit.is_probe()
+        };
         match class {
-            Class::Starved if self.is_served_within(limit) => permit.settle(Verdict::Ignored),
+            Class::Starved if is_saturated() => permit.settle(Verdict::Ignored),
             // Only the end of a statement is an answer.
-            Class::Success | Class::Slow => permit.settle(Verdict::Ignored),
+            Class::Success | Class::Slow | Class::ReadOnly => permit.settle(Verdict::Ignored),
             class => permit.settle_class(class),
         }
     }
@@ -138,7 +151,7 @@ impl Gate {
     /// others in that time, or this process stood still.
     fn is_served_within(&self, limit: Duration) -> bool {
         self.acquired_within(limit)
-            || self.breaker.answered_within(limit)
+            || (self.breaker).answered_since((self.now() + 1).saturating_sub(nanos(limit)))
             || self.breaker.was_late_within(limit)
     }
 

@@ -10,6 +10,9 @@ use crate::breaker::clock::nanos;
 pub(crate) struct Progress {
     /// The time at which a call last obtained a connection, plus one; 0 is never.
     last_acquired: AtomicU64,
+    /// The time of the first call that obtained no connection since then, plus one. Only the times
+    /// after `last_acquired` count.
+    starved_since: AtomicU64,
     /// The time at which the backend last recovered; 0 is never.
     well_since: AtomicU64,
 }
@@ -32,6 +35,18 @@ impl Progress {
         self.last_acquired.load(Ordering::Acquire) > recently
     }
 
+    /// Records a call that obtained no connection, and returns for how long no call has. The first
+    /// connection of a pool takes longer to open than a full server takes to refuse the others.
+    pub(crate) fn starved_for(&self, now: u64) -> Duration {
+        let since = self.starved_since.load(Ordering::Acquire);
+        if since > self.last_acquired.load(Ordering::Acquire) {
+            return Duration::from_nanos(now.saturating_add(1).saturating_sub(since));
+        }
+        let mark = now.saturating_add(1);
+        self.starved_since.store(mark, Ordering::Release);
+        Duration::ZERO
+    }
+
     /// Records that the backend has answered for the first time after an outage.
     pub(crate) fn well_again(&self, now: u64) {
         self.well_since.store(now, Ordering::Release);
@@ -39,5 +54,19 @@ impl Progress {
 
     pub(crate) fn well_since(&self) -> u64 {
         self.well_since.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_without_a_connection_starts_with_the_first_call_that_got_none() {
+        let progress = Progress::default();
+        let starved_for = |now| progress.starved_for(now).as_nanos();
+        assert_eq!((starved_for(0), starved_for(7)), (0, 7));
+        progress.acquired(9);
+        assert_eq!((starved_for(20), starved_for(25)), (0, 5));
     }
 }

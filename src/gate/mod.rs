@@ -20,7 +20,7 @@
 //! | | `DeadlineExceeded`: no connection in time | no | ignored if any call got a connection or an answer in that time, else a failure |
 //! | | `Failed`: the connection failed | no | by its class, but never a success |
 //! | run | a value | yes | success |
-//! | | `Failed`: an error | maybe | by its class |
+//! | | `Failed`: an error | maybe | by its class; `Starved` is ignored if any call was answered meanwhile, or within `acquire_timeout` |
 //! | | `DeadlineExceeded`: no answer in time | maybe | failure |
 //! | | `DeadlineExceeded`: the answer was lost in an outage | maybe | ignored |
 //! | | the future was dropped | maybe | abandoned |

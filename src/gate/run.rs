@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::admission::turned_away;
 use super::{Count, Gate};
+use crate::breaker::clock::nanos;
 use crate::breaker::lateness::BEAT;
 use crate::breaker::permit::Permit;
 use crate::breaker::verdict::{Class, Classify, Verdict};
@@ -64,13 +65,26 @@ impl Gate {
                 Ok(value)
             }
             Ok(Err(error)) => {
-                permit.settle_class(classify(&error));
+                self.settle_failed_call(permit, classify(&error));
                 Err(GateError::Failed(error))
             }
             Err(given_up) => {
                 permit.settle(given_up.verdict);
                 Err(given_up.error.into())
             }
+        }
+    }
+
+    /// Settles the permit of a call that ended with an error of this class. A pooler that had no
+    /// connection for it is only full, if it had one for others.
+    pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) {
+        let limit = nanos(self.limits.acquire_timeout);
+        let since = permit.started().min(self.now().saturating_sub(limit));
+        match class {
+            Class::Starved if self.breaker.answered_since(since) => {
+                permit.settle(Verdict::Ignored);
+            }
+            class => permit.settle_class(class),
         }
     }
 

@@ -444,3 +444,45 @@ async fn the_time_in_which_the_process_stands_still_is_nobodys() {
     let seen = gate.snapshot().breaker;
     assert_eq!((seen.trips, seen.slow, seen.successes), (0, 0, 11));
 }
+
+/// Regression test: a full server refuses connections sooner than it opens the first one, which opened
+/// the breaker of a pool that had just started.
+#[tokio::test]
+async fn a_call_is_starved_only_if_none_obtained_a_connection_for_long() {
+    let clock = ManualClock::new();
+    let gate = gate(Breaker::builder().clock(clock.clone()));
+    let starve = async || {
+        let full = pin!(ready(Err::<(), _>("full")));
+        let limit = DEFAULT_ACQUIRE_TIMEOUT;
+        let acquired = gate.acquire(limit, || true, |_| Class::Starved, full).await;
+        assert!(acquired.is_err());
+    };
+    for _ in 0..10 {
+        starve().await;
+    }
+    assert_eq!(gate.breaker().state(), State::Closed);
+    clock.advance(DEFAULT_ACQUIRE_TIMEOUT);
+    starve().await;
+    assert_eq!(gate.breaker().state(), State::Open);
+}
+
+#[tokio::test]
+async fn a_full_pooler_is_no_failure_while_other_statements_are_answered() {
+    let clock = ManualClock::new();
+    let gate = gate(Breaker::builder().clock(clock.clone()));
+    let starve = async || {
+        let (permit, full) = (gate.breaker().observe(), ready(Err::<(), _>("full")));
+        let result = gate
+            .run(permit, None, |_| Class::Starved, full, pending())
+            .await;
+        assert!(result.is_err());
+    };
+    clock.advance(Duration::from_secs(60));
+    gate.breaker().observe().settle(Verdict::Success);
+    clock.advance(DEFAULT_ACQUIRE_TIMEOUT);
+    starve().await;
+    assert_eq!(gate.breaker().state(), State::Closed);
+    clock.advance(DEFAULT_ACQUIRE_TIMEOUT);
+    starve().await;
+    assert_eq!(gate.breaker().state(), State::Open);
+}

@@ -1,5 +1,7 @@
 //! Errors of the gate.
 
+#[cfg(feature = "deadpool")]
+use std::any::Any;
 use std::error::Error as StdError;
 use std::iter::successors;
 use std::sync::Arc;
@@ -273,11 +275,51 @@ fn chain<'e>(
     })
 }
 
+/// Whether an error of any type is or holds a refusal, as far as its type is known here: one of the
+/// standard library, of this crate, or of a supported driver.
+#[cfg(feature = "deadpool")]
+pub(crate) fn holds_refusal<E: 'static>(error: &E) -> bool {
+    fn of<T: StdError + 'static>(error: &dyn Any) -> bool {
+        (error.downcast_ref::<T>()).is_some_and(|error| refusal(error).is_some())
+    }
+    let error: &dyn Any = error;
+    let boxed = error.downcast_ref::<Box<dyn StdError + Send + Sync>>();
+    let in_driver = [
+        #[cfg(feature = "sqlx")]
+        of::<sqlx::Error>(error),
+        #[cfg(feature = "deadpool-postgres")]
+        of::<tokio_postgres::Error>(error),
+        #[cfg(feature = "diesel")]
+        of::<diesel::result::Error>(error),
+    ];
+    boxed.is_some_and(|error| refusal(&**error).is_some())
+        || of::<Refused>(error)
+        || of::<io::Error>(error)
+        || of::<GateError<io::Error>>(error)
+        || in_driver.contains(&true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::breaker::error::CallError;
     use crate::breaker::handle::Breaker;
+
+    #[cfg(feature = "deadpool")]
+    #[test]
+    fn a_refusal_is_found_in_an_error_of_unknown_type() {
+        let rejected = || Refused::Saturated {
+            pool: "orders".into(),
+            waiting: 80,
+        };
+        assert!(holds_refusal(&rejected()));
+        assert!(holds_refusal(&io::Error::other(rejected())));
+        let boxed: Box<dyn StdError + Send + Sync> = Box::new(io::Error::other(rejected()));
+        assert!(holds_refusal(&boxed));
+        assert!(holds_refusal(&GateError::<io::Error>::from(rejected())));
+        assert!(!holds_refusal(&io::Error::other("no")));
+        assert!(!holds_refusal(&"no"));
+    }
 
     #[test]
     fn refusals_and_deadlines_are_found_in_errors_of_a_gate() {

@@ -66,7 +66,7 @@ pub enum Unanswered {
     /// The queue for a connection is full, or no connection became free in time.
     Saturated,
     /// The database is unhealthy: it could not be reached, broke the connection, or reported so
-    /// itself.
+    /// itself. Or it refused the login, so that no statement got through.
     Failure,
     /// The database did not answer in time, by a deadline of fusepool or by its own timeout.
     Deadline,

@@ -23,16 +23,37 @@ impl<A: Adapter> Shared<A> {
         classify: impl FnOnce(&A::Error) -> Class,
         acquire: Pin<&mut impl Future<Output = Result<A::Lease, A::Error>>>,
     ) -> Result<(), GateError<A::Error>> {
-        let fill = pin!(async { acquire.await.map(|raw| lease.put(raw)) });
-        if self.adapter.is_closed() {
-            return fill.await.map_err(GateError::Failed);
-        }
-        self.background.remember_runtime();
-        let is_full = || self.adapter.status().is_full();
-        let ((), probe) = self.gate.acquire(limit, is_full, classify, fill).await?;
+        let probe = {
+            let fill = pin!(async {
+                lease.put(acquire.await?);
+                if self.role.is_unknown(&self.gate) {
+                    // Boxed, because it is rare, and most calls should not carry it.
+                    Box::pin(self.learn_role(lease)).await;
+                }
+                Ok(())
+            });
+            if self.adapter.is_closed() {
+                return fill.await.map_err(GateError::Failed);
+            }
+            self.background.remember_runtime();
+            let is_full = || self.adapter.status().is_full();
+            self.gate.acquire(limit, is_full, classify, fill).await?.1
+        };
         if let Some(slot) = probe {
             lease.state.reserve(slot);
         }
         Ok(())
+    }
+
+    /// Asks the server of a new lease whether it accepts writes.
+    ///
+    /// Cancellation: the connection is closed when its lease is dropped.
+    async fn learn_role(&self, lease: &mut Lease<A>) {
+        let (raw, watch) = lease.parts();
+        let in_flight = watch.state.start();
+        if let Some(is_read_only) = self.adapter.is_read_only(raw).await {
+            self.role.answered(is_read_only, 0, &self.gate);
+        }
+        in_flight.end();
     }
 }

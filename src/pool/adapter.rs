@@ -143,6 +143,28 @@ pub trait Adapter: Send + Sync + 'static {
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// Whether the server, or the role of this pool on it, does not accept writes. `None` if that is
+    /// unknown. What only the session or a transaction of the application does not allow must not
+    /// matter.
+    ///
+    /// The pool asks to tell a failover from a server that is [read-only](Class::ReadOnly) on purpose:
+    /// before it leases its first connection, and another one every ten seconds until a server accepts
+    /// writes; at the end of a lease on which a statement failed with such an error; and before it
+    /// closes a breaker that a failover opened. If the future is dropped, at `acquire_timeout` or
+    /// after two seconds, the connection is closed. Default: `None`. Implement [`tells_read_only`](Self::tells_read_only), too.
+    fn is_read_only(
+        &self,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Option<bool>> + Send {
+        let _ = connection;
+        ready(None)
+    }
+
+    /// Whether [`is_read_only`](Self::is_read_only) is implemented. Default: `false`.
+    fn tells_read_only(&self) -> bool {
+        false
+    }
+
     /// Closes a connection that [`connect`](Self::connect) opened. The future may be dropped before
     /// its first poll. Default: drops the connection.
     fn disconnect(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::adapter::Adapter;
 use super::read_error::ReadError;
 use super::shared::Shared;
+use crate::breaker::verdict::Class;
 use crate::cache::answers::Answers;
 use crate::cache::origin::{Origin, Task, unanswered_by_class};
 use crate::gate::Gate;
@@ -30,7 +31,11 @@ where
             ReadError::Refused(Refused::Saturated { .. }) => return Some(Unanswered::Saturated),
             ReadError::Refused(Refused::Circuit { .. }) => return Some(Unanswered::Open),
             ReadError::Deadline(_) => return Some(Unanswered::Deadline),
-            ReadError::Lease(error) => self.adapter.classify(error),
+            ReadError::Lease(error) => match self.adapter.classify(error) {
+                // Without a connection, the backend has not answered the read.
+                Class::Success => Class::Denied,
+                class => class,
+            },
             ReadError::Statement(error) => self.adapter.classify_statement(error),
             _ => return None,
         };

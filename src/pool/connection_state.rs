@@ -30,6 +30,8 @@ pub(crate) struct ConnectionState {
     /// The next statement is a probe.
     has_probe: AtomicBool,
     probe: Mutex<Option<ProbeSlot>>,
+    /// The statements that failed because the server or their transaction is read-only.
+    read_only_errors: AtomicU32,
     /// The reason why the connection must be closed.
     close: OnceLock<&'static str>,
     #[cfg(feature = "sql")]
@@ -52,6 +54,7 @@ impl ConnectionState {
         match diagnosis.class {
             Class::FailureAndClose => self.close("unusable"),
             Class::Failure if !diagnosis.answered => self.close("broken"),
+            Class::ReadOnly => drop(self.read_only_errors.fetch_add(1, Ordering::AcqRel)),
             _ => {}
         }
         diagnosis.class
@@ -76,6 +79,11 @@ impl ConnectionState {
     /// Marks the connection as one to close. Only the first reason is reported.
     pub(crate) fn close(&self, reason: &'static str) {
         let _ = self.close.set(reason);
+    }
+
+    /// The number of statements that failed with a read-only error.
+    pub(crate) fn read_only_errors(&self) -> u32 {
+        self.read_only_errors.load(Ordering::Acquire)
     }
 
     /// Counts a statement that starts.

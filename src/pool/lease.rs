@@ -183,12 +183,15 @@ impl<A: Adapter> Drop for Lease<A> {
             drop(self.watch().commits());
         }
         let reason = self.state.must_close();
-        if reason.is_none() && !A::RELEASE_WAITS {
+        let errors = self.state.read_only_errors();
+        let asks = reason.is_none() && self.shared.role.is_doubtful(errors);
+        if reason.is_none() && !A::RELEASE_WAITS && !asks {
             return; // The connection is dropped in place. Some are large.
         }
         if let Some(raw) = self.raw.take() {
             match reason {
                 Some(reason) => self.close(raw, reason),
+                None if asks => self.release_after_asking(raw, errors),
                 None => self.release(raw),
             }
         }
@@ -213,6 +216,43 @@ impl<A: Adapter> Lease<A> {
         let release = adapter.release(raw);
         runtime.spawn(async move {
             let _ = timeout(RELEASE_TIMEOUT, release).await;
+        });
+    }
+
+    /// Asks whether the server is read-only, and then returns the connection to the pool. It is closed
+    /// instead if the server was demoted, or does not answer in time.
+    fn release_after_asking(&self, raw: A::Lease, errors: u32) {
+        let Some(runtime) = self.shared.background.runtime() else {
+            return match A::RELEASE_WAITS {
+                true => self.release(raw),
+                false => drop(raw),
+            };
+        };
+        let mut lease = DiscardOnDrop {
+            raw: Some(raw),
+            session: None,
+            shared: Arc::clone(&self.shared),
+        };
+        runtime.spawn(async move {
+            let (gate, role) = (Arc::clone(&lease.shared.gate), &lease.shared.role);
+            let role = Arc::clone(role);
+            let closed = match timeout(RELEASE_TIMEOUT, lease.is_read_only()).await {
+                Ok(Some(is_read_only)) => {
+                    (role.answered(is_read_only, errors, &gate)).then_some("read_only")
+                }
+                Ok(None) => None,
+                Err(_) => Some("abandoned"),
+            };
+            let end = async {
+                match closed {
+                    Some(reason) => {
+                        gate.closed_connection(reason);
+                        lease.close().await;
+                    }
+                    None => lease.release().await,
+                }
+            };
+            let _ = timeout(RELEASE_TIMEOUT, end).await;
         });
     }
 
@@ -308,6 +348,17 @@ impl<A: Adapter> DiscardOnDrop<A> {
         }
         if let Some(raw) = &mut self.raw {
             self.shared.adapter.cancel(raw).await;
+        }
+    }
+
+    async fn is_read_only(&mut self) -> Option<bool> {
+        let adapter = Arc::clone(&self.shared.adapter);
+        adapter.is_read_only(self.raw.as_mut()?).await
+    }
+
+    async fn release(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.shared.adapter.release(raw).await;
         }
     }
 

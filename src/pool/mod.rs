@@ -19,6 +19,7 @@ mod prober;
 pub(crate) mod read;
 #[cfg(feature = "cache")]
 pub(crate) mod read_error;
+mod role;
 #[cfg(any(feature = "sqlx", feature = "diesel"))]
 pub(crate) mod rows;
 pub(crate) mod session;

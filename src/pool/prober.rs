@@ -122,12 +122,19 @@ async fn ask<A: Adapter>(gate: Arc<Gate>, target: Arc<Target<A>>) -> bool {
     is_well
 }
 
+/// A connection to a backend that answers, and accepts writes if that is what the breaker opened for.
+async fn reach<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
+    let mut connection = answering(gate, target).await?;
+    let is_read_only = target.is_still_read_only(gate, &mut connection).await;
+    (!is_read_only).then_some(connection)
+}
+
 /// Pings the backend on a new connection, or else on an idle one of the pool. Returns the connection
 /// if the answer came in time.
 ///
 /// A silent ping is awaited until the caller drops this. If it is answered at last, the backend may
 /// have recovered just now, so another ping decides.
-async fn reach<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
+async fn answering<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
     let mut connection = connect(gate, target).await?;
     let answered_late = {
         let mut pong = pin!(connection.ping());

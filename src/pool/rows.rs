@@ -83,7 +83,8 @@ impl<A: Adapter, S, T> Rows<'_, A, S, T> {
                 self.rest = None;
                 let diagnosis = diagnose(&*self.shared.adapter, &error);
                 let class = self.state.note(diagnosis);
-                self.shared.gate.breaker().observe().settle_class(class);
+                let gate = &self.shared.gate;
+                gate.settle_failed_call(gate.breaker().observe(), class);
                 Some(Err(GateError::Failed(error)))
             }
             None => {

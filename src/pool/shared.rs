@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::adapter::Adapter;
 use super::long_running::LongRunning;
+use super::role::Role;
 use super::settings::Settings;
 use super::tasks::Background;
 #[cfg(feature = "cache")]
@@ -25,6 +26,7 @@ pub(crate) struct Shared<A: Adapter> {
     /// The one connection beside the pool.
     pub(super) side: Semaphore,
     pub(super) long_running: LongRunning,
+    pub(crate) role: Arc<Role>,
     /// Built at its first use, so that a pool without cached reads allocates no cache.
     #[cfg(feature = "cache")]
     answers: OnceLock<Arc<Answers>>,
@@ -35,6 +37,7 @@ pub(crate) struct Shared<A: Adapter> {
 impl<A: Adapter> Shared<A> {
     pub(crate) fn new(adapter: A, gate: Arc<Gate>, settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
+            role: Arc::new(Role::new(adapter.tells_read_only())),
             adapter: Arc::new(adapter),
             gate,
             background: Background::default(),

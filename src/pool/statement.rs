@@ -10,7 +10,7 @@ use crate::pool::adapter::Adapter;
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
 #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-use crate::pool::transaction::{begins_transaction, commits, ends_transaction};
+use crate::pool::transaction::is_trivial;
 
 /// Watches the statements on a leased connection. It borrows everything but the connection itself.
 pub(crate) struct Watch<'l, A: Adapter> {
@@ -64,10 +64,10 @@ impl<'l, A: Adapter> Watch<'l, A> {
         };
         Ok(Statement {
             permit,
-            is_control: false,
             limit,
             state,
             shared,
+            is_trivial: false,
         })
     }
 }
@@ -83,12 +83,12 @@ impl<A: Adapter> Copy for Watch<'_, A> {}
 /// A statement that was admitted.
 pub(crate) struct Statement<'l, A: Adapter> {
     permit: Permit<'l>,
-    /// Begins a transaction, or ends it without a commit.
-    is_control: bool,
     /// `None`: the pool's.
     pub(super) limit: Option<Duration>,
     pub(super) state: &'l ConnectionState,
     pub(super) shared: &'l Shared<A>,
+    /// A server that can do nothing else would answer it, too.
+    is_trivial: bool,
 }
 
 impl<'l, A: Adapter> Statement<'l, A> {
@@ -114,13 +114,13 @@ impl<'l, A: Adapter> Statement<'l, A> {
     ) -> Result<T, GateError<E>> {
         let Self {
             mut permit,
-            is_control,
             limit,
             state,
             shared,
+            is_trivial,
         } = self;
-        if is_control {
-            permit.set_control();
+        if is_trivial {
+            permit.set_trivial();
         } else if let Some(slot) = state.take_probe()
             && let Some(probe) = shared.gate.breaker().resume(slot)
         {
@@ -137,19 +137,19 @@ impl<'l, A: Adapter> Statement<'l, A> {
         result
     }
 
-    /// Marks a statement that begins a transaction, or ends it without a commit. Its success is no
-    /// evidence of health, and it is no probe: the statements of the transaction are.
+    /// Marks a statement that begins a transaction or rolls it back. Its success is no evidence of
+    /// health, and it is no probe: the statements of the transaction are.
     #[cfg(feature = "sql")]
-    pub(crate) fn control(mut self) -> Self {
-        self.is_control = true;
+    pub(crate) fn trivial(mut self) -> Self {
+        self.is_trivial = true;
         self
     }
 
-    /// Marks a statement that begins a transaction, or ends it without a commit, by its text.
+    /// Marks a statement that begins a transaction or rolls it back, by its text.
     #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
     pub(crate) fn by_text(self, sql: &str) -> Self {
-        match begins_transaction(sql) || ends_transaction(sql) && !commits(sql) {
-            true => self.control(),
+        match is_trivial(sql) {
+            true => self.trivial(),
             false => self,
         }
     }

@@ -2,13 +2,18 @@
 
 use std::sync::{Arc, Weak};
 
+use tokio::time::timeout;
+
 use super::adapter::Adapter;
 use super::lease::{Lease, present};
+use super::role::Role;
 use super::shared::Shared;
+use crate::gate::Gate;
 
 /// A pool to probe. It keeps the adapter alive, but not the shared state of the pool.
 pub(crate) struct Target<A: Adapter> {
     pub(super) adapter: Arc<A>,
+    role: Arc<Role>,
     shared: Weak<Shared<A>>,
 }
 
@@ -60,6 +65,7 @@ impl<A: Adapter> Target<A> {
     pub(crate) fn of(shared: &Arc<Shared<A>>) -> Self {
         Self {
             adapter: Arc::clone(&shared.adapter),
+            role: Arc::clone(&shared.role),
             shared: Arc::downgrade(shared),
         }
     }
@@ -67,6 +73,23 @@ impl<A: Adapter> Target<A> {
     /// Opens a connection outside the pool.
     pub(super) async fn connect(&self) -> Result<Probed<A>, A::Error> {
         Ok(Probed::Fresh(Fresh::open(&self.adapter).await?))
+    }
+
+    /// Whether the breaker opened because the server is read-only, and this one still is. If it does
+    /// not answer in time, it counts as read-only. Its connection is then closed.
+    pub(super) async fn is_still_read_only(&self, gate: &Gate, probed: &mut Probed<A>) -> bool {
+        if !self.role.awaits_writable() {
+            return false;
+        }
+        let limit = gate.breaker().probe_timeout();
+        let is_read_only = timeout(limit, probed.is_read_only())
+            .await
+            .unwrap_or(Some(true));
+        let stays = is_read_only.is_some_and(|is| self.role.answered(is, 0, gate));
+        if stays && let Probed::Borrowed(lease) = probed {
+            lease.state.close("read_only");
+        }
+        stays
     }
 
     /// Takes an idle connection out of the pool, if there is one.
@@ -94,6 +117,22 @@ impl<A: Adapter> Probed<A> {
                     watch.state.close("broken");
                 }
                 pong
+            }
+        }
+    }
+
+    async fn is_read_only(&mut self) -> Option<bool> {
+        match self {
+            Self::Fresh(fresh) => {
+                let raw = present(fresh.raw.as_mut());
+                fresh.adapter.is_read_only(raw).await
+            }
+            Self::Borrowed(lease) => {
+                let (raw, watch) = lease.parts();
+                let in_flight = watch.state.start();
+                let answer = watch.shared.adapter.is_read_only(raw).await;
+                in_flight.end();
+                answer
             }
         }
     }

@@ -14,6 +14,15 @@ pub(crate) fn ends_transaction(sql: &str) -> bool {
     begins_with(sql, &["commit", "rollback", "end", "abort", "release"])
 }
 
+/// Whether a text only begins a transaction or rolls it back, or to a savepoint.
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+pub(crate) fn is_trivial(sql: &str) -> bool {
+    let is_single = !past_comments(sql)
+        .trim_end_matches([';', ' ', '\n'])
+        .contains(';');
+    is_single && begins_with(sql, &["begin", "start", "savepoint", "rollback", "abort"])
+}
+
 /// Whether a statement commits a transaction.
 #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 pub(crate) fn commits(sql: &str) -> bool {
@@ -72,6 +81,22 @@ mod tests {
         }
         for sql in ["", "SELECT 1", "COMMITTED", "-- COMMIT", "/* COMMIT", "é"] {
             assert!(!ends_transaction(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_trivial_statement_does_nothing_else() {
+        for sql in [
+            "BEGIN",
+            "START TRANSACTION; ",
+            "rollback",
+            "ROLLBACK TO a",
+            "SAVEPOINT a",
+        ] {
+            assert!(is_trivial(sql), "{sql}");
+        }
+        for sql in ["COMMIT", "BEGIN; DELETE FROM dish", "SELECT 1", "RELEASE a"] {
+            assert!(!is_trivial(sql), "{sql}");
         }
     }
 

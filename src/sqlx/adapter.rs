@@ -16,6 +16,7 @@ use super::error;
 use super::options::PoolOptions;
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::{Class, Classify};
+use crate::outcome::error::refusal;
 use crate::pool::adapter::Adapter;
 use crate::pool::session::{Created, Sessions};
 use crate::pool::snapshot::PoolStatus;
@@ -169,17 +170,29 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         (self.traits.ask)(connection).await
     }
 
+    async fn is_read_only(&self, connection: &mut DB::Connection) -> Option<bool> {
+        (self.traits.is_read_only)(connection).await.ok().flatten()
+    }
+
+    fn tells_read_only(&self) -> bool {
+        true
+    }
+
     fn disconnect(&self, connection: DB::Connection) -> impl Future<Output = ()> + Send + 'static {
         // The probe has its answer already, so a failure to close is ignored.
         connection.close().map(drop)
     }
 
+    /// A refusal is no evidence, whatever a custom classification says.
     fn classify(&self, error: &Error) -> Class {
-        self.classify.classify(error)
+        match refusal(error) {
+            Some(_) => Class::Ignored,
+            None => self.classify.classify(error),
+        }
     }
 
     fn classify_statement(&self, error: &Error) -> Class {
-        self.classify.classify(error)
+        self.classify(error)
     }
 
     fn answered(&self, error: &Error) -> bool {

@@ -1,7 +1,7 @@
 //! The sqlx drivers that fusepool supports, and how statements reach a driver's connection.
 
 use std::fmt::Debug;
-use std::future::Future;
+use std::future::{Future, ready};
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
@@ -49,6 +49,14 @@ pub trait Driver:
     /// Runs a statement that returns one text.
     #[doc(hidden)]
     fn question(connection: &mut Self::Connection, sql: String) -> BoxFuture<'_, Option<String>>;
+    /// Whether the server is read-only, for everyone. `None` if it cannot tell.
+    #[doc(hidden)]
+    fn is_read_only(
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<Option<bool>, Error>> + Send + '_ {
+        let _ = connection;
+        ready(Ok(None))
+    }
 
     /// The default name of a pool: server and database, without user and password.
     #[doc(hidden)]
@@ -71,7 +79,8 @@ pub(super) const ALLOCATION: usize = 32;
 /// [`Database`] can use a pool, as with sqlx.
 pub(super) struct Traits<DB: Database> {
     pub(super) classify: fn(&Error) -> Class,
-    pub(super) ask: Ask<DB>,
+    pub(super) ask: Ask<DB, ()>,
+    pub(super) is_read_only: Ask<DB, Option<bool>>,
     pub(super) system: Option<System>,
     pub(super) question: Question<DB>,
     pub(super) name: fn(&<DB::Connection as Connection>::Options) -> String,
@@ -79,13 +88,15 @@ pub(super) struct Traits<DB: Database> {
 
 type Question<DB> =
     for<'c> fn(&'c mut <DB as Database>::Connection, String) -> BoxFuture<'c, Option<String>>;
-type Ask<DB> = for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, Result<(), Error>>;
+type Ask<DB, T> =
+    for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, Result<T, Error>>;
 
 impl<DB: Driver> Traits<DB> {
     pub(super) fn of() -> Self {
         Self {
             classify: DB::classify,
             ask: |connection| Box::pin(DB::ask(connection)),
+            is_read_only: |connection| Box::pin(DB::is_read_only(connection)),
             system: DB::SYSTEM,
             question: DB::question,
             name: DB::name,

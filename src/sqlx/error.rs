@@ -12,8 +12,12 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::gate::Gate;
-use crate::outcome::delivery::{Delivery, refuses_connection};
-use crate::outcome::error::{DeadlineExceeded, GateError, Refused};
+use crate::outcome::delivery::Delivery;
+#[cfg(feature = "sqlx-mysql")]
+use crate::outcome::errno;
+use crate::outcome::error::{DeadlineExceeded, GateError, Refused, refusal};
+#[cfg(feature = "sqlx-postgres")]
+use crate::outcome::sqlstate::Report;
 
 /// Opening a connection failed; no statement was sent. The source is the [`io::Error`].
 #[derive(Clone, Debug)]
@@ -54,6 +58,9 @@ impl CouldNotConnect {
 /// ```
 #[must_use]
 pub fn delivery(error: &Error) -> Delivery {
+    if refusal(error).is_some() {
+        return Delivery::NotSent;
+    }
     match error {
         Error::Configuration(_)
         | Error::InvalidArgument(_)
@@ -64,18 +71,30 @@ pub fn delivery(error: &Error) -> Delivery {
         | Error::InvalidSavePointStatement => Delivery::NotSent,
         Error::Io(error) => {
             let inner = error.get_ref();
-            let not_sent =
-                inner.is_some_and(|error| error.is::<Refused>() || error.is::<CouldNotConnect>());
-            if not_sent {
+            if inner.is_some_and(|error| error.is::<CouldNotConnect>()) {
                 Delivery::NotSent
             } else {
                 Delivery::Unknown
             }
         }
-        Error::Database(error) if refuses_connection(error.code().as_deref()) => Delivery::NotSent,
+        Error::Database(error) => reported(&**error),
         Error::Protocol(_) | Error::WorkerCrashed | Error::BeginFailed => Delivery::Unknown,
         _ => Delivery::Answered,
     }
+}
+
+/// Whether a statement reached the database that reported this error.
+fn reported(error: &dyn DatabaseError) -> Delivery {
+    #[cfg(feature = "sqlx-postgres")]
+    if let Some(report) = super::postgres::report(error) {
+        return Report::delivery(report);
+    }
+    #[cfg(feature = "sqlx-mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return errno::delivery(error.number(), error.message());
+    }
+    let _ = error;
+    Delivery::Answered
 }
 
 /// Whether a failed write may have had an effect.
@@ -91,11 +110,9 @@ pub(super) fn was_sent(error: &GateError<Error>) -> bool {
 /// errors that a server reported.
 pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {
     match error {
+        // Of this pool, or of another guarded one.
+        error if refusal(error).is_some() => Class::Ignored,
         Error::Database(error) => database(&**error),
-        // A refusal, of this pool or of another guarded one.
-        Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<Refused>()) => {
-            Class::Ignored
-        }
         // sqlx 0.9.0 also returns `Protocol` if a server closes the connection at the TLS request:
         // https://github.com/transact-rs/sqlx/issues/4395.
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Failure,
@@ -259,6 +276,28 @@ mod tests {
         assert_eq!(crate::refusal(&error), Some(rejected));
         assert_eq!(delivery(&error.0), Delivery::NotSent);
         assert_eq!(crate::refusal(&Error::PoolClosed), None);
+    }
+
+    #[test]
+    fn a_refusal_of_another_pool_is_no_evidence_however_it_is_wrapped() {
+        let rejected = || {
+            refused(Refused::Abandoned {
+                pool: "orders".into(),
+            })
+        };
+        for error in [
+            Error::Configuration(Box::new(rejected())),
+            Error::Decode(Box::new(rejected())),
+            Error::Tls(Box::new(rejected())),
+            Error::Io(io::Error::other(rejected())),
+        ] {
+            assert_eq!(
+                classify(&error, |_| unreachable!()),
+                Class::Ignored,
+                "{error:?}"
+            );
+            assert_eq!(delivery(&error), Delivery::NotSent, "{error:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! `Ignored`: a mistake of the application is no failure of the database.
 
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
-use sqlx::{AssertSqlSafe, Connection, Decode, Error, Executor, Row};
+use sqlx::{AssertSqlSafe, Decode, Error, Executor, Row, raw_sql};
 
 use futures_core::future::BoxFuture;
 
@@ -15,7 +15,7 @@ use super::error;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
-use crate::outcome::errno;
+use crate::outcome::errno::{self, IS_READ_ONLY};
 use crate::pool::session::System;
 
 /// A guarded MySQL or MariaDB pool.
@@ -45,7 +45,13 @@ impl Driver for MySql {
     }
 
     async fn ask(connection: &mut MySqlConnection) -> Result<(), Error> {
-        connection.ping().await
+        // A proxy may answer a ping itself.
+        connection.execute(raw_sql("SELECT 1")).await.map(drop)
+    }
+
+    async fn is_read_only(connection: &mut MySqlConnection) -> Result<Option<bool>, Error> {
+        let row = connection.fetch_optional(raw_sql(IS_READ_ONLY)).await?;
+        Ok(Some(row.is_some()))
     }
 
     fn question(connection: &mut MySqlConnection, sql: String) -> BoxFuture<'_, Option<String>> {

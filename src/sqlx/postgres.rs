@@ -5,17 +5,19 @@
 //! The driver itself reports an `Error::Protocol` for more arguments than a statement can have.
 //! This is `Ignored`: a mistake of the application is no failure of the database.
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgValueRef, Postgres};
-use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row};
-
 use futures_core::future::BoxFuture;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{
+    PgConnectOptions, PgConnection, PgDatabaseError, PgRow, PgSeverity, PgValueRef, Postgres,
+};
+use sqlx::{AssertSqlSafe, Error, Executor, Row, raw_sql};
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
-use crate::outcome::sqlstate;
+use crate::outcome::sqlstate::{IS_READ_ONLY, Report};
 use crate::pool::session::System;
 
 /// A guarded PostgreSQL pool.
@@ -24,6 +26,16 @@ pub type PgPool = super::Pool<Postgres>;
 pub type PgPoolOptions = super::PoolOptions<Postgres>;
 /// A guarded PostgreSQL transaction.
 pub type PgTransaction<'c> = super::Transaction<'c, Postgres>;
+
+/// What the server reported.
+pub(super) fn report(error: &dyn DatabaseError) -> Option<Report<'_>> {
+    let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    Some(Report {
+        code: error.code(),
+        message: error.message(),
+        is_fatal: matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+    })
+}
 
 impl Sealed for Postgres {}
 
@@ -36,13 +48,18 @@ impl Driver for Postgres {
             return Class::Ignored;
         }
         error::classify(error, |error| {
-            let code = error.code();
-            sqlstate::classify(code.as_deref().unwrap_or_default(), error.message())
+            report(error).map_or(Class::Success, Report::class)
         })
     }
 
     async fn ask(connection: &mut PgConnection) -> Result<(), Error> {
-        connection.ping().await
+        // A ping is a bare `Sync`, which executes nothing.
+        connection.execute(raw_sql("SELECT 1")).await.map(drop)
+    }
+
+    async fn is_read_only(connection: &mut PgConnection) -> Result<Option<bool>, Error> {
+        let row = connection.fetch_optional(raw_sql(IS_READ_ONLY)).await?;
+        Ok(Some(row.is_some()))
     }
 
     fn question(connection: &mut PgConnection, sql: String) -> BoxFuture<'_, Option<String>> {

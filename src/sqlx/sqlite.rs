@@ -2,9 +2,12 @@
 //!
 //! | [`Class`] | primary result code ([list](https://sqlite.org/rescode.html)), the extended code & 0xff |
 //! |---|---|
-//! | `Failure` | 10 IOERR, 11 CORRUPT, 13 FULL, 14 CANTOPEN, 26 NOTADB |
+//! | `Failure` | 7 NOMEM, 10 IOERR, 11 CORRUPT, 13 FULL, 14 CANTOPEN, 15 PROTOCOL, 26 NOTADB |
+//! | `FailureAndClose` | extended 1032 READONLY_DBMOVED: the file was replaced, and this connection still has the old one |
 //! | `Slow` | 5 BUSY, 6 LOCKED |
-//! | `Success` | all others |
+//! | `Ignored` | 9 INTERRUPT, 17 SCHEMA, extended 517 BUSY_SNAPSHOT: the transaction must be run again |
+//! | `Denied` | 3 PERM |
+//! | `Success` | all others: 8 READONLY is an answer, because a file is opened read-only on purpose |
 //!
 //! `ping` of sqlx's SQLite driver reaches only the driver's worker thread. A probe reads the schema
 //! instead, so that a lock on the database file blocks the probe as it blocks other statements.
@@ -82,9 +85,12 @@ impl Driver for Sqlite {
 }
 
 fn result_code(extended: u32) -> Class {
-    match extended & 0xff {
-        10 | 11 | 13 | 14 | 26 => Class::Failure,
-        5 | 6 => Class::Slow,
+    match (extended, extended & 0xff) {
+        (1032, _) => Class::FailureAndClose,
+        (517, _) | (_, 9 | 17) => Class::Ignored,
+        (_, 7 | 10 | 11 | 13 | 14 | 15 | 26) => Class::Failure,
+        (_, 5 | 6) => Class::Slow,
+        (_, 3) => Class::Denied,
         _ => Class::Success,
     }
 }
@@ -100,16 +106,23 @@ mod tests {
                 .filter(|&code| result_code(code) == class)
                 .collect()
         };
-        assert_eq!(of(Class::Failure), [10, 11, 13, 14, 26]);
+        assert_eq!(of(Class::Failure), [7, 10, 11, 13, 14, 15, 26]);
         assert_eq!(of(Class::Slow), [5, 6]);
-        assert_eq!(of(Class::Success).len(), 256 - 7);
+        assert_eq!(of(Class::Ignored), [9, 17]);
+        assert_eq!(of(Class::Denied), [3]);
+        assert_eq!(of(Class::Success).len(), 256 - 12);
+        assert_eq!(result_code(1032), Class::FailureAndClose);
+        assert_eq!(result_code(517), Class::Ignored);
     }
 
     #[test]
     fn an_extended_code_has_the_class_of_its_primary_code() {
         for extended in (0..=0xff00).step_by(0x100) {
             for primary in 0..=0xff {
-                assert_eq!(result_code(extended | primary), result_code(primary));
+                let code = extended | primary;
+                if ![517, 1032].contains(&code) {
+                    assert_eq!(result_code(code), result_code(primary), "{code}");
+                }
             }
         }
     }

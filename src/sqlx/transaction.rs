@@ -70,7 +70,7 @@ async fn begin<DB: Database>(
     let begin = async {
         let admitted = watch.admit(admission, None).await?;
         let begin = Manager::<DB>::begin(raw, statement);
-        admitted.control().run(diagnose, begin).await
+        admitted.trivial().run(diagnose, begin).await
     };
     begin.await.map_err(error::of_statement)
 }
@@ -154,7 +154,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let rollback = async {
             let statement = watch.admit(Admission::Transaction, None).await?;
             let rollback = Manager::<DB>::rollback(raw);
-            statement.control().run(diagnose, rollback).await
+            statement.trivial().run(diagnose, rollback).await
         };
         rollback.await.map_err(error::of_statement)?;
         self.open = false;

@@ -1,5 +1,6 @@
 //! Cached reads and fallbacks, as on sqlx, with rows instead of values.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusepool::cache::{CachePolicy, SMALLEST_CACHE_BYTES};
@@ -110,6 +111,24 @@ async fn fresh_then_asked_for_then_stale() {
     kitchen.set("newer").await;
     kitchen.pool.cache().invalidate_tag("dishes");
     assert_eq!(kitchen.ask(1).await.unwrap(), got("newer", Source::Live));
+}
+
+/// Regression test: a refused login was returned instead of the fallback that was chosen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_login_is_no_answer() {
+    let server = Postgres::start().await;
+    let port = server.addr().port();
+    for (password, database) in [("wrong", "postgres"), ("secret", "nowhere")] {
+        let url = server.url_as("app", password, database, port);
+        let manager = Manager::new(url.parse().unwrap(), NoTls);
+        let pool = Pool::builder(manager).build().unwrap();
+        for _ in 0..8 {
+            let read = pool.read().or_value(Arc::new(Vec::new()));
+            let served = read.query_served(NAME, &[&1]).await.unwrap();
+            assert_eq!((served.value.len(), served.source.as_str()), (0, "default"));
+        }
+        assert_eq!(pool.snapshot().gate.breaker.trips, 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -149,6 +149,26 @@ macro_rules! application {
                 drop(open);
             }
 
+            /// Regression test: a refused login was returned instead of the fallback.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_refused_login_is_no_answer() {
+                let server = <$server>::start().await;
+                let url = server.url().replace("postgres@", "app:wrong@");
+                let url = url.replace("root@", "app:wrong@") + $settings;
+                let manager = AsyncDieselConnectionManager::<$connection>::new(url);
+                let pool: Pool<$connection> = Pool::builder(manager).build().unwrap();
+                for _ in 0..8 {
+                    let names = dish::table.select(dish::name).cached(&MENU);
+                    let names: Arc<Vec<String>> = names
+                        .or_value(vec!["the usual".to_owned()])
+                        .load(&pool)
+                        .await
+                        .unwrap();
+                    assert_eq!(*names, ["the usual"]);
+                }
+                assert_eq!(pool.snapshot().gate.breaker.trips, 0);
+            }
+
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_write_invalidates_when_it_takes_effect() {
                 let kitchen = Kitchen::open().await;

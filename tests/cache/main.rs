@@ -41,6 +41,7 @@ macro_rules! on_all {
 }
 
 mod deadpool;
+mod denied;
 mod diesel;
 mod fallbacks;
 mod invalidation;

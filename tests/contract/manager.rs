@@ -19,6 +19,7 @@ use crate::support::eventually;
 use crate::support::proxy::{Fault, Proxy};
 
 mod cached;
+mod refusals;
 
 /// A manager of connections to an echo server.
 struct Echoes(SocketAddr);

@@ -66,6 +66,7 @@ macro_rules! on_sqlx {
     };
 }
 
+mod answers;
 mod callers;
 mod configuration;
 mod deadlines;
@@ -81,6 +82,8 @@ mod limits;
 mod load;
 mod network;
 mod options;
+mod pgbouncer;
+mod read_only;
 mod server;
 mod situations;
 mod sqlx;

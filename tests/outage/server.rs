@@ -1,9 +1,9 @@
-//! Faults of the server: killed, restarted, frozen, full, read-only, locked.
+//! Faults of the server: killed, restarted, frozen, full, locked.
 
 use std::time::{Duration, Instant};
 
+use fusepool::ManualClock;
 use fusepool::breaker::{Reason, State};
-use fusepool::{Delivery, ManualClock};
 use futures_util::future::join_all;
 
 use crate::dialect::{self, Connection, Dialect};
@@ -21,7 +21,6 @@ on_all! {
     no_slot_is_free
     too_few_slots_are_saturation
     all_slots_are_the_pools_own
-    read_only
     locked_table
 }
 
@@ -231,63 +230,6 @@ async fn all_slots_are_the_pools_own<S: System>() {
         S::NAME
     );
     assert_eq!(world.size(), S::Server::SLOTS_OF_TEN);
-    world.assert_unharmed().await;
-}
-
-/// The situation after a failover that left the pool connected to the standby.
-async fn read_only<S: System>() {
-    let server = S::Server::start(&[]).await;
-    let url = |server: &S::Server, port| server.url_as("app", "secret", S::Server::DATABASE, port);
-    let world = World::<S>::on(server, url, |options| {
-        options
-            .acquire_timeout(Duration::from_secs(2))
-            .max_connections(1)
-    })
-    .await;
-    world.run("CREATE TABLE t (id int)").await.unwrap();
-    let before = world.number(S::Server::SESSION).await.unwrap();
-
-    let broken = Instant::now();
-    world.admin(&S::Server::READ_ONLY).await;
-    let insert = "INSERT INTO t VALUES (1)";
-    eventually("writes are refused", async || {
-        world.run(insert).await.is_err()
-    })
-    .await;
-    let after = world.number(S::Server::SESSION).await.unwrap();
-    assert_ne!(
-        before, after,
-        "the connection leads to a server that is read-only"
-    );
-    for _ in 0..4 {
-        if let Err(error) = world.run(insert).await
-            && fusepool::refusal(&error).is_none()
-        {
-            assert_eq!(S::delivery(&error), Delivery::Answered, "{error:?}");
-            assert!(S::said(&error).is_some(), "{error:?}");
-        }
-    }
-    let closed = world.events.closed_connections(broken);
-    assert!(closed.len() >= 2, "{closed:?}");
-    assert!(
-        closed.iter().all(|&reason| reason == "unusable"),
-        "{closed:?}"
-    );
-
-    // Five in a row.
-    while world
-        .run(insert)
-        .await
-        .is_err_and(|error| fusepool::refusal(&error).is_none())
-    {}
-    let (_, transition) = world.events.opened(broken).await;
-    assert_eq!(transition.reason, Reason::ConsecutiveFailures);
-
-    world.admin(&S::Server::READ_WRITE).await;
-    eventually("writes are accepted", async || {
-        world.run(insert).await.is_ok()
-    })
-    .await;
     world.assert_unharmed().await;
 }
 

@@ -159,7 +159,7 @@ impl Owner {
     }
 
     /// A command that will run as this user.
-    fn command(self, program: &str) -> Command {
+    pub fn command(self, program: &str) -> Command {
         let mut command = Command::new(program);
         if let Self(Some((uid, gid))) = self {
             command.uid(uid.as_raw()).gid(gid.as_raw());
@@ -168,15 +168,20 @@ impl Owner {
     }
 
     /// A directory that belongs to this user, at a place that it can reach.
-    fn temp_dir(self) -> TempDir {
+    pub fn temp_dir(self) -> TempDir {
         let dir = tempfile::Builder::new()
             .prefix("fusepool-")
             .tempdir()
             .expect("a temporary directory can be made");
-        if let Self(Some((uid, gid))) = self {
-            chown(dir.path(), Some(uid.as_raw()), Some(gid.as_raw())).expect("root may chown");
-        }
+        self.give(dir.path());
         dir
+    }
+
+    /// Makes this user the owner of a file.
+    pub fn give(self, path: &Path) {
+        if let Self(Some((uid, gid))) = self {
+            chown(path, Some(uid.as_raw()), Some(gid.as_raw())).expect("root may chown");
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub mod local;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mariadb;
 #[cfg(feature = "sqlx-postgres")]
+pub mod pgbouncer;
+#[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
 pub mod proxy;
 pub mod server;

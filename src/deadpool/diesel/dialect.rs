@@ -4,11 +4,13 @@ use std::error::Error as StdError;
 
 use deadpool::managed::PoolError;
 use diesel_async::pooled_connection;
+use futures_util::FutureExt;
 
 use super::driver::Driver;
 use super::error;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::outcome::error::refusal;
 use crate::pool::session::System;
 
 type Error = pooled_connection::PoolError;
@@ -56,6 +58,18 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
 
     fn question<'a>(&'a self, connection: &'a mut R, sql: String) -> BoxFuture<'a, Option<String>> {
         connection.question(sql)
+    }
+
+    fn is_refusal(&self, error: &Error) -> bool {
+        refusal(error).is_some()
+    }
+
+    fn is_read_only<'a>(&'a self, connection: &'a mut R) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(connection.is_read_only().map(Result::ok))
+    }
+
+    fn tells_read_only(&self) -> bool {
+        true
     }
 
     fn cancel<'a>(&'a self, _: &'a R::Manager, connection: &'a mut R) -> BoxFuture<'a, ()> {

@@ -60,9 +60,13 @@ pub trait Driver:
     #[doc(hidden)]
     fn cancel(&self) -> BoxFuture<'static, ()>;
 
-    /// The class of an error that the server reported.
+    /// The class of an error that the server reported. `is_login`: while the connection was opened.
     #[doc(hidden)]
-    fn classify(error: &Error) -> Class;
+    fn classify(error: &Error, is_login: bool) -> Class;
+
+    /// Whether the server is read-only.
+    #[doc(hidden)]
+    fn is_read_only(&mut self) -> BoxFuture<'_, QueryResult<bool>>;
 
     /// Checks that a statement only reads, as far as its text tells.
     #[doc(hidden)]

@@ -7,11 +7,15 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::pooled_connection::PoolError;
 
 use super::driver::Driver;
-use super::texts::{CLIENT_ERRORS, DRIVER_ERRORS};
+use super::texts::{self, CLIENT_ERRORS, DRIVER_ERRORS};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
 use crate::outcome::delivery::Delivery;
+#[cfg(feature = "diesel-mysql")]
+use crate::outcome::errno;
 use crate::outcome::error::{DeadlineExceeded, GateError, Refused, deadline_exceeded, refusal};
+#[cfg(feature = "diesel-postgres")]
+use crate::outcome::sqlstate::Report;
 
 /// An error that is its own source. diesel returns the source of a boxed error, not the error
 /// itself.
@@ -115,7 +119,38 @@ pub fn delivery(error: &Error) -> Delivery {
     match origin(error) {
         Origin::Client => Delivery::NotSent,
         Origin::Connection => Delivery::Unknown,
-        Origin::Server => Delivery::Answered,
+        Origin::Server => match database_error(error) {
+            Some((kind, message)) => reported(kind, message),
+            None => Delivery::Answered,
+        },
+    }
+}
+
+/// Whether a statement reached the server that reported this error. Of which system it is, the
+/// messages tell.
+fn reported(kind: &DatabaseErrorKind, message: &str) -> Delivery {
+    #[cfg(feature = "diesel-postgres")]
+    match report(kind, message, false) {
+        Report { code: "", .. } => {}
+        report => return report.delivery(),
+    }
+    #[cfg(feature = "diesel-mysql")]
+    match texts::number(message) {
+        0 => {}
+        number => return errno::delivery(number, message),
+    }
+    let _ = (kind, message);
+    Delivery::Answered
+}
+
+/// What a PostgreSQL server reported. The severity is lost: a session is known to have ended only by
+/// the message, or if it was not yet opened.
+#[cfg(feature = "diesel-postgres")]
+pub(super) fn report<'r>(kind: &DatabaseErrorKind, message: &'r str, is_login: bool) -> Report<'r> {
+    Report {
+        code: texts::code(*kind, message),
+        message,
+        is_fatal: is_login || message.starts_with("terminating connection "),
     }
 }
 
@@ -151,14 +186,16 @@ pub fn delivery(error: &Error) -> Delivery {
 /// ```
 #[must_use]
 pub fn classify<R: Driver>(error: &PoolError) -> Class {
+    let of = |error: &Error, is_login: bool| match origin(error) {
+        _ if refusal(error).is_some() => Class::Ignored,
+        Origin::Client => Class::Ignored,
+        Origin::Connection => Class::Failure,
+        Origin::Server => R::classify(error, is_login),
+    };
     match error {
-        PoolError::QueryError(error)
-        | PoolError::ConnectionError(ConnectionError::CouldntSetupConfiguration(error)) => {
-            match origin(error) {
-                Origin::Client => Class::Ignored,
-                Origin::Connection => Class::Failure,
-                Origin::Server => R::classify(error),
-            }
+        PoolError::QueryError(error) => of(error, false),
+        PoolError::ConnectionError(ConnectionError::CouldntSetupConfiguration(error)) => {
+            of(error, true)
         }
         PoolError::ConnectionError(
             ConnectionError::InvalidConnectionUrl(_) | ConnectionError::InvalidCString(_),
@@ -246,6 +283,32 @@ mod tests {
     }
 
     #[test]
+    fn the_outcome_is_unknown_where_the_server_cannot_say_it() {
+        for (message, expected) in [
+            #[cfg(feature = "diesel-postgres")]
+            (
+                "result is ambiguous: error=node unavailable",
+                Delivery::Unknown,
+            ),
+            #[cfg(feature = "diesel-postgres")]
+            ("server conn crashed?", Delivery::Unknown),
+            #[cfg(feature = "diesel-postgres")]
+            ("query_wait_timeout", Delivery::NotSent),
+            #[cfg(feature = "diesel-mysql")]
+            (
+                "Lost connection to MySQL server during query",
+                Delivery::Unknown,
+            ),
+            #[cfg(feature = "diesel-mysql")]
+            ("Too many connections", Delivery::NotSent),
+            ("relation \"dish\" does not exist", Delivery::Answered),
+        ] {
+            let error = Error::DatabaseError(Unknown, Box::new(message.to_owned()));
+            assert_eq!(delivery(&error), expected, "{message}");
+        }
+    }
+
+    #[test]
     fn refusals_and_deadlines_are_found() {
         let rejected = Refused::Saturated {
             pool: "db".into(),
@@ -255,6 +318,14 @@ mod tests {
         assert_eq!(refusal(&error), Some(rejected.clone()));
         assert_eq!(error.to_string(), rejected.to_string());
         assert_eq!(delivery(&error), Delivery::NotSent);
+
+        let wrapped = Error::DeserializationError(Box::new(Held(rejected)));
+        assert!(refusal(&wrapped).is_some());
+        #[cfg(feature = "diesel-postgres")]
+        assert_eq!(
+            classify::<diesel_async::AsyncPgConnection>(&PoolError::QueryError(wrapped)),
+            Class::Ignored
+        );
 
         let missed_by = DeadlineExceeded::new(
             "db".into(),

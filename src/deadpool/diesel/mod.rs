@@ -103,12 +103,16 @@
 //! classifies the code as with the other drivers:
 //!
 //! - PostgreSQL: by kind, 40001 (`SerializationFailure`) and 25006 (`ReadOnlyTransaction`); by
-//!   message, 53100, 53200, 53300, 57P01, 57P02, 57P03, 57P05, 57014, 55P03, 40P01, 58030, 58P01,
-//!   XX001, 28P01.
-//! - MySQL, MariaDB: by message, 1040, 1045 (and 1044), 1047, 1053, 1129, 1158 to 1161, 1205, 1213,
-//!   1290, 1317, 1836, 1927, 1969, 3024, 4031.
+//!   message, 40003, 53100, 53200, 53300, 57P01, 57P02, 57P03, 57P05, 57014, 55P03, 40P01, 58030,
+//!   58P01, XX001, 28P01, and the errors of poolers. A session is known to have ended by a message
+//!   that starts with `terminating connection`.
+//! - MySQL, MariaDB: by message, 1021, 1028, 1030, 1040, 1041 (and 1037), 1042, 1043, 1045 (and 1044),
+//!   1047, 1049, 1053, 1079, 1105, 1129, 1130, 1135, 1152, 1158 to 1161, 1203, 1205, 1213, 1226, 1290,
+//!   1317, 1820, 1836, 1862, 1874, 1907, 1927, 1969, 2006, 2013, 3024, 3032, 3159, 3168, 4031, 9001,
+//!   9002, 9501.
 //!
-//! An error with any other message is a `Success`. If `lc_messages` is another language, fusepool
+//! An error with any other message is a `Success`, or `Denied` if it answers the opening of a
+//! connection. If `lc_messages` is another language, fusepool
 //! notices a server that shuts down only when its connections break.
 //!
 //! # What differs from diesel-async

@@ -7,11 +7,12 @@ use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
 use diesel::sql_types::{Nullable, Text};
-use diesel::{QueryResult, dsl};
+use diesel::{QueryResult, dsl, sql_query};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncMysqlConnection as Raw, MysqlCancelToken};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
+use futures_util::{TryFutureExt, TryStreamExt};
 
 use super::connection::Connection;
 use super::driver::{ALLOCATION, BuiltQuery, Driver, Sealed};
@@ -77,7 +78,12 @@ impl Driver for Raw {
         })
     }
 
-    fn classify(error: &Error) -> Class {
+    fn is_read_only(&mut self) -> BoxFuture<'_, QueryResult<bool>> {
+        let rows = self.start_load(sql_query(errno::IS_READ_ONLY));
+        Box::pin(rows.and_then(async |mut rows| Ok(rows.try_next().await?.is_some())))
+    }
+
+    fn classify(error: &Error, _: bool) -> Class {
         match database_error(error) {
             Some((_, message)) => errno::classify(number(message), message),
             None => Class::Success,
@@ -152,14 +158,14 @@ mod tests {
             (
                 "The client was disconnected by the server because of inactivity.",
                 4031,
-                Class::Failure,
+                Class::Denied,
             ),
-            ("Running in read-only mode", 1836, Class::FailureAndClose),
+            ("Running in read-only mode", 1836, Class::ReadOnly),
             (
                 "The MariaDB server is running with the --read-only option so it cannot execute \
                  this statement",
                 1290,
-                Class::FailureAndClose,
+                Class::ReadOnly,
             ),
             (
                 "The MySQL server is running with the --secure-file-priv option so it cannot \
@@ -181,7 +187,7 @@ mod tests {
             (
                 "Access denied for user 'app'@'localhost' (using password: YES)",
                 1045,
-                Class::Ignored,
+                Class::Denied,
             ),
             (
                 "Lock wait timeout exceeded; try restarting transaction",
@@ -192,6 +198,51 @@ mod tests {
                 "Deadlock found when trying to get lock; try restarting transaction",
                 1213,
                 Class::Ignored,
+            ),
+            (
+                "User app already has more than 'max_user_connections' active connections",
+                1203,
+                Class::Starved,
+            ),
+            (
+                "User 'app' has exceeded the 'max_user_connections' resource (current value: 1)",
+                1226,
+                Class::Starved,
+            ),
+            (
+                "Disk full (/tmp/#sql_1); waiting for someone to free some space...",
+                1021,
+                Class::Failure,
+            ),
+            (
+                "Got error 28 'No space left on device' from storage engine",
+                1030,
+                Class::Failure,
+            ),
+            (
+                "Host '10.0.0.1' is not allowed to connect to this MariaDB server",
+                1130,
+                Class::Denied,
+            ),
+            (
+                "The server is currently in offline mode",
+                3032,
+                Class::Failure,
+            ),
+            (
+                "Max connect timeout reached while reaching hostgroup 1 after 10000ms",
+                9001,
+                Class::Starved,
+            ),
+            (
+                "target: shop.-.primary: vttablet: rpc error: code = Unavailable desc = closed",
+                1105,
+                Class::Failure,
+            ),
+            (
+                "Query execution was interrupted, query_timeout exceeded",
+                1907,
+                Class::Slow,
             ),
             (
                 "Duplicate entry 'Ada' for key 'users.name'",
@@ -205,7 +256,7 @@ mod tests {
                 diesel::result::DatabaseErrorKind::Unknown,
                 Box::new(message.to_owned()),
             );
-            assert_eq!(<Raw as Driver>::classify(&error), class, "{message}");
+            assert_eq!(<Raw as Driver>::classify(&error, false), class, "{message}");
         }
     }
 }

@@ -8,23 +8,22 @@ use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
 use diesel::sql_types::{Nullable, Text};
-use diesel::{QueryResult, dsl};
+use diesel::{QueryResult, dsl, sql_query};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use futures_util::{StreamExt, TryFutureExt};
+use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, NoTls, Socket};
 
 use super::connection::Connection;
 use super::dialect::Diesel;
 use super::driver::{ALLOCATION, BuiltQuery, Driver, Sealed};
-use super::error::database_error;
+use super::error::{database_error, report};
 use super::object::Object;
 use super::rows::Rows;
-use super::texts::code;
 use super::transaction_builder::TransactionBuilder;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
@@ -208,9 +207,14 @@ impl Driver for Raw {
         })
     }
 
-    fn classify(error: &Error) -> Class {
+    fn is_read_only(&mut self) -> BoxFuture<'_, QueryResult<bool>> {
+        let rows = self.start_load(sql_query(sqlstate::IS_READ_ONLY));
+        Box::pin(rows.and_then(async |mut rows| Ok(rows.try_next().await?.is_some())))
+    }
+
+    fn classify(error: &Error, is_login: bool) -> Class {
         match database_error(error) {
-            Some((kind, message)) => sqlstate::classify(code(*kind, message), message),
+            Some((kind, message)) => report(kind, message, is_login).class(),
             None => Class::Success,
         }
     }
@@ -279,12 +283,12 @@ mod tests {
             (
                 Unknown,
                 "could not open file \"base/5/16384\": No such file or directory",
-                Class::Failure,
+                Class::Success,
             ),
             (
                 Unknown,
                 "could not access file \"base/5/16384\": No such file or directory",
-                Class::Failure,
+                Class::Success,
             ),
             (
                 Unknown,
@@ -314,7 +318,7 @@ mod tests {
             (
                 Unknown,
                 "terminating connection due to idle-session timeout",
-                Class::Failure,
+                Class::Denied,
             ),
             (
                 Unknown,
@@ -329,7 +333,7 @@ mod tests {
             (
                 ReadOnlyTransaction,
                 "cannot execute INSERT in a read-only transaction",
-                Class::FailureAndClose,
+                Class::ReadOnly,
             ),
             (
                 Unknown,
@@ -355,23 +359,43 @@ mod tests {
             (
                 Unknown,
                 "password authentication failed for user \"app\"",
-                Class::Ignored,
+                Class::Denied,
             ),
             (
                 Unknown,
                 "terminating connection due to idle-in-transaction timeout",
-                Class::Success,
+                Class::Denied,
             ),
             (
                 UniqueViolation,
                 "duplicate key value violates unique constraint \"users_name_key\"",
                 Class::Success,
             ),
+            (Unknown, "query_wait_timeout", Class::Starved),
+            (
+                Unknown,
+                "no more connections allowed (max_client_conn)",
+                Class::Starved,
+            ),
+            (Unknown, "server conn crashed?", Class::Failure),
+            (
+                Unknown,
+                "could not get connection from the pool - AllServersDown",
+                Class::Starved,
+            ),
+            (
+                Unknown,
+                "result is ambiguous: error=node unavailable",
+                Class::Failure,
+            ),
             (Unknown, "syntax error at or near \"SELEC\"", Class::Success),
             (Unknown, "", Class::Success),
         ] {
             let error = Error::DatabaseError(kind, Box::new(message.to_owned()));
-            assert_eq!(<Raw as Driver>::classify(&error), class, "{message}");
+            assert_eq!(<Raw as Driver>::classify(&error, false), class, "{message}");
+            // Nothing is an answer while a connection is opened.
+            let login = <Raw as Driver>::classify(&error, true);
+            assert_ne!(login, Class::Success, "{message}");
         }
     }
 }

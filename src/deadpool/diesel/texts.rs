@@ -3,6 +3,9 @@
 #[cfg(feature = "diesel-postgres")]
 use diesel::result::DatabaseErrorKind;
 
+#[cfg(feature = "diesel-postgres")]
+use crate::outcome::sqlstate::code_of_pooler;
+
 /// The starts of messages about mistakes of the application, which a driver detects before it sends
 /// anything: of tokio-postgres, then of mysql_async.
 pub(super) const CLIENT_ERRORS: [&str; 6] = [
@@ -26,39 +29,74 @@ pub(super) const DRIVER_ERRORS: [&str; 3] =
 pub(super) fn number(message: &str) -> u16 {
     NUMBERS
         .iter()
-        .find(|(start, _)| message.starts_with(start))
-        .map_or(0, |&(_, number)| number)
+        .find(|(start, later, _)| message.starts_with(start) && message.contains(later))
+        .map_or(0, |&(_, _, number)| number)
 }
 
-/// The starts of messages in English, with their error numbers. The first match counts.
+/// The starts of messages in English, a text that comes later in them, and their error numbers. The
+/// first match counts.
 #[cfg(feature = "diesel-mysql")]
-const NUMBERS: [(&str, u16); 20] = [
-    ("Too many connections", 1040),
-    ("WSREP has not yet prepared node", 1047),
-    ("Server shutdown in progress", 1053),
-    ("Host ", 1129),
-    ("Got an error reading communication packets", 1158),
-    ("Got timeout reading communication packets", 1159),
-    ("Got an error writing communication packets", 1160),
-    ("Got timeout writing communication packets", 1161),
-    ("Connection was killed", 1927),
-    ("The client was disconnected by the server", 4031),
-    ("Running in read-only mode", 1836),
-    ("The MySQL server is running with ", 1290),
-    ("The MariaDB server is running with ", 1290),
+const NUMBERS: [(&str, &str, u16); 48] = [
+    ("Too many connections", "", 1040),
+    (
+        "User ",
+        "already has more than 'max_user_connections'",
+        1203,
+    ),
+    ("User ", " has exceeded the ", 1226),
+    ("Disk full ", "", 1021),
+    ("Sort aborted", "", 1028),
+    ("Got error ", " from storage engine", 1030),
+    ("Got error ", " during COMMIT", 1180),
+    ("Out of memory", "", 1041),
+    ("Can't get hostname for your address", "", 1042),
+    ("Bad handshake", "", 1043),
+    ("Unknown database ", "", 1049),
+    ("Shutdown complete", "", 1079),
+    ("Host ", " is not allowed to connect", 1130),
+    ("Can't create a new thread", "", 1135),
+    ("Aborted connection ", "", 1152),
+    ("You must reset your password", "", 1820),
+    ("You must SET PASSWORD", "", 1820),
+    ("Your password has expired", "", 1862),
+    ("InnoDB is in read only mode", "", 1874),
+    ("MySQL server has gone away", "", 2006),
+    ("Lost connection to MySQL server", "", 2013),
+    ("The server is currently in offline mode", "", 3032),
+    ("Connections using insecure transport", "", 3159),
+    ("Server isn't available", "", 3168),
+    ("Max connect timeout reached", "", 9001),  // ProxySQL
+    ("Max connect failure", "", 9002),          // ProxySQL
+    ("Timed-out waiting to acquire", "", 9501), // RDS Proxy
+    ("target: ", "", 1105),                     // Vitess
+    ("Query execution was interrupted, query_timeout", "", 1907), // ProxySQL
+    ("WSREP has not yet prepared node", "", 1047),
+    ("Server shutdown in progress", "", 1053),
+    ("Host ", "", 1129),
+    ("Got an error reading communication packets", "", 1158),
+    ("Got timeout reading communication packets", "", 1159),
+    ("Got an error writing communication packets", "", 1160),
+    ("Got timeout writing communication packets", "", 1161),
+    ("Connection was killed", "", 1927),
+    ("The client was disconnected by the server", "", 4031),
+    ("Running in read-only mode", "", 1836),
+    ("The MySQL server is running with ", "", 1290),
+    ("The MariaDB server is running with ", "", 1290),
     (
         "Query execution was interrupted (max_statement_time exceeded)",
+        "",
         1969,
     ),
-    ("Query was interrupted: execution time limit", 1969),
+    ("Query was interrupted: execution time limit", "", 1969),
     (
         "Query execution was interrupted, maximum statement execution time",
+        "",
         3024,
     ),
-    ("Query execution was interrupted", 1317),
-    ("Access denied for user ", 1045),
-    ("Lock wait timeout exceeded", 1205),
-    ("Deadlock found when trying to get lock", 1213),
+    ("Query execution was interrupted", "", 1317),
+    ("Access denied for user ", "", 1045),
+    ("Lock wait timeout exceeded", "", 1205),
+    ("Deadlock found when trying to get lock", "", 1213),
 ];
 
 /// The server's SQLSTATE, derived from the error's kind and message, because diesel-async drops the
@@ -72,14 +110,16 @@ pub(super) fn code(kind: DatabaseErrorKind, message: &str) -> &'static str {
         DatabaseErrorKind::Unknown => CODES
             .iter()
             .find(|(start, _)| message.starts_with(start))
-            .map_or("", |&(_, code)| code),
+            .map(|&(_, code)| code)
+            .or_else(|| code_of_pooler(message))
+            .unwrap_or_default(),
         _ => "",
     }
 }
 
 /// The starts of messages in English, with their SQLSTATEs. The first match counts.
 #[cfg(feature = "diesel-postgres")]
-const CODES: [(&str, &str); 20] = [
+const CODES: [(&str, &str); 22] = [
     ("sorry, too many clients already", "53300"),
     ("remaining connection slots are reserved", "53300"),
     ("too many connections for ", "53300"),
@@ -97,6 +137,8 @@ const CODES: [(&str, &str); 20] = [
         "terminating connection due to idle-session timeout",
         "57P05",
     ),
+    ("Timed-out waiting to acquire database connection", "08000"),
+    ("result is ambiguous", "40003"), // CockroachDB
     ("could not access file", "58P01"),
     ("could not open file", "58P01"),
     ("could not read ", "58030"),

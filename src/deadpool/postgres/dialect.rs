@@ -14,6 +14,8 @@ use super::error;
 use super::manager::Manager;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::outcome::error::refusal;
+use crate::outcome::sqlstate::IS_READ_ONLY;
 use crate::pool::session::System;
 
 /// Default of [`PoolBuilder::alive_bypass`](super::PoolBuilder::alive_bypass): 500 milliseconds.
@@ -76,7 +78,27 @@ impl Dialect<Manager> for Postgres {
         _: &'a Manager,
         client: &'a mut ClientWrapper,
     ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
-        Box::pin(async { Ok(client.check_connection().await?) })
+        Box::pin(async {
+            client.batch_execute("SELECT 1").await?;
+            Ok(())
+        })
+    }
+
+    fn is_refusal(&self, error: &Error) -> bool {
+        refusal(error).is_some()
+    }
+
+    fn is_read_only<'a>(&'a self, client: &'a mut ClientWrapper) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(async {
+            // The simple protocol, because a pooler may not know prepared statements.
+            let answer = client.simple_query(IS_READ_ONLY).await.ok()?;
+            let is_row = |message: &_| matches!(message, SimpleQueryMessage::Row(_));
+            Some(answer.iter().any(is_row))
+        })
+    }
+
+    fn tells_read_only(&self) -> bool {
+        true
     }
 
     fn system(&self) -> Option<System> {

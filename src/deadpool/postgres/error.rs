@@ -1,12 +1,13 @@
 //! The class of a driver's error, and what it tells about the statement.
 
 use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, Severity};
 
 use super::texts::{CONNECT, Kind, kind};
 use crate::breaker::verdict::Class;
-use crate::outcome::delivery::{Delivery, refuses_connection};
+use crate::outcome::delivery::Delivery;
 use crate::outcome::error::refusal;
-use crate::outcome::sqlstate;
+use crate::outcome::sqlstate::Report;
 
 /// Whether the statement that failed with `error` may have reached the database. In doubt, this is
 /// [`Delivery::Unknown`].
@@ -35,15 +36,12 @@ pub fn delivery(error: &Error) -> Delivery {
         return Delivery::NotSent;
     }
     if let Some(answer) = error.as_db_error() {
-        return match refuses_connection(Some(answer.code().code())) {
-            true => Delivery::NotSent,
-            false => Delivery::Answered,
-        };
+        return report(answer).delivery();
     }
     match kind(error) {
         Kind::Connection if error.to_string() == CONNECT => Delivery::NotSent,
         Kind::Connection => Delivery::Unknown,
-        Kind::Client => Delivery::NotSent,
+        Kind::Client | Kind::Login => Delivery::NotSent,
         Kind::Answer => Delivery::Answered,
     }
 }
@@ -72,15 +70,30 @@ pub fn delivery(error: &Error) -> Delivery {
 #[must_use]
 pub fn classify(error: &Error) -> Class {
     if let Some(answer) = error.as_db_error() {
-        return sqlstate::classify(answer.code().code(), answer.message());
+        return report(answer).class();
     }
     if refusal(error).is_some() {
         return Class::Ignored;
     }
     match kind(error) {
         Kind::Connection => Class::Failure,
+        Kind::Login => Class::Denied,
         Kind::Client => Class::Ignored,
         Kind::Answer => Class::Success,
+    }
+}
+
+/// What the server reported.
+fn report(error: &DbError) -> Report<'_> {
+    let is_fatal = match error.parsed_severity() {
+        Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+        // A pooler may not send it.
+        None => matches!(error.severity(), "FATAL" | "PANIC"),
+    };
+    Report {
+        code: error.code().code(),
+        message: error.message(),
+        is_fatal,
     }
 }
 

@@ -65,7 +65,7 @@
 //! | the statement was refused | "error communicating with the server", with the source [`Refused`](crate::Refused) | not sent |
 //! | the statement exceeded its deadline | the same, with the source [`DeadlineExceeded`](crate::DeadlineExceeded) | unknown |
 //! | the connection broke | the driver's error | unknown |
-//! | the database answered with an error | the driver's error, with a `DbError` | answered |
+//! | the database answered with an error | the driver's error, with a `DbError` | answered; unknown, if the code says so or the session ended |
 //!
 //! The driver's errors print without their sources, so a refused statement prints only "error
 //! communicating with the server". Check [`refusal`](crate::refusal) and
@@ -80,7 +80,8 @@
 //! | error | [`Class`](crate::Class) |
 //! |---|---|
 //! | of the connection, or of data received over it | `Failure` |
-//! | detected before anything is sent, such as a parameter of the wrong type | `Ignored` |
+//! | of the login, if client and server agree on no method | `Denied` |
+//! | detected before anything is sent, such as a parameter of the wrong type; a refusal of any pool | `Ignored` |
 //! | an answer other than expected, such as two rows for `query_one` | `Success` |
 //!
 //! They are distinguished by their text, because the driver exposes nothing else. [`classify`] is

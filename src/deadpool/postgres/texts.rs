@@ -8,6 +8,8 @@ pub(super) enum Kind {
     Connection,
     /// From the client: nothing was sent.
     Client,
+    /// From the login, which client and server cannot agree on.
+    Login,
     /// From an answer of the database that was not the expected one.
     Answer,
 }
@@ -25,11 +27,12 @@ pub(super) fn kind(error: &Error) -> Kind {
         "error serializing parameter",
         "error encoding message",
         "expected ",
-        "authentication error",
         "invalid connection string",
         "invalid configuration",
     ]) {
         Kind::Client
+    } else if starts(&["authentication error"]) {
+        Kind::Login
     } else if starts(&[
         "error deserializing column",
         "invalid column",

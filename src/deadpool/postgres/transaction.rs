@@ -145,7 +145,7 @@ impl<'a> Transaction<'a> {
     /// The driver's error, which may hold a refusal or a deadline; see
     /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn rollback(self) -> Result<(), Error> {
-        self.watch.control(self.raw.rollback()).await
+        self.watch.run_trivial(self.raw.rollback()).await
     }
 
     /// Begins a savepoint. It is rolled back if it is dropped without a commit.
@@ -156,7 +156,7 @@ impl<'a> Transaction<'a> {
     /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
         let watch = self.watch;
-        let raw = watch.control(self.raw.transaction()).await?;
+        let raw = watch.run_trivial(self.raw.transaction()).await?;
         Ok(Transaction::new(raw, watch))
     }
 
@@ -168,7 +168,7 @@ impl<'a> Transaction<'a> {
     /// [the module's page](crate::deadpool::postgres#errors).
     pub async fn savepoint(&mut self, name: impl Into<String>) -> Result<Transaction<'_>, Error> {
         let watch = self.watch;
-        let raw = watch.run(None, self.raw.savepoint(name)).await?;
+        let raw = watch.run_trivial(self.raw.savepoint(name)).await?;
         Ok(Transaction::new(raw, watch))
     }
 

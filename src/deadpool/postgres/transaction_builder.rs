@@ -59,7 +59,7 @@ impl<'a> TransactionBuilder<'a> {
     ///
     /// The [errors of a statement](super#errors).
     pub async fn start(self) -> Result<Transaction<'a>, Error> {
-        let raw = self.watch.control(self.raw.start()).await?;
+        let raw = self.watch.run_trivial(self.raw.start()).await?;
         Ok(Transaction::new(raw, self.watch))
     }
 }

@@ -27,29 +27,20 @@ pub(super) struct Watch<'c> {
 }
 
 impl<'c> Watch<'c> {
-    /// Runs a statement under the deadline `limit`, or the pool's.
-    pub(super) async fn run<T>(
-        self,
-        limit: Option<Duration>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        check(limit).await?;
-        finish(self.attempt(limit, call).await).await
-    }
-
-    /// [`run`](Self::run) for a call that begins a transaction, or rolls it back.
-    pub(super) async fn control<T>(
+    /// Runs a statement that begins a transaction or rolls it back, or to a savepoint.
+    pub(super) async fn run_trivial<T>(
         self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let control = async {
+        let run = async {
             let statement = self.admit(None, None).await?;
-            statement.control().run(diagnose, call).await
+            statement.trivial().run(diagnose, call).await
         };
-        finish(control.await).await
+        finish(run.await).await
     }
 
-    /// [`run`](Self::run) that returns a refusal and a deadline as such.
+    /// Runs a statement under the deadline `limit`, or the pool's. Returns a refusal and a deadline as
+    /// such.
     pub(super) async fn attempt<T>(
         self,
         limit: Option<Duration>,

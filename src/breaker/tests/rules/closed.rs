@@ -146,6 +146,35 @@ fn without_a_slow_call_rate_no_call_is_slow() {
     assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (1, 0));
 }
 
+/// Regression test: every transaction failed, and the breaker did not open, because each `BEGIN` and
+/// each `ROLLBACK` counted as a success.
+#[test]
+fn a_trivial_success_does_not_hide_failures() {
+    let rig = Rig::new(rules().failure_rate(0.5).consecutive_failures(3));
+    for _ in 0..3 {
+        rig.breaker.try_acquire().unwrap().settle_trivial();
+        rig.calls([Failure]);
+        rig.breaker.observe().settle_trivial();
+    }
+    assert!(rig.is_open());
+    assert_eq!((rig.snapshot().successes, rig.snapshot().failures), (6, 3));
+}
+
+#[test]
+fn a_trivial_success_ends_a_stall_and_counts_if_it_is_slow() {
+    let rig = Rig::new(slow_rules());
+    rig.pass(10);
+    let start = rig.breaker.try_acquire().unwrap().started();
+    assert!(!rig.breaker.answered_since(start));
+    rig.breaker.try_acquire().unwrap().settle_trivial();
+    assert!(rig.breaker.answered_since(start));
+    assert_eq!(rig.snapshot().window.calls, 0);
+    let slow = rig.breaker.try_acquire().unwrap();
+    rig.pass(64);
+    slow.settle_trivial();
+    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (1, 1));
+}
+
 #[test]
 fn an_error_of_class_slow_is_slow_whatever_its_duration() {
     let rig = Rig::new(slow_rules());

@@ -32,7 +32,9 @@ fn the_class_of_an_error_decides_how_it_counts() {
         (Class::Starved, (0, 1, 0)),
         (Class::Slow, (1, 0, 0)),
         (Class::Success, (1, 0, 0)),
+        (Class::ReadOnly, (1, 0, 0)),
         (Class::Ignored, (0, 0, 1)),
+        (Class::Denied, (0, 0, 1)),
     ] {
         let rig = Rig::new(rules());
         let _ = rig.breaker.call_with(|()| class, || Err::<(), _>(()));
