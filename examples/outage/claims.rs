@@ -7,7 +7,7 @@ use fusepool::cache::CacheSnapshot;
 use crate::arguments::Arguments;
 use crate::figures::Figures;
 use crate::menu::WORKING_SET;
-use crate::{CONNECTIONS, Pools, seconds};
+use crate::{Pools, seconds};
 
 /// sqlx's default `acquire_timeout`, after which its callers fail.
 const PATIENCE: Duration = Duration::from_secs(30);
