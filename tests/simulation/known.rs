@@ -8,6 +8,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("query_wait_timeout", "opens while the database is well"),
     ("query_wait_timeout", "closes late"),
     ("query_wait_timeout", "answers less"),
+    ("connecting takes 1.2s", "backends at work"),
     ("aborted requests", "opens while the database is well"),
     (
         "more is asked than it can do",
