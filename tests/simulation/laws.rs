@@ -128,7 +128,13 @@ impl Case<'_> {
             .filter(is_pending)
             .map(|record| record.start.max(stalled))
             .min()?;
-        let deadline = seen + LATE;
+        // The database is asked first, on a connection of its own, once there are enough calls.
+        let late = if enough > first + stall_after {
+            LATE * 2
+        } else {
+            LATE
+        };
+        let deadline = seen + late + self.situation.machine.connect;
         (deadline < to).then_some((first, deadline))
     }
 
