@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fusepool::breaker::{self, Reason, State, Transition};
+use fusepool::breaker::{self, State, Transition};
 use fusepool::telemetry::{Event, Sink};
 
 use crate::support::eventually;
@@ -16,6 +16,7 @@ pub struct Events(Arc<Mutex<Vec<(Instant, Happened)>>>);
 pub enum Happened {
     Transition(Transition),
     Closed(&'static str),
+    FailedPing,
 }
 
 impl Events {
@@ -70,15 +71,15 @@ impl Events {
         (at - since, transition)
     }
 
-    /// The number of failed attempts to recover.
-    pub fn failed_recoveries(&self, since: Instant) -> usize {
-        let failed = self.transitions(since, State::HalfOpen, State::Open);
-        assert!(
-            failed
-                .iter()
-                .all(|(_, found)| found.reason == Reason::ProbesFailed)
-        );
-        failed.len()
+    /// The number of failed background probes.
+    pub fn failed_pings(&self, since: Instant) -> usize {
+        let failed = |event: &Happened| matches!(event, Happened::FailedPing).then_some(());
+        self.find(since, failed).len()
+    }
+
+    /// The number of batches of callers' statements that failed.
+    pub fn failed_batches(&self, since: Instant) -> usize {
+        self.transitions(since, State::HalfOpen, State::Open).len()
     }
 
     /// The reasons why connections were closed instead of returned to the pool.
@@ -102,6 +103,7 @@ impl Sink for Events {
                 Happened::Transition(**transition)
             }
             Event::ClosedConnection { reason } => Happened::Closed(reason),
+            Event::Probe { error: Some(_) } => Happened::FailedPing,
             _ => return,
         };
         self.0.lock().unwrap().push((Instant::now(), happened));

@@ -48,12 +48,13 @@ async fn a_burst_of_small_statements<S: System>() {
 async fn hedged_reads<S: System>() {
     let world = World::<S>::start_with(|options| by_default(options).max_connections(10)).await;
     let mut calls = JoinSet::new();
-    for _ in 0..8 {
+    for _ in 0..4 {
         let pool = world.pool.clone();
         calls.spawn(async move {
             loop {
                 let read = S::run(&pool, Duration::from_secs(5), S::Server::DOZE);
                 let _ = timeout(Duration::from_millis(10), read).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
     }

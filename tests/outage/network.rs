@@ -92,17 +92,9 @@ async fn forgotten<S: System>() {
     let world = World::<S>::start().await;
     let load = Load::start::<S>(&world.pool, 8);
     load.answers(50).await;
-    let broken = Instant::now();
     world.set(Fault::Zombie);
-    // A pool that tests every connection replaces these before the failures add up.
-    if !S::TESTS_ALL {
-        let (opened, transition) = world.events.opened(broken).await;
-        assert_eq!(transition.reason, Reason::ConsecutiveFailures);
-        assert!(opened < Duration::from_secs(1), "{opened:?}");
-        let (closed, _) = world.events.closed(broken).await;
-        assert!(closed < Duration::from_secs(3), "{closed:?}");
-        println!("{}: zombies: opened {opened:?}, closed {closed:?}", S::NAME);
-    }
+    // The database answers on new connections, so the breaker need not open: each dead connection
+    // costs one statement.
     load.answers(50).await;
     let tally = load.stop().await;
     println!("{}: zombies: {tally}", S::NAME);
@@ -147,8 +139,8 @@ async fn forgotten_in_the_middle_of_statements<S: System>() {
     world.assert_unharmed().await;
 }
 
-/// Long statements occupy all connections, so the breaker opens for want of one, and finds that the
-/// server is well. The statements were once taken for lost, and ended.
+/// Long statements occupy all connections when the breaker has opened and finds that the server is
+/// well. They were once taken for lost, and ended.
 async fn long_statements_of_a_full_pool_go_on<S: System>() {
     let world =
         World::<S>::start_with(|options| options.query_timeout(Duration::from_secs(300))).await;
@@ -161,6 +153,11 @@ async fn long_statements_of_a_full_pool_go_on<S: System>() {
     }
     let begun = Instant::now();
     let load = Load::start::<S>(&world.pool, 8);
+    eventually("callers wait in vain", async || {
+        world.gate().snapshot().deadlines > 0
+    })
+    .await;
+    world.gate().breaker().trip_for(OPEN_DELAY);
     world.events.opened(begun).await;
     while let Some(statement) = long.join_next().await {
         statement.unwrap().unwrap();
@@ -247,10 +244,7 @@ async fn dropped_while_open<S: System>() {
     let load = Load::start::<S>(&pool, 8);
     events.opened(broken).await;
     load.stop().await;
-    eventually("probes fail", async || {
-        events.failed_recoveries(broken) >= 1
-    })
-    .await;
+    eventually("probes fail", async || events.failed_pings(broken) >= 1).await;
     assert!(tasks() > with_pool, "there is no background task");
     drop(pool);
     eventually("the background task ends", async || {

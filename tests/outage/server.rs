@@ -158,7 +158,7 @@ async fn no_slot_is_free<S: System>() {
     load.rejections(20).await;
     world.assert_rejects().await;
     eventually("probes fail", async || {
-        world.events.failed_recoveries(broken) >= 2
+        world.events.failed_pings(broken) >= 2
     })
     .await;
 
@@ -216,7 +216,7 @@ async fn all_slots_are_the_pools_own<S: System>() {
     let load = of_locked_table(&world, 2 * S::Server::SLOTS_OF_TEN);
     let (opened, _) = world.events.opened(broken).await;
     eventually("probes fail", async || {
-        world.events.failed_recoveries(broken) >= 2
+        world.events.failed_batches(broken) >= 2
     })
     .await;
     dialect::close::<S::Server>(lock).await;

@@ -216,7 +216,7 @@ impl<S: System> World<S> {
             load.rejections(20).await;
             self.assert_rejects().await;
             eventually("probes fail", async || {
-                self.events.failed_recoveries(broken) >= 2
+                self.events.failed_pings(broken) + self.events.failed_batches(broken) >= 2
             })
             .await;
 
