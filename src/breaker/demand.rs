@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The pending calls of one generation: those that run without an answer, and those given up.
 #[derive(Debug)]
 pub(super) struct Demand {
+    /// The start of the generation.
+    began: u64,
     /// The time of the last success, or the start of the generation if there was none.
     last_answer: AtomicU64,
     /// The last time at which the backend was seen to answer anything, such as a ping.
@@ -40,6 +42,7 @@ pub(super) struct Stall {
 impl Demand {
     pub(super) fn new(now: u64) -> Self {
         Self {
+            began: now,
             last_answer: AtomicU64::new(now),
             alive: AtomicU64::new(now),
             unanswered: Mutex::new(Unanswered {
@@ -69,7 +72,8 @@ impl Demand {
     /// Whether the backend answered at `time` or later.
     pub(super) fn answered_since(&self, time: u64) -> bool {
         let answer = self.last_answer.load(Ordering::Acquire);
-        answer.max(self.alive.load(Ordering::Acquire)) >= time
+        let last = answer.max(self.alive.load(Ordering::Acquire));
+        last > self.began && last >= time
     }
 
     /// Records a call that began at `started` and is still unanswered, or was given up.

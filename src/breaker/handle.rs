@@ -351,8 +351,7 @@ impl Breaker {
         }
     }
 
-    /// Whether the backend answered at `time`, in nanoseconds on the breaker's clock, or later, or the
-    /// state changed.
+    /// Whether the backend answered at `time`, in nanoseconds on the breaker's clock, or later.
     pub(crate) fn answered_since(&self, time: u64) -> bool {
         self.inner.epoch.load().ledger.demand.answered_since(time)
     }

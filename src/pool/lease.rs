@@ -268,11 +268,18 @@ impl<A: Adapter> Lease<A> {
             && let Some(runtime) = self.shared.background.runtime()
         {
             runtime.spawn(async move {
-                if may_run {
-                    let limit = lease.shared.gate.limits().query_timeout;
-                    let _ = timeout(limit, lease.stop()).await;
+                if !may_run {
+                    let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
+                    return;
                 }
-                let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
+                // The server is told in any case. The wait for it ends with the pool.
+                let is_told = lease.tell().await;
+                let shared = Arc::clone(&lease.shared);
+                shared.background.spawn_if_used(async move {
+                    let limit = lease.shared.gate.limits().query_timeout;
+                    let _ = timeout(limit, lease.stop(is_told)).await;
+                    let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
+                });
             });
         }
     }
@@ -290,20 +297,14 @@ impl<A: Adapter> DiscardOnDrop<A> {
     /// Stops the statement that was given up, and waits until the server has stopped: until then, the
     /// connection keeps its place in the pool, so that the server never works on more statements than
     /// the pool has connections. The caller bounds the wait.
-    async fn stop(&mut self) {
+    async fn stop(&mut self, mut is_told: bool) {
         let shared = Arc::clone(&self.shared);
-        let breaker = shared.gate.breaker();
-        // Nothing else is sent to a server that may be down.
-        while breaker.rejects() {
-            if timeout(breaker.probe_interval(), self.answer())
-                .await
-                .is_ok()
-            {
+        while !is_told {
+            let interval = shared.gate.breaker().probe_interval();
+            if timeout(interval, self.answer()).await.is_ok() {
                 return;
             }
-        }
-        if shared.side_connections {
-            let _ = timeout(CANCEL_TIMEOUT, self.cancel()).await;
+            is_told = self.tell().await;
         }
         let session = self.session.clone();
         let mut answered = pin!(self.answer());
@@ -326,6 +327,18 @@ impl<A: Adapter> DiscardOnDrop<A> {
             }
             patience = patience.saturating_mul(2);
         }
+    }
+
+    /// Tells the server to stop the statement. Returns `false` while the breaker is open: nothing is
+    /// sent to a server that may be down.
+    async fn tell(&mut self) -> bool {
+        if self.shared.gate.breaker().rejects() {
+            return false;
+        }
+        if self.shared.side_connections {
+            let _ = timeout(CANCEL_TIMEOUT, self.cancel()).await;
+        }
+        true
     }
 
     /// Waits for an answer after that of the statement, or for an error.

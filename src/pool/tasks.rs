@@ -45,6 +45,15 @@ impl Background {
         true
     }
 
+    /// Spawns a task, as [`spawn`](Self::spawn) does, unless the last handle of the pool was dropped:
+    /// then it drops the task.
+    pub(crate) fn spawn_if_used(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.strong_count() > 0 {
+            self.spawn(task);
+        }
+    }
+
     /// Stops all tasks.
     pub(crate) fn stop(&self) {
         stop(&self.tasks);
