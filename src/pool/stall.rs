@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use crate::breaker::verdict::Class;
 use crate::gate::Gate;
 use crate::pool::adapter::Adapter;
 use crate::pool::target::Target;
@@ -30,25 +29,15 @@ pub(crate) async fn ask<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
 }
 
 async fn answers<A: Adapter>(target: &Target<A>) -> bool {
-    let is_answer = |result: Result<(), A::Error>| match result {
-        Ok(()) => true,
-        // A server that has no slot left, or refuses the login, is not one that hangs.
-        Err(error) => !matches!(
-            target.adapter.classify(&error),
-            Class::Failure | Class::FailureAndClose
-        ),
-    };
     if let Some(mut idle) = target.borrow().await {
-        return is_answer(idle.ping().await);
+        return idle.ping().await.is_ok();
     }
-    match target.connect().await {
-        Ok(mut connection) => {
-            let answers = is_answer(connection.ping().await);
-            if answers {
-                connection.close().await;
-            }
-            answers
-        }
-        Err(error) => is_answer(Err(error)),
+    let Ok(mut connection) = target.connect().await else {
+        return false;
+    };
+    let answers = connection.ping().await.is_ok();
+    if answers {
+        connection.close().await;
     }
+    answers
 }

@@ -44,7 +44,10 @@ impl<S: System> World<S> {
         server.admin(S::SCHEMA).await;
         let proxy = Proxy::start(server.addr()).await.unwrap();
         let clock = ManualClock::new();
-        let options = PoolOptions::new().breaker(Breaker::builder().clock(clock.clone()));
+        let options = PoolOptions::new()
+            .breaker(Breaker::builder().clock(clock.clone()))
+            // The tasks of a proxy that stalls such a connection would be taken for the pool's.
+            .side_connections(false);
         let pool = S::lazy(options, &server.url_via(proxy.addr().port()));
         Self {
             server,
