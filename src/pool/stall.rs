@@ -21,8 +21,12 @@ pub(crate) async fn ask<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
     let Some(_asking) = gate.reserve_asking() else {
         return;
     };
-    // Usually, the stall is as far away as this; and never nearer than the time to answer.
-    let limit = 2 * gate.breaker().time_to_answer();
+    // Usually, a stall is as far away as the first, and the end of a caller's wait as the second.
+    let (stall, wait) = (
+        2 * gate.breaker().time_to_answer(),
+        gate.limits().acquire_timeout / 2,
+    );
+    let limit = stall.max(wait);
     if timeout(limit, answers(&target)).await.unwrap_or(false) {
         gate.breaker().is_alive();
     }

@@ -102,7 +102,8 @@ async fn a_pool_that_long_statements_hold<S: System>() {
         (0, 0, 0),
         "{tally}"
     );
-    assert_eq!(world.gate().snapshot().breaker.trips, 0);
+    let seen = world.gate().snapshot().breaker;
+    assert_eq!(seen.trips, 0, "{:?}", world.events.all());
 }
 
 /// Regression test: each ping closed the breaker, the next statements opened it, and the open duration

@@ -229,7 +229,7 @@ async fn all_slots_are_the_pools_own<S: System>() {
         "{}: all slots are ours: opened {opened:?}, closed {closed:?}, {tally}",
         S::NAME
     );
-    println!("{:?}", world.events.closed_connections(broken));
+    assert_eq!(world.size(), S::Server::SLOTS_OF_TEN);
     world.assert_unharmed().await;
 }
 
