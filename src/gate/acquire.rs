@@ -82,8 +82,9 @@ impl Gate {
                     if is_full() {
                         self.look_for_lost_calls();
                     }
-                    // The answer decides whether a wait in vain is a failure.
-                    if !self.is_served_within(patience / 3) {
+                    // Whether a wait in vain is a failure is decided at its end, by the whole of it. This
+                    // asks, unless somebody was served well after its start. The clock is coarse.
+                    if !self.is_served_within(patience / 4) {
                         self.ask_backend();
                     }
                     let deadline = Deadline::of_gate(start + limit);
