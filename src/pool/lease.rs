@@ -329,16 +329,14 @@ impl<A: Adapter> DiscardOnDrop<A> {
         }
     }
 
-    /// Tells the server to stop the statement. Returns `false` while the breaker is open: nothing is
-    /// sent to a server that may be down.
+    /// Tells the server to stop the statement. Returns `false` if there was no time, because others told
+    /// it the same, or while the breaker is open: nothing is sent to a server that may be down.
     async fn tell(&mut self) -> bool {
-        if self.shared.gate.breaker().rejects() {
-            return false;
+        if !self.shared.side_connections {
+            return true;
         }
-        if self.shared.side_connections {
-            let _ = timeout(CANCEL_TIMEOUT, self.cancel()).await;
-        }
-        true
+        let is_open = self.shared.gate.breaker().rejects();
+        !is_open && timeout(CANCEL_TIMEOUT, self.cancel()).await.is_ok()
     }
 
     /// Waits for an answer after that of the statement, or for an error.

@@ -127,13 +127,19 @@ impl Sessions {
         found.next().is_none().then(|| session.clone())
     }
 
-    /// Whether a session that was just opened is later than all others on its server. If it is not,
-    /// it belongs to a pooler.
-    pub(super) fn is_new(&self, session: &Session) -> bool {
+    /// The sessions that are known now.
+    pub(super) fn known(&self) -> Vec<Session> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(_, session)| session.clone()).collect()
+    }
+
+    /// Whether a session that was just opened is later than those on its server that were known
+    /// `before` it was opened. If it is not, it belongs to a pooler. The pool itself may have opened
+    /// others in the meantime.
+    pub(super) fn is_new(&self, session: &Session, before: &[Session]) -> bool {
         let is_later =
             |other: &Session| other.server == session.server && other.started >= session.started;
-        if known.iter().any(|(_, other)| is_later(other)) {
+        if before.iter().any(is_later) {
             self.is_shared.store(true, Ordering::Release);
         }
         !self.is_shared.load(Ordering::Acquire)
@@ -265,9 +271,11 @@ mod tests {
         let old = Sessions::new(System::MySql);
         old.add(at(start, 1), Some("10 localhost:1 host 3306 1"));
         let session = |answer| System::MySql.session(answer).unwrap();
-        assert!(old.is_new(&session("9 localhost:2 another 3306 2")));
+        let before = old.known();
+        assert!(old.is_new(&session("9 localhost:2 another 3306 2"), &before));
+        assert!(old.is_new(&session("9 localhost:2 host 3306 1"), &[]));
         assert!(old.find(at(start, 1)).is_some());
-        assert!(!old.is_new(&session("9 localhost:2 host 3306 1")));
+        assert!(!old.is_new(&session("9 localhost:2 host 3306 1"), &before));
         assert_eq!(old.find(at(start, 1)), None);
     }
 

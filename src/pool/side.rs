@@ -39,6 +39,7 @@ impl<A: Adapter> Shared<A> {
         }
         // Bounded, because all others wait for this one.
         let limit = self.gate.limits().acquire_timeout;
+        let before = sessions.known();
         let open = async {
             let mut connection = Fresh::open(&self.adapter).await.ok()?;
             let answer = connection.question(sessions.question()).await?;
@@ -46,7 +47,7 @@ impl<A: Adapter> Shared<A> {
         };
         let (connection, answer) = timeout(limit, open).await.ok()??;
         let own = sessions.system.session(&answer)?;
-        sessions.is_new(&own).then_some(Side {
+        sessions.is_new(&own, &before).then_some(Side {
             connection,
             sessions,
             server: own.server,

@@ -15,7 +15,7 @@ use crate::support::postgres::Postgres;
 const CONNECTIONS: u32 = 5;
 const CLIENTS: usize = 35;
 /// The time after which a client goes away.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Aborts statements of `CLIENTS` clients. Returns the most that the server worked on at a time.
 async fn most_at_work(abort: impl AsyncFn(), at_work: impl AsyncFn() -> i64) -> i64 {
