@@ -257,7 +257,8 @@ pub(crate) struct Reserved<'gate>(&'gate AtomicBool);
 impl<'gate> Reserved<'gate> {
     fn of(flag: &'gate AtomicBool) -> Option<Self> {
         let is_taken = flag.swap(true, Ordering::AcqRel);
-        (!is_taken).then_some(Self(flag))
+        // Lazily: one that is dropped would free what another task has reserved.
+        (!is_taken).then(|| Self(flag))
     }
 }
 

@@ -486,3 +486,16 @@ async fn a_full_pooler_is_no_failure_while_other_statements_are_answered() {
     starve().await;
     assert_eq!(gate.breaker().state(), State::Open);
 }
+
+/// Regression: a second reservation that was refused ended the first one, and dozens of tasks asked the
+/// database at the same time.
+#[test]
+fn a_reservation_that_is_refused_leaves_the_other_one_alone() {
+    let gate = gate(Breaker::builder());
+    let asking = gate.reserve_asking();
+    assert!(asking.is_some());
+    assert!(gate.reserve_asking().is_none());
+    assert!(gate.reserve_asking().is_none());
+    drop(asking);
+    assert!(gate.reserve_asking().is_some());
+}
