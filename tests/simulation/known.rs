@@ -5,7 +5,6 @@ use crate::situation::Situation;
 
 /// Parts of the names of situations, and the laws that these break. Delete a line when its law is kept.
 const BROKEN: &[(&str, &str)] = &[
-    ("connecting takes 1.2s", "backends at work"),
     ("aborted requests", "opens while the database is well"),
     (
         "more is asked than it can do",
