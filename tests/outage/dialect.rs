@@ -38,8 +38,6 @@ pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     const NAP: &'static str;
     /// A statement that takes 3 seconds.
     const LONG_NAP: &'static str;
-    /// A statement that takes 30 milliseconds.
-    const DOZE: &'static str;
     /// Creates the function `failure`, which fails as if the server were not ready; to be run as superuser.
     const FAILURE: &'static [&'static str];
     /// Limits the user `app` to one connection; to be run as superuser.
@@ -84,7 +82,6 @@ impl Dialect for Postgres {
     const SLEEP: &'static str = "SELECT pg_sleep(10)";
     const NAP: &'static str = "SELECT pg_sleep(1.3)";
     const LONG_NAP: &'static str = "SELECT pg_sleep(3)";
-    const DOZE: &'static str = "SELECT pg_sleep(0.03)";
     const FAILURE: &'static [&'static str] = &[
         "CREATE FUNCTION failure() RETURNS int LANGUAGE plpgsql AS \
          $$ BEGIN RAISE 'the database system is not yet accepting connections' USING ERRCODE = '57P03'; END $$",
@@ -156,7 +153,6 @@ impl Dialect for MariaDb {
     const SLEEP: &'static str = "SELECT SLEEP(10)";
     const NAP: &'static str = "SELECT SLEEP(1.3)";
     const LONG_NAP: &'static str = "SELECT SLEEP(3)";
-    const DOZE: &'static str = "SELECT SLEEP(0.03)";
     const FAILURE: &'static [&'static str] = &["CREATE FUNCTION failure() RETURNS int BEGIN \
          SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1053, \
          MESSAGE_TEXT = 'Server shutdown in progress'; RETURN 1; END"];

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use fusepool::breaker::State;
 use futures_util::future::join_all;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::dialect::Dialect;
@@ -18,7 +17,6 @@ use crate::world::World;
 
 on_all! {
     a_burst_of_small_statements
-    hedged_reads
     a_pool_that_long_statements_hold
     pings_that_succeed_and_statements_that_fail
     back_as_soon_as_the_database_is
@@ -41,34 +39,6 @@ async fn a_burst_of_small_statements<S: System>() {
         failed[0]
     );
     assert_eq!(world.gate().snapshot().breaker.trips, 0);
-}
-
-/// Regression test: callers that race a read against another copy of it, and drop the slower one,
-/// looked like a database that answers nobody.
-async fn hedged_reads<S: System>() {
-    let world = World::<S>::start_with(|options| by_default(options).max_connections(10)).await;
-    let mut calls = JoinSet::new();
-    for _ in 0..4 {
-        let pool = world.pool.clone();
-        calls.spawn(async move {
-            loop {
-                let read = S::run(&pool, Duration::from_secs(5), S::Server::DOZE);
-                let _ = timeout(Duration::from_millis(10), read).await;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-    }
-    let start = Instant::now();
-    let mut answers = 0;
-    while start.elapsed() < Duration::from_secs(4) {
-        answers += u32::from(S::ask(&world.pool).await.is_ok());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    calls.shutdown().await;
-    let seen = world.gate().snapshot().breaker;
-    println!("{}: {answers} answers beside hedged reads", S::NAME);
-    assert_eq!(seen.trips, 0, "{seen:?}");
-    assert!(answers > 0);
 }
 
 /// Regression test: all callers that waited for connections timed out together, and opened the
