@@ -9,10 +9,10 @@ use crate::breaker::event as breaker;
 use crate::breaker::state::State;
 use crate::telemetry::event::{Event, Sink};
 
-/// What a pool does at an event.
+/// A callback of a pool, for one kind of event.
 pub(crate) type Hook = Box<dyn Fn() + Send + Sync>;
 
-/// What a pool does at the events of its gate.
+/// The callbacks of a pool, for the events of its gate.
 #[derive(Default)]
 pub(crate) struct Hooks {
     /// The breaker opened.

@@ -14,11 +14,11 @@ use crate::pool::session::Created;
 thread_local! {
     /// When the current poll of an acquisition began.
     static POLLED: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// What the last hook of this poll found.
+    /// The finding of the last hook that ran in this poll.
     static FOUND: Cell<Option<Found>> = const { Cell::new(None) };
 }
 
-/// What a hook finds out about its connection.
+/// The finding of a hook about its connection.
 #[derive(Clone)]
 pub(super) enum Found {
     /// It was created between these times.

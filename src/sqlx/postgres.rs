@@ -27,7 +27,7 @@ pub type PgPoolOptions = super::PoolOptions<Postgres>;
 /// A guarded PostgreSQL transaction.
 pub type PgTransaction<'c> = super::Transaction<'c, Postgres>;
 
-/// What the server reported.
+/// The report of the server in an error of the driver.
 pub(super) fn report(error: &dyn DatabaseError) -> Option<Report<'_>> {
     let error = error.try_downcast_ref::<PgDatabaseError>()?;
     Some(Report {

@@ -1,4 +1,4 @@
-//! What may happen to a database.
+//! The faults of a database.
 
 use std::time::Duration;
 

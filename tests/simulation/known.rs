@@ -51,7 +51,8 @@ pub(crate) const BROKEN_OF_THOUSAND: &[(&str, usize)] = &[
     ("refuses while the database is well", 20),
 ];
 
-/// What is not as it should be, or is better than [`BROKEN`] says: one line for each.
+/// The laws that this situation breaks although [`BROKEN`] does not list them, and those that it keeps
+/// although it does: one line for each.
 pub(crate) fn surprises(situation: &Situation, broken: &[Broken]) -> String {
     let name = &situation.name;
     let known = BROKEN.iter().filter(|(part, _)| name.contains(part));

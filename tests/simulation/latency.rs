@@ -26,7 +26,7 @@ impl Latency {
         }
     }
 
-    /// What most samples do not exceed.
+    /// A duration that most samples do not exceed.
     pub(crate) fn usual(self) -> Duration {
         match self {
             Self::Constant(time) => time,

@@ -1,4 +1,4 @@
-//! What became of the calls.
+//! The record of the calls, and of their ends.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ pub(crate) struct Situation {
     /// The time in which calls are made.
     pub(crate) length: Duration,
     pub(crate) seed: u64,
-    /// What differs from the defaults.
+    /// The settings of the guard that differ from the defaults.
     pub(crate) configure: fn(GuardedBuilder<Simulated>) -> GuardedBuilder<Simulated>,
 }
 

@@ -143,7 +143,7 @@ fn reported(kind: &DatabaseErrorKind, message: &str) -> Delivery {
     Delivery::Answered
 }
 
-/// What a PostgreSQL server reported. The severity is lost: a session is known to have ended only by
+/// The report of a PostgreSQL server in an error of the driver. The severity is lost: a session is known to have ended only by
 /// the message, or if it was not yet opened.
 #[cfg(feature = "diesel-postgres")]
 pub(super) fn report<'r>(kind: &DatabaseErrorKind, message: &'r str, is_login: bool) -> Report<'r> {

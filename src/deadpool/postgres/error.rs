@@ -83,7 +83,7 @@ pub fn classify(error: &Error) -> Class {
     }
 }
 
-/// What the server reported.
+/// The report of the server in an error of the driver.
 fn report(error: &DbError) -> Report<'_> {
     let is_fatal = match error.parsed_severity() {
         Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
