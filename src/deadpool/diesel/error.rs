@@ -143,8 +143,8 @@ fn reported(kind: &DatabaseErrorKind, message: &str) -> Delivery {
     Delivery::Answered
 }
 
-/// The report of a PostgreSQL server in an error of the driver. The severity is lost: a session is known to have ended only by
-/// the message, or if it was not yet opened.
+/// The report of a PostgreSQL server in an error of the driver. The severity is lost: the message alone
+/// tells whether the session has ended, unless it was not yet opened.
 #[cfg(feature = "diesel-postgres")]
 pub(super) fn report<'r>(kind: &DatabaseErrorKind, message: &'r str, is_login: bool) -> Report<'r> {
     Report {
