@@ -212,7 +212,8 @@
 //! place becomes free when the connection has answered or failed, and after `query_timeout` at the latest.
 //!
 //! deadpool-postgres and diesel-async have cancel requests of their own. For sqlx, fusepool asks each
-//! connection once, when it is opened, which server session serves it: one more round trip. It stops the
+//! connection once, when it is opened, which server session serves it: one more round trip. Connections that
+//! are opened at the same time are completed 2 ms apart, so that they can be told apart. It stops the
 //! statement with `pg_cancel_backend` or `KILL QUERY`, on a connection beside the pool. There is at most
 //! one such connection at a time. While the breaker is open, nothing is stopped.
 //!

@@ -289,13 +289,16 @@ impl<DB: Database> PoolOptions<DB> {
             raw = raw.after_connect(move |connection, metadata| {
                 let (hook, sessions) = (hook.clone(), sessions.clone());
                 Box::pin(async move {
-                    let session = match sessions {
+                    let session = match &sessions {
                         // First, because the hook may change what the session may see.
                         Some(sessions) => question(connection, sessions.question()).await,
                         None => None,
                     };
                     if let Some(hook) = hook {
                         hook(connection, metadata).await?;
+                    }
+                    if let Some(sessions) = sessions {
+                        sessions.take_turn().await;
                     }
                     tell(Found::New(Instant::now(), session));
                     Ok(())
