@@ -21,7 +21,8 @@ impl Settings {
         {
             return Some(Reason::ConsecutiveFailures);
         }
-        if counts.calls < self.minimum_calls {
+        // Most calls succeed, and need no division.
+        if counts.calls < self.minimum_calls || counts.failures + counts.slow == 0 {
             return None;
         }
         if self
