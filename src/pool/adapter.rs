@@ -143,6 +143,17 @@ pub trait Adapter: Send + Sync + 'static {
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// Runs the `probe_query` of the pool.
+    #[doc(hidden)]
+    fn probe(
+        &self,
+        connection: &mut Self::Connection,
+        sql: &str,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _ = sql;
+        self.ping(connection)
+    }
+
     /// Whether the server, or the role of this pool on it, does not accept writes. `None` if that is
     /// unknown. What only the session or a transaction of the application does not allow must not
     /// matter.

@@ -96,6 +96,12 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
+    #[doc = include_str!("../pool/probe_query.md")]
+    pub fn probe_query(mut self, sql: impl Into<String>) -> Self {
+        self.settings.probe_query = Some(sql.into());
+        self
+    }
+
     /// Sets the class of each error. Default: the table in the driver's module.
     ///
     /// ```
