@@ -5,8 +5,8 @@
 //! Unavailable` and `Retry-After` until the database accepts them again.
 //!
 //! ```sh
-//! cargo run --example storefront --features sqlx-sqlite
-//! cargo run --example storefront --features sqlx-sqlite,sqlx-postgres -- postgres://user@host/database
+//! cargo run -p storefront
+//! cargo run -p storefront -- postgres://user@host/database
 //! ```
 //!
 //! Without a URL, the database is a temporary SQLite file. To cause an outage, run `storefront lock
@@ -68,15 +68,12 @@ async fn run() -> Outcome<()> {
             let pool = database::sqlite(&file).await?;
             println!(
                 "Break the database, in another terminal, with\n\
-                 cargo run --example storefront --features sqlx-sqlite -- lock {}",
+                 cargo run -p storefront -- lock {}",
                 file.display()
             );
             shop(arguments.port, pool).await
         }
-        #[cfg(feature = "sqlx-postgres")]
         Database::Postgres(url) => shop(arguments.port, database::postgres(&url).await?).await,
-        #[cfg(not(feature = "sqlx-postgres"))]
-        Database::Postgres(_) => Err("this was built without the feature sqlx-postgres".into()),
         Database::Lock(file) => Ok(lock::until(&file, signals::stop()).await?),
     }
 }
