@@ -18,7 +18,7 @@
 //! | `GET /`, `GET /products/1` | 200, at most seconds old | 200, stale, with `Age`; 503 if never asked for before |
 //! | `POST /products/1/orders` | 303 to the product | 503 with `Retry-After` |
 //! | `GET /healthz` | 200 | 200 |
-//! | `GET /readyz` | 200 | 503; both with the state as JSON |
+//! | `GET /readyz` | 200 | 200 while `GET /` is served, else 503; all with the state as JSON |
 //!
 //! Read `catalogue.rs` first: it has the queries, and what is served when they get no answer.
 
