@@ -371,11 +371,6 @@ pub use pool::read_error::ReadError;
 pub use pool::snapshot::{PoolSnapshot, PoolStatus};
 
 /// Compiles the examples of the README.
-#[cfg(all(
-    doctest,
-    feature = "sqlx-postgres",
-    feature = "deadpool-postgres",
-    feature = "diesel-postgres"
-))]
+#[cfg(all(doctest, feature = "sqlx-postgres"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
