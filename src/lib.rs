@@ -10,6 +10,9 @@
 //! refused at once, or served from a cache or another fallback. When it has recovered, calls are let
 //! back in gradually.
 //!
+//! **The [guide]** leads from the quick start to production: migration, fallbacks, errors and retries,
+//! tuning, a runbook, and questions.
+//!
 //! # Getting started
 //!
 //! The pool types keep their names, so most applications only change imports. What differs is listed
@@ -86,8 +89,8 @@
 //! # }
 //! ```
 //!
-//! **Any other pool**, through an [`Adapter`] that you write; `examples/bb8` in the repository has one
-//! for bb8:
+//! **Any other pool**, through an [`Adapter`] that you write, as
+//! [this example](https://github.com/fusepool/fusepool/tree/main/examples/bb8) does for bb8:
 //!
 //! ```no_run
 //! # async fn run<A>(adapter: A) -> Result<(), Box<dyn std::error::Error>>
@@ -301,6 +304,21 @@ pub mod cache;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
 mod gate;
+// Only rustdoc sees it, so that it costs applications nothing. Its examples need drivers, its pages do not.
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
+#[cfg(all(
+    doc,
+    any(
+        not(doctest),
+        all(
+            feature = "sqlx-postgres",
+            feature = "sqlx-sqlite",
+            feature = "deadpool-postgres",
+            feature = "diesel-postgres"
+        )
+    )
+))]
+pub mod guide;
 mod outcome;
 mod pool;
 #[cfg(feature = "sqlx")]
@@ -354,11 +372,6 @@ pub use pool::read_error::ReadError;
 pub use pool::snapshot::{PoolSnapshot, PoolStatus};
 
 /// Compiles the examples of the README.
-#[cfg(all(
-    doctest,
-    feature = "sqlx-postgres",
-    feature = "deadpool-postgres",
-    feature = "diesel-postgres"
-))]
+#[cfg(all(doctest, feature = "sqlx-postgres"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -22,7 +22,7 @@
 //!
 //! # Settings
 //!
-//! The [settings of any deadpool pool](super#settings), through [`Config::builder`] or
+//! The [settings of any deadpool pool](super#settings-1), through [`Config::builder`] or
 //! [`Pool::builder`], and these:
 //!
 //! | setting | default | meaning |
