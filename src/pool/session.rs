@@ -116,16 +116,15 @@ impl Sessions {
     /// Cancellation: may be dropped at any await.
     #[cfg(feature = "sqlx")]
     pub(crate) async fn take_turn(&self) {
-        while let Some(too_early) = self.until_turn() {
+        while let Some(too_early) = self.until_turn(Instant::now()) {
             sleep(too_early).await;
         }
     }
 
-    /// The time until another connection may be created. `None`: it is created now.
+    /// The time until another connection may be created. `None`: it is created `now`.
     #[cfg(feature = "sqlx")]
-    fn until_turn(&self) -> Option<Duration> {
+    fn until_turn(&self, now: Instant) -> Option<Duration> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
         let too_early = (*last).and_then(|last| (last + APART).checked_duration_since(now));
         let too_early = too_early.filter(|wait| !wait.is_zero());
         if too_early.is_none() {
@@ -296,6 +295,20 @@ mod tests {
             ..at(start, 1)
         };
         assert_eq!(sessions.find(either), None);
+    }
+
+    /// Regression test: connections that were completed within the same 100 µs had no session for good,
+    /// so that nothing stopped their abandoned statements.
+    #[cfg(feature = "sqlx")]
+    #[test]
+    fn connections_that_are_opened_together_are_completed_apart() {
+        let (start, sessions) = (Instant::now(), Sessions::new(System::MySql));
+        let turn = |micros| sessions.until_turn(start + Duration::from_micros(micros));
+        let wait = |micros| Some(Duration::from_micros(micros));
+        assert_eq!(turn(0), None);
+        assert_eq!((turn(0), turn(500)), (wait(2_000), wait(1_500)));
+        assert_eq!(turn(3_000), None, "it is late, and so is the next one");
+        assert_eq!((turn(3_000), turn(5_000)), (wait(2_000), None));
     }
 
     /// Behind a pooler, a request to stop a statement would hit another client's.

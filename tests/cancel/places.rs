@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use fusepool::sqlx::{MySqlPool, MySqlPoolOptions, PgPool, PgPoolOptions};
-use futures_util::future::join_all;
 use sqlx::{Connection, MySqlConnection, PgConnection};
 use tokio::time::timeout;
 
@@ -83,33 +82,6 @@ async fn sqlx_postgres_works_on_no_more_statements_than_connections() {
         .unwrap();
     let most = abort_postgres(&server, &pool).await;
     assert_cancelled(most, async || postgres_at_work(&server).await).await;
-}
-
-/// Regression test: the sessions of connections that were opened together could not be told apart, so
-/// that some of their statements were not stopped, and kept their places until `query_timeout`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn statements_on_connections_that_were_opened_together_are_stopped() {
-    let server = Postgres::start().await;
-    for _ in 0..10 {
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .connect_lazy(&server.url())
-            .unwrap();
-        join_all((0..CONNECTIONS).map(|_| pool.acquire())).await;
-        eventually("all are idle", async || {
-            pool.num_idle() == CONNECTIONS as usize
-        })
-        .await;
-        let leases = join_all((0..CONNECTIONS).map(|_| pool.acquire())).await;
-        let mut leases: Vec<_> = leases.into_iter().map(Result::unwrap).collect();
-        let sleeps = leases.iter_mut().map(|lease| {
-            let sleep = sqlx::query("SELECT 1 FROM pg_sleep(60)").execute(&mut **lease);
-            timeout(PATIENCE, sleep)
-        });
-        join_all(sleeps).await;
-        drop(leases);
-        eventually("all places are free", async || pool.size() == 0).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
