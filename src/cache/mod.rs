@@ -82,6 +82,12 @@
 //!   invalidates the cache of its own process only. Other instances may serve the old answer during
 //!   `fresh_for` and `stale_while_revalidate`.
 //! - **Queries that are cheap or rarely repeated.**
+//! - **Queries that give another answer each time**, as those with `now()`, `random()` or `currval()`,
+//!   unless an answer may be as old as the policy says, and the same for everybody.
+//!
+//! A statement that does more than read is refused as a [`NotARead`](crate::NotARead): one that writes,
+//! locks or waits by its text or by a function of the server. A function, a view or a rule of your own that
+//! writes is not recognized.
 //!
 //! # Operation
 //!
@@ -95,8 +101,12 @@
 //!   [`Source`](crate::Source) and display the age.
 
 pub(crate) mod answers;
+#[cfg(feature = "sql")]
+pub(crate) mod doubt;
 pub(crate) mod entry;
 pub(crate) mod fallback;
+#[cfg(feature = "sql")]
+mod functions;
 pub(crate) mod handle;
 pub(crate) mod invalidation;
 pub(crate) mod key;
@@ -115,6 +125,8 @@ pub(crate) mod rows;
 pub(crate) mod single_flight;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+#[cfg(feature = "sql")]
+pub(crate) mod tokens;
 #[cfg(feature = "sql")]
 pub(crate) mod unpublished;
 pub(crate) mod weigh;

@@ -11,6 +11,8 @@ use super::long_running::LongRunning;
 use super::role::Role;
 use super::settings::Settings;
 use super::tasks::Background;
+#[cfg(feature = "sql")]
+use super::unsettled::Unsettled;
 #[cfg(feature = "cache")]
 use crate::cache::answers::Answers;
 #[cfg(feature = "cache")]
@@ -27,6 +29,8 @@ pub(crate) struct Shared<A: Adapter> {
     pub(super) side: Semaphore,
     pub(super) long_running: LongRunning,
     pub(crate) role: Arc<Role>,
+    #[cfg(feature = "sql")]
+    pub(super) unsettled: Unsettled,
     /// Built at its first use, so that a pool without cached reads allocates no cache.
     #[cfg(feature = "cache")]
     answers: OnceLock<Arc<Answers>>,
@@ -44,6 +48,8 @@ impl<A: Adapter> Shared<A> {
             side_connections: settings.side_connections,
             side: Semaphore::new(1),
             long_running: LongRunning::default(),
+            #[cfg(feature = "sql")]
+            unsettled: Unsettled::default(),
             #[cfg(feature = "cache")]
             answers: OnceLock::new(),
             #[cfg(feature = "cache")]

@@ -18,7 +18,7 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::{Class, Classify};
 use crate::outcome::error::refusal;
 use crate::pool::adapter::Adapter;
-use crate::pool::session::{Created, Sessions};
+use crate::pool::session::{Created, Sessions, System};
 use crate::pool::snapshot::PoolStatus;
 
 /// The state that the handles of one pool share.
@@ -149,6 +149,10 @@ impl<DB: Database> Adapter for Sqlx<DB> {
 
     fn sessions(&self) -> Option<&Sessions> {
         self.options.sessions.as_deref()
+    }
+
+    fn system(&self) -> Option<System> {
+        self.traits.system
     }
 
     fn created(&self, lease: &Leased<DB>) -> Option<Created> {

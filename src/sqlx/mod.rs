@@ -108,6 +108,7 @@ pub mod postgres;
 mod read;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
+mod statement;
 mod transaction;
 mod write;
 
