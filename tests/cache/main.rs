@@ -43,10 +43,13 @@ macro_rules! on_all {
 mod deadpool;
 mod denied;
 mod diesel;
+mod diesel_shop;
+mod doubt;
 mod fallbacks;
 mod invalidation;
 mod keys;
 mod kitchen;
 mod queries;
 mod refusals;
+mod shop;
 mod situations;

@@ -1,0 +1,121 @@
+//! The shop on diesel-async, whose methods would be ambiguous beside those of others.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+use fusepool::deadpool::diesel::{
+    AsyncDieselConnectionManager, AsyncMysqlConnection, AsyncPgConnection, Pool, ReadExt,
+};
+use fusepool::{Gate, Source};
+
+use crate::shop::{End, PRICE, Settings, Shop, breaker, text};
+use crate::support;
+
+diesel::table! {
+    dish (id) {
+        id -> Integer,
+        price -> Integer,
+    }
+}
+
+pub struct DieselPostgres(pub Pool<AsyncPgConnection>);
+pub struct DieselMysql(pub Pool<AsyncMysqlConnection>);
+
+macro_rules! shop_on_diesel {
+    ($shop:ident, $connection:ty, $server:ty, $settings:literal) => {
+        impl Shop for $shop {
+            type Server = $server;
+
+            fn open(url: &str, settings: Settings) -> Self {
+                let url = url.to_owned() + $settings;
+                let manager = AsyncDieselConnectionManager::<$connection>::new(url);
+                let pool = Pool::builder(manager)
+                    .max_size(4)
+                    .query_timeout(settings.query_timeout)
+                    .side_connections(settings.side_connections)
+                    .breaker(breaker());
+                Self(pool.build().unwrap())
+            }
+
+            fn gate(&self) -> &Gate {
+                self.0.gate()
+            }
+
+            async fn read(&self) -> Result<(i32, Source), String> {
+                let price = dish::table.find(1).select(dish::price).cached(&PRICE);
+                let served = price.load_served(&self.0).await.map_err(text)?;
+                let prices: Arc<Vec<i32>> = served.value;
+                Ok((prices[0], served.source))
+            }
+
+            async fn write(&self, price: i32) -> Result<(), String> {
+                let mut conn = self.0.get().await.map_err(text)?;
+                let write = diesel::update(dish::table.find(1)).set(dish::price.eq(price));
+                let written = write.execute(&mut conn.invalidates(&["dishes"])).await;
+                written.map(drop).map_err(text)
+            }
+
+            async fn write_in_transaction(
+                &self,
+                price: i32,
+                inner: Option<End>,
+                outer: End,
+            ) -> Result<(), String> {
+                async fn write(conn: &mut $connection, price: i32, end: End) -> QueryResult<()> {
+                    let write = diesel::update(dish::table.find(1)).set(dish::price.eq(price));
+                    write.execute(&mut conn.invalidates(&["dishes"])).await?;
+                    match end {
+                        End::Commit => Ok(()),
+                        End::RollBack => Err(diesel::result::Error::RollbackTransaction),
+                    }
+                }
+                let mut conn = self.0.get().await.map_err(text)?;
+                let ended = conn.transaction(async |conn| {
+                    match inner {
+                        None => write(conn, price, End::Commit).await?,
+                        Some(end) => {
+                            let inner = conn
+                                .transaction(async |conn| write(conn, price, end).await)
+                                .await;
+                            match inner {
+                                Err(diesel::result::Error::RollbackTransaction) => {}
+                                other => other?,
+                            }
+                        }
+                    }
+                    match outer {
+                        End::Commit => Ok(()),
+                        End::RollBack => Err(diesel::result::Error::RollbackTransaction),
+                    }
+                });
+                match ended.await {
+                    Err(diesel::result::Error::RollbackTransaction) => Ok(()),
+                    other => other.map_err(text),
+                }
+            }
+
+            async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String> {
+                let mut conn = self.0.get().await.map_err(text)?;
+                conn.batch_execute("BEGIN").await.map_err(text)?;
+                let write = diesel::update(dish::table.find(1)).set(dish::price.eq(price));
+                let write = write.execute(&mut conn.invalidates(&["dishes"])).await;
+                write.map_err(text)?;
+                conn.batch_execute(end.text()).await.map_err(text)
+            }
+        }
+    };
+}
+
+shop_on_diesel!(
+    DieselPostgres,
+    AsyncPgConnection,
+    support::postgres::Postgres,
+    ""
+);
+shop_on_diesel!(
+    DieselMysql,
+    AsyncMysqlConnection,
+    support::mariadb::MariaDb,
+    "?prefer_socket=false"
+);
