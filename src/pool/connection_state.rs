@@ -29,6 +29,9 @@ pub(crate) struct ConnectionState {
     /// The number of statements whose rows were not read to the end. Zero again after a later statement
     /// was answered: its answer came after theirs.
     unread: AtomicU32,
+    /// The connection must be closed if such a statement is the last one.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
+    has_rows: AtomicBool,
     /// The driver's connection was used past the guard, so an answer may be outstanding.
     is_touched: AtomicBool,
     /// A transaction was begun by the text of a statement, so the driver may not know of it.
@@ -122,10 +125,25 @@ impl ConnectionState {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    /// A statement ended before all of its rows were read.
+    /// A statement goes on whose end is not seen.
     #[cfg(feature = "sql")]
     pub(crate) fn leave_unread(&self) {
         self.unread.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The rows of a statement were dropped before the last one arrived.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
+    pub(crate) fn leave_rows(&self) {
+        self.has_rows.store(true, Ordering::Release);
+        self.leave_unread();
+    }
+
+    /// Whether rows may be on their way, for which it would take too long to wait.
+    pub(crate) fn has_rows(&self) -> bool {
+        #[cfg(any(feature = "sqlx", feature = "diesel"))]
+        return self.unread() > 0 && self.has_rows.load(Ordering::Acquire);
+        #[cfg(not(any(feature = "sqlx", feature = "diesel")))]
+        false
     }
 
     /// The number to pass to [`read_all`](Self::read_all), before a statement starts.
@@ -174,6 +192,9 @@ impl ConnectionState {
     pub(crate) fn must_close(&self) -> Option<&'static str> {
         if self.is_in_flight() {
             return Some("abandoned");
+        }
+        if self.has_rows() {
+            return Some("unread");
         }
         // The next user would find it open.
         #[cfg(feature = "sql")]

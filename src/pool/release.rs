@@ -82,6 +82,7 @@ impl<A: Adapter> Lease<A> {
     /// it does not answer in time.
     pub(super) fn release_after_checks(&self, raw: A::Lease) {
         let may_be_out_of_step = self.may_be_out_of_step();
+        let is_unread = self.state.unread() > 0;
         let errors = self.state.read_only_errors();
         let mut lease = self.discarded(raw);
         let Some(runtime) = self.shared.background.runtime() else {
@@ -98,7 +99,10 @@ impl<A: Adapter> Lease<A> {
                     }
                     Err(_) => {
                         shared.gate.closed_connection("abandoned");
-                        return lease.abandon().await;
+                        return match is_unread {
+                            true => lease.leave_rows().await,
+                            false => lease.abandon().await,
+                        };
                     }
                 }
             }
@@ -121,15 +125,16 @@ impl<A: Adapter> Lease<A> {
 
     pub(super) fn close(&self, raw: A::Lease, reason: &'static str) {
         self.shared.gate.closed_connection(reason);
-        let may_run = self.state.may_run();
+        let (may_run, has_rows) = (self.state.may_run(), self.state.has_rows());
         let mut lease = self.discarded(raw);
-        if (may_run || A::RELEASE_WAITS)
+        if (may_run || has_rows || A::RELEASE_WAITS)
             && let Some(runtime) = self.shared.background.runtime()
         {
             runtime.spawn(async move {
-                match may_run {
-                    true => lease.abandon().await,
-                    false => drop(timeout(RELEASE_TIMEOUT, lease.close()).await),
+                match (may_run, has_rows) {
+                    (true, _) => lease.abandon().await,
+                    (false, true) => lease.leave_rows().await,
+                    (false, false) => drop(timeout(RELEASE_TIMEOUT, lease.close()).await),
                 }
             });
         }
@@ -165,6 +170,15 @@ impl<A: Adapter> DiscardOnDrop<A> {
             }
             let _ = timeout(RELEASE_TIMEOUT, self.close()).await;
         });
+    }
+
+    /// Stops a statement whose rows are on their way, and closes the connection without reading them. The
+    /// server stops at the latest when it cannot send any more.
+    ///
+    /// Cancellation: the connection is closed at once.
+    async fn leave_rows(mut self) {
+        self.tell().await;
+        let _ = timeout(RELEASE_TIMEOUT, self.close()).await;
     }
 
     /// Whether the answers on this connection are those to its own statements: it must echo a number that

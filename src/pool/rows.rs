@@ -27,7 +27,7 @@ const AT_ONCE: Duration = Duration::from_millis(10);
 const PER_ROW: Duration = Duration::from_micros(100);
 
 /// The most rows that are read without waiting when the stream is dropped.
-const DRAINED: u32 = 64;
+const DRAINED: u32 = 256;
 
 /// The rows of a query that has answered.
 ///
@@ -37,8 +37,9 @@ const DRAINED: u32 = 64;
 /// something else between two rows, the next wait has the whole deadline again. A wait is recorded only if
 /// it fails.
 ///
-/// If the stream is dropped between two rows, the connection is in step again when the driver has read the
-/// remaining ones. If it is dropped while it waits for a row, the connection will be closed.
+/// If the stream is dropped before its end, and the remaining rows have not arrived yet, the connection
+/// will be closed, unless a later statement on it is answered. The driver would read all rows first, and
+/// sqlx's drivers do that without ever yielding.
 pub(crate) struct Rows<'c, A, S, T>
 where
     A: Adapter,
@@ -251,7 +252,7 @@ where
             }
         }
         if self.rest.is_some() {
-            self.state.leave_unread();
+            self.state.leave_rows();
         }
     }
 }
