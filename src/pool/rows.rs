@@ -22,7 +22,7 @@ use crate::pool::statement::Statement;
 
 /// A caller that comes back for the next row this soon, plus [`PER_ROW`] for each row since its last wait,
 /// does nothing else in between.
-const AT_ONCE: Duration = Duration::from_millis(10);
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// The time to decode a row.
 const PER_ROW: Duration = Duration::from_micros(100);
 

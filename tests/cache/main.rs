@@ -53,3 +53,4 @@ mod queries;
 mod refusals;
 mod shop;
 mod situations;
+mod steps;
