@@ -19,6 +19,13 @@ diesel::table! {
     }
 }
 
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    #[expect(dead_code, reason = "it is refused")]
+    price: i32,
+}
+
 pub struct DieselPostgres(pub Pool<AsyncPgConnection>);
 pub struct DieselMysql(pub Pool<AsyncMysqlConnection>);
 
@@ -93,6 +100,16 @@ macro_rules! shop_on_diesel {
                     Err(diesel::result::Error::RollbackTransaction) => Ok(()),
                     other => other.map_err(text),
                 }
+            }
+
+            async fn write_refused(&self) {
+                let mut conn = self.0.get().await.unwrap();
+                let open = self.gate().breaker().force_open();
+                let write = diesel::sql_query(crate::shop::set(1));
+                let mut tagged = conn.invalidates(&["dishes"]);
+                let refused = write.load_stream::<Row>(&mut tagged).await.err();
+                assert!(fusepool::refusal(&refused.unwrap()).is_some());
+                drop(open);
             }
 
             async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String> {

@@ -37,6 +37,7 @@ on_all_shops! {
     a_write_that_is_dropped_by_its_caller
     a_write_whose_connection_breaks
     a_transaction_by_texts
+    a_write_that_is_refused_as_a_stream
 }
 
 const PATIENT: Settings = Settings {
@@ -188,5 +189,56 @@ async fn a_transaction_by_texts<S: Shop>() {
             Some(admin.price().await),
             "{inner:?} {outer:?}"
         );
+    }
+}
+
+/// Regression: the tags of a write that was never sent were in doubt.
+async fn a_write_that_is_refused_as_a_stream<S: Shop>() {
+    let World {
+        shop,
+        admin: _admin,
+        server: _server,
+        proxy: _proxy,
+    } = World::<S>::open(Settings::default()).await;
+    shop.read().await.unwrap();
+    shop.write_refused().await;
+    assert_eq!(shop.fresh().await, Some(0));
+}
+
+/// In MariaDB, some statements commit the transaction that they are part of. What it wrote before and after
+/// them takes effect although it is rolled back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_is_committed_by_another_statement() {
+    use crate::support::mariadb::MariaDb;
+    use fusepool::sqlx::WriteExt;
+    let world = World::<Sqlx<sqlx::MySql>>::open(Settings::default()).await;
+    let (shop, MariaDb { .. }) = (&world.shop, &world.server);
+    let write = |price| {
+        let write = sqlx::query::<sqlx::MySql>(sqlx::AssertSqlSafe(crate::shop::set(price)));
+        write.invalidates(&["dishes"])
+    };
+    for (before, after) in [(Some(1), None), (None, Some(2)), (Some(3), Some(4))] {
+        shop.read().await.unwrap();
+        assert!(shop.fresh().await.is_some());
+        let mut transaction = shop.0.begin().await.unwrap();
+        if let Some(price) = before {
+            write(price).execute(&mut *transaction).await.unwrap();
+        }
+        let create = "CREATE OR REPLACE TABLE other (id int)";
+        sqlx::raw_sql(create)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        if before.is_some() {
+            assert_eq!(shop.fresh().await, None, "it took effect");
+        }
+        if let Some(price) = after {
+            write(price).execute(&mut *transaction).await.unwrap();
+            assert_eq!(shop.fresh().await, None, "it took effect");
+        }
+        transaction.rollback().await.unwrap();
+        let price = before.max(after);
+        assert_eq!(shop.read().await.unwrap().0, price.unwrap());
+        eventually("nothing is in doubt", async || shop.fresh().await == price).await;
     }
 }

@@ -190,6 +190,9 @@ pub trait Shop: Sized + Send + Sync + 'static {
     /// Sets the price in a transaction that is begun and ended by texts.
     async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String>;
 
+    /// Writes, as a stream of rows, while the breaker refuses everything.
+    async fn write_refused(&self);
+
     /// Whether a read is served without asking the database, and then the price.
     async fn fresh(&self) -> Option<i32> {
         let (price, source) = self.read().await.unwrap();
@@ -268,6 +271,17 @@ macro_rules! shop_on_sqlx {
                     End::Commit => outermost.commit().await.map_err(text),
                     End::RollBack => outermost.rollback().await.map_err(text),
                 }
+            }
+
+            async fn write_refused(&self) {
+                let mut lease = self.0.acquire().await.unwrap();
+                let open = self.gate().breaker().force_open();
+                let write = || sqlx::query_scalar::<$db, i32>(AssertSqlSafe(set(1)));
+                let on_pool = write().fetch_all(self.0.invalidates(&["dishes"])).await;
+                assert!(fusepool::refusal(&on_pool.unwrap_err()).is_some());
+                let on_lease = write().fetch_all(lease.invalidates(&["dishes"])).await;
+                assert!(fusepool::refusal(&on_lease.unwrap_err()).is_some());
+                drop(open);
             }
 
             async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String> {
@@ -361,6 +375,17 @@ impl Shop for Deadpool {
             End::Commit => outermost.commit().await.map_err(text),
             End::RollBack => outermost.rollback().await.map_err(text),
         }
+    }
+
+    async fn write_refused(&self) {
+        let client = self.0.get().await.unwrap();
+        let open = self.gate().breaker().force_open();
+        let tagged = client.invalidates(&["dishes"]);
+        let refused = tagged.query_raw(&set(1), [0_i32; 0]).await.err();
+        assert!(fusepool::refusal(&refused.unwrap()).is_some());
+        let refused = tagged.simple_query_raw(&set(1)).await.err();
+        assert!(fusepool::refusal(&refused.unwrap()).is_some());
+        drop(open);
     }
 
     async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String> {
