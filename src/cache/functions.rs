@@ -30,7 +30,8 @@ const ANY: Functions = Functions {
 /// <https://www.postgresql.org/docs/18/functions-sequence.html>,
 /// <https://www.postgresql.org/docs/18/lo-funcs.html>,
 /// <https://www.postgresql.org/docs/18/monitoring-stats.html>,
-/// <https://www.postgresql.org/docs/18/functions-xml.html> (those that run a text),
+/// <https://www.postgresql.org/docs/18/functions-xml.html> and
+/// <https://www.postgresql.org/docs/18/textsearch-features.html> (those that run a text),
 /// <https://www.postgresql.org/docs/18/contrib.html>
 const POSTGRES: Functions = Functions {
     writing: &[
@@ -63,18 +64,22 @@ const POSTGRES: Functions = Functions {
         "PG_REPLICATION_ORIGIN_SESSION_SETUP",
         "PG_REPLICATION_SLOT_ADVANCE",
         "PG_ROTATE_LOGFILE",
+        "PG_ROTATE_LOGFILE_OLD",
         "PG_START_BACKUP",
         "PG_STAT_CLEAR_SNAPSHOT",
         "PG_STAT_FORCE_NEXT_FLUSH",
         "PG_STOP_BACKUP",
+        "PG_STOP_MAKING_PINNED_OBJECTS",
         "PG_SYNC_REPLICATION_SLOTS",
         "PG_TERMINATE_BACKEND",
         "PG_TRUNCATE_VISIBILITY_MAP",
         "SETSEED",
         "SET_LIMIT",
+        "TS_REWRITE",
         "TS_STAT",
     ],
     writing_all: &[
+        "BINARY_UPGRADE_",
         "DBLINK",
         "LO_",
         "PG_CLEAR_",
@@ -95,7 +100,7 @@ const POSTGRES: Functions = Functions {
     ],
     locking: &[],
     locking_all: &[],
-    waiting: &["PG_SLEEP", "PG_SLEEP_FOR", "PG_SLEEP_UNTIL"],
+    waiting: &[],
 };
 
 /// <https://dev.mysql.com/doc/refman/9.4/en/built-in-function-reference.html>,

@@ -240,7 +240,6 @@ mod tests {
                 Postgres,
                 Writes("QUERY_TO_XML"),
             ),
-            ("SELECT pg_sleep(1)", Postgres, Waits("PG_SLEEP")),
             (
                 r#"SELECT "pg_try_advisory_lock"(1)"#,
                 Postgres,

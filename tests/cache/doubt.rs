@@ -209,10 +209,9 @@ async fn a_write_that_is_refused_as_a_stream<S: Shop>() {
 /// them takes effect although it is rolled back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_is_committed_by_another_statement() {
-    use crate::support::mariadb::MariaDb;
     use fusepool::sqlx::WriteExt;
     let world = World::<Sqlx<sqlx::MySql>>::open(Settings::default()).await;
-    let (shop, MariaDb { .. }) = (&world.shop, &world.server);
+    let shop = &world.shop;
     let write = |price| {
         let write = sqlx::query::<sqlx::MySql>(sqlx::AssertSqlSafe(crate::shop::set(price)));
         write.invalidates(&["dishes"])

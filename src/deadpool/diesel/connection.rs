@@ -22,6 +22,7 @@ use crate::cache::invalidation::Name;
 use crate::deadpool::adapter::Managed;
 use crate::deadpool::object;
 use crate::gate::admission::turned_away;
+use crate::pool::session::System;
 use crate::pool::statement::{Admission, Watch};
 use crate::pool::transaction::Effect;
 
@@ -72,6 +73,14 @@ impl<R: Driver> Connection<R> {
             self.invalidates.clone(),
         )?;
         Ok((raw, statement))
+    }
+
+    /// The text of a query that may end the transaction, as some statements of MySQL do. It is built only
+    /// for that.
+    fn text(&mut self, query: &impl QueryFragment<R::Backend>) -> Option<String> {
+        let is_mysql = matches!(R::SYSTEM, System::MySql);
+        let built = is_mysql && in_transaction(self.object.lease.parts().0);
+        built.then(|| R::build(query).ok())?.map(|built| built.sql)
     }
 
     /// Admits a statement through a shared reference to the connection. diesel's transaction state cannot
@@ -149,7 +158,8 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
     where
         T: QueryFragment<Self::Backend> + QueryId + 'query,
     {
-        match self.statement(None) {
+        let text = self.text(&source);
+        match self.statement(text.as_deref()) {
             Ok((raw, statement)) => Box::pin(statement.run(raw.start_execute(source))),
             Err(error) => Box::pin(turned_away(Err(error))),
         }
