@@ -111,6 +111,8 @@ pub(crate) mod handle;
 pub(crate) mod invalidation;
 pub(crate) mod key;
 mod load;
+#[cfg(all(test, feature = "sql"))]
+mod model;
 pub(crate) mod not_a_read;
 pub(crate) mod origin;
 pub(crate) mod policy;
