@@ -56,21 +56,21 @@ macro_rules! shop_on_diesel {
                 Ok((prices[0], served.source))
             }
 
-            async fn write(&self, price: i32) -> Result<(), String> {
+            async fn write(&self, sql: &str) -> Result<(), String> {
                 let mut conn = self.0.get().await.map_err(text)?;
-                let write = diesel::update(dish::table.find(1)).set(dish::price.eq(price));
+                let write = diesel::sql_query(sql);
                 let written = write.execute(&mut conn.invalidates(&["dishes"])).await;
                 written.map(drop).map_err(text)
             }
 
             async fn write_in_transaction(
                 &self,
-                price: i32,
+                sql: &str,
                 inner: Option<End>,
                 outer: End,
             ) -> Result<(), String> {
-                async fn write(conn: &mut $connection, price: i32, end: End) -> QueryResult<()> {
-                    let write = diesel::update(dish::table.find(1)).set(dish::price.eq(price));
+                async fn write(conn: &mut $connection, sql: &str, end: End) -> QueryResult<()> {
+                    let write = diesel::sql_query(sql);
                     write.execute(&mut conn.invalidates(&["dishes"])).await?;
                     match end {
                         End::Commit => Ok(()),
@@ -80,10 +80,10 @@ macro_rules! shop_on_diesel {
                 let mut conn = self.0.get().await.map_err(text)?;
                 let ended = conn.transaction(async |conn| {
                     match inner {
-                        None => write(conn, price, End::Commit).await?,
+                        None => write(conn, sql, End::Commit).await?,
                         Some(end) => {
                             let inner = conn
-                                .transaction(async |conn| write(conn, price, end).await)
+                                .transaction(async |conn| write(conn, sql, end).await)
                                 .await;
                             match inner {
                                 Err(diesel::result::Error::RollbackTransaction) => {}
@@ -112,10 +112,10 @@ macro_rules! shop_on_diesel {
                 drop(open);
             }
 
-            async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String> {
+            async fn write_by_texts(&self, sql: &str, end: End) -> Result<(), String> {
                 let mut conn = self.0.get().await.map_err(text)?;
                 conn.batch_execute("BEGIN").await.map_err(text)?;
-                let write = diesel::update(dish::table.find(1)).set(dish::price.eq(price));
+                let write = diesel::sql_query(sql);
                 let write = write.execute(&mut conn.invalidates(&["dishes"])).await;
                 write.map_err(text)?;
                 conn.batch_execute(end.text()).await.map_err(text)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::diesel_shop::{DieselMysql, DieselPostgres};
-use crate::shop::{Deadpool, End, LIMIT, Settings, Shop, Sqlx, World};
+use crate::shop::{Deadpool, End, LIMIT, Settings, Shop, Sqlx, World, set};
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 
@@ -59,7 +59,7 @@ async fn a_write_that_is_given_up_and_lands_later<S: Shop>() {
     admin.lock().await;
     let mut given_up = 0;
     eventually("the write was sent and given up", async || {
-        let written = timeout(LIMIT, shop.write(99)).await;
+        let written = timeout(LIMIT, shop.write(&set(99))).await;
         assert!(written.is_err(), "it waits for the lock: {written:?}");
         given_up += 1;
         admin.writes().await > 0
@@ -89,7 +89,7 @@ async fn a_write_that_is_given_up_and_stopped<S: Shop>() {
     } = World::<S>::open(Settings::default()).await;
     shop.read().await.unwrap();
     admin.lock().await;
-    shop.write(99).await.unwrap_err();
+    shop.write(&set(99)).await.unwrap_err();
     eventually("the end of the write is known", async || {
         shop.fresh().await.is_some()
     })
@@ -112,7 +112,8 @@ async fn a_write_that_is_dropped_by_its_caller<S: Shop>() {
     .await;
     shop.read().await.unwrap();
     admin.lock().await;
-    let write = shop.write(99);
+    let sql = set(99);
+    let write = shop.write(&sql);
     tokio::select! {
         written = write => panic!("it waits for the lock: {written:?}"),
         () = eventually("it waits", async || admin.writes().await > 0) => {}
@@ -141,7 +142,8 @@ async fn a_write_whose_connection_breaks<S: Shop>() {
     .await;
     shop.read().await.unwrap();
     admin.lock().await;
-    let mut write = std::pin::pin!(shop.write(99));
+    let sql = set(99);
+    let mut write = std::pin::pin!(shop.write(&sql));
     tokio::select! {
         written = &mut write => panic!("it waits for the lock: {written:?}"),
         () = eventually("it waits", async || admin.writes().await > 0) => {}
@@ -172,9 +174,9 @@ async fn a_transaction_by_texts<S: Shop>() {
         proxy: _proxy,
     } = World::<S>::open(Settings::default()).await;
     shop.read().await.unwrap();
-    shop.write_by_texts(1, End::RollBack).await.unwrap();
+    shop.write_by_texts(&set(1), End::RollBack).await.unwrap();
     assert_eq!(shop.fresh().await, Some(0), "it was rolled back");
-    shop.write_by_texts(2, End::Commit).await.unwrap();
+    shop.write_by_texts(&set(2), End::Commit).await.unwrap();
     assert_eq!(shop.fresh().await, None, "it was committed");
     assert_eq!((shop.fresh().await, admin.price().await), (Some(2), 2));
     for (inner, outer) in [
@@ -182,7 +184,9 @@ async fn a_transaction_by_texts<S: Shop>() {
         (Some(End::RollBack), End::Commit),
         (Some(End::Commit), End::Commit),
     ] {
-        shop.write_in_transaction(3, inner, outer).await.unwrap();
+        shop.write_in_transaction(&set(3), inner, outer)
+            .await
+            .unwrap();
         shop.read().await.unwrap();
         assert_eq!(
             shop.fresh().await,
@@ -213,7 +217,7 @@ async fn a_transaction_that_is_committed_by_another_statement() {
     let world = World::<Sqlx<sqlx::MySql>>::open(Settings::default()).await;
     let shop = &world.shop;
     let write = |price| {
-        let write = sqlx::query::<sqlx::MySql>(sqlx::AssertSqlSafe(crate::shop::set(price)));
+        let write = sqlx::query::<sqlx::MySql>(sqlx::AssertSqlSafe(set(price)));
         write.invalidates(&["dishes"])
     };
     for (before, after) in [(Some(1), None), (None, Some(2)), (Some(3), Some(4))] {

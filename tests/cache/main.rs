@@ -50,6 +50,7 @@ mod invalidation;
 mod keys;
 mod kitchen;
 mod queries;
+mod races;
 mod reads;
 mod refusals;
 mod shop;

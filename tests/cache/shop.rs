@@ -27,6 +27,8 @@ pub fn set(price: i32) -> String {
     format!("UPDATE dish SET price = {price} WHERE id = 1")
 }
 
+pub const RAISE: &str = "UPDATE dish SET price = price + 1 WHERE id = 1";
+
 /// The end of a transaction, or of a savepoint in one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
@@ -58,7 +60,7 @@ pub(super) fn breaker() -> fusepool::breaker::Builder {
     (Breaker::builder()
         .consecutive_failures(None)
         .minimum_calls(100_000))
-    .slow_call_threshold(Duration::from_millis(200))
+    .slow_call_threshold(Duration::from_millis(100))
 }
 
 /// A server.
@@ -175,20 +177,20 @@ pub trait Shop: Sized + Send + Sync + 'static {
     /// The price, by the cache.
     async fn read(&self) -> Result<(i32, Source), String>;
 
-    /// Sets the price, and invalidates.
-    async fn write(&self, price: i32) -> Result<(), String>;
+    /// Runs a statement that changes the price, and invalidates.
+    async fn write(&self, sql: &str) -> Result<(), String>;
 
-    /// Sets the price in a transaction, or in a savepoint, which ends as `inner`. The transaction ends as
+    /// Runs it in a transaction, or in a savepoint, which ends as `inner`. The transaction ends as
     /// `outer`.
     async fn write_in_transaction(
         &self,
-        price: i32,
+        sql: &str,
         inner: Option<End>,
         outer: End,
     ) -> Result<(), String>;
 
-    /// Sets the price in a transaction that is begun and ended by texts.
-    async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String>;
+    /// Runs it in a transaction that is begun and ended by texts.
+    async fn write_by_texts(&self, sql: &str, end: End) -> Result<(), String>;
 
     /// Writes, as a stream of rows, while the breaker refuses everything.
     async fn write_refused(&self);
@@ -239,20 +241,20 @@ macro_rules! shop_on_sqlx {
                 Ok((*served.value, served.source))
             }
 
-            async fn write(&self, price: i32) -> Result<(), String> {
-                let write = sqlx::query::<$db>(AssertSqlSafe(set(price)));
+            async fn write(&self, sql: &str) -> Result<(), String> {
+                let write = sqlx::query::<$db>(AssertSqlSafe(sql.to_owned()));
                 let written = write.invalidates(&["dishes"]).execute(&self.0).await;
                 written.map(drop).map_err(text)
             }
 
             async fn write_in_transaction(
                 &self,
-                price: i32,
+                sql: &str,
                 inner: Option<End>,
                 outer: End,
             ) -> Result<(), String> {
                 let write = || {
-                    let write = sqlx::query::<$db>(AssertSqlSafe(set(price)));
+                    let write = sqlx::query::<$db>(AssertSqlSafe(sql.to_owned()));
                     write.invalidates(&["dishes"])
                 };
                 let mut outermost = self.0.begin().await.map_err(text)?;
@@ -284,13 +286,13 @@ macro_rules! shop_on_sqlx {
                 drop(open);
             }
 
-            async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String> {
+            async fn write_by_texts(&self, sql: &str, end: End) -> Result<(), String> {
                 let mut lease = self.0.acquire().await.map_err(text)?;
                 sqlx::raw_sql("BEGIN")
                     .execute(&mut *lease)
                     .await
                     .map_err(text)?;
-                let write = sqlx::query::<$db>(AssertSqlSafe(set(price)));
+                let write = sqlx::query::<$db>(AssertSqlSafe(sql.to_owned()));
                 let write = write.invalidates(&["dishes"]).execute(&mut *lease);
                 write.await.map_err(text)?;
                 let end = sqlx::raw_sql(end.text()).execute(&mut *lease).await;
@@ -337,34 +339,29 @@ impl Shop for Deadpool {
         Ok((served.value.get(0), served.source))
     }
 
-    async fn write(&self, price: i32) -> Result<(), String> {
+    async fn write(&self, sql: &str) -> Result<(), String> {
         let client = self.0.get().await.map_err(text)?;
         let write = client.invalidates(&["dishes"]);
-        write
-            .execute(&set(price), &[])
-            .await
-            .map(drop)
-            .map_err(text)
+        write.execute(sql, &[]).await.map(drop).map_err(text)
     }
 
     async fn write_in_transaction(
         &self,
-        price: i32,
+        sql: &str,
         inner: Option<End>,
         outer: End,
     ) -> Result<(), String> {
         let mut client = self.0.get().await.map_err(text)?;
         let mut outermost = client.transaction().await.map_err(text)?;
-        let sql = set(price);
         match inner {
             None => {
                 let write = outermost.invalidates(&["dishes"]);
-                write.execute(&sql, &[]).await.map_err(text)?;
+                write.execute(sql, &[]).await.map_err(text)?;
             }
             Some(end) => {
                 let savepoint = outermost.transaction().await.map_err(text)?;
                 let write = savepoint.invalidates(&["dishes"]);
-                write.execute(&sql, &[]).await.map_err(text)?;
+                write.execute(sql, &[]).await.map_err(text)?;
                 match end {
                     End::Commit => savepoint.commit().await.map_err(text)?,
                     End::RollBack => savepoint.rollback().await.map_err(text)?,
@@ -388,11 +385,11 @@ impl Shop for Deadpool {
         drop(open);
     }
 
-    async fn write_by_texts(&self, price: i32, end: End) -> Result<(), String> {
+    async fn write_by_texts(&self, sql: &str, end: End) -> Result<(), String> {
         let client = self.0.get().await.map_err(text)?;
         client.batch_execute("BEGIN").await.map_err(text)?;
         let write = client.invalidates(&["dishes"]);
-        write.execute(&set(price), &[]).await.map_err(text)?;
+        write.execute(sql, &[]).await.map_err(text)?;
         client.batch_execute(end.text()).await.map_err(text)
     }
 }
