@@ -62,8 +62,11 @@
 //!   instead, since the session may see uncommitted rows.
 //! - **After a write that succeeded**, the answers that it invalidates are absent. A load that was
 //!   in progress is not stored.
-//! - **After a write with an unknown outcome**, for instance at a deadline, these answers are in
-//!   doubt: they are served only within `stale_if_error`, when the database cannot answer.
+//! - **After a write with an unknown outcome**, for instance at a deadline, these answers are in doubt, and
+//!   so are those that are loaded before the server is known to [have ended the
+//!   write](crate#abandoned-statements), because it may take effect later. They are served only within
+//!   `stale_if_error`, when the database cannot answer. A statement with which MySQL or MariaDB commits the
+//!   open transaction, such as `CREATE TABLE`, makes the outcome of that transaction unknown.
 //!
 //! # The store
 //!
