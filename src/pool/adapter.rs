@@ -131,6 +131,13 @@ pub trait Adapter: Send + Sync + 'static {
         ready(None)
     }
 
+    /// Whether a stream of rows may be dropped while it waits for one, and its connection be used
+    /// afterwards.
+    #[doc(hidden)]
+    fn keeps_step(&self) -> bool {
+        true
+    }
+
     /// Opens a connection outside the pool, to probe the backend. The future is dropped at
     /// `acquire_timeout`.
     ///

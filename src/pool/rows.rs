@@ -60,6 +60,8 @@ where
     rows: u32,
     state: &'c ConnectionState,
     shared: &'c Shared<A>,
+    /// The lease ends with these rows.
+    is_last: bool,
     consequences: Consequences<'c>,
 }
 
@@ -82,6 +84,7 @@ impl<'c, A: Adapter> Statement<'c, A> {
         S: Stream<Item = Result<T, A::StatementError>> + Unpin,
     {
         let (limit, state, shared) = (self.limit, self.state, self.shared);
+        let is_last = self.is_last;
         let consequences = self.take_consequences();
         let mut answered = false;
         let diagnose = |adapter: &A, error: &_| {
@@ -113,6 +116,7 @@ impl<'c, A: Adapter> Statement<'c, A> {
             rows: 0,
             state,
             shared,
+            is_last,
             consequences,
         };
         if rows.rest.is_none() {
@@ -242,7 +246,9 @@ where
             return;
         }
         let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..DRAINED {
+        let may_wait = self.is_last || self.shared.adapter.keeps_step();
+        let most = if may_wait { DRAINED } else { 0 };
+        for _ in 0..most {
             let Some(rest) = &mut self.rest else {
                 return;
             };

@@ -81,6 +81,8 @@ impl<'l, A: Adapter> Watch<'l, A> {
             state,
             shared,
             is_trivial: false,
+            #[cfg(any(feature = "sqlx", feature = "diesel"))]
+            is_last: false,
             #[cfg(feature = "sql")]
             consequences: Consequences::default(),
         })
@@ -104,6 +106,9 @@ pub(crate) struct Statement<'l, A: Adapter> {
     pub(super) shared: &'l Shared<A>,
     /// A server that can do nothing else would answer it, too.
     is_trivial: bool,
+    /// The lease ends with it.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
+    pub(super) is_last: bool,
     #[cfg(feature = "sql")]
     pub(super) consequences: Consequences<'l>,
 }
@@ -137,6 +142,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
             is_trivial,
             #[cfg(feature = "sql")]
             consequences,
+            ..
         } = self;
         if is_trivial {
             permit.set_trivial();
@@ -165,6 +171,12 @@ impl<'l, A: Adapter> Statement<'l, A> {
         #[cfg(feature = "sql")]
         consequences.settle(result.as_ref().map(drop), answered);
         result
+    }
+
+    /// Marks a statement with which the lease ends, if it `is_last`.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn last(self, is_last: bool) -> Self {
+        Self { is_last, ..self }
     }
 
     /// Marks a statement that begins a transaction or rolls it back. Its success is no evidence of

@@ -163,6 +163,12 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         (self.traits.question)(connection, sql).await
     }
 
+    /// The driver of MySQL loses what it has read of a row:
+    /// <https://github.com/transact-rs/sqlx/issues/563>.
+    fn keeps_step(&self) -> bool {
+        !matches!(self.traits.system, Some(System::MySql))
+    }
+
     /// Connects outside of the pool, because sqlx's pool retries a refused connection until
     /// `acquire_timeout` and then returns `PoolTimedOut`:
     /// <https://github.com/transact-rs/sqlx/issues/4396>.

@@ -184,11 +184,12 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Box::pin(try_stream! {
             let (limit, query) = (limit?, query?);
             let mut held = self.target.lease().await.map_err(error::of_statement)?;
+            let is_last = matches!(held, Held::Owned(_));
             let (raw, watch, admission) = held.parts();
             let effect = watch.effect(query.sql.as_str());
             let admitted = watch.admit(admission.of(effect), limit).await;
             let statement = admitted.map_err(error::refused)?;
-            let statement = statement.by_text(effect, take(&mut self.invalidates));
+            let statement = statement.by_text(effect, take(&mut self.invalidates)).last(is_last);
             let rows = statement.load(ready(Ok(raw.raw_fetch_many(query)))).await;
             let mut rows = rows.map_err(error::of_statement)?;
             while let Some(row) = rows.try_next().await.map_err(error::of_statement)? {

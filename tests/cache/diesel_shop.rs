@@ -1,5 +1,6 @@
 //! The shop on diesel-async, whose methods would be ambiguous beside those of others.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -9,7 +10,7 @@ use fusepool::deadpool::diesel::{
 };
 use fusepool::{Gate, Source};
 
-use crate::shop::{End, PRICE, Settings, Shop, breaker, text};
+use crate::shop::{DEFAULT, End, Fallback, LAST, PRICE, SIMPLER, Settings, Shop, breaker, text};
 use crate::support;
 
 diesel::table! {
@@ -41,6 +42,7 @@ macro_rules! shop_on_diesel {
                     .max_size(4)
                     .query_timeout(settings.query_timeout)
                     .side_connections(settings.side_connections)
+                    .max_queue(settings.max_queue)
                     .breaker(breaker());
                 Self(pool.build().unwrap())
             }
@@ -54,6 +56,26 @@ macro_rules! shop_on_diesel {
                 let served = price.load_served(&self.0).await.map_err(text)?;
                 let prices: Arc<Vec<i32>> = served.value;
                 Ok((prices[0], served.source))
+            }
+
+            async fn fall_back(&self, to: Fallback, other: &Self) -> Result<(i32, Source), String> {
+                let price = dish::table.find(1).select(dish::price);
+                let read = match to {
+                    Fallback::Cached => price.cached(&LAST),
+                    Fallback::Default => price.with_fallback().or_value(vec![DEFAULT]),
+                    Fallback::OtherQuery => {
+                        let simpler = async { Ok::<_, String>(vec![SIMPLER]) };
+                        price.with_fallback().or_else(simpler)
+                    }
+                    Fallback::OtherPool => price.with_fallback().or_from(&other.0),
+                };
+                let served = read.load_served(&self.0).await.map_err(text)?;
+                let prices: Arc<Vec<i32>> = served.value;
+                Ok((prices[0], served.source))
+            }
+
+            async fn hold(&self) -> Box<dyn Any + Send> {
+                Box::new(self.0.get().await)
             }
 
             async fn write(&self, sql: &str) -> Result<(), String> {

@@ -44,6 +44,7 @@ const PATIENT: Settings = Settings {
     // Its connection is kept for as long, to see the end of the write.
     query_timeout: Duration::from_secs(20),
     side_connections: false,
+    max_queue: 100,
 };
 
 /// The server is not told to stop it. Both the next read and the write are later than the give-up.

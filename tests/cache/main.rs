@@ -52,6 +52,7 @@ mod kitchen;
 mod queries;
 mod races;
 mod reads;
+mod reasons;
 mod refusals;
 mod shop;
 mod situations;

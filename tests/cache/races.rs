@@ -23,12 +23,14 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const STOPPED: Settings = Settings {
     query_timeout: Duration::from_millis(200),
     side_connections: true,
+    max_queue: 100,
 };
 
 /// It is not, and the connection is kept until it has answered.
 const LEFT_ALONE: Settings = Settings {
     query_timeout: Duration::from_secs(20),
     side_connections: false,
+    max_queue: 100,
 };
 
 fn random_end(random: &mut fastrand::Rng) -> End {

@@ -1,6 +1,8 @@
 //! A dish with a price, read and written through each family of pools, and past them.
 
+use std::any::Any;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusepool::cache::CachePolicy;
@@ -20,6 +22,11 @@ pub const PRICE: CachePolicy = CachePolicy::named("price")
     .jitter(0.0)
     .tag("dishes");
 
+/// Asks the database first.
+pub const LAST: CachePolicy = CachePolicy::named("last")
+    .database_first()
+    .stale_if_error(Duration::from_secs(3_600));
+
 pub const READ: &str = "SELECT price FROM dish WHERE id = 1";
 const SCHEMA: &str = "CREATE TABLE dish (id int PRIMARY KEY, price int NOT NULL)";
 
@@ -36,11 +43,28 @@ pub enum End {
     RollBack,
 }
 
+/// What a read falls back to.
+#[derive(Clone, Copy, Debug)]
+pub enum Fallback {
+    /// The last answer.
+    Cached,
+    /// [`DEFAULT`].
+    Default,
+    /// [`SIMPLER`].
+    OtherQuery,
+    /// The price in another shop.
+    OtherPool,
+}
+
+pub const DEFAULT: i32 = -1;
+pub const SIMPLER: i32 = -2;
+
 /// The settings of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub query_timeout: Duration,
     pub side_connections: bool,
+    pub max_queue: u32,
 }
 
 /// The deadline of a statement.
@@ -51,6 +75,7 @@ impl Default for Settings {
         Self {
             query_timeout: LIMIT,
             side_connections: true,
+            max_queue: 100,
         }
     }
 }
@@ -70,6 +95,9 @@ pub trait Server: Sized + Send + Sync + 'static {
     fn addr(&self) -> SocketAddr;
 
     fn url_via(&self, port: u16) -> String;
+
+    /// The URL of the user `app`.
+    fn url_of_app(&self, port: u16) -> String;
 
     async fn admin(&self) -> Admin;
 }
@@ -104,6 +132,44 @@ impl Admin {
 
     pub async fn unlock(&mut self) {
         self.run("COMMIT").await;
+    }
+
+    /// Locks the dish against reads.
+    pub async fn lock_table(&mut self) {
+        match self {
+            Self::Postgres(_) => {
+                self.run("BEGIN").await;
+                self.run("LOCK TABLE dish IN ACCESS EXCLUSIVE MODE").await;
+            }
+            Self::MariaDb(_) => self.run("LOCK TABLES dish WRITE").await,
+        }
+    }
+
+    pub async fn unlock_table(&mut self) {
+        match self {
+            Self::Postgres(_) => self.run("COMMIT").await,
+            Self::MariaDb(_) => self.run("UNLOCK TABLES").await,
+        }
+    }
+
+    /// Lets the user `app` read the dish, or shuts it out.
+    pub async fn admit_app(&mut self, admits: bool) {
+        let password = if admits { "secret" } else { "other" };
+        match self {
+            Self::Postgres(_) => {
+                self.run("GRANT ALL ON dish TO app").await;
+                self.run(&format!("ALTER ROLE app PASSWORD '{password}'"))
+                    .await;
+                let kill = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                            WHERE usename = 'app'";
+                self.run(kill).await;
+            }
+            Self::MariaDb(_) => {
+                self.run(&format!("ALTER USER app IDENTIFIED BY '{password}'"))
+                    .await;
+                self.run("KILL USER app").await;
+            }
+        }
     }
 
     pub async fn price(&mut self) -> i32 {
@@ -142,7 +208,7 @@ impl Admin {
 }
 
 macro_rules! server {
-    ($server:ty, $admin:ident) => {
+    ($server:ty, $admin:ident, $database:literal) => {
         impl Server for $server {
             async fn start() -> Self {
                 Self::start().await
@@ -156,6 +222,10 @@ macro_rules! server {
                 (**self).url_via(port)
             }
 
+            fn url_of_app(&self, port: u16) -> String {
+                self.url_as("app", "secret", $database, port)
+            }
+
             async fn admin(&self) -> Admin {
                 Admin::$admin(self.connect().await.unwrap())
             }
@@ -163,8 +233,8 @@ macro_rules! server {
     };
 }
 
-server!(support::postgres::Postgres, Postgres);
-server!(support::mariadb::MariaDb, MariaDb);
+server!(support::postgres::Postgres, Postgres, "postgres");
+server!(support::mariadb::MariaDb, MariaDb, "test");
 
 /// A pool with a cache. Errors are texts: the tests only tell them from success.
 pub trait Shop: Sized + Send + Sync + 'static {
@@ -195,6 +265,12 @@ pub trait Shop: Sized + Send + Sync + 'static {
     /// Writes, as a stream of rows, while the breaker refuses everything.
     async fn write_refused(&self);
 
+    /// Reads, and falls back to this.
+    async fn fall_back(&self, to: Fallback, other: &Self) -> Result<(i32, Source), String>;
+
+    /// Leases a connection, and keeps it until the result is dropped.
+    async fn hold(&self) -> Box<dyn Any + Send>;
+
     /// Whether a read is served without asking the database, and then the price.
     async fn fresh(&self) -> Option<i32> {
         let (price, source) = self.read().await.unwrap();
@@ -217,6 +293,7 @@ where
             .max_connections(4)
             .query_timeout(settings.query_timeout)
             .side_connections(settings.side_connections)
+            .max_queue(settings.max_queue)
             .breaker(breaker());
         Self(options.connect_lazy(url).unwrap())
     }
@@ -239,6 +316,22 @@ macro_rules! shop_on_sqlx {
                 let read = sqlx::query_scalar::<$db, i32>(READ).cached(&PRICE);
                 let served = read.fetch_one_served(&self.0).await.map_err(text)?;
                 Ok((*served.value, served.source))
+            }
+
+            async fn fall_back(&self, to: Fallback, other: &Self) -> Result<(i32, Source), String> {
+                let read = sqlx::query_scalar::<$db, i32>(READ);
+                let read = match to {
+                    Fallback::Cached => read.cached(&LAST),
+                    Fallback::Default => read.or_value(DEFAULT),
+                    Fallback::OtherQuery => read.or_else(async { Ok(SIMPLER) }),
+                    Fallback::OtherPool => read.or_from(&other.0),
+                };
+                let served = read.fetch_one_served(&self.0).await.map_err(text)?;
+                Ok((*served.value, served.source))
+            }
+
+            async fn hold(&self) -> Box<dyn Any + Send> {
+                Box::new(self.0.acquire().await)
             }
 
             async fn write(&self, sql: &str) -> Result<(), String> {
@@ -325,6 +418,7 @@ impl Shop for Deadpool {
             .max_size(4)
             .query_timeout(settings.query_timeout)
             .side_connections(settings.side_connections)
+            .max_queue(settings.max_queue)
             .breaker(breaker());
         Self(pool.build().unwrap())
     }
@@ -337,6 +431,28 @@ impl Shop for Deadpool {
         let served = self.0.cached(&PRICE).query_one_served(READ, &[]).await;
         let served = served.map_err(text)?;
         Ok((served.value.get(0), served.source))
+    }
+
+    /// Rows cannot be made: none stand for the default.
+    async fn fall_back(&self, to: Fallback, other: &Self) -> Result<(i32, Source), String> {
+        let read = self.0.read::<Arc<Vec<_>>>();
+        let simpler = async {
+            let client = other.0.get().await.map_err(text)?;
+            client.query("SELECT -2", &[]).await.map_err(text)
+        };
+        let read = match to {
+            Fallback::Cached => read.cached(&LAST),
+            Fallback::Default => read.or_value(Vec::new()),
+            Fallback::OtherQuery => read.or_else(simpler),
+            Fallback::OtherPool => read.or_from(&other.0),
+        };
+        let served = read.query_served(READ, &[]).await.map_err(text)?;
+        let first = served.value.first();
+        Ok((first.map_or(DEFAULT, |row| row.get(0)), served.source))
+    }
+
+    async fn hold(&self) -> Box<dyn Any + Send> {
+        Box::new(self.0.get().await)
     }
 
     async fn write(&self, sql: &str) -> Result<(), String> {
