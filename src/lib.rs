@@ -161,7 +161,7 @@
 //! | guarded acquisition | yes | yes | yes | yes | yes |
 //! | guarded statements | yes | yes | yes | through [`guard`](deadpool::Object::guard) | through [`guard`](Lease::guard) |
 //! | deadlines of their own | [`with_timeout`](sqlx::Pool::with_timeout) | [`with_timeout`](deadpool::postgres::Client::with_timeout) | [`with_timeout`](deadpool::diesel::Connection::with_timeout) | [`guard_with_timeout`](deadpool::Object::guard_with_timeout) | [`guard_with_timeout`](Lease::guard_with_timeout) |
-//! | transactions never refused | yes; if begun by hand, only `COMMIT`, `ROLLBACK` and `RELEASE` (1) | yes | yes | no (2) | no (2) |
+//! | transactions never refused | yes (1) | yes (1) | yes (1) | no (2) | no (2) |
 //! | cached reads | [`cached`](sqlx::ReadExt::cached) | [`cached`](deadpool::postgres::Pool::cached) | [`cached`](deadpool::diesel::ReadExt::cached) | [`cached`](deadpool::Pool::cached), with your key (3) | [`cached`](Guarded::cached), with your key (3) |
 //! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |
 //! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (4) | no (4) |
@@ -175,8 +175,10 @@
 //! [diesel-async]: deadpool::diesel
 //! [any deadpool manager]: deadpool
 //!
-//! 1. sqlx's queries do not tell their text before they run, so fusepool does not see a `BEGIN` that is
-//!    sent as a statement.
+//! 1. Begun by a method, or by a text: of a statement on sqlx, of `batch_execute` and the like elsewhere.
+//!    One that is begun in another way is not seen, for example by `SET autocommit = 0` or by a `SAVEPOINT`
+//!    on SQLite. A connection whose transaction was begun by a text and not ended is closed when it is
+//!    returned.
 //! 2. fusepool does not know the manager's transactions: between the calls of `guard`, the breaker may
 //!    refuse the next one. Run a transaction in one call of `guard`, which has one deadline.
 //! 3. `cached`, `read` and `cache()` need the feature `cache`.
@@ -214,6 +216,14 @@
 //! the server has stopped: the server never works on more statements than the pool has connections. The
 //! place becomes free when the connection has answered or failed, and after `query_timeout` at the latest.
 //!
+//! If the statement was a write that [invalidates](cache) cached answers, it may still take effect. These
+//! answers are in doubt until the server is known to have ended the statement: its connection answered
+//! after it, or its session is gone. fusepool ends the session of a connection that was closed before that.
+//! If the session is not known, the doubt lasts for an hour.
+//!
+//! A stream of rows that is dropped before its end is no abandoned statement. The rows that have arrived are
+//! read. If there are more, the server is asked to stop, and the connection is closed at once.
+//!
 //! deadpool-postgres and diesel-async have cancel requests of their own. For sqlx, fusepool asks each
 //! connection once, when it is opened, which server session serves it: one more round trip. Connections that
 //! are opened at the same time are completed 2 ms apart, so that they can be told apart. It stops the
@@ -224,6 +234,14 @@
 //! could stop a statement of another client. fusepool recognizes such a pooler by server sessions that are
 //! older than their connections, or that serve two of them. It then stops no statement. Switch off
 //! `side_connections` to be certain.
+//!
+//! # Connections used past the guard
+//!
+//! The driver's own connection can be used directly, through `DerefMut` or `unguarded`. What is broken off
+//! there is not seen, and some drivers then answer one statement late. So at the end of such a lease, a
+//! connection to PostgreSQL, MySQL or MariaDB must echo a random number: one more round trip. If the answer
+//! is another one, or takes longer than 200 ms, the connection is closed. Connections of other managers of
+//! deadpool are only recycled, as without fusepool.
 //!
 //! # What an outage leaves behind
 //!

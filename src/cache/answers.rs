@@ -134,13 +134,6 @@ impl Answers {
         gate.tell(&Event::Invalidated);
     }
 
-    /// Marks all answers that depend on `name` as in doubt: those requested before are served only
-    /// if the database cannot return a newer one.
-    #[cfg(feature = "sql")]
-    pub(crate) fn doubt(&self, name: Name) {
-        self.generations.doubt(name);
-    }
-
     pub(crate) fn snapshot(&self) -> CacheSnapshot {
         let count = |what: Count| self.counters.get(what as usize);
         CacheSnapshot {

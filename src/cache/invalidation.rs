@@ -9,7 +9,7 @@
 //! memory stays bounded for any number of tags. Names that share a counter are invalidated
 //! together. That costs an extra load, but never serves an outdated answer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::key::{Key, KeyHasher};
 
@@ -51,6 +51,7 @@ impl Name {
 pub(crate) struct Generation {
     invalidations: u64,
     doubts: u64,
+    is_in_doubt: bool,
 }
 
 impl Generation {
@@ -59,16 +60,19 @@ impl Generation {
         self.invalidations == earlier.invalidations
     }
 
-    /// Whether any of the names was marked as in doubt since `earlier`.
+    /// Whether any of the names is in doubt, or was at any time since `earlier`.
     pub(crate) fn is_doubted_since(self, earlier: Self) -> bool {
-        self.doubts != earlier.doubts
+        self.is_in_doubt || self.doubts != earlier.doubts
     }
 }
 
 #[derive(Debug, Default)]
 struct Counter {
     invalidations: AtomicU64,
-    doubts: AtomicU64,
+    /// The doubts that have ended.
+    doubts: AtomicU32,
+    /// The doubts that last.
+    open_doubts: AtomicU32,
 }
 
 /// The counters of all names.
@@ -92,13 +96,17 @@ impl Generations {
         let mut sum = Generation {
             invalidations: 0,
             doubts: 0,
+            is_in_doubt: false,
         };
         for name in names {
             let counter = self.counter(*name);
             let invalidations = counter.invalidations.load(Ordering::SeqCst);
+            // In this order: a doubt that ends in between is counted as ended.
+            let open_doubts = counter.open_doubts.load(Ordering::SeqCst);
             let doubts = counter.doubts.load(Ordering::SeqCst);
             sum.invalidations = sum.invalidations.wrapping_add(invalidations);
-            sum.doubts = sum.doubts.wrapping_add(doubts);
+            sum.doubts = sum.doubts.wrapping_add(doubts.into());
+            sum.is_in_doubt |= open_doubts > 0;
         }
         sum
     }
@@ -109,10 +117,20 @@ impl Generations {
         counter.invalidations.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Marks the answers that depend on `name` as in doubt: they are no longer fresh.
+    /// Begins to doubt the answers that depend on `name`: neither those from before nor those that are
+    /// loaded until [`end_doubt`](Self::end_doubt) are ever fresh.
     #[cfg(feature = "sql")]
-    pub(crate) fn doubt(&self, name: Name) {
-        self.counter(name).doubts.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn begin_doubt(&self, name: Name) {
+        let counter = self.counter(name);
+        counter.open_doubts.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Ends a doubt that [`begin_doubt`](Self::begin_doubt) began.
+    #[cfg(feature = "sql")]
+    pub(crate) fn end_doubt(&self, name: Name) {
+        let counter = self.counter(name);
+        counter.doubts.fetch_add(1, Ordering::SeqCst);
+        counter.open_doubts.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn counter(&self, name: Name) -> &Counter {
@@ -144,14 +162,36 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "sql")]
     #[test]
     fn an_answer_in_doubt_is_still_valid() {
         let generations = Generations::new(4096);
         let names = [Name::tag("dishes")];
         let before = generations.of(&names);
-        generations.doubt(names[0]);
+        generations.begin_doubt(names[0]);
+        let during = generations.of(&names);
+        assert!(during.is_valid_since(before) && during.is_doubted_since(before));
+        generations.end_doubt(names[0]);
         assert!(generations.of(&names).is_valid_since(before));
-        assert!(generations.of(&names).is_doubted_since(before));
+    }
+
+    /// Regression: an answer that was loaded during a doubt became fresh, although the write of the
+    /// doubt took effect later.
+    #[cfg(feature = "sql")]
+    #[test]
+    fn only_what_is_loaded_after_the_last_doubt_is_trusted() {
+        let generations = Generations::new(4096);
+        let names = [Name::ALL, Name::tag("dishes")];
+        let before = generations.of(&names);
+        generations.begin_doubt(names[1]);
+        generations.begin_doubt(names[1]);
+        generations.end_doubt(names[1]);
+        let during = generations.of(&names);
+        assert!(during.is_doubted_since(during));
+        generations.end_doubt(names[1]);
+        let after = generations.of(&names);
+        assert!(after.is_doubted_since(before) && after.is_doubted_since(during));
+        assert!(!after.is_doubted_since(after));
     }
 
     #[test]

@@ -62,8 +62,11 @@
 //!   instead, since the session may see uncommitted rows.
 //! - **After a write that succeeded**, the answers that it invalidates are absent. A load that was
 //!   in progress is not stored.
-//! - **After a write with an unknown outcome**, for instance at a deadline, these answers are in
-//!   doubt: they are served only within `stale_if_error`, when the database cannot answer.
+//! - **After a write with an unknown outcome**, for instance at a deadline, these answers are in doubt, and
+//!   so are those that are loaded before the server is known to [have ended the
+//!   write](crate#abandoned-statements), because it may take effect later. They are served only within
+//!   `stale_if_error`, when the database cannot answer. A statement with which MySQL or MariaDB commits the
+//!   open transaction, such as `CREATE TABLE`, makes the outcome of that transaction unknown.
 //!
 //! # The store
 //!
@@ -82,6 +85,12 @@
 //!   invalidates the cache of its own process only. Other instances may serve the old answer during
 //!   `fresh_for` and `stale_while_revalidate`.
 //! - **Queries that are cheap or rarely repeated.**
+//! - **Queries that give another answer each time**, as those with `now()`, `random()` or `currval()`,
+//!   unless an answer may be as old as the policy says, and the same for everybody.
+//!
+//! A statement that does more than read is refused as a [`NotARead`](crate::NotARead): one that writes,
+//! locks or waits by its text or by a function of the server. A function, a view or a rule of your own that
+//! writes is not recognized.
 //!
 //! # Operation
 //!
@@ -95,12 +104,18 @@
 //!   [`Source`](crate::Source) and display the age.
 
 pub(crate) mod answers;
+#[cfg(feature = "sql")]
+pub(crate) mod doubt;
 pub(crate) mod entry;
 pub(crate) mod fallback;
+#[cfg(feature = "sql")]
+mod functions;
 pub(crate) mod handle;
 pub(crate) mod invalidation;
 pub(crate) mod key;
 mod load;
+#[cfg(all(test, feature = "sql"))]
+mod model;
 pub(crate) mod not_a_read;
 pub(crate) mod origin;
 pub(crate) mod policy;
@@ -115,6 +130,8 @@ pub(crate) mod rows;
 pub(crate) mod single_flight;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+#[cfg(feature = "sql")]
+pub(crate) mod tokens;
 #[cfg(feature = "sql")]
 pub(crate) mod unpublished;
 pub(crate) mod weigh;

@@ -17,10 +17,14 @@ pub enum NotARead {
     /// It locks rows, or takes another lock, with this word.
     #[error("a statement with {0} locks, and cannot be cached or have a fallback")]
     Locks(&'static str),
+    /// It calls this function, which occupies a connection for as long as it is told.
+    #[error("a statement with {0} waits, and cannot be cached or have a fallback")]
+    Waits(&'static str),
     /// The text contains more than one statement.
     #[error("several statements at once cannot be cached or have a fallback")]
     Several,
-    /// It contains a quote or a comment that has no end, or a comment that some servers execute.
+    /// It contains a quote or a comment that has no end, a comment that some servers execute, or a name
+    /// with escapes.
     #[error("the statement has {0}, so it is unclear whether it only reads")]
     Unclear(&'static str),
 }

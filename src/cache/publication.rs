@@ -4,25 +4,34 @@ use std::mem::take;
 use std::sync::Arc;
 
 use crate::cache::answers::Answers;
+use crate::cache::doubt::{Doubt, Doubts};
 use crate::cache::invalidation::Name;
 use crate::gate::Gate;
 
 /// The names that a write invalidates, until its result is known.
 ///
-/// If it is dropped before, for instance because the caller dropped the write, the write may have
-/// taken effect. The answers that depend on the names are then in doubt: they are loaded again, and
-/// served only if the database cannot answer.
-pub(crate) struct Publication {
-    answers: Arc<Answers>,
-    gate: Arc<Gate>,
+/// If it is dropped before, for instance because the caller dropped the write, the write may take
+/// effect, now or later. The answers that depend on the names are then in doubt, until the connection
+/// is known to have ended the write.
+pub(crate) struct Publication<'l> {
+    answers: &'l Arc<Answers>,
+    gate: &'l Gate,
+    /// The doubts of the connection.
+    doubts: &'l Doubts,
     names: Vec<Name>,
 }
 
-impl Publication {
-    pub(crate) fn new(answers: Arc<Answers>, gate: Arc<Gate>, names: Vec<Name>) -> Self {
+impl<'l> Publication<'l> {
+    pub(crate) fn new(
+        answers: &'l Arc<Answers>,
+        gate: &'l Gate,
+        doubts: &'l Doubts,
+        names: Vec<Name>,
+    ) -> Self {
         Self {
             answers,
             gate,
+            doubts,
             names,
         }
     }
@@ -30,22 +39,22 @@ impl Publication {
     /// The write succeeded: invalidates the names.
     pub(crate) fn publish(mut self) {
         for name in take(&mut self.names) {
-            self.answers.invalidate(&self.gate, name);
+            self.answers.invalidate(self.gate, name);
         }
     }
 
-    /// The write was never sent: nothing is invalidated.
-    pub(crate) fn withdraw(mut self) {
-        self.names.clear();
+    /// The write failed, and has ended. It may have had an effect: a procedure may commit before it
+    /// fails, and so may the first of several statements.
+    pub(crate) fn failed(mut self) {
+        Doubt::begin(self.answers, take(&mut self.names)).end();
     }
 }
 
-impl Drop for Publication {
-    /// A write that returned an error may have had an effect, too: a procedure may commit before it
-    /// fails, and so may the first of several statements.
+impl Drop for Publication<'_> {
     fn drop(&mut self) {
-        for name in take(&mut self.names) {
-            self.answers.doubt(name);
+        let names = take(&mut self.names);
+        if !names.is_empty() {
+            self.doubts.add(Doubt::begin(self.answers, names));
         }
     }
 }

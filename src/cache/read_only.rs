@@ -1,51 +1,37 @@
 //! Checks by its text that a statement only reads.
 //!
 //! A statement that is cached or has a fallback may run several times, later, on another pool, or
-//! not at all. That is correct only for reads. The check splits the text into words, outside the
-//! quotes and comments of the dialect, and rejects a statement in case of doubt. It cannot know what
-//! a function does, except for a few functions that are known to write or lock.
+//! not at all. That is correct only for reads. The check splits the text into tokens, and rejects a
+//! statement in case of doubt. It cannot know what a function of the user does. Those of the servers
+//! that write, lock or wait are listed in `functions.rs`.
 
+use super::functions::{self, one_of};
 use super::not_a_read::NotARead;
-
-/// The syntax of quotes and comments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    Postgres,
-    MySql,
-    Sqlite,
-}
+use super::tokens::{Dialect, Token, Tokens};
 
 const QUERIES: [&str; 4] = ["SELECT", "VALUES", "TABLE", "WITH"];
 const WRITES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "INTO"];
-const WRITING_FUNCTIONS: [&str; 4] = ["NEXTVAL", "SETVAL", "PG_NOTIFY", "SET_CONFIG"];
-/// The beginnings of the names of functions that lock.
-const LOCKING_FUNCTIONS: [&str; 5] = [
-    "PG_ADVISORY_",
-    "PG_TRY_ADVISORY_",
-    "GET_LOCK",
-    "RELEASE_LOCK",
-    "RELEASE_ALL_LOCKS",
-];
 
 /// Checks that `sql` is one statement that only reads.
 pub(crate) fn check(sql: &str, dialect: Dialect) -> Result<(), NotARead> {
-    let mut rest = sql;
-    let mut previous = "";
+    let mut tokens = Tokens::of(sql, dialect);
+    // The beginning counts as a bracket.
+    let mut previous = Token::Sign('(');
     let mut is_first = true;
     let mut has_ended = false;
-    while let Some((token, after)) = next(rest, dialect)? {
-        rest = after;
-        if has_ended && token != ";" {
+    while let Some(token) = tokens.next()? {
+        let is_end = token == Token::Sign(';');
+        if has_ended && !is_end {
             return Err(NotARead::Several);
         }
-        has_ended |= token == ";";
-        if is_first && token != "(" {
-            if one_of(&QUERIES, token).is_none() {
+        has_ended |= is_end;
+        if is_first && token != Token::Sign('(') {
+            if !token.is_one_of(&QUERIES) {
                 return Err(NotARead::NoQuery);
             }
             is_first = false;
         }
-        check_word(token, previous, rest)?;
+        check_token(token, previous, tokens, dialect)?;
         previous = token;
     }
     if is_first {
@@ -54,16 +40,31 @@ pub(crate) fn check(sql: &str, dialect: Dialect) -> Result<(), NotARead> {
     Ok(())
 }
 
-fn check_word(word: &str, previous: &str, rest: &str) -> Result<(), NotARead> {
-    let calls = rest.trim_start().starts_with('(');
-    if previous == "." && !calls {
+/// Checks a token. `rest` are those after it.
+fn check_token(
+    token: Token<'_>,
+    previous: Token<'_>,
+    rest: Tokens<'_>,
+    dialect: Dialect,
+) -> Result<(), NotARead> {
+    let calls = rest.peek()? == Some(Token::Sign('('));
+    let word = match token {
+        Token::Word(word) => word,
+        Token::Name(name) if calls => return check_function(name, rest, dialect),
+        // In MySQL, `@v := 1` sets a variable.
+        Token::Sign(':') if dialect == Dialect::MySql && rest.peek()? == Some(Token::Sign('=')) => {
+            return Err(NotARead::Writes(":="));
+        }
+        Token::Name(_) | Token::Text | Token::Sign(_) => return Ok(()),
+    };
+    if previous == Token::Sign('.') && !calls {
         return Ok(()); // a column
     }
-    if word.eq_ignore_ascii_case("VALUE") && previous.eq_ignore_ascii_case("NEXT") {
+    if token.is("VALUE") && previous.is("NEXT") {
         return Err(NotARead::Writes("NEXT VALUE")); // of a sequence in MariaDB
     }
     if let Some(word) = one_of(&WRITES, word) {
-        if word == "UPDATE" && one_of(&["FOR", "KEY"], previous).is_some() {
+        if word == "UPDATE" && previous.is_one_of(&["FOR", "KEY"]) {
             return Err(NotARead::Locks("FOR UPDATE"));
         }
         // MySQL has a function `INSERT`.
@@ -71,133 +72,27 @@ fn check_word(word: &str, previous: &str, rest: &str) -> Result<(), NotARead> {
             return Err(NotARead::Writes(word));
         }
     }
-    if word.eq_ignore_ascii_case("SHARE") && one_of(&["FOR", "KEY", "IN"], previous).is_some() {
+    if token.is("SHARE") && previous.is_one_of(&["FOR", "KEY", "IN"]) {
         return Err(NotARead::Locks("SHARE"));
     }
-    let begins_with = |start: &&&str| {
-        (word.get(..start.len())).is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
-    };
-    if let Some(function) = one_of(&WRITING_FUNCTIONS, word).filter(|_| calls) {
-        return Err(NotARead::Writes(function));
-    }
-    match LOCKING_FUNCTIONS.iter().find(begins_with) {
-        Some(function) => Err(NotARead::Locks(function)),
-        None => Ok(()),
+    match calls {
+        true => check_function(word, rest, dialect),
+        false => Ok(()),
     }
 }
 
-fn one_of<'w>(words: &[&'w str], token: &str) -> Option<&'w str> {
-    (words.iter().copied()).find(|word| word.eq_ignore_ascii_case(token))
-}
-
-/// The next token and the text after it. A token is a word or a single character. Quoted text is
-/// represented by its opening quote, since its content does not matter.
-fn next(sql: &str, dialect: Dialect) -> Result<Option<(&str, &str)>, NotARead> {
-    let sql = past_space(sql, dialect)?;
-    let Some(first) = sql.chars().next() else {
-        return Ok(None);
-    };
-    // In PostgreSQL, a name may contain a `$`, which begins a quote elsewhere.
-    let is_rest = |c| is_word(c) || (c == '$' && dialect == Dialect::Postgres);
-    if is_word(first) {
-        let word = sql.find(|c| !is_rest(c)).unwrap_or(sql.len());
-        let (word, rest) = sql.split_at(word);
-        // In PostgreSQL, E'...' has backslash escapes.
-        if dialect == Dialect::Postgres && word.eq_ignore_ascii_case("E") && rest.starts_with('\'')
-        {
-            return Ok(Some(("'", past_quote(&rest[1..], '\'', true)?)));
-        }
-        return Ok(Some((word, rest)));
+/// Checks the call of a function. `rest` begins with its arguments.
+fn check_function(name: &str, mut rest: Tokens<'_>, dialect: Dialect) -> Result<(), NotARead> {
+    if let Some(refused) = functions::refused(name, dialect) {
+        return Err(refused);
     }
-    let (token, rest) = sql.split_at(first.len_utf8());
-    let backslashes = dialect == Dialect::MySql;
-    let rest = match first {
-        '\'' => past_quote(rest, '\'', backslashes)?,
-        '"' => past_quote(rest, '"', backslashes)?,
-        '[' if dialect == Dialect::Sqlite => past_quote(rest, ']', false)?,
-        '`' if dialect != Dialect::Postgres => past_quote(rest, '`', false)?,
-        '$' if dialect == Dialect::Postgres => past_dollars(rest)?,
-        _ => rest,
-    };
-    Ok(Some((token, rest)))
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// The text after a quote. `rest` begins after the opening quote. A doubled quote is treated as two
-/// adjacent quoted texts.
-fn past_quote(rest: &str, quote: char, backslashes: bool) -> Result<&str, NotARead> {
-    let mut characters = rest.char_indices();
-    while let Some((place, c)) = characters.next() {
-        if c == quote {
-            return Ok(&rest[place + c.len_utf8()..]);
-        }
-        if c == '\\' && backslashes {
-            characters.next();
-        }
+    // MySQL's `LAST_INSERT_ID()` reads, and `LAST_INSERT_ID(1)` writes.
+    rest.next()?;
+    let has_arguments = rest.peek()? != Some(Token::Sign(')'));
+    match name.eq_ignore_ascii_case("LAST_INSERT_ID") && has_arguments {
+        true => Err(NotARead::Writes("LAST_INSERT_ID")),
+        false => Ok(()),
     }
-    Err(NotARead::Unclear("a quote that does not end"))
-}
-
-/// The text after `$1` or `$tag$ ... $tag$`. `rest` begins after the first `$`.
-fn past_dollars(rest: &str) -> Result<&str, NotARead> {
-    let tag = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-    let is_parameter = rest.starts_with(|c: char| c.is_ascii_digit());
-    if is_parameter || !rest[tag..].starts_with('$') {
-        return Ok(rest);
-    }
-    let (tag, body) = rest.split_at(tag + 1);
-    let end = format!("${tag}");
-    match body.find(&end) {
-        Some(place) => Ok(&body[place + end.len()..]),
-        None => Err(NotARead::Unclear("a quote that does not end")),
-    }
-}
-
-/// The text after white space and comments.
-fn past_space(mut sql: &str, dialect: Dialect) -> Result<&str, NotARead> {
-    loop {
-        sql = sql.trim_start();
-        let mysql = dialect == Dialect::MySql;
-        let is_line = match sql.strip_prefix("--") {
-            // In MySQL, `1--1` is a subtraction.
-            Some(rest) => !mysql || rest.is_empty() || rest.starts_with(char::is_whitespace),
-            None => mysql && sql.starts_with('#'),
-        };
-        if is_line {
-            sql = sql.split_once('\n').map_or("", |(_, rest)| rest);
-        } else if let Some(rest) = sql.strip_prefix("/*") {
-            if mysql && (rest.starts_with('!') || rest.starts_with("M!")) {
-                return Err(NotARead::Unclear("a comment that some servers execute"));
-            }
-            sql = past_comment(rest, dialect == Dialect::Postgres)?;
-        } else {
-            return Ok(sql);
-        }
-    }
-}
-
-/// The text after a block comment. `rest` begins after its opening `/*`.
-fn past_comment(mut rest: &str, nests: bool) -> Result<&str, NotARead> {
-    let mut depth = 1;
-    while depth > 0 {
-        let Some(end) = rest.find("*/") else {
-            return Err(NotARead::Unclear("a comment that does not end"));
-        };
-        match rest.find("/*").filter(|&start| nests && start < end) {
-            Some(start) => {
-                depth += 1;
-                rest = &rest[start + 2..];
-            }
-            None => {
-                depth -= 1;
-                rest = &rest[end + 2..];
-            }
-        }
-    }
-    Ok(rest)
 }
 
 #[cfg(test)]
@@ -292,6 +187,104 @@ mod tests {
         }
     }
 
+    /// With comments and quotes between the name and its arguments.
+    #[test]
+    fn functions_that_write_lock_or_wait_are_rejected() {
+        use Dialect::{MySql, Postgres, Sqlite};
+        use NotARead::{Locks, Waits, Writes};
+        for (sql, dialect, expected) in [
+            ("SELECT lo_unlink(1)", Postgres, Writes("LO_")),
+            (
+                "SELECT * FROM dblink('a', 'b') t(x int)",
+                Postgres,
+                Writes("DBLINK"),
+            ),
+            (
+                "SELECT pg_notify /* a */ -- b\n ('c', 'd')",
+                Postgres,
+                Writes("PG_NOTIFY"),
+            ),
+            (
+                r#"SELECT "pg_notify"('c', 'd')"#,
+                Postgres,
+                Writes("PG_NOTIFY"),
+            ),
+            (
+                r#"SELECT "pg_catalog" . "set_config" ('a', 'b', true)"#,
+                Postgres,
+                Writes("SET_CONFIG"),
+            ),
+            (
+                "SELECT pg_terminate_backend(pid) FROM a",
+                Postgres,
+                Writes("PG_TERMINATE_BACKEND"),
+            ),
+            (
+                "SELECT pg_create_restore_point('a')",
+                Postgres,
+                Writes("PG_CREATE_"),
+            ),
+            (
+                "SELECT pg_drop_replication_slot('a')",
+                Postgres,
+                Writes("PG_DROP_"),
+            ),
+            (
+                "SELECT pg_logical_slot_get_changes('a', null, null)",
+                Postgres,
+                Writes("PG_LOGICAL_SLOT_GET_"),
+            ),
+            ("SELECT pg_stat_reset()", Postgres, Writes("PG_STAT_RESET")),
+            (
+                "SELECT query_to_xml('select lo_unlink(1)', true, true, '')",
+                Postgres,
+                Writes("QUERY_TO_XML"),
+            ),
+            (
+                r#"SELECT "pg_try_advisory_lock"(1)"#,
+                Postgres,
+                Locks("PG_TRY_ADVISORY_"),
+            ),
+            ("SELECT SLEEP(1)", MySql, Waits("SLEEP")),
+            ("SELECT benchmark(1, 1)", MySql, Waits("BENCHMARK")),
+            ("SELECT `GET_LOCK`('a', 1)", MySql, Locks("GET_LOCK")),
+            ("SELECT @v := 1", MySql, Writes(":=")),
+            ("SELECT 1 INTO @v", MySql, Writes("INTO")),
+            ("SELECT 1 INTO DUMPFILE 'a'", MySql, Writes("INTO")),
+            ("SELECT LAST_INSERT_ID(7)", MySql, Writes("LAST_INSERT_ID")),
+            (
+                "SELECT load_extension('a')",
+                Sqlite,
+                Writes("LOAD_EXTENSION"),
+            ),
+            (
+                "SELECT [load_extension]('a')",
+                Sqlite,
+                Writes("LOAD_EXTENSION"),
+            ),
+        ] {
+            assert_eq!(check(sql, dialect), Err(expected), "{dialect:?}: {sql}");
+        }
+        for (sql, dialect) in [
+            // Volatile, but they only read.
+            (
+                "SELECT now(), random(), currval('a'), clock_timestamp()",
+                Postgres,
+            ),
+            ("SELECT NOW(), RAND(), LAST_INSERT_ID()", MySql),
+            ("SELECT random(), last_insert_rowid()", Sqlite),
+            // Columns, and a user's own function.
+            (
+                "SELECT pg_notify, get_lock, sleep, lo_unlink FROM t",
+                Postgres,
+            ),
+            ("SELECT sleep(1)", Postgres),
+            ("SELECT a[1:2] FROM t", Postgres),
+        ] {
+            assert_eq!(check(sql, dialect), Ok(()), "{dialect:?}: {sql}");
+        }
+    }
+
     #[test]
     fn several_statements_are_rejected() {
         for sql in [
@@ -320,6 +313,10 @@ mod tests {
             ("SELECT 1--1; DELETE FROM t", Postgres, Ok(())),
             ("SELECT 1 # ; DELETE FROM t", MySql, Ok(())),
             ("SELECT 1 # 2; DELETE FROM t", Postgres, several),
+            // A carriage return ends a comment only in PostgreSQL.
+            ("SELECT 1 -- a\r; DELETE FROM t", Postgres, several),
+            ("SELECT 1 -- a\r; DELETE FROM t", MySql, Ok(())),
+            ("SELECT 1 -- a\r; DELETE FROM t", Sqlite, Ok(())),
             ("SELECT /* /* */ 1; DELETE FROM t -- */", MySql, several),
             ("SELECT /* /* */ 1; DELETE FROM t */ 1", Postgres, Ok(())),
             // Dollars.
@@ -345,6 +342,8 @@ mod tests {
             ("SELECT $x$ a", Dialect::Postgres),
             ("SELECT 1 /* a", Dialect::Sqlite),
             ("SELECT 1 /*! INTO OUTFILE 't' */", Dialect::MySql),
+            ("SELECT 1 /*!50000 INTO OUTFILE 't' */", Dialect::MySql),
+            (r#"SELECT U&"\0070g_notify"('a', 'b')"#, Dialect::Postgres),
             ("SELECT 1 /*M! INTO OUTFILE 't' */", Dialect::MySql),
         ] {
             let refused = check(sql, dialect);

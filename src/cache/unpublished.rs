@@ -16,6 +16,8 @@ struct Transaction {
     names: Vec<Name>,
     /// The number of open transactions and savepoints.
     depth: usize,
+    /// A statement may have ended the transaction on the server, unnoticed.
+    is_distrusted: bool,
 }
 
 impl Unpublished {
@@ -34,11 +36,32 @@ impl Unpublished {
         names
     }
 
+    /// Marks the transaction as one that a statement may have ended. Returns its names, which may have
+    /// taken effect.
+    pub(crate) fn distrust(&self) -> Vec<Name> {
+        let mut transaction = self.lock();
+        transaction.is_distrusted = true;
+        transaction.names.clone()
+    }
+
+    /// Whether a statement may have ended the transaction.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.0.get().is_some() && self.lock().is_distrusted
+    }
+
+    /// Whether there may be an open transaction.
+    pub(crate) fn is_open(&self) -> bool {
+        let is_open =
+            |transaction: &Transaction| transaction.depth > 0 || !transaction.names.is_empty();
+        self.0.get().is_some() && is_open(&self.lock())
+    }
+
     /// A transaction or a savepoint began. Returns the number of names before it, for
     /// [`forget_since`](Self::forget_since).
     #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn enter(&self) -> usize {
         let mut transaction = self.lock();
+        transaction.is_distrusted &= transaction.depth > 0;
         transaction.depth += 1;
         transaction.names.len()
     }
@@ -68,7 +91,9 @@ impl Unpublished {
 
     /// Takes all names, at the end of the transaction.
     pub(crate) fn take(&self) -> Vec<Name> {
-        take(&mut self.lock().names)
+        let mut transaction = self.lock();
+        transaction.is_distrusted = false;
+        take(&mut transaction.names)
     }
 }
 

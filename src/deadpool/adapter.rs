@@ -9,7 +9,7 @@ use deadpool::managed::{HookError, Manager, Object, Pool, PoolError, TimeoutType
 use super::dialect::Dialect;
 use crate::breaker::verdict::{Class, Classify};
 use crate::pool::adapter::Adapter;
-use crate::pool::session::{Created, Sessions};
+use crate::pool::session::{Created, Sessions, System};
 use crate::pool::snapshot::PoolStatus;
 
 /// The adapter behind [`Pool`](super::Pool).
@@ -78,6 +78,10 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
 
     fn sessions(&self) -> Option<&Sessions> {
         self.sessions.as_deref()
+    }
+
+    fn system(&self) -> Option<System> {
+        self.dialect.system()
     }
 
     fn created(&self, lease: &Object<M>) -> Option<Created> {

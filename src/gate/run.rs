@@ -59,7 +59,9 @@ impl Gate {
         if limit.is_some() {
             permit.set_own_deadline();
         }
-        match self.bounded(Some(&permit), limit, pin!(call), lost).await {
+        let call = pin!(call);
+        let bounded = self.bounded(Some(&permit), limit, Duration::ZERO, call, lost);
+        match bounded.await {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Success);
                 Ok(value)
@@ -88,20 +90,22 @@ impl Gate {
         }
     }
 
-    /// Runs `call` until its deadline: `own`, or else the gate's. A long-running call is given up
-    /// earlier if `lost` ends.
+    /// Runs `call` until its deadline: `own`, or else the gate's. `spent` of that has passed before. A
+    /// long-running call is given up earlier if `lost` ends.
     pub(crate) async fn bounded<T>(
         &self,
         permit: Option<&Permit<'_>>,
         own: Option<Duration>,
+        spent: Duration,
         mut call: Pin<&mut impl Future<Output = T>>,
         lost: impl Future<Output = ()>,
     ) -> Result<T, GivenUp> {
         let limit = own.unwrap_or(self.limits.query_timeout);
         let start = Instant::now();
+        let end = start + limit.saturating_sub(spent);
         let deadline = match own {
-            Some(_) => Deadline::of_call(start + limit),
-            None => Deadline::of_gate(start + limit),
+            Some(_) => Deadline::of_call(end),
+            None => Deadline::of_gate(end),
         };
         let quick_until = deadline.at.min(start + LONG_AFTER);
         if let Ok(ended) = timeout_at(quick_until, call.as_mut()).await {

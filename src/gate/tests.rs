@@ -379,7 +379,7 @@ async fn calls_that_hang_open_the_breaker_by_themselves() {
 async fn a_deadline_does_not_depend_on_when_the_call_is_polled() {
     let gate = gate(Breaker::builder());
     let never = pin!(pending::<()>());
-    let mut call = pin!(gate.bounded(None, None, never, pending()));
+    let mut call = pin!(gate.bounded(None, None, Duration::ZERO, never, pending()));
     assert!(at_once(call.as_mut()).await.is_none());
     tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 2 / 3).await;
     let polled_at = Instant::now();

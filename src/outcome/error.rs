@@ -204,14 +204,6 @@ pub enum GateError<E> {
     Failed(#[source] E),
 }
 
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-impl<E> GateError<E> {
-    /// The call was made, and may have had an effect.
-    pub(crate) fn was_sent(&self) -> bool {
-        !matches!(self, Self::Refused(_))
-    }
-}
-
 /// The error of a guarded call with a deadline of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use std::ops::DerefMut;
 
 use crate::breaker::verdict::Class;
 use crate::pool::connection_state::Diagnosis;
-use crate::pool::session::{Created, Sessions};
+use crate::pool::session::{Created, Sessions, System};
 use crate::pool::snapshot::PoolStatus;
 
 /// The interface through which fusepool guards a connection pool. Implement it for a pool that
@@ -101,6 +101,12 @@ pub trait Adapter: Send + Sync + 'static {
         None
     }
 
+    /// The system of the server, if [`question`](Self::question) is implemented for it.
+    #[doc(hidden)]
+    fn system(&self) -> Option<System> {
+        None
+    }
+
     /// Whether an abandoned statement is stopped by its session, because the driver has no
     /// [`cancel`](Self::cancel).
     #[doc(hidden)]
@@ -114,7 +120,7 @@ pub trait Adapter: Send + Sync + 'static {
         None
     }
 
-    /// Runs a statement that returns one text, on a connection outside the pool.
+    /// Runs a statement that returns one text.
     #[doc(hidden)]
     fn question(
         &self,
@@ -123,6 +129,13 @@ pub trait Adapter: Send + Sync + 'static {
     ) -> impl Future<Output = Option<String>> + Send {
         let _ = (connection, sql);
         ready(None)
+    }
+
+    /// Whether a stream of rows may be dropped while it waits for one, and its connection be used
+    /// afterwards.
+    #[doc(hidden)]
+    fn keeps_step(&self) -> bool {
+        true
     }
 
     /// Opens a connection outside the pool, to probe the backend. The future is dropped at

@@ -6,10 +6,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::breaker::permit::ProbeSlot;
 use crate::breaker::verdict::Class;
 #[cfg(feature = "sql")]
+use crate::cache::doubt::Doubts;
+#[cfg(feature = "sql")]
 use crate::cache::unpublished::Unpublished;
 use crate::pool::session::Created;
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-use crate::pool::transaction::{begins_transaction, is_plain_end};
+#[cfg(feature = "sql")]
+use crate::pool::transaction::Effect;
 
 /// The state of a connection since it was leased.
 ///
@@ -24,6 +26,14 @@ pub(crate) struct ConnectionState {
     abandoned: AtomicBool,
     /// The server runs that statement no more, but its answer was lost.
     lost: AtomicBool,
+    /// The number of statements whose rows were not read to the end. Zero again after a later statement
+    /// was answered: its answer came after theirs.
+    unread: AtomicU32,
+    /// The connection must be closed if such a statement is the last one.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
+    has_rows: AtomicBool,
+    /// The driver's connection was used past the guard, so an answer may be outstanding.
+    is_touched: AtomicBool,
     /// A transaction was begun by the text of a statement, so the driver may not know of it.
     #[cfg(feature = "sql")]
     in_transaction: AtomicBool,
@@ -36,6 +46,9 @@ pub(crate) struct ConnectionState {
     close: OnceLock<&'static str>,
     #[cfg(feature = "sql")]
     pub(crate) unpublished: Unpublished,
+    /// About the writes that may take effect as long as the connection is not known to be done with them.
+    #[cfg(feature = "sql")]
+    pub(crate) doubts: Doubts,
     /// The time at which the connection was created, if that is known.
     pub(super) created: Option<Created>,
 }
@@ -112,20 +125,63 @@ impl ConnectionState {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    /// Records a statement with this text that ran. A `BEGIN` that failed began no transaction. A
-    /// `COMMIT` or `ROLLBACK` that failed ended it nevertheless, or broke the connection.
-    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-    pub(crate) fn follow(&self, sql: &str, succeeded: bool) {
-        if succeeded && begins_transaction(sql) {
-            self.in_transaction.store(true, Ordering::Release);
-        } else if is_plain_end(sql) {
-            self.in_transaction.store(false, Ordering::Release);
+    /// A statement goes on whose end is not seen.
+    #[cfg(feature = "sql")]
+    pub(crate) fn leave_unread(&self) {
+        self.unread.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The rows of a statement were dropped before the last one arrived.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
+    pub(crate) fn leave_rows(&self) {
+        self.has_rows.store(true, Ordering::Release);
+        self.leave_unread();
+    }
+
+    /// Whether rows may be on their way, for which it would take too long to wait.
+    pub(crate) fn has_rows(&self) -> bool {
+        #[cfg(any(feature = "sqlx", feature = "diesel"))]
+        return self.unread() > 0 && self.has_rows.load(Ordering::Acquire);
+        #[cfg(not(any(feature = "sqlx", feature = "diesel")))]
+        false
+    }
+
+    /// The number to pass to [`read_all`](Self::read_all), before a statement starts.
+    pub(crate) fn unread(&self) -> u32 {
+        self.unread.load(Ordering::Acquire)
+    }
+
+    /// A statement was answered, before which this number of statements was unread.
+    pub(crate) fn read_all(&self, unread: u32) {
+        if unread > 0 {
+            let (acquire, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.unread.compare_exchange(unread, 0, acquire, relaxed);
         }
     }
 
-    /// Whether a transaction was begun by the text of a statement, and not ended by a plain `COMMIT`
-    /// or `ROLLBACK`. If it ended in another way, the statements on this lease still count as part
-    /// of a transaction: they are never refused, and their invalidations wait for its end.
+    /// The driver's connection is used past the guard.
+    pub(crate) fn touch(&self) {
+        self.is_touched.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_touched(&self) -> bool {
+        self.is_touched.load(Ordering::Acquire)
+    }
+
+    /// Records a statement with this effect that ran. A `BEGIN` that failed began no transaction. A
+    /// `COMMIT` or `ROLLBACK` that failed ended it nevertheless, or broke the connection.
+    #[cfg(feature = "sql")]
+    pub(crate) fn follow(&self, effect: Effect, succeeded: bool) {
+        if let Some(leaves_open) = effect.leaves_open
+            && (succeeded || !leaves_open || !effect.is_trivial)
+        {
+            self.in_transaction.store(leaves_open, Ordering::Release);
+        }
+    }
+
+    /// Whether a transaction was begun by the text of a statement, and not ended by one. If it ended in
+    /// another way, the statements on this lease still count as part of a transaction: they are never
+    /// refused, and their invalidations wait for its end.
     #[cfg(feature = "sql")]
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.in_transaction.load(Ordering::Acquire)
@@ -134,10 +190,18 @@ impl ConnectionState {
     /// The reason why the connection must be closed instead of returned to the pool, at the end of
     /// its lease.
     pub(crate) fn must_close(&self) -> Option<&'static str> {
-        match self.is_in_flight() {
-            true => Some("abandoned"),
-            false => self.close.get().copied(),
+        if self.is_in_flight() {
+            return Some("abandoned");
         }
+        if self.has_rows() {
+            return Some("unread");
+        }
+        // The next user would find it open.
+        #[cfg(feature = "sql")]
+        if self.is_in_transaction() {
+            return Some("in_transaction");
+        }
+        self.close.get().copied()
     }
 }
 
@@ -164,32 +228,53 @@ impl Drop for InFlight<'_> {
     }
 }
 
-#[cfg(all(test, any(feature = "deadpool-postgres", feature = "diesel")))]
+#[cfg(all(test, feature = "sql"))]
 mod tests {
     use super::*;
+
+    fn follow(state: &ConnectionState, sql: &str, succeeded: bool) {
+        let effect = Effect::of(sql, Some(crate::pool::session::System::Postgres));
+        state.follow(effect, succeeded);
+    }
 
     #[test]
     fn a_transaction_begun_by_text_lasts_until_its_end() {
         let state = ConnectionState::default();
-        state.follow("BEGIN ISOLATION LEVEL", false);
+        follow(&state, "BEGIN ISOLATION LEVEL", false);
         assert!(
             !state.is_in_transaction(),
             "a `BEGIN` that failed began no transaction"
         );
-        state.follow("BEGIN", true);
+        follow(&state, "BEGIN", true);
         for sql in [
             "SELEKT",
             "ROLLBACK TO a",
             "COMMIT AND CHAIN",
             "INSERT INTO dish VALUES ('; end')",
         ] {
-            state.follow(sql, false);
+            follow(&state, sql, false);
             assert!(state.is_in_transaction(), "{sql}");
         }
-        state.follow("Commit;", false);
+        assert_eq!(state.must_close(), Some("in_transaction"));
+        follow(&state, "Commit;", false);
         assert!(
             !state.is_in_transaction(),
             "a `COMMIT` that failed ended the transaction"
         );
+        assert_eq!(state.must_close(), None);
+        follow(&state, "BEGIN; SELEKT", false);
+        assert!(state.is_in_transaction(), "the first statement succeeded");
+    }
+
+    #[test]
+    fn a_later_answer_shows_that_earlier_rows_have_arrived() {
+        let state = ConnectionState::default();
+        state.leave_unread();
+        let before = state.unread();
+        state.leave_unread();
+        state.read_all(before);
+        assert_eq!(state.unread(), 2, "the second began later");
+        state.read_all(state.unread());
+        assert_eq!(state.unread(), 0);
     }
 }

@@ -1,85 +1,140 @@
-//! Writes that invalidate cached answers, and when that takes effect.
+//! What a statement does to cached answers, and to the transaction that it is part of.
 
-use std::sync::Arc;
+use std::mem::take;
 
 use super::adapter::Adapter;
-use super::shared::Shared;
-use super::statement::Watch;
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-use super::transaction::{begins_transaction, commits, is_plain_end};
+use super::connection_state::ConnectionState;
+use super::statement::{Statement, Watch};
+use super::transaction::Effect;
+use crate::cache::doubt::Doubt;
 use crate::cache::invalidation::Name;
 use crate::cache::publication::Publication;
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
 use crate::outcome::error::GateError;
 
-impl<A: Adapter> Shared<A> {
-    /// The invalidations of a write, to be published when it succeeds; `None` if there are none.
-    pub(crate) fn publication(&self, names: Vec<Name>) -> Option<Publication> {
-        if names.is_empty() {
-            return None;
+/// The consequences of a statement that was admitted, until its result is known.
+#[derive(Default)]
+pub(crate) struct Consequences<'l> {
+    /// The connection, and the effect of the text on its transaction.
+    text: Option<(&'l ConnectionState, Effect)>,
+    /// The answers that the statement invalidates.
+    publication: Option<Publication<'l>>,
+}
+
+impl Consequences<'_> {
+    /// The statement ended with this result. `answered`: the server itself reported the error.
+    pub(crate) fn settle<E>(self, result: Result<(), &GateError<E>>, answered: bool) {
+        if let Some((state, effect)) = self.text {
+            state.follow(effect, result.is_ok());
         }
-        let (answers, gate) = (Arc::clone(self.answers()), Arc::clone(&self.gate));
-        Some(Publication::new(answers, gate, names))
+        let Some(publication) = self.publication else {
+            return;
+        };
+        match result {
+            Ok(()) => publication.publish(),
+            Err(GateError::Failed(_)) if answered => publication.failed(),
+            // It is unknown whether the statement has ended.
+            Err(_) => drop(publication),
+        }
     }
 }
 
-impl<A: Adapter> Watch<'_, A> {
-    /// The invalidations of a statement, to be published when it succeeds. `None` if there are none,
-    /// or if the statement is part of a transaction, which holds them until its end.
-    pub(crate) fn invalidates(self, names: Vec<Name>) -> Option<Publication> {
-        if names.is_empty() {
-            return None;
+impl<'l, A: Adapter> Statement<'l, A> {
+    /// Adds what the statement invalidates when it succeeds; in a transaction, when that is committed.
+    pub(crate) fn invalidating(mut self, names: Vec<Name>) -> Self {
+        if !names.is_empty() {
+            let names = self.watch().hold(names);
+            self.consequences.publication = self.watch().publication(names);
         }
+        self
+    }
+
+    /// Adds the effects of a text, which may begin and end transactions, and what it invalidates.
+    pub(crate) fn by_text(mut self, effect: Effect, names: Vec<Name>) -> Self {
+        if effect == Effect::default() {
+            return self.invalidating(names);
+        }
+        self.consequences.text = Some((self.state, effect));
+        let watch = self.watch();
+        let unpublished = &self.state.unpublished;
+        if effect.may_commit && (self.state.is_in_transaction() || unpublished.is_open()) {
+            watch.doubt(unpublished.distrust());
+        }
+        let mut published = Vec::new();
+        if effect.ends {
+            let held = unpublished.take();
+            published.extend(held.into_iter().filter(|_| effect.commits));
+        }
+        if effect.leaves_open == Some(true) {
+            unpublished.hold(names, true);
+        } else if effect.ends {
+            published.extend(names);
+        } else {
+            published.extend(watch.hold(names));
+        }
+        self.consequences.publication = watch.publication(published);
+        match effect.is_trivial {
+            true => self.trivial(),
+            false => self,
+        }
+    }
+
+    /// Adds what the transaction invalidates, whose commit this is.
+    pub(crate) fn committing(mut self) -> Self {
+        // What a savepoint wrote takes effect with the transaction around it.
+        if self.state.unpublished.is_outermost() {
+            self.consequences.publication = self.watch().commits();
+        }
+        self
+    }
+
+    /// Marks a statement that goes on after the driver's call, as a stream of rows or a `COPY` does. Its
+    /// end is not seen: what it invalidates is in doubt until the connection is known to be done with it.
+    #[cfg(feature = "deadpool-postgres")]
+    pub(crate) fn open_ended(self, names: Vec<Name>) -> Self {
+        let watch = self.watch();
+        watch.doubt(watch.hold(names));
+        watch.state.leave_unread();
+        self
+    }
+
+    pub(super) fn take_consequences(&mut self) -> Consequences<'l> {
+        take(&mut self.consequences)
+    }
+}
+
+impl<'l, A: Adapter> Watch<'l, A> {
+    /// What a text does to the transaction of the connection.
+    pub(crate) fn effect(self, sql: &str) -> Effect {
+        Effect::of(sql, self.shared.adapter.system())
+    }
+
+    /// What the transaction of the connection invalidates when it is committed.
+    pub(crate) fn commits(self) -> Option<Publication<'l>> {
+        self.publication(self.state.unpublished.take())
+    }
+
+    /// Holds names until the end of the transaction. Without one, returns them.
+    fn hold(self, names: Vec<Name>) -> Vec<Name> {
         let in_transaction = self.state.is_in_transaction();
-        self.shared
-            .publication(self.state.unpublished.hold(names, in_transaction))
-    }
-
-    /// The invalidations of a text, which may begin a transaction before it writes.
-    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-    pub(crate) fn invalidates_by(self, sql: &str, names: Vec<Name>) -> Option<Publication> {
-        match names.is_empty() || !begins_transaction(sql) {
-            true => self.invalidates(names),
-            false => {
-                self.state.unpublished.hold(names, true);
-                None
-            }
+        let is_distrusted = self.state.unpublished.is_distrusted();
+        if is_distrusted {
+            self.doubt(names.clone());
         }
+        self.state.unpublished.hold(names, in_transaction)
     }
 
-    /// The invalidations of the transaction, to be published when it is committed.
-    pub(crate) fn commits(self) -> Option<Publication> {
-        self.shared.publication(self.state.unpublished.take())
+    fn publication(self, names: Vec<Name>) -> Option<Publication<'l>> {
+        let Self { state, shared } = self;
+        (!names.is_empty())
+            .then(|| Publication::new(shared.answers(), &shared.gate, &state.doubts, names))
     }
 
-    /// Follows the transactions that a text begins and ends, after it ran with this result. The
-    /// invalidations of such a transaction are published when the text commits it.
-    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-    pub(crate) fn follow<T, E>(self, sql: &str, result: &Result<T, GateError<E>>) {
-        self.state.follow(sql, result.is_ok());
-        if commits(sql) {
-            settle(self.commits(), result, GateError::was_sent);
-        } else if is_plain_end(sql) {
-            drop(self.state.unpublished.take());
+    /// Doubts the answers that depend on these names, until the connection is known to be done with
+    /// its statements.
+    fn doubt(self, names: Vec<Name>) {
+        if !names.is_empty() {
+            let doubt = Doubt::begin(self.shared.answers(), names);
+            self.state.doubts.add(doubt);
         }
-    }
-}
-
-/// Publishes the invalidations of a write that succeeded, and withdraws those of a write that was
-/// never sent. `was_sent`: whether the write that failed with this error may have reached the
-/// backend.
-pub(crate) fn settle<T, E>(
-    publication: Option<Publication>,
-    result: &Result<T, E>,
-    was_sent: impl FnOnce(&E) -> bool,
-) {
-    let Some(publication) = publication else {
-        return;
-    };
-    match result {
-        Ok(_) => publication.publish(),
-        Err(error) if !was_sent(error) => publication.withdraw(),
-        // The outcome is unknown: marks the answers as in doubt.
-        Err(_) => drop(publication),
     }
 }

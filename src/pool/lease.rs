@@ -2,28 +2,15 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::time::timeout;
 
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
-use crate::pool::session::Session;
 use crate::pool::shared::Shared;
 use crate::pool::statement::{Admission, Watch};
-
-/// The time to cancel a statement on the backend that was given up here.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The time to return a connection to the pool, or to close it.
-///
-/// sqlx tests a returned connection without a deadline, and its slot in the pool is lost if the
-/// server has gone silently: <https://github.com/transact-rs/sqlx/issues/4349>.
-pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection leased from a [`Guarded`](crate::Guarded) pool.
 ///
@@ -51,6 +38,8 @@ impl<A: Adapter> Lease<A> {
         self.state.created = self.shared.adapter.created(&raw);
         self.raw = Some(raw);
         self.shared.gate.handed_out();
+        #[cfg(feature = "sql")]
+        self.shared.settle_doubts();
     }
 
     /// Runs a statement if the breaker admits it, under the `query_timeout` of the pool, and records
@@ -151,6 +140,11 @@ impl<A: Adapter> Lease<A> {
     #[must_use]
     pub fn into_inner(mut self) -> A::Lease {
         self.shared.gate.handed_back();
+        #[cfg(feature = "sql")]
+        {
+            let session = self.shared.session(&self.state);
+            (self.shared).keep_in_doubt(session, self.state.doubts.take());
+        }
         present(self.raw.take())
     }
 
@@ -183,207 +177,16 @@ impl<A: Adapter> Drop for Lease<A> {
             drop(self.watch().commits());
         }
         let reason = self.state.must_close();
-        let errors = self.state.read_only_errors();
-        let asks = reason.is_none() && self.shared.role.is_doubtful(errors);
-        if reason.is_none() && !A::RELEASE_WAITS && !asks {
+        let checks = reason.is_none() && self.must_check();
+        if reason.is_none() && !A::RELEASE_WAITS && !checks {
             return; // The connection is dropped in place. Some are large.
         }
         if let Some(raw) = self.raw.take() {
             match reason {
                 Some(reason) => self.close(raw, reason),
-                None if asks => self.release_after_asking(raw, errors),
+                None if checks => self.release_after_checks(raw),
                 None => self.release(raw),
             }
-        }
-    }
-}
-
-// A task that is spawned here occupies the slot of its connection in the pool until it ends, so there
-// are never more of these tasks than connections.
-impl<A: Adapter> Lease<A> {
-    fn release(&self, raw: A::Lease) {
-        let Shared {
-            adapter,
-            background,
-            ..
-        } = &*self.shared;
-        let Some(runtime) = background.runtime() else {
-            // Without a runtime there is no task in which the return could be awaited:
-            // https://github.com/transact-rs/sqlx/issues/1396
-            return adapter.discard(raw);
-        };
-        let _inside = runtime.enter();
-        let release = adapter.release(raw);
-        runtime.spawn(async move {
-            let _ = timeout(RELEASE_TIMEOUT, release).await;
-        });
-    }
-
-    /// Asks whether the server is read-only, and then returns the connection to the pool. It is closed
-    /// instead if the server was demoted, or does not answer in time.
-    fn release_after_asking(&self, raw: A::Lease, errors: u32) {
-        let Some(runtime) = self.shared.background.runtime() else {
-            return match A::RELEASE_WAITS {
-                true => self.release(raw),
-                false => drop(raw),
-            };
-        };
-        let mut lease = DiscardOnDrop {
-            raw: Some(raw),
-            session: None,
-            shared: Arc::clone(&self.shared),
-        };
-        runtime.spawn(async move {
-            let (gate, role) = (Arc::clone(&lease.shared.gate), &lease.shared.role);
-            let role = Arc::clone(role);
-            let closed = match timeout(RELEASE_TIMEOUT, lease.is_read_only()).await {
-                Ok(Some(is_read_only)) => {
-                    (role.answered(is_read_only, errors, &gate)).then_some("read_only")
-                }
-                Ok(None) => None,
-                Err(_) => Some("abandoned"),
-            };
-            let end = async {
-                match closed {
-                    Some(reason) => {
-                        gate.closed_connection(reason);
-                        lease.close().await;
-                    }
-                    None => lease.release().await,
-                }
-            };
-            let _ = timeout(RELEASE_TIMEOUT, end).await;
-        });
-    }
-
-    fn close(&self, raw: A::Lease, reason: &'static str) {
-        self.shared.gate.closed_connection(reason);
-        let may_run = self.state.may_run();
-        let mut lease = DiscardOnDrop {
-            raw: Some(raw),
-            session: self.shared.session(&self.state),
-            shared: Arc::clone(&self.shared),
-        };
-        if (may_run || A::RELEASE_WAITS)
-            && let Some(runtime) = self.shared.background.runtime()
-        {
-            runtime.spawn(async move {
-                if !may_run {
-                    let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
-                    return;
-                }
-                // The server is told in any case. The wait for it ends with the pool.
-                let is_told = lease.tell().await;
-                let shared = Arc::clone(&lease.shared);
-                shared.background.spawn_if_used(async move {
-                    let limit = lease.shared.gate.limits().query_timeout;
-                    let _ = timeout(limit, lease.stop(is_told)).await;
-                    let _ = timeout(RELEASE_TIMEOUT, lease.close()).await;
-                });
-            });
-        }
-    }
-}
-
-/// A lease that is discarded when it is dropped, unless it was closed before.
-struct DiscardOnDrop<A: Adapter> {
-    raw: Option<A::Lease>,
-    /// The session of a connection whose statement was given up.
-    session: Option<Session>,
-    shared: Arc<Shared<A>>,
-}
-
-impl<A: Adapter> DiscardOnDrop<A> {
-    /// Stops the statement that was given up, and waits until the server has stopped: until then, the
-    /// connection keeps its place in the pool, so that the server never works on more statements than
-    /// the pool has connections. The caller bounds the wait.
-    async fn stop(&mut self, mut is_told: bool) {
-        let shared = Arc::clone(&self.shared);
-        while !is_told {
-            let interval = shared.gate.breaker().probe_interval();
-            if timeout(interval, self.answer()).await.is_ok() {
-                return;
-            }
-            is_told = self.tell().await;
-        }
-        let session = self.session.clone();
-        let mut answered = pin!(self.answer());
-        let mut patience = CANCEL_TIMEOUT;
-        loop {
-            let is_starved =
-                match timeout(patience, shared.gate.unless_starved(answered.as_mut())).await {
-                    Ok(Some(())) => return,
-                    Ok(None) => true,
-                    Err(_) => false,
-                };
-            // The connection may be silent for ever. Where the server cannot be asked, it loses its
-            // place when a caller needs it.
-            let is_idle = match &session {
-                Some(session) => shared.is_idle(session).await,
-                None => None,
-            };
-            if is_idle.unwrap_or(is_starved) {
-                return;
-            }
-            patience = patience.saturating_mul(2);
-        }
-    }
-
-    /// Tells the server to stop the statement. Returns `false` if there was no time, because others told
-    /// it the same, or while the breaker is open: nothing is sent to a server that may be down.
-    async fn tell(&mut self) -> bool {
-        if !self.shared.side_connections {
-            return true;
-        }
-        let is_open = self.shared.gate.breaker().rejects();
-        !is_open && timeout(CANCEL_TIMEOUT, self.cancel()).await.is_ok()
-    }
-
-    /// Waits for an answer after that of the statement, or for an error.
-    async fn answer(&mut self) {
-        if let Some(raw) = &mut self.raw {
-            let _ = self.shared.adapter.ping(raw).await;
-        }
-    }
-
-    async fn cancel(&mut self) {
-        #[cfg(feature = "sqlx")]
-        if A::STOPS_BY_SESSION {
-            if let Some(session) = &self.session
-                && let Some(mut side) = self.shared.side().await
-            {
-                side.stop(session).await;
-                side.close().await;
-            }
-            return;
-        }
-        if let Some(raw) = &mut self.raw {
-            self.shared.adapter.cancel(raw).await;
-        }
-    }
-
-    async fn is_read_only(&mut self) -> Option<bool> {
-        let adapter = Arc::clone(&self.shared.adapter);
-        adapter.is_read_only(self.raw.as_mut()?).await
-    }
-
-    async fn release(&mut self) {
-        if let Some(raw) = self.raw.take() {
-            self.shared.adapter.release(raw).await;
-        }
-    }
-
-    async fn close(&mut self) {
-        if let Some(raw) = self.raw.take() {
-            self.shared.adapter.close(raw).await;
-        }
-    }
-}
-
-impl<A: Adapter> Drop for DiscardOnDrop<A> {
-    fn drop(&mut self) {
-        if let Some(raw) = self.raw.take() {
-            self.shared.adapter.discard(raw);
         }
     }
 }
@@ -397,8 +200,11 @@ impl<A: Adapter> Deref for Lease<A> {
 }
 
 impl<A: Adapter> DerefMut for Lease<A> {
+    /// The connection may be used past the guard from here on.
     fn deref_mut(&mut self) -> &mut Self::Target {
-        self.parts().0
+        let (raw, watch) = self.parts();
+        watch.state.touch();
+        raw
     }
 }
 

@@ -19,6 +19,7 @@ mod prober;
 pub(crate) mod read;
 #[cfg(feature = "cache")]
 pub(crate) mod read_error;
+pub(crate) mod release;
 mod role;
 #[cfg(any(feature = "sqlx", feature = "diesel"))]
 pub(crate) mod rows;
@@ -33,3 +34,5 @@ mod target;
 pub(crate) mod tasks;
 #[cfg(feature = "sql")]
 pub(crate) mod transaction;
+#[cfg(feature = "sql")]
+mod unsettled;

@@ -191,7 +191,8 @@ impl System {
         match self {
             Self::Postgres => {
                 "SELECT concat_ws(' ', pid, (extract(epoch FROM backend_start) * 1000000)::bigint, \
-                 extract(epoch FROM pg_postmaster_start_time())::text) FROM pg_stat_activity \
+                 concat_ws('@', extract(epoch FROM pg_postmaster_start_time())::text, \
+                 inet_server_addr()::text, inet_server_port()::text)) FROM pg_stat_activity \
                  WHERE pid = pg_backend_pid() \
                  AND clock_timestamp() - backend_start < interval '10 seconds'"
             }
@@ -248,6 +249,33 @@ impl System {
         match self {
             Self::Postgres => state == "gone" || state.starts_with("idle"),
             Self::MySql => state == "gone" || state == "Sleep",
+        }
+    }
+
+    /// Whether the server that now has this name is another one in the place of that which had the old
+    /// name, so that the sessions of that are gone. MySQL has the same name after a restart.
+    #[cfg(feature = "sql")]
+    pub(super) fn is_restarted(self, old: &str, new: &str) -> bool {
+        let parts = |name: &str| {
+            let (started, address) = name.split_once('@')?;
+            Some((started.parse::<f64>().ok()?, address.to_owned()))
+        };
+        match (self, parts(old), parts(new)) {
+            (Self::Postgres, Some((before, of)), Some((after, at))) => of == at && before < after,
+            _ => false,
+        }
+    }
+
+    /// Ends a session.
+    #[cfg(feature = "sql")]
+    pub(super) fn end(self, session: &Session) -> String {
+        let Session { id, started, .. } = session;
+        match self {
+            Self::Postgres => format!(
+                "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE pid = {id} \
+                 AND (extract(epoch FROM backend_start) * 1000000)::bigint = {started}"
+            ),
+            Self::MySql => format!("KILL CONNECTION {id}"),
         }
     }
 
@@ -329,6 +357,28 @@ mod tests {
         assert!(old.find(at(start, 1)).is_some());
         assert!(!old.is_new(&session("9 localhost:2 host 3306 1"), &before));
         assert_eq!(old.find(at(start, 1)), None);
+    }
+
+    #[cfg(feature = "sql")]
+    #[test]
+    fn a_server_that_started_later_at_the_same_address_has_no_old_session() {
+        let is_restarted = |old, new| System::Postgres.is_restarted(old, new);
+        assert!(is_restarted(
+            "1700000000.5@10.0.0.1@5432",
+            "1700000001.25@10.0.0.1@5432"
+        ));
+        assert!(!is_restarted(
+            "1700000001.25@10.0.0.1@5432",
+            "1700000000.5@10.0.0.1@5432"
+        ));
+        assert!(!is_restarted(
+            "1700000000.5@10.0.0.1@5432",
+            "1700000001.25@10.0.0.2@5432"
+        ));
+        assert!(
+            !is_restarted("1700000000.5", "1700000001.25"),
+            "sockets have no address"
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ use super::long_running::LongRunning;
 use super::role::Role;
 use super::settings::Settings;
 use super::tasks::Background;
+#[cfg(feature = "sql")]
+use super::unsettled::Unsettled;
 #[cfg(feature = "cache")]
 use crate::cache::answers::Answers;
 #[cfg(feature = "cache")]
@@ -29,6 +31,8 @@ pub(crate) struct Shared<A: Adapter> {
     pub(super) side: Semaphore,
     pub(super) long_running: LongRunning,
     pub(crate) role: Arc<Role>,
+    #[cfg(feature = "sql")]
+    pub(super) unsettled: Unsettled,
     /// Built at its first use, so that a pool without cached reads allocates no cache.
     #[cfg(feature = "cache")]
     answers: OnceLock<Arc<Answers>>,
@@ -47,6 +51,8 @@ impl<A: Adapter> Shared<A> {
             probe_query: settings.probe_query.as_deref().map(Arc::from),
             side: Semaphore::new(1),
             long_running: LongRunning::default(),
+            #[cfg(feature = "sql")]
+            unsettled: Unsettled::default(),
             #[cfg(feature = "cache")]
             answers: OnceLock::new(),
             #[cfg(feature = "cache")]

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::adapter::Adapter;
 use super::connection_state::ConnectionState;
-use super::lease::RELEASE_TIMEOUT;
+use super::release::RELEASE_TIMEOUT;
 use super::session::{Session, Sessions};
 use super::shared::Shared;
 use super::target::Fresh;
@@ -84,6 +84,23 @@ impl<A: Adapter> Side<'_, A> {
         if self.is_idle(session).await == Some(false) {
             let stop = self.sessions.system.stop(session);
             self.question(stop).await;
+        }
+    }
+
+    /// Ends a session whose connection is closed. Returns whether it is known to be gone.
+    #[cfg(feature = "sql")]
+    pub(super) async fn ends(&mut self, session: &Session) -> bool {
+        let system = self.sessions.system;
+        if session.server != self.server {
+            return system.is_restarted(&session.server, &self.server);
+        }
+        match self.question(system.state(session)).await {
+            Some(state) if state == "gone" => true,
+            Some(_) => {
+                self.question(system.end(session)).await;
+                false // known with the next question
+            }
+            None => false,
         }
     }
 

@@ -8,9 +8,11 @@ use crate::gate::admission::turned_away;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::Adapter;
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
+#[cfg(feature = "sql")]
+use crate::pool::invalidation::Consequences;
 use crate::pool::shared::Shared;
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-use crate::pool::transaction::is_trivial;
+#[cfg(feature = "sql")]
+use crate::pool::transaction::Effect;
 
 /// Watches the statements on a leased connection. It borrows everything but the connection itself.
 pub(crate) struct Watch<'l, A: Adapter> {
@@ -26,6 +28,17 @@ pub(crate) enum Admission {
     /// connection and its locks, so the statement is never rejected.
     #[cfg(feature = "sql")]
     Transaction,
+}
+
+#[cfg(feature = "sql")]
+impl Admission {
+    /// The admission of a text: one that ends a transaction releases its locks, so it is never refused.
+    pub(crate) fn of(self, effect: Effect) -> Self {
+        match effect.releases {
+            true => Self::Transaction,
+            false => self,
+        }
+    }
 }
 
 impl<'l, A: Adapter> Watch<'l, A> {
@@ -68,6 +81,10 @@ impl<'l, A: Adapter> Watch<'l, A> {
             state,
             shared,
             is_trivial: false,
+            #[cfg(any(feature = "sqlx", feature = "diesel"))]
+            is_last: false,
+            #[cfg(feature = "sql")]
+            consequences: Consequences::default(),
         })
     }
 }
@@ -89,11 +106,16 @@ pub(crate) struct Statement<'l, A: Adapter> {
     pub(super) shared: &'l Shared<A>,
     /// A server that can do nothing else would answer it, too.
     is_trivial: bool,
+    /// The lease ends with it.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
+    pub(super) is_last: bool,
+    #[cfg(feature = "sql")]
+    pub(super) consequences: Consequences<'l>,
 }
 
 impl<'l, A: Adapter> Statement<'l, A> {
-    #[cfg(feature = "diesel")]
-    pub(crate) fn watch(&self) -> Watch<'l, A> {
+    #[cfg(feature = "sql")]
+    pub(super) fn watch(&self) -> Watch<'l, A> {
         Watch {
             state: self.state,
             shared: self.shared,
@@ -118,6 +140,9 @@ impl<'l, A: Adapter> Statement<'l, A> {
             state,
             shared,
             is_trivial,
+            #[cfg(feature = "sql")]
+            consequences,
+            ..
         } = self;
         if is_trivial {
             permit.set_trivial();
@@ -127,14 +152,31 @@ impl<'l, A: Adapter> Statement<'l, A> {
             permit.withdraw();
             permit = probe;
         }
-        let classify = |error: &E| state.note(diagnose(&shared.adapter, error));
+        let mut answered = false;
+        let classify = |error: &E| {
+            let diagnosis = diagnose(&shared.adapter, error);
+            answered = diagnosis.answered;
+            state.note(diagnosis)
+        };
+        let unread = state.unread();
         let in_flight = state.start();
         let lost = shared.lost(state);
         let result = shared.gate.run(permit, limit, classify, call, lost).await;
         if !matches!(result, Err(GateError::Deadline(_))) {
             in_flight.end();
         }
+        if result.is_ok() {
+            state.read_all(unread);
+        }
+        #[cfg(feature = "sql")]
+        consequences.settle(result.as_ref().map(drop), answered);
         result
+    }
+
+    /// Marks a statement with which the lease ends, if it `is_last`.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn last(self, is_last: bool) -> Self {
+        Self { is_last, ..self }
     }
 
     /// Marks a statement that begins a transaction or rolls it back. Its success is no evidence of
@@ -143,15 +185,6 @@ impl<'l, A: Adapter> Statement<'l, A> {
     pub(crate) fn trivial(mut self) -> Self {
         self.is_trivial = true;
         self
-    }
-
-    /// Marks a statement that begins a transaction or rolls it back, by its text.
-    #[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-    pub(crate) fn by_text(self, sql: &str) -> Self {
-        match is_trivial(sql) {
-            true => self.trivial(),
-            false => self,
-        }
     }
 
     /// Discards the admission of a statement that ended without waiting for the backend, so that it is

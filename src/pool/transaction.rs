@@ -1,71 +1,125 @@
-//! Detects transactions that are begun and ended by the text of a statement.
+//! What a text does to the transaction of its connection.
 
-/// Whether the first word of `sql` is one of `words`.
-fn begins_with(sql: &str, words: &[&str]) -> bool {
-    let first = past_comments(sql)
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .next();
-    first.is_some_and(|first| words.iter().any(|word| first.eq_ignore_ascii_case(word)))
+use crate::cache::tokens::{Dialect, Token, Tokens};
+use crate::pool::session::System;
+
+/// The words with which a statement begins or ends a transaction or a savepoint.
+const WORDS: [&str; 8] = [
+    "ABORT",
+    "BEGIN",
+    "COMMIT",
+    "END",
+    "RELEASE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "START",
+];
+
+/// The statements with which MySQL and MariaDB commit an open transaction, or may:
+/// <https://dev.mysql.com/doc/refman/9.4/en/implicit-commit.html>,
+/// <https://mariadb.com/docs/server/reference/sql-statements/transactions/sql-statements-that-cause-an-implicit-commit>.
+/// A procedure may contain any of them.
+const COMMIT_IMPLICITLY: [&str; 24] = [
+    "ALTER", "ANALYZE", "BEGIN", "CACHE", "CALL", "CHANGE", "CHECK", "CREATE", "DROP", "EXECUTE",
+    "FLUSH", "GRANT", "INSTALL", "LOAD", "LOCK", "OPTIMIZE", "RENAME", "REPAIR", "RESET", "REVOKE",
+    "SET", "START", "TRUNCATE", "UNLOCK",
+];
+
+/// What a text does to the transaction of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// One of its statements commits a transaction.
+    pub(crate) commits: bool,
+    /// One of its statements ends a transaction.
+    pub(crate) ends: bool,
+    /// Whether a transaction is open after it; `None`: as before.
+    pub(crate) leaves_open: Option<bool>,
+    /// It may have committed the open transaction, as some statements of MySQL do.
+    pub(crate) may_commit: bool,
+    /// Its first statement ends a transaction or a savepoint, and so releases locks. On SQLite, the
+    /// `RELEASE` of an outermost savepoint is a commit.
+    pub(crate) releases: bool,
+    /// It begins a transaction before it ends one.
+    pub(crate) begins: bool,
+    /// It only begins a transaction or rolls it back, or to a savepoint.
+    pub(crate) is_trivial: bool,
 }
 
-/// Whether a statement ends a transaction or a savepoint. It is then never refused, because it releases
-/// locks. On SQLite, the `RELEASE` of an outermost savepoint is a commit.
-pub(crate) fn ends_transaction(sql: &str) -> bool {
-    begins_with(sql, &["commit", "rollback", "end", "abort", "release"])
-}
-
-/// Whether a text only begins a transaction or rolls it back, or to a savepoint.
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-pub(crate) fn is_trivial(sql: &str) -> bool {
-    let is_single = !past_comments(sql)
-        .trim_end_matches([';', ' ', '\n'])
-        .contains(';');
-    is_single && begins_with(sql, &["begin", "start", "savepoint", "rollback", "abort"])
-}
-
-/// Whether a statement commits a transaction.
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-pub(crate) fn commits(sql: &str) -> bool {
-    begins_with(sql, &["commit", "end"])
-}
-
-/// Whether a text begins a transaction: with its first statement, or with a later one after the end
-/// of another transaction.
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-pub(crate) fn begins_transaction(sql: &str) -> bool {
-    begins_with(sql, &["begin", "start"])
-        || ends_transaction(sql)
-            && sql
-                .split(';')
-                .any(|sql| begins_with(sql, &["begin", "start"]))
-}
-
-/// Whether a text is a plain `COMMIT` or `ROLLBACK`, and nothing else.
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
-pub(crate) fn is_plain_end(sql: &str) -> bool {
-    let sql = past_comments(sql).trim_end().trim_end_matches(';');
-    sql.eq_ignore_ascii_case("commit") || sql.eq_ignore_ascii_case("rollback")
-}
-
-/// The text after leading white space and comments.
-fn past_comments(mut sql: &str) -> &str {
-    loop {
-        sql = sql.trim_start();
-        let rest = match sql.get(..2) {
-            Some("--") => sql.split_once('\n'),
-            Some("/*") => sql.split_once("*/"),
-            _ => None,
+impl Effect {
+    /// The effect of a text. `system`: that of the server; SQLite has none.
+    pub(crate) fn of(sql: &str, system: Option<System>) -> Self {
+        let dialect = match system {
+            Some(System::Postgres) => Dialect::Postgres,
+            Some(System::MySql) => Dialect::MySql,
+            None => Dialect::Sqlite,
         };
-        match rest {
-            Some((_, rest)) => sql = rest,
-            None => return sql,
+        let mut effect = Self::default();
+        let mut statements = 0;
+        let mut is_trivial = true;
+        let mut tokens = Tokens::of(sql, dialect);
+        // What cannot be read has no effect that is known.
+        while let Ok(Some(first)) = tokens.next() {
+            if first == Token::Sign(';') {
+                continue;
+            }
+            statements += 1;
+            effect.releases |= statements == 1
+                && (first.is_one_of(&["ABORT", "COMMIT", "RELEASE", "ROLLBACK"])
+                    || is_end(first, dialect));
+            is_trivial &= first.is_one_of(&["ABORT", "BEGIN", "ROLLBACK", "SAVEPOINT", "START"]);
+            effect.may_commit |= dialect == Dialect::MySql && first.is_one_of(&COMMIT_IMPLICITLY);
+            if first.is_one_of(&WORDS) {
+                effect.then(first, &mut tokens, dialect);
+            } else if statements == 1 && !sql.contains(';') {
+                break; // most statements
+            } else {
+                while let Ok(Some(token)) = tokens.next()
+                    && token != Token::Sign(';')
+                {}
+            }
+        }
+        effect.is_trivial = is_trivial && statements == 1;
+        effect
+    }
+
+    /// Adds the effect of the statement that begins with this word.
+    fn then(&mut self, first: Token<'_>, tokens: &mut Tokens<'_>, dialect: Dialect) {
+        let (mut to_savepoint, mut chains, mut is_no, mut begins) = (false, false, false, false);
+        let mut is_second = true;
+        while let Ok(Some(token)) = tokens.next()
+            && token != Token::Sign(';')
+        {
+            to_savepoint |= token.is("TO");
+            chains |= token.is("CHAIN") && !is_no;
+            is_no = token.is("NO");
+            begins |= is_second && token.is("TRANSACTION");
+            is_second = false;
+        }
+        if first.is("BEGIN") || first.is("START") && begins {
+            self.begins |= self.leaves_open.is_none();
+            self.leaves_open = Some(true);
+            return;
+        }
+        let commits = first.is("COMMIT") || is_end(first, dialect);
+        let rolls_back = first.is_one_of(&["ABORT", "ROLLBACK"]) && !to_savepoint;
+        if commits || rolls_back {
+            self.commits |= commits;
+            self.ends = true;
+            self.leaves_open = Some(chains);
         }
     }
 }
 
-#[cfg(all(test, any(feature = "deadpool-postgres", feature = "diesel")))]
+/// In MySQL, `END` is the end of a block.
+fn is_end(first: Token<'_>, dialect: Dialect) -> bool {
+    first.is("END") && dialect != Dialect::MySql
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALL: [Option<System>; 3] = [Some(System::Postgres), Some(System::MySql), None];
 
     #[test]
     fn the_end_of_a_transaction_is_detected_by_its_first_word() {
@@ -77,50 +131,93 @@ mod tests {
             "RELEASE a",
             "/* trace=1 */ -- why\n COMMIT",
         ] {
-            assert!(ends_transaction(sql), "{sql}");
+            assert!(Effect::of(sql, None).releases, "{sql}");
         }
         for sql in ["", "SELECT 1", "COMMITTED", "-- COMMIT", "/* COMMIT", "é"] {
-            assert!(!ends_transaction(sql), "{sql}");
+            assert!(!Effect::of(sql, None).releases, "{sql}");
         }
     }
 
     #[test]
     fn a_trivial_statement_does_nothing_else() {
-        for sql in [
-            "BEGIN",
-            "START TRANSACTION; ",
-            "rollback",
-            "ROLLBACK TO a",
-            "SAVEPOINT a",
-        ] {
-            assert!(is_trivial(sql), "{sql}");
-        }
-        for sql in ["COMMIT", "BEGIN; DELETE FROM dish", "SELECT 1", "RELEASE a"] {
-            assert!(!is_trivial(sql), "{sql}");
+        for system in ALL {
+            for sql in [
+                "BEGIN",
+                "START TRANSACTION; ",
+                "rollback",
+                "ROLLBACK TO a",
+                "SAVEPOINT a",
+            ] {
+                assert!(Effect::of(sql, system).is_trivial, "{sql}");
+            }
+            for sql in [
+                "COMMIT",
+                "BEGIN; DELETE FROM dish",
+                "SELECT 1",
+                "RELEASE a",
+                "",
+            ] {
+                assert!(!Effect::of(sql, system).is_trivial, "{sql}");
+            }
         }
     }
 
     #[test]
-    fn the_beginning_of_a_transaction_is_detected_by_its_first_word() {
-        for sql in [
-            "BEGIN",
-            "start  transaction read only",
-            "/* trace=1; */ BEGIN; INSERT INTO dish VALUES (1)",
-            "COMMIT; BEGIN",
-        ] {
-            assert!(begins_transaction(sql), "{sql}");
+    fn a_text_leaves_a_transaction_open_or_ends_it() {
+        let (open, closed) = (Some(true), Some(false));
+        for system in ALL {
+            for (sql, leaves_open, commits) in [
+                ("BEGIN", open, false),
+                ("start  transaction read only", open, false),
+                (
+                    "/* trace=1; */ BEGIN; INSERT INTO dish VALUES (1)",
+                    open,
+                    false,
+                ),
+                ("INSERT INTO dish VALUES (1); BEGIN", open, false),
+                ("COMMIT; BEGIN", open, true),
+                ("COMMIT AND CHAIN", open, true),
+                ("Commit AND NO CHAIN;", closed, true),
+                ("BEGIN; DELETE FROM dish; COMMIT", closed, true),
+                ("ROLLBACK", closed, false),
+                ("ROLLBACK; SELECT 1", closed, false),
+                ("", None, false),
+                ("INSERT INTO dish VALUES (1)", None, false),
+                ("INSERT INTO dish VALUES ('; begin')", None, false),
+                ("INSERT INTO dish VALUES ('; end')", None, false),
+                ("ROLLBACK TO a", None, false),
+                ("ROLLBACK WORK TO SAVEPOINT a", None, false),
+                ("SAVEPOINT a", None, false),
+                ("BEGINNING", None, false),
+                ("START REPLICA", None, false),
+            ] {
+                let effect = Effect::of(sql, system);
+                assert_eq!(
+                    (effect.leaves_open, effect.commits),
+                    (leaves_open, commits),
+                    "{system:?}: {sql}"
+                );
+            }
         }
+        let block = Effect::of("DO $$ BEGIN PERFORM 1; END $$", Some(System::Postgres));
+        assert_eq!(block, Effect::default());
+        assert!(Effect::of("END", None).commits);
+        assert!(!Effect::of("END", Some(System::MySql)).commits);
+    }
+
+    #[test]
+    fn only_mysql_commits_by_other_statements() {
         for sql in [
-            "",
-            "INSERT INTO dish VALUES (1)",
-            "INSERT INTO dish VALUES ('; begin')",
-            "DO $$ BEGIN PERFORM 1; END $$",
-            "ROLLBACK TO a",
-            "COMMIT AND CHAIN",
-            "COMMIT",
-            "BEGINNING",
+            "CREATE TABLE a (id int)",
+            "TRUNCATE a",
+            "SELECT 1; drop table a",
+            "CALL p()",
         ] {
-            assert!(!begins_transaction(sql), "{sql}");
+            for system in ALL {
+                let may_commit = Effect::of(sql, system).may_commit;
+                assert_eq!(may_commit, matches!(system, Some(System::MySql)), "{sql}");
+            }
         }
+        assert!(!Effect::of("UPDATE a SET b = 1", Some(System::MySql)).may_commit);
     }
 }

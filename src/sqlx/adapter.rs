@@ -18,7 +18,7 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::{Class, Classify};
 use crate::outcome::error::refusal;
 use crate::pool::adapter::Adapter;
-use crate::pool::session::{Created, Sessions};
+use crate::pool::session::{Created, Sessions, System};
 use crate::pool::snapshot::PoolStatus;
 
 /// The state that the handles of one pool share.
@@ -151,12 +151,22 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         self.options.sessions.as_deref()
     }
 
+    fn system(&self) -> Option<System> {
+        self.traits.system
+    }
+
     fn created(&self, lease: &Leased<DB>) -> Option<Created> {
         lease.created
     }
 
     async fn question(&self, connection: &mut DB::Connection, sql: String) -> Option<String> {
         (self.traits.question)(connection, sql).await
+    }
+
+    /// The driver of MySQL loses what it has read of a row:
+    /// <https://github.com/transact-rs/sqlx/issues/563>.
+    fn keeps_step(&self) -> bool {
+        !matches!(self.traits.system, Some(System::MySql))
     }
 
     /// Connects outside of the pool, because sqlx's pool retries a refused connection until

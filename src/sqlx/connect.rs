@@ -15,7 +15,7 @@ use crate::gate::Gate;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
-use crate::pool::lease::RELEASE_TIMEOUT;
+use crate::pool::release::RELEASE_TIMEOUT;
 use crate::pool::settings::Settings;
 
 /// sqlx's default `acquire_timeout`. A pool with this value counts as one without a value of its

@@ -45,11 +45,10 @@ impl<DB: Database> GuardedConnection<DB> {
     }
 
     /// The driver's connection, the watch on its statements, and their admission. Statements in a
-    /// transaction that was begun through sqlx are always admitted; others are admitted by the
-    /// breaker.
+    /// transaction are always admitted; others are admitted by the breaker.
     pub(super) fn parts(&mut self) -> (&mut DB::Connection, Watch<'_, Sqlx<DB>>, Admission) {
         let (raw, watch) = self.lease.parts();
-        let admission = match in_transaction::<DB>(raw) {
+        let admission = match in_transaction::<DB>(raw) || watch.state.is_in_transaction() {
             true => Admission::Transaction,
             false => Admission::Breaker,
         };

@@ -97,15 +97,6 @@ fn reported(error: &dyn DatabaseError) -> Delivery {
     Delivery::Answered
 }
 
-/// Whether a failed write may have had an effect.
-pub(super) fn was_sent(error: &GateError<Error>) -> bool {
-    match error {
-        GateError::Refused(_) => false,
-        GateError::Deadline(_) => true,
-        GateError::Failed(error) => delivery(error) != Delivery::NotSent,
-    }
-}
-
 /// The class of an error, as far as it is the same for all drivers. `database` classifies the
 /// errors that a server reported.
 pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) -> Class) -> Class {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::ready;
-use std::marker::PhantomData;
 use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +11,17 @@ use futures_core::future::BoxFuture;
 use futures_util::{TryFutureExt, TryStreamExt};
 use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
 
-use super::adapter::{Shared, Sqlx};
+use super::adapter::Shared;
 use super::connection::{GuardedConnection, Held, lease};
 use super::driver::{Driver, RawExecutor, Rows};
-use super::error::{self, was_sent};
+use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
+use super::statement::Statement;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::cache::invalidation::Name;
-use crate::cache::publication::Publication;
-use crate::outcome::error::{GateError, Refused};
+use crate::outcome::error::GateError;
 use crate::pool::adapter::diagnose;
-use crate::pool::invalidation::settle;
-use crate::pool::statement::{Admission, Statement, Watch};
-use crate::pool::transaction::ends_transaction;
 
 /// A pool or a connection as the executor of one statement, with its own deadline or with tags to
 /// invalidate; see [`Pool::with_timeout`] and [`Pool::invalidates`].
@@ -43,13 +39,6 @@ pub(super) enum Target<'c, DB: Database> {
 }
 
 impl<DB: Database> Target<'_, DB> {
-    fn invalidates(&self, names: Vec<Name>) -> Option<Publication> {
-        match self {
-            Self::Pool(shared) => shared.publication(names),
-            Self::Lease(connection) => connection.lease.watch().invalidates(names),
-        }
-    }
-
     /// The connection for the statement.
     async fn lease(&mut self) -> Result<Held<'_, DB>, GateError<Error>> {
         match self {
@@ -144,31 +133,30 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Ok(self.limit)
     }
 
-    fn run<'e, O>(self, operation: O) -> BoxFuture<'e, Result<O::Output, Error>>
+    fn run<'e, O>(self, operation: Result<O, Error>) -> BoxFuture<'e, Result<O::Output, Error>>
     where
         Self: 'e,
         O: Operation<DB> + 'e,
     {
-        Box::pin(self.attempt(operation).map_err(error::of_statement))
+        Box::pin(async { (self.attempt(operation?).await).map_err(error::of_statement) })
     }
 
     /// Fetches all rows of a statement, or the first one. Refusals and deadlines are not converted to
     /// sqlx's error.
-    pub(super) fn fetch<'e, E>(
+    pub(super) fn fetch<'e>(
         self,
-        query: E,
+        query: Statement<DB>,
         only_first: bool,
     ) -> BoxFuture<'e, Result<Vec<DB::Row>, GateError<Error>>>
     where
         Self: 'e,
-        E: 'static + Execute<'static, DB>,
     {
         match only_first {
             true => {
-                let first = self.attempt(FetchOptional(query, PhantomData));
+                let first = self.attempt(FetchOptional(query));
                 Box::pin(first.map_ok(|first| first.into_iter().collect()))
             }
-            false => Box::pin(self.attempt(FetchAll(query, PhantomData))),
+            false => Box::pin(self.attempt(FetchAll(query))),
         }
     }
 
@@ -178,76 +166,36 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         operation: O,
     ) -> Result<O::Output, GateError<Error>> {
         let limit = self.limit().map_err(GateError::Failed)?;
-        let publication = self.target.invalidates(take(&mut self.invalidates));
-        let mut held = match self.target.lease().await {
-            Ok(leased) => leased,
-            Err(error) => {
-                let failed = Err(error);
-                settle(publication, &failed, was_sent);
-                return failed;
-            }
-        };
+        let mut held = self.target.lease().await?;
         let (raw, watch, admission) = held.parts();
-        let result = match watch.admit(admission, limit).await {
-            Ok(statement) => statement.run(diagnose, operation.start(raw)).await,
-            Err(refused) => {
-                let (sql, operation) = operation.into_plain();
-                match pass(watch, refused, &sql, limit) {
-                    Ok(statement) => statement.run(diagnose, operation.start(raw)).await,
-                    Err(refused) => Err(refused.into()),
-                }
-            }
-        };
-        settle(publication, &result, was_sent);
-        result
+        let effect = watch.effect(operation.sql().unwrap_or_default());
+        let statement = watch.admit(admission.of(effect), limit).await?;
+        let statement = statement.by_text(effect, take(&mut self.invalidates));
+        statement.run(diagnose, operation.start(raw)).await
     }
 
-    /// Streams the rows of a statement.
-    ///
-    /// The deadline applies to each wait for the database, not to the time that the caller spends on
-    /// a row. The first row, or the end of the stream, settles the permit. A stream that is dropped
-    /// before that is an abandoned call.
-    fn stream<'e, 'q: 'e, E>(mut self, query: E) -> Rows<'e, DB>
+    /// Streams the rows of a statement. The first row, or the end of the stream, settles the permit. A
+    /// stream that is dropped before that is an abandoned call.
+    fn stream<'e>(mut self, query: Result<Statement<DB>, Error>) -> Rows<'e, DB>
     where
         Self: 'e,
-        E: 'q + Execute<'q, DB>,
     {
         let limit = self.limit();
-        let publication = self.target.invalidates(take(&mut self.invalidates));
         Box::pin(try_stream! {
-            let limit = limit?;
-            let mut target = self.target;
-            let mut held = target.lease().await.map_err(error::of_statement)?;
+            let (limit, query) = (limit?, query?);
+            let mut held = self.target.lease().await.map_err(error::of_statement)?;
+            let is_last = matches!(held, Held::Owned(_));
             let (raw, watch, admission) = held.parts();
-            let (statement, rows) = match watch.admit(admission, limit).await {
-                Ok(statement) => (statement, raw.raw_fetch_many(query)),
-                Err(rejected) => {
-                    let sql = query.sql();
-                    let statement = pass(watch, rejected, &sql, limit).map_err(error::refused)?;
-                    (statement, raw.raw_fetch_many(sql))
-                }
-            };
-            let mut rows = statement.load(ready(Ok(rows))).await.map_err(error::of_statement)?;
+            let effect = watch.effect(query.sql.as_str());
+            let admitted = watch.admit(admission.of(effect), limit).await;
+            let statement = admitted.map_err(error::refused)?;
+            let statement = statement.by_text(effect, take(&mut self.invalidates)).last(is_last);
+            let rows = statement.load(ready(Ok(raw.raw_fetch_many(query)))).await;
+            let mut rows = rows.map_err(error::of_statement)?;
             while let Some(row) = rows.try_next().await.map_err(error::of_statement)? {
                 yield row;
             }
-            if let Some(publication) = publication {
-                publication.publish();
-            }
         })
-    }
-}
-
-/// Admits a refused statement after all if it ends a transaction.
-fn pass<'l, DB: Database>(
-    watch: Watch<'l, Sqlx<DB>>,
-    rejected: Refused,
-    sql: &SqlStr,
-    limit: Option<Duration>,
-) -> Result<Statement<'l, Sqlx<DB>>, Refused> {
-    match ends_transaction(sql.as_str()) {
-        true => watch.try_admit(Admission::Transaction, limit),
-        false => Err(rejected),
     }
 }
 
@@ -259,7 +207,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        self.run(ExecuteOne(query, PhantomData))
+        self.run(Statement::take(query).map(ExecuteOne))
     }
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
@@ -267,7 +215,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        self.stream(query)
+        self.stream(Statement::take(query))
     }
 
     fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
@@ -275,7 +223,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        self.run(FetchAll(query, PhantomData))
+        self.run(Statement::take(query).map(FetchAll))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -286,11 +234,12 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
+        let query = Statement::take(query);
         if self.invalidates.is_empty() {
-            return self.run(FetchOptional(query, PhantomData));
+            return self.run(query.map(FetchOptional));
         }
         // At its first row, a write has not been committed yet.
-        let rows = self.run(FetchAll(query, PhantomData));
+        let rows = self.run(query.map(FetchAll));
         Box::pin(rows.map_ok(|rows| rows.into_iter().next()))
     }
 
@@ -302,7 +251,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
     where
         'c: 'e,
     {
-        self.run(Prepare(sql, parameters))
+        self.run(Ok(Prepare(sql, parameters)))
     }
 
     // `describe` exists only with sqlx-core's feature `offline`, and has no default:
@@ -312,7 +261,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
     where
         'c: 'e,
     {
-        self.run(DescribeOne(sql))
+        self.run(Ok(DescribeOne(sql)))
     }
 }
 

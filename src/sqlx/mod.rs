@@ -60,6 +60,17 @@
 //! explains which value is served when. [`WriteExt`] adds `invalidates` to queries that write.
 //! [`Pool::cache`] invalidates cached answers by hand, and reports the state of the cache.
 //!
+//! # Deadlines
+//!
+//! `execute`, `fetch_one`, `fetch_optional` and `fetch_all` have one deadline each, for all of their rows:
+//! [`query_timeout`](PoolOptions::query_timeout), or that of [`with_timeout`](Pool::with_timeout). sqlx
+//! collects the rows of `query_as`, `query_scalar` and the macros from a stream, and nothing tells that from
+//! a stream that the application drives. So the waits of a caller that comes back for the next row at once
+//! add up to one deadline. If it does something else between two rows, for longer than 50 ms and 0.1 ms for
+//! each row that it received since it last waited, the next wait has the whole deadline again. The time
+//! that a caller spends on its rows does not count. An export that is faster than the database needs a
+//! deadline of its own.
+//!
 //! # What differs from sqlx
 //!
 //! - **`begin`**: [`PoolConnection`] and [`Transaction`] have their own `begin`, which takes
@@ -80,6 +91,8 @@
 //!   `sqlx::Any`, which hides the driver's errors, so that they cannot be classified.
 //! - **`sqlx::Connection`** cannot be implemented by a wrapper. Its methods are available through
 //!   the driver's connection. [`ping`](GuardedConnection::ping) is guarded.
+//! - **A stream that is dropped before its end** closes its connection, unless the remaining rows have
+//!   arrived already: the drivers would read all of them first, without ever yielding.
 //! - **Abandoned statements**: after a statement was abandoned, by its deadline or because its
 //!   future was dropped, its connection refuses every other statement, including `COMMIT` and
 //!   `ROLLBACK` ([`Refused::Abandoned`](crate::Refused::Abandoned)). It is closed when it is
@@ -109,6 +122,7 @@ pub mod postgres;
 mod read;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
+mod statement;
 mod transaction;
 mod write;
 

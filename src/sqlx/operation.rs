@@ -1,17 +1,17 @@
 //! The `Executor` methods as values, so that the code that guards them is written once.
 
-use std::marker::PhantomData;
-
 use futures_core::future::BoxFuture;
-use sqlx::{Database, Describe, Error, Execute, SqlStr};
+use sqlx::{Database, Describe, Error, SqlStr};
 
 use super::driver::RawExecutor;
+use super::statement::Statement;
 
 /// A call of one `Executor` method, before it has a connection.
 pub(super) trait Operation<DB: Database>: Send {
     type Output: Send;
-    /// The same operation without arguments.
-    type Plain: Operation<DB, Output = Self::Output>;
+
+    /// The text that it executes; `None` if it only prepares one.
+    fn sql(&self) -> Option<&str>;
 
     /// Executes the operation on a connection.
     fn start<'e>(
@@ -20,25 +20,20 @@ pub(super) trait Operation<DB: Database>: Send {
     ) -> BoxFuture<'e, Result<Self::Output, Error>>
     where
         Self: 'e;
-
-    /// The SQL text, and the operation for that text alone: reading the text consumes sqlx's query
-    /// with its arguments.
-    fn into_plain(self) -> (SqlStr, Self::Plain);
 }
 
-pub(super) struct ExecuteOne<'q, E>(pub(super) E, pub(super) PhantomData<&'q ()>);
-pub(super) struct FetchAll<'q, E>(pub(super) E, pub(super) PhantomData<&'q ()>);
-pub(super) struct FetchOptional<'q, E>(pub(super) E, pub(super) PhantomData<&'q ()>);
+pub(super) struct ExecuteOne<DB: Database>(pub(super) Statement<DB>);
+pub(super) struct FetchAll<DB: Database>(pub(super) Statement<DB>);
+pub(super) struct FetchOptional<DB: Database>(pub(super) Statement<DB>);
 pub(super) struct Prepare<'p, T>(pub(super) SqlStr, pub(super) &'p [T]);
 pub(super) struct DescribeOne(pub(super) SqlStr);
 
-impl<'q, DB, E> Operation<DB> for ExecuteOne<'q, E>
-where
-    DB: Database<Connection: RawExecutor<DB>>,
-    E: Execute<'q, DB> + 'q,
-{
+impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for ExecuteOne<DB> {
     type Output = DB::QueryResult;
-    type Plain = ExecuteOne<'static, SqlStr>;
+
+    fn sql(&self) -> Option<&str> {
+        Some(self.0.sql.as_str())
+    }
 
     fn start<'e>(
         self,
@@ -49,20 +44,14 @@ where
     {
         connection.raw_execute(self.0)
     }
-
-    fn into_plain(self) -> (SqlStr, Self::Plain) {
-        let sql = self.0.sql();
-        (sql.clone(), ExecuteOne(sql, PhantomData))
-    }
 }
 
-impl<'q, DB, E> Operation<DB> for FetchAll<'q, E>
-where
-    DB: Database<Connection: RawExecutor<DB>>,
-    E: Execute<'q, DB> + 'q,
-{
+impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for FetchAll<DB> {
     type Output = Vec<DB::Row>;
-    type Plain = FetchAll<'static, SqlStr>;
+
+    fn sql(&self) -> Option<&str> {
+        Some(self.0.sql.as_str())
+    }
 
     fn start<'e>(
         self,
@@ -73,20 +62,14 @@ where
     {
         connection.raw_fetch_all(self.0)
     }
-
-    fn into_plain(self) -> (SqlStr, Self::Plain) {
-        let sql = self.0.sql();
-        (sql.clone(), FetchAll(sql, PhantomData))
-    }
 }
 
-impl<'q, DB, E> Operation<DB> for FetchOptional<'q, E>
-where
-    DB: Database<Connection: RawExecutor<DB>>,
-    E: Execute<'q, DB> + 'q,
-{
+impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for FetchOptional<DB> {
     type Output = Option<DB::Row>;
-    type Plain = FetchOptional<'static, SqlStr>;
+
+    fn sql(&self) -> Option<&str> {
+        Some(self.0.sql.as_str())
+    }
 
     fn start<'e>(
         self,
@@ -97,16 +80,14 @@ where
     {
         connection.raw_fetch_optional(self.0)
     }
-
-    fn into_plain(self) -> (SqlStr, Self::Plain) {
-        let sql = self.0.sql();
-        (sql.clone(), FetchOptional(sql, PhantomData))
-    }
 }
 
 impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for Prepare<'_, DB::TypeInfo> {
     type Output = DB::Statement;
-    type Plain = Self;
+
+    fn sql(&self) -> Option<&str> {
+        None
+    }
 
     fn start<'e>(
         self,
@@ -117,15 +98,14 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for Prepare<'_, DB
     {
         connection.raw_prepare_with(self.0, self.1)
     }
-
-    fn into_plain(self) -> (SqlStr, Self) {
-        (self.0.clone(), self)
-    }
 }
 
 impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for DescribeOne {
     type Output = Describe<DB>;
-    type Plain = Self;
+
+    fn sql(&self) -> Option<&str> {
+        None
+    }
 
     fn start<'e>(
         self,
@@ -135,9 +115,5 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Operation<DB> for DescribeOne {
         Self: 'e,
     {
         connection.raw_describe(self.0)
-    }
-
-    fn into_plain(self) -> (SqlStr, Self) {
-        (self.0.clone(), self)
     }
 }

@@ -18,7 +18,7 @@ use super::transaction::Transaction;
 use crate::gate::Gate;
 use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
-use crate::pool::lease::RELEASE_TIMEOUT;
+use crate::pool::release::RELEASE_TIMEOUT;
 use crate::pool::snapshot::PoolSnapshot;
 use crate::pool::statement::Admission;
 

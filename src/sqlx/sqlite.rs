@@ -27,7 +27,8 @@ use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
-use crate::cache::read_only::{self, Dialect};
+use crate::cache::read_only;
+use crate::cache::tokens::Dialect;
 use crate::pool::session::System;
 
 /// A guarded SQLite pool.

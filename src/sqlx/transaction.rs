@@ -10,9 +10,8 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::adapter::Sqlx;
 use super::connection::{GuardedConnection, Held, PoolConnection};
-use super::error::{self, was_sent};
+use super::error;
 use crate::pool::adapter::diagnose;
-use crate::pool::invalidation::settle;
 use crate::pool::statement::{Admission, Watch};
 
 /// A transaction, or a savepoint in one. It is rolled back if it is dropped without
@@ -123,19 +122,12 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     /// transaction was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
         let (raw, watch, _) = self.connection.parts();
-        // The writes of a savepoint take effect when the outer transaction commits.
-        let publication = match watch.state.unpublished.is_outermost() {
-            true => watch.commits(),
-            false => None,
-        };
         let commit = async {
             let statement = watch.admit(Admission::Transaction, None).await?;
             let commit = Manager::<DB>::commit(raw);
-            statement.run(diagnose, commit).await
+            statement.committing().run(diagnose, commit).await
         };
-        let result = commit.await;
-        settle(publication, &result, was_sent);
-        result.map_err(error::of_statement)?;
+        commit.await.map_err(error::of_statement)?;
         self.open = false;
         Ok(())
     }
@@ -193,7 +185,8 @@ impl<DB: Database> Drop for Transaction<'_, DB> {
         if self.open {
             // Queues the rollback. It is sent before the next use of the connection, at the latest
             // when the connection is returned to the pool.
-            Manager::<DB>::start_rollback(&mut self.connection);
+            let (raw, ..) = self.connection.parts();
+            Manager::<DB>::start_rollback(raw);
             let unpublished = &self.connection.lease.state.unpublished;
             unpublished.forget_since(self.unpublished);
         }

@@ -14,15 +14,17 @@ use crate::cache::invalidation::Name;
 pub trait WriteExt<DB: Driver>: Sized {
     /// Invalidates the answers cached under any of `tags` when this statement succeeds; in a
     /// transaction, when the transaction commits. A transaction that was begun with SQL text instead
-    /// of `begin` is not recognized: the answers are then invalidated before it commits.
+    /// of `begin` counts, too, except one that is begun by `SET autocommit = 0`, by a `SAVEPOINT` on SQLite or
+    /// on the driver's own connection: the answers are then invalidated before it commits.
     ///
     /// An invalidated answer is never served again, even while the database cannot answer. So there
     /// is no stale answer to fall back on until the query has been read again. Use narrow tags, for
     /// example one for each product, so that the answers that were not affected stay in the cache.
     ///
-    /// If the statement fails after it was sent, or its future is dropped, it may still have taken
-    /// effect. The answers are then loaded again on the next read, and served only while the
-    /// database cannot answer.
+    /// If the connection breaks, the deadline passes or the future is dropped, the statement may take effect,
+    /// now or later. The answers are then loaded again on every read, and served only while the database
+    /// cannot answer, until the server is known to [have ended the statement](crate#abandoned-statements).
+    /// If the server answers with an error, they are loaded once again.
     ///
     /// ```
     /// use fusepool::sqlx::{PgPool, WriteExt};

@@ -36,7 +36,7 @@
 //! | `mode` | `mode`: [`Mode::as_str`](crate::breaker::Mode::as_str) |
 //! | `rejected` | `reason`: [`Refused::reason`](crate::Refused::reason) |
 //! | `deadline` | `awaited`: [`Awaited::as_str`](crate::Awaited::as_str) |
-//! | `closed_connection` | `reason`: `abandoned` (a statement on it was given up), `broken`, `unusable`, `read_only` (its server was demoted) or `close_on_drop` |
+//! | `closed_connection` | `reason`: `abandoned` (a statement on it was given up), `unread` (a stream of rows was dropped before its end), `broken`, `unusable`, `out_of_step` (its answers were not those to its statements), `in_transaction` (a transaction that a text began was not ended), `read_only` (its server was demoted) or `close_on_drop` |
 //! | `fallback` | `source`: [`Source::as_str`](crate::Source::as_str); `reason`: [`Source::reason`](crate::Source::reason) |
 //! | `not_kept` | `reason`: `too_large` or `outdated` |
 //!

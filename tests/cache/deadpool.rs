@@ -471,6 +471,7 @@ async fn a_write_whose_end_is_not_seen_is_in_doubt() {
     assert_eq!(rows.len(), 1);
     drop(client);
     assert!(!is_fresh().await, "the lease has ended");
+    eventually("the connection is known to be done", is_fresh).await;
 
     // The transaction begins with the write, and is committed by another text.
     let client = kitchen.pool.get().await.unwrap();

@@ -213,3 +213,30 @@ application!(
     AsyncMysqlConnection,
     "?prefer_socket=false"
 );
+
+/// In MariaDB, some statements commit the transaction that they are part of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_is_committed_by_another_statement() {
+    use crate::diesel_shop::DieselMysql;
+    use crate::shop::{Settings, Shop, World, set};
+    let world = World::<DieselMysql>::open(Settings::default()).await;
+    let shop = &world.shop;
+    shop.read().await.unwrap();
+    let mut conn = shop.0.get().await.unwrap();
+    let mut fresh_inside = Some(0);
+    let rolled_back = conn.transaction(async |conn| {
+        let mut tagged = conn.invalidates(&["dishes"]);
+        diesel::sql_query(set(1)).execute(&mut tagged).await?;
+        drop(tagged);
+        let create = diesel::sql_query("CREATE TABLE other (id int)");
+        create.execute(conn).await?;
+        fresh_inside = shop.fresh().await;
+        Err::<(), _>(diesel::result::Error::RollbackTransaction)
+    });
+    rolled_back.await.unwrap_err();
+    drop(conn);
+    assert_eq!(fresh_inside, None, "it took effect");
+    assert_eq!(shop.read().await.unwrap().0, 1);
+    let done = async || shop.fresh().await == Some(1);
+    eventually("nothing is in doubt", done).await;
+}

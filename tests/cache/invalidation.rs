@@ -7,6 +7,7 @@ use fusepool::cache::CachePolicy;
 use fusepool::sqlx::Configured;
 
 use crate::kitchen::{Kind, Kitchen, MENU};
+use crate::support::eventually;
 
 on_all! {
     by_key_tag_policy_or_all
@@ -196,23 +197,25 @@ async fn not_by_what_is_rolled_back<K: Kind>() {
 async fn in_doubt_by_a_write_of_unknown_outcome<K: Kind>() {
     let mut kitchen = Kitchen::<K>::open().await;
     kitchen.ask().await.unwrap();
-    // Otherwise the server may answer while the write is polled for the first time.
     kitchen.kind.lock().await;
-    let write = K::rename("a", Configured::from(&kitchen.pool));
-    // The cache cannot know whether it was sent before it was given up.
-    assert!(futures_util::FutureExt::now_or_never(write).is_none());
+    // The cache cannot know whether the server has begun it.
+    eventually("a write was sent and given up", async || {
+        let write = K::rename("a", Configured::from(&kitchen.pool));
+        let given_up = tokio::time::timeout(Duration::from_millis(50), write).await;
+        assert!(given_up.is_err(), "it waits for the lock");
+        let open = kitchen.pool.gate().breaker().force_open();
+        let served = kitchen.ask().await.unwrap();
+        assert_eq!(*served.value, "old");
+        drop(open);
+        served.source.as_str() == "stale"
+    })
+    .await;
     kitchen.kind.unlock().await;
-    let open = kitchen.pool.gate().breaker().force_open();
-    let served = kitchen.ask().await.unwrap();
-    assert_eq!(
-        (served.value.as_str(), served.source.as_str()),
-        ("old", "stale")
-    );
-    drop(open);
     assert_eq!(kitchen.ask().await.unwrap().source, Source::Live);
-    assert!(matches!(
-        kitchen.ask().await.unwrap().source,
-        Source::Fresh { .. }
-    ));
+    eventually("the end of the write is known", async || {
+        let source = kitchen.ask().await.unwrap().source;
+        matches!(source, Source::Fresh { .. })
+    })
+    .await;
     assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
 }

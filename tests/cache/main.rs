@@ -43,10 +43,17 @@ macro_rules! on_all {
 mod deadpool;
 mod denied;
 mod diesel;
+mod diesel_shop;
+mod doubt;
 mod fallbacks;
 mod invalidation;
 mod keys;
 mod kitchen;
 mod queries;
+mod races;
+mod reads;
+mod reasons;
 mod refusals;
+mod shop;
 mod situations;
+mod steps;

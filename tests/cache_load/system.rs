@@ -126,10 +126,12 @@ system!(
                  PERFORM pg_sleep(0.3);
                  RAISE EXCEPTION 'sold out' USING ERRCODE = '45000';
              END $$",
+            "CREATE FUNCTION nap() RETURNS bigint LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM pg_sleep(0.3); RETURN ask(); END $$",
             "CREATE TABLE item (id bigint PRIMARY KEY, version bigint NOT NULL)",
             "INSERT INTO item SELECT id, 0 FROM generate_series(0, 99) AS id",
         ];
-        const ASK_SLOWLY: &'static str = "SELECT ask() FROM pg_sleep(0.3)";
+        const ASK_SLOWLY: &'static str = "SELECT nap()";
         const FAILURE: &'static str = "45000";
     }
 );
@@ -151,10 +153,11 @@ system!(
                  SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'sold out';
                  RETURN 0;
              END",
+            "CREATE FUNCTION nap() RETURNS BIGINT BEGIN DO SLEEP(0.3); RETURN ask(); END",
             "CREATE TABLE item (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)",
             "INSERT INTO item SELECT seq, 0 FROM seq_0_to_99",
         ];
-        const ASK_SLOWLY: &'static str = "SELECT ask() FROM (SELECT SLEEP(0.3)) AS slept";
+        const ASK_SLOWLY: &'static str = "SELECT nap()";
         const FAILURE: &'static str = "45000";
     }
 );

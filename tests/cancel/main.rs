@@ -14,6 +14,7 @@ mod abandoned;
 mod deadpool;
 mod deadpool_tls;
 mod diesel_tls;
+mod drains;
 mod places;
 mod pooler;
 #[path = "../support/mod.rs"]

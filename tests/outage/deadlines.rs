@@ -87,6 +87,8 @@ async fn deadline_of_a_stream<D: Dialect>() {
         Some(Either::Right(_))
     ));
     world.set(Fault::Stall);
+    // The caller does something else, so the next wait has the whole deadline.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let error = loop {
         let start = Instant::now();
         match rows.try_next().await {
@@ -114,3 +116,109 @@ async fn deadline_of_a_stream<D: Dialect>() {
     world.assert_unharmed().await;
     assert_eq!(world.gate().snapshot().breaker.failures, faults);
 }
+
+/// Rows that come one by one, each long before the deadline of the statement, and all of them long after.
+const ROWS: usize = 40;
+const SLOW_ROWS_OF_POSTGRES: &str =
+    "SELECT repeat('x', 9000) || pg_sleep(0.1)::text AS x FROM generate_series(1, 40)";
+const SLOW_ROWS_OF_MARIADB: &str =
+    "SELECT CONCAT(REPEAT('x', 20000), SLEEP(0.1)) AS x FROM seq_1_to_40";
+const ALL_ROWS: Duration = Duration::from_millis(1_000);
+
+fn assert_given_up<T, E: std::error::Error + 'static>(rows: Result<Vec<T>, E>) {
+    let error = rows
+        .err()
+        .expect("it takes four times as long as its deadline");
+    assert_eq!(
+        deadline_exceeded(&error).expect("a deadline").limit(),
+        ALL_ROWS
+    );
+}
+
+/// sqlx collects the rows of `query_as` and `query_scalar` from a stream, which had the deadline for each
+/// row: `fetch_all` took as long as it liked.
+async fn all_rows_on_sqlx<DB>(pool: fusepool::sqlx::Pool<DB>, slow: &'static str)
+where
+    DB: fusepool::sqlx::Driver,
+    DB::Arguments: sqlx::IntoArguments<DB>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+{
+    let scalar = || sqlx::query_scalar::<DB, String>(slow);
+    assert_given_up(scalar().fetch_all(pool.with_timeout(ALL_ROWS)).await);
+    let tuple = sqlx::query_as::<DB, (String,)>(slow);
+    assert_given_up(tuple.fetch_all(pool.with_timeout(ALL_ROWS)).await);
+    assert_given_up(
+        sqlx::query::<DB>(slow)
+            .fetch_all(pool.with_timeout(ALL_ROWS))
+            .await,
+    );
+
+    // A stream that the user drives has it for each row.
+    let mut rows = scalar().fetch(pool.with_timeout(ALL_ROWS));
+    let mut count = 0;
+    while let Some(row) = rows.try_next().await.unwrap() {
+        assert!(row.starts_with('x'));
+        count += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(count, ROWS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_rows_of_sqlx_postgres_have_one_deadline() {
+    let server = crate::support::postgres::Postgres::start().await;
+    let pool = fusepool::sqlx::PgPool::connect(&server.url())
+        .await
+        .unwrap();
+    all_rows_on_sqlx(pool, SLOW_ROWS_OF_POSTGRES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_rows_of_sqlx_mariadb_have_one_deadline() {
+    let server = crate::support::mariadb::MariaDb::start().await;
+    let pool = fusepool::sqlx::MySqlPool::connect(&server.url())
+        .await
+        .unwrap();
+    all_rows_on_sqlx(pool, SLOW_ROWS_OF_MARIADB).await;
+}
+
+#[derive(diesel::QueryableByName)]
+struct Slow {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    #[expect(dead_code, reason = "only counted")]
+    x: String,
+}
+
+macro_rules! all_rows_on_diesel {
+    ($test:ident, $server:ty, $connection:ty, $settings:literal, $slow:expr) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            use diesel_async::RunQueryDsl;
+            use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, Pool};
+            let server = <$server>::start().await;
+            let url = server.url() + $settings;
+            let manager = AsyncDieselConnectionManager::<$connection>::new(url);
+            let pool: Pool<$connection> = Pool::builder(manager).build().unwrap();
+            let mut conn = pool.get().await.unwrap();
+            let slow = diesel::sql_query($slow);
+            assert_given_up(slow.load::<Slow>(&mut conn.with_timeout(ALL_ROWS)).await);
+        }
+    };
+}
+
+all_rows_on_diesel!(
+    all_rows_of_diesel_postgres_have_one_deadline,
+    crate::support::postgres::Postgres,
+    fusepool::deadpool::diesel::AsyncPgConnection,
+    "",
+    SLOW_ROWS_OF_POSTGRES
+);
+all_rows_on_diesel!(
+    all_rows_of_diesel_mariadb_have_one_deadline,
+    crate::support::mariadb::MariaDb,
+    fusepool::deadpool::diesel::AsyncMysqlConnection,
+    "?prefer_socket=false",
+    SLOW_ROWS_OF_MARIADB
+);

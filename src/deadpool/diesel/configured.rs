@@ -61,12 +61,13 @@ impl<R: Driver> Connection<R> {
     /// they succeed; in a transaction, when the transaction commits. An invalidated answer is never
     /// served again.
     ///
-    /// If a statement fails after it was sent, or its future is dropped, it may still have taken
-    /// effect. The answers are then loaded again on the next read, and served only while the
-    /// database cannot answer.
+    /// If the connection breaks, the deadline passes or the future is dropped, a statement may take effect,
+    /// now or later. The answers are then loaded again on every read, and served only while the database
+    /// cannot answer, until the server is known to [have ended the statement](crate#abandoned-statements).
+    /// If the server answers with an error, they are loaded once again.
     ///
-    /// A transaction that is begun other than by the methods for that, or by `batch_execute`, is not seen: the
-    /// invalidation takes effect at once.
+    /// A transaction that is begun other than by the methods for that, or by `batch_execute`, is not seen:
+    /// the invalidation takes effect at once.
     ///
     #[cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
     #[cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]

@@ -22,8 +22,9 @@ use crate::cache::invalidation::Name;
 use crate::deadpool::adapter::Managed;
 use crate::deadpool::object;
 use crate::gate::admission::turned_away;
+use crate::pool::session::System;
 use crate::pool::statement::{Admission, Watch};
-use crate::pool::transaction::{begins_transaction, ends_transaction};
+use crate::pool::transaction::Effect;
 
 /// A guarded connection, used like diesel-async's. A statement on it is refused while the breaker is
 /// open, has the pool's `query_timeout`, and is recorded when it ends.
@@ -43,7 +44,8 @@ pub struct Connection<R: Driver> {
 
 impl<R: Driver> Connection<R> {
     /// The driver's connection. Statements on it are neither guarded nor recorded. If a transaction is
-    /// begun on it, later statements through `&conn` do not count as part of that.
+    /// begun on it, later statements through `&conn` do not count as part of that. At the end of the lease,
+    /// the connection is checked with one statement before it returns to the pool.
     pub fn unguarded(&mut self) -> &mut R {
         &mut self.object
     }
@@ -62,8 +64,23 @@ impl<R: Driver> Connection<R> {
         let limit = self.limit()?;
         let (raw, watch) = self.object.lease.parts();
         let in_transaction = in_transaction(raw);
-        let statement = admit(watch, in_transaction, sql, limit, self.invalidates.clone())?;
+        let effect = watch.effect(sql.unwrap_or_default());
+        let statement = admit(
+            watch,
+            in_transaction,
+            effect,
+            limit,
+            self.invalidates.clone(),
+        )?;
         Ok((raw, statement))
+    }
+
+    /// The text of a query that may end the transaction, as some statements of MySQL do. It is built only
+    /// for that.
+    fn text(&mut self, query: &impl QueryFragment<R::Backend>) -> Option<String> {
+        let is_mysql = matches!(R::SYSTEM, System::MySql);
+        let built = is_mysql && in_transaction(self.object.lease.parts().0);
+        built.then(|| R::build(query).ok())?.map(|built| built.sql)
     }
 
     /// Admits a statement through a shared reference to the connection. diesel's transaction state cannot
@@ -72,33 +89,29 @@ impl<R: Driver> Connection<R> {
     pub(super) fn pipelined(&self, sql: Option<&str>) -> QueryResult<(&R, Statement<'_, R>)> {
         let limit = self.limit()?;
         let lease = &self.object.lease;
-        let statement = admit(lease.watch(), false, sql, limit, self.invalidates.clone())?;
+        let watch = lease.watch();
+        let effect = watch.effect(sql.unwrap_or_default());
+        let statement = admit(watch, false, effect, limit, self.invalidates.clone())?;
         Ok((lease, statement))
     }
 }
 
 /// Admits a statement, which is refused only outside of a transaction. `in_transaction`: diesel says
-/// that it is in one.
+/// that it is in one. diesel's own transactions are texts, too.
 fn admit<'l, R: Driver>(
     watch: Watch<'l, Managed<R::Manager>>,
     in_transaction: bool,
-    sql: Option<&str>,
+    effect: Effect,
     limit: Option<Duration>,
     invalidates: Vec<Name>,
 ) -> QueryResult<Statement<'l, R>> {
-    let in_transaction = in_transaction || watch.state.is_in_transaction();
-    let admission = match in_transaction || sql.is_some_and(ends_transaction) {
+    let admission = match in_transaction || watch.state.is_in_transaction() {
         true => Admission::Transaction,
         false => Admission::Breaker,
     };
-    let admitted = watch.try_admit(admission, limit);
-    Ok(Statement {
-        admitted: admitted.map_err(error::refused)?,
-        publication: match sql {
-            Some(sql) => watch.invalidates_by(sql, invalidates),
-            None => watch.invalidates(invalidates),
-        },
-    })
+    let admitted = watch.try_admit(admission.of(effect), limit);
+    let statement = admitted.map_err(error::refused)?;
+    Ok(Statement(statement.by_text(effect, invalidates)))
 }
 
 fn in_transaction<R: Driver>(raw: &mut R) -> bool {
@@ -113,10 +126,10 @@ impl<R: Driver> SimpleAsyncConnection for Connection<R> {
             // Returned without yielding: a connection whose `BEGIN` is dropped counts as broken, see
             // https://github.com/diesel-rs/diesel_async/issues/198 and
             // https://github.com/diesel-rs/diesel_async/pull/201.
-            Err(error) if begins_transaction(query) => return Err(error),
+            Err(error) if Effect::of(query, Some(R::SYSTEM)).begins => return Err(error),
             Err(error) => return turned_away(Err(error)).await,
         };
-        statement.run_sql(query, raw.batch_execute(query)).await
+        statement.run(raw.batch_execute(query)).await
     }
 }
 
@@ -145,7 +158,8 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
     where
         T: QueryFragment<Self::Backend> + QueryId + 'query,
     {
-        match self.statement(None) {
+        let text = self.text(&source);
+        match self.statement(text.as_deref()) {
             Ok((raw, statement)) => Box::pin(statement.run(raw.start_execute(source))),
             Err(error) => Box::pin(turned_away(Err(error))),
         }
@@ -164,19 +178,19 @@ impl<R: Driver> AsyncConnection for Connection<R> {
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
-        self.unguarded().transaction_state()
+        self.object.lease.parts().0.transaction_state()
     }
 
     fn instrumentation(&mut self) -> &mut dyn Instrumentation {
-        self.unguarded().instrumentation()
+        self.object.lease.parts().0.instrumentation()
     }
 
     fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
-        self.unguarded().set_instrumentation(instrumentation);
+        (self.object.lease.parts().0).set_instrumentation(instrumentation);
     }
 
     fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
-        self.unguarded().set_prepared_statement_cache_size(size);
+        (self.object.lease.parts().0).set_prepared_statement_cache_size(size);
     }
 }
 

@@ -44,7 +44,7 @@
 //! | `BEGIN` | yes | `query_timeout` | yes |
 //! | a statement in a transaction, `COMMIT`, `ROLLBACK`, savepoints | no, because it holds its locks already | `query_timeout` | yes |
 //! | any of these statements through [`with_timeout`](Connection::with_timeout) | as without | its own | yes |
-//! | the rows of a query after the first | no | `query_timeout` for each wait | only errors and missed deadlines |
+//! | the rows of a query after the first | no | `query_timeout` in all, if the caller comes back for each row at once, as `load` does; else for each wait | only errors and missed deadlines |
 //! | [`unguarded`](Connection::unguarded), `notifications_stream` | no | no | no |
 //!
 //! A transaction is one of diesel's, or one that is begun and ended by `batch_execute`. Pipelined

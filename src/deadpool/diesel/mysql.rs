@@ -20,7 +20,8 @@ use super::error::database_error;
 use super::texts::number;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
-use crate::cache::read_only::{self, Dialect};
+use crate::cache::read_only;
+use crate::cache::tokens::Dialect;
 use crate::outcome::errno;
 use crate::pool::session::System;
 

@@ -27,7 +27,8 @@ use super::rows::Rows;
 use super::transaction_builder::TransactionBuilder;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
-use crate::cache::read_only::{self, Dialect};
+use crate::cache::read_only;
+use crate::cache::tokens::Dialect;
 use crate::deadpool::builder::PoolBuilder;
 use crate::gate::admission::turned_away;
 use crate::outcome::sqlstate;
@@ -114,7 +115,7 @@ where
 impl SimpleAsyncConnection for &Connection<Raw> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         match self.pipelined(Some(query)) {
-            Ok((mut raw, statement)) => statement.run_sql(query, raw.batch_execute(query)).await,
+            Ok((mut raw, statement)) => statement.run(raw.batch_execute(query)).await,
             Err(error) => turned_away(Err(error)).await,
         }
     }

@@ -14,7 +14,6 @@ use futures_util::stream::MapErr;
 
 use super::driver::Driver;
 use super::error;
-use crate::cache::publication::Publication;
 use crate::deadpool::adapter::Managed;
 use crate::pool::rows;
 
@@ -22,29 +21,24 @@ use crate::pool::rows;
 type Raw<'c, R> =
     MapErr<BoxStream<'c, QueryResult<<R as Driver>::OwnedRow>>, fn(Error) -> PoolError>;
 
-/// The rows of a query whose first row, or end, has arrived. Each wait for another row has the
-/// deadline of a statement. Only a failed wait is recorded.
+/// The rows of a query whose first row, or end, has arrived.
+///
+/// The deadline of a statement applies to the time that the caller waits for rows. If the caller comes back
+/// for each row at once, as `load` does to collect them, its waits add up. If it does something else in
+/// between, the next wait has the whole deadline again. Only a failed wait is recorded.
 ///
 /// If it is dropped between two rows, the driver reads the remaining rows before the connection's
 /// next statement. If it is dropped while it waits for a row, the connection is closed later
 /// instead of returned to the pool.
-pub struct Rows<'c, R: Driver> {
-    pub(super) rows: rows::Rows<'c, Managed<R::Manager>, Raw<'c, R>, R::OwnedRow>,
-    /// The tags that the statement invalidates when it ends.
-    pub(super) publication: Option<Publication>,
-}
+pub struct Rows<'c, R: Driver>(
+    pub(super) rows::Rows<'c, Managed<R::Manager>, Raw<'c, R>, R::OwnedRow>,
+);
 
 impl<R: Driver> Stream for Rows<'_, R> {
     type Item = QueryResult<R::OwnedRow>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let next = ready!(this.rows.try_poll_next_unpin(context));
-        if next.is_none()
-            && let Some(publication) = this.publication.take()
-        {
-            publication.publish();
-        }
+        let next = ready!(self.get_mut().0.try_poll_next_unpin(context));
         Poll::Ready(next.map(|row| row.map_err(error::of_statement)))
     }
 }

@@ -10,20 +10,15 @@ use futures_util::{TryFutureExt, TryStreamExt};
 use super::driver::Driver;
 use super::error;
 use super::rows::Rows;
-use crate::cache::publication::Publication;
 use crate::deadpool::adapter::Managed;
-use crate::outcome::error::GateError;
 use crate::pool::adapter::diagnose;
-use crate::pool::invalidation::settle;
 use crate::pool::statement;
 
 /// An admitted statement. Its errors are converted to diesel-async's `PoolError`, which is the
 /// error type of the user's [`Classify`](crate::Classify).
-pub(super) struct Statement<'c, R: Driver> {
-    pub(super) admitted: statement::Statement<'c, Managed<R::Manager>>,
-    /// The tags that it invalidates.
-    pub(super) publication: Option<Publication>,
-}
+pub(super) struct Statement<'c, R: Driver>(
+    pub(super) statement::Statement<'c, Managed<R::Manager>>,
+);
 
 impl<'c, R: Driver> Statement<'c, R> {
     /// Runs the statement.
@@ -33,23 +28,7 @@ impl<'c, R: Driver> Statement<'c, R> {
     /// <https://github.com/blackbeam/mysql_async/issues/401>.
     pub(super) async fn run<T>(self, call: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
         let call = call.map_err(PoolError::QueryError);
-        let result = self.admitted.run(diagnose, call).await;
-        settle(self.publication, &result, GateError::was_sent);
-        result.map_err(error::of_statement)
-    }
-
-    /// [`run`](Self::run) for statements by their text. diesel's own transactions come this way, too,
-    /// and their beginning and end with them.
-    pub(super) async fn run_sql<T>(
-        self,
-        sql: &str,
-        call: impl Future<Output = QueryResult<T>>,
-    ) -> QueryResult<T> {
-        let watch = self.admitted.watch();
-        let call = call.map_err(PoolError::QueryError);
-        let result = self.admitted.by_text(sql).run(diagnose, call).await;
-        settle(self.publication, &result, GateError::was_sent);
-        watch.follow(sql, &result);
+        let result = self.0.run(diagnose, call).await;
         result.map_err(error::of_statement)
     }
 
@@ -64,10 +43,7 @@ impl<'c, R: Driver> Statement<'c, R> {
             let rows = call.await.map_err(PoolError::QueryError)?;
             Ok(rows.map_err(PoolError::QueryError as fn(_) -> _))
         };
-        let rows = self.admitted.load(call).await;
-        Ok(Rows {
-            rows: rows.map_err(error::of_statement)?,
-            publication: self.publication,
-        })
+        let rows = self.0.load(call).await;
+        Ok(Rows(rows.map_err(error::of_statement)?))
     }
 }

@@ -71,12 +71,14 @@ impl Client {
     /// they succeed; in a transaction, when the transaction commits. An invalidated answer is never
     /// served again.
     ///
-    /// If a statement fails after it was sent, or its future is dropped, it may still have taken
-    /// effect. The answers are then loaded again on the next read, and served only while the
-    /// database cannot answer.
+    /// If the connection breaks, the deadline passes or the future is dropped, a statement may take effect,
+    /// now or later. The answers are then loaded again on every read, and served only while the database
+    /// cannot answer, until the server is known to [have ended the statement](crate#abandoned-statements).
+    /// The same holds for a stream of rows or a `COPY`, whose end is not seen, until the lease ends. If the
+    /// server answers with an error, they are loaded once again.
     ///
-    /// A transaction that is begun other than by the methods for that, or by `batch_execute` or `simple_query`, is not seen: the
-    /// invalidation takes effect at once.
+    /// A transaction that is begun other than by the methods for that, or by `batch_execute` or
+    /// `simple_query`, is not seen: the invalidation takes effect at once.
     ///
     /// ```
     /// # async fn raise(client: &fusepool::deadpool::postgres::Client, id: i64)

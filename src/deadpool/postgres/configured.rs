@@ -17,8 +17,6 @@ use tokio_postgres::{
 use super::statements::statements;
 use super::watch::{Watch, check, finish};
 use crate::cache::invalidation::Name;
-use crate::outcome::error::GateError;
-use crate::pool::invalidation::settle;
 
 /// A connection or transaction whose statements have their own deadline, or invalidate tags; see
 /// [`Client::with_timeout`](super::Client::with_timeout) and
@@ -59,21 +57,21 @@ impl<'c> Configured<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         check(self.limit).await?;
-        let publication = self.watch.on.invalidates(self.invalidates.clone());
         // Pinned here, because the driver's futures are large: otherwise each call would move them.
-        let result = self.watch.attempt(self.limit, pin!(call)).await;
-        settle(publication, &result, GateError::was_sent);
-        finish(result).await
+        let call = pin!(call);
+        let attempt = (self.watch).attempt(self.limit, self.invalidates.clone(), call);
+        finish(attempt.await).await
     }
 
+    /// Runs a call that may end without an answer of the server. It invalidates nothing.
     pub(super) async fn run_cached<T>(
         &self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         check(self.limit).await?;
-        let result = self.watch.attempt_cached(self.limit, pin!(call)).await;
-        self.doubt_at_end();
-        finish(result).await
+        let call = pin!(call);
+        let attempt = self.watch.attempt_cached(self.limit, None, call);
+        finish(attempt.await).await
     }
 
     /// Runs a statement that goes on after `call`, as a stream of rows or `COPY` does.
@@ -81,16 +79,21 @@ impl<'c> Configured<'c> {
         &self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let result = self.run(call).await;
-        self.doubt_at_end();
-        result
+        check(self.limit).await?;
+        let call = pin!(call);
+        let attempt = (self.watch).attempt_open(self.limit, self.invalidates.clone(), call);
+        finish(attempt.await).await
     }
 
-    /// The end of the statement is not seen: its invalidations are in doubt until the lease ends.
-    fn doubt_at_end(&self) {
-        if !self.invalidates.is_empty() {
-            (self.watch.on.state.unpublished).hold(self.invalidates.clone(), true);
-        }
+    /// [`run_open`](Self::run_open) for a call that does not wait for the server.
+    pub(super) async fn run_at_once<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        check(self.limit).await?;
+        let (open, call) = (Some(self.invalidates.clone()), pin!(call));
+        let attempt = self.watch.attempt_cached(self.limit, open, call);
+        finish(attempt.await).await
     }
 
     pub(super) async fn run_sql<T>(
@@ -99,10 +102,9 @@ impl<'c> Configured<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         check(self.limit).await?;
-        let publication = self.watch.on.invalidates_by(sql, self.invalidates.clone());
-        let result = self.watch.attempt_sql(sql, self.limit, pin!(call)).await;
-        settle(publication, &result, GateError::was_sent);
-        finish(result).await
+        let (names, call) = (self.invalidates.clone(), pin!(call));
+        let attempt = self.watch.attempt_sql(sql, self.limit, names, call);
+        finish(attempt.await).await
     }
 
     statements!();

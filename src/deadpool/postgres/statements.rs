@@ -309,7 +309,7 @@ macro_rules! statements {
             T: ?Sized + ToStatement,
         {
             let on = self.guarded();
-            on.run(on.client.copy_out(statement)).await
+            on.run_open(on.client.copy_out(statement)).await
         }
 
         /// Executes SQL text and returns its rows as text; see
@@ -336,7 +336,7 @@ macro_rules! statements {
         /// [the module's page](crate::deadpool::postgres#errors).
         pub async fn simple_query_raw(&self, sql: &str) -> Result<SimpleQueryStream, Error> {
             let on = self.guarded();
-            on.run_cached(on.client.simple_query_raw(sql)).await
+            on.run_at_once(on.client.simple_query_raw(sql)).await
         }
 
         /// Executes SQL text without returning rows; see [`tokio_postgres::Client::batch_execute`].

@@ -124,7 +124,7 @@ impl<'a> Transaction<'a> {
         max_rows: i32,
     ) -> Result<RowStream, Error> {
         let query = self.raw.query_portal_raw(portal, max_rows);
-        self.guarded().run_cached(query).await
+        self.guarded().run_at_once(query).await
     }
 
     /// Commits the transaction, or releases the savepoint. After a deadline it is unknown whether the

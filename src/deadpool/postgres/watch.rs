@@ -9,14 +9,14 @@ use tokio_postgres::Error;
 use super::forge;
 use super::manager::Manager;
 use crate::breaker::config::{LONGEST, check_duration};
+use crate::cache::invalidation::Name;
 use crate::cache::unpublished::Open;
 use crate::deadpool::adapter::Managed;
 use crate::gate::at_once::at_once;
 use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::diagnose;
-use crate::pool::invalidation::settle;
 use crate::pool::statement::{self, Admission, Statement};
-use crate::pool::transaction::ends_transaction;
+use crate::pool::transaction::Effect;
 
 /// The watch on the statements of a connection, inside or outside a transaction.
 #[derive(Clone, Copy)]
@@ -33,21 +33,22 @@ impl<'c> Watch<'c> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let run = async {
-            let statement = self.admit(None, None).await?;
+            let statement = self.admit(Effect::default(), None).await?;
             statement.trivial().run(diagnose, call).await
         };
         finish(run.await).await
     }
 
-    /// Runs a statement under the deadline `limit`, or the pool's. Returns a refusal and a deadline as
-    /// such.
+    /// Runs a statement that invalidates these names, under the deadline `limit`, or the pool's. Returns a
+    /// refusal and a deadline as such.
     pub(super) async fn attempt<T>(
         self,
         limit: Option<Duration>,
+        names: Vec<Name>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, GateError<Error>> {
-        let statement = self.admit(None, limit).await?;
-        statement.run(diagnose, call).await
+        let statement = self.admit(Effect::default(), limit).await?;
+        statement.invalidating(names).run(diagnose, call).await
     }
 
     /// [`attempt`](Self::attempt) for SQL text, which may begin or end a transaction.
@@ -55,26 +56,40 @@ impl<'c> Watch<'c> {
         self,
         sql: &str,
         limit: Option<Duration>,
+        names: Vec<Name>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, GateError<Error>> {
-        let run = async {
-            let statement = self.admit(Some(sql), limit).await?;
-            statement.by_text(sql).run(diagnose, call).await
-        };
-        let result = run.await;
-        self.on.follow(sql, &result);
-        result
+        let effect = self.on.effect(sql);
+        let statement = self.admit(effect, limit).await?;
+        statement.by_text(effect, names).run(diagnose, call).await
+    }
+
+    /// [`attempt`](Self::attempt) for a statement that goes on after `call`, as a stream of rows or `COPY`
+    /// does.
+    pub(super) async fn attempt_open<T>(
+        self,
+        limit: Option<Duration>,
+        names: Vec<Name>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, GateError<Error>> {
+        let statement = self.admit(Effect::default(), limit).await?;
+        statement.open_ended(names).run(diagnose, call).await
     }
 
     /// [`attempt`](Self::attempt) for a call that may end without an answer of the server, because of
     /// a cache or because it does not wait. Such a call is not recorded: as a success, it would hide
-    /// that the server is slow.
+    /// that the server is slow. `open`: the statement goes on after it, and invalidates these names.
     pub(super) async fn attempt_cached<T>(
         self,
         limit: Option<Duration>,
+        open: Option<Vec<Name>>,
         mut call: Pin<&mut impl Future<Output = Result<T, Error>>>,
     ) -> Result<T, GateError<Error>> {
-        let statement = self.admit(None, limit).await?;
+        let statement = self.admit(Effect::default(), limit).await?;
+        let statement = match open {
+            Some(names) => statement.open_ended(names),
+            None => statement,
+        };
         match at_once(call.as_mut()).await {
             Some(Ok(value)) => {
                 statement.withdraw();
@@ -91,35 +106,28 @@ impl<'c> Watch<'c> {
         open: Open<'_>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        // A savepoint's writes are the outer transaction's.
-        let publication = match self.on.state.unpublished.is_outermost() {
-            true => self.on.commits(),
-            false => None,
-        };
         let commit = async {
-            let statement = self.admit(None, None).await?;
-            statement.run(diagnose, call).await
+            let statement = self.admit(Effect::default(), None).await?;
+            statement.committing().run(diagnose, call).await
         };
         let result = commit.await;
         if result.is_ok() {
             open.commit();
         }
-        settle(publication, &result, GateError::was_sent);
         finish(result).await
     }
 
-    /// Admits a statement. `sql` is its text if the statement may end a transaction.
+    /// Admits a statement whose text has this effect.
     async fn admit(
         &self,
-        sql: Option<&str>,
+        effect: Effect,
         limit: Option<Duration>,
     ) -> Result<Statement<'c, Managed<Manager>>, Refused> {
-        let in_transaction = self.in_transaction || self.on.state.is_in_transaction();
-        let admission = match in_transaction || sql.is_some_and(ends_transaction) {
+        let admission = match self.in_transaction || self.on.state.is_in_transaction() {
             true => Admission::Transaction,
             false => Admission::Breaker,
         };
-        self.on.admit(admission, limit).await
+        self.on.admit(admission.of(effect), limit).await
     }
 
     pub(super) fn inside_transaction(self) -> Self {

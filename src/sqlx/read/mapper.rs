@@ -14,8 +14,8 @@ use futures_util::{FutureExt, StreamExt, stream};
 use sqlx::query::{Map, QueryAs, QueryScalar};
 use sqlx::{Database, Describe, Either, Error, Execute, Executor, FromRow, IntoArguments, SqlStr};
 
-use super::statement::Statement;
 use crate::sqlx::driver::{Driver, Rows};
+use crate::sqlx::statement::Statement;
 
 /// Maps rows to values as the query it was taken from does.
 pub(super) enum Mapper<DB: Database, O> {
@@ -56,7 +56,7 @@ where
 
     fn take_apart(self) -> Parts<DB, O> {
         Parts {
-            statement: Statement::take(self),
+            statement: Statement::take(self).map(Statement::unprepared),
             mapper: Mapper::ByType(|row| O::from_row(row)),
             mapper_id: TypeId::of::<fn() -> O>(),
         }
@@ -75,7 +75,7 @@ where
 
     fn take_apart(self) -> Parts<DB, O> {
         Parts {
-            statement: Statement::take(self),
+            statement: Statement::take(self).map(Statement::unprepared),
             mapper: Mapper::ByType(|row| <(O,)>::from_row(row).map(|(value,)| value)),
             mapper_id: TypeId::of::<fn() -> (O,)>(),
         }
@@ -200,7 +200,7 @@ impl<DB: Driver> Executor<'static> for Interceptor<DB> {
     where
         E: 'q + Execute<'q, DB>,
     {
-        *lock(&self.taken) = Some(Statement::take(query));
+        *lock(&self.taken) = Some(Statement::take(query).map(Statement::unprepared));
         let rows = self.rows;
         let next = move |_: &mut std::task::Context<'_>| match lock(&rows).pop_front() {
             Some(row) => Poll::Ready(Some(Ok(Either::Right(row)))),

@@ -20,7 +20,6 @@ mod cache;
 pub(super) mod mapper;
 mod serve;
 mod shared_error;
-pub(super) mod statement;
 
 /// Adds a cache and other fallbacks to queries that return rows: `query_as`, `query_scalar`, `query`
 /// with `map`, and the `query!` macros.

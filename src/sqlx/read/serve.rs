@@ -9,7 +9,6 @@ use sqlx::Error;
 
 use super::mapper::{Mapper, Parts};
 use super::shared_error;
-use super::statement::Statement;
 use crate::cache::entry::Loaded;
 use crate::cache::key::KeyHasher;
 use crate::cache::rows::Shape;
@@ -22,6 +21,7 @@ use crate::sqlx::driver::Driver;
 use crate::sqlx::error;
 use crate::sqlx::executor::{Configured, Target};
 use crate::sqlx::pool::Pool;
+use crate::sqlx::statement::Statement;
 
 /// A read's cache policy and its fallbacks.
 pub(super) type Reading<'f, DB, T> = crate::cache::fallback::Reading<'f, T, Pool<DB>>;

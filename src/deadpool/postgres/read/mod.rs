@@ -15,6 +15,7 @@ use self::error::ReadError;
 use self::parameters::{Parameter, encode};
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::breaker::verdict::Class;
+use crate::cache::doubt::Doubt;
 use crate::cache::entry::Loaded;
 use crate::cache::fallback::Reading;
 use crate::cache::invalidation::Name;
@@ -22,9 +23,10 @@ use crate::cache::key::{Key, KeyHasher};
 use crate::cache::origin::Origin;
 use crate::cache::policy::{CachePolicy, Freshness, LONGEST_AGE};
 use crate::cache::question::Question;
-use crate::cache::read_only::{self, Dialect};
+use crate::cache::read_only;
 use crate::cache::read_through::ask;
 use crate::cache::rows::Shape;
+use crate::cache::tokens::Dialect;
 use crate::deadpool::adapter::Managed;
 use crate::deadpool::pool;
 use crate::deadpool::postgres::client::Client;
@@ -340,7 +342,7 @@ async fn types(
             // Not from the statement cache: a table may have changed since the statement was prepared.
             let on = client.guarded();
             let prepare = on.client.prepare(&sql);
-            let prepared = on.watch.attempt(limit, prepare).await?;
+            let prepared = on.watch.attempt(limit, Vec::new(), prepare).await?;
             let types: Arc<[Type]> = prepared.params().into();
             let bytes = size_of_val(&*types) as u64;
             Ok(Loaded {
@@ -375,7 +377,7 @@ fn load<S: Shape<Row>>(
             // The table may have changed since the statement was prepared, and the types with it.
             Err(ReadError::Statement(error)) if is_about_statement(&error) => {
                 client.cache.remove(&statement.sql, &statement.types);
-                shared.cache().doubt(Name::key(statement.types_key));
+                Doubt::begin(shared.cache(), vec![Name::key(statement.types_key)]).end();
                 match error.code() {
                     Some(&SqlState::FEATURE_NOT_SUPPORTED) => rows(&client, &statement).await?,
                     _ => return Err(ReadError::Statement(error)),
@@ -405,7 +407,7 @@ async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>
     // Prepared with the types that the parameters are encoded for.
     let prepare = (client.cache).prepare_typed(client.client, &statement.sql, &statement.types);
     let prepared = (client.watch)
-        .attempt_cached(client.limit, pin!(prepare))
+        .attempt_cached(client.limit, None, pin!(prepare))
         .await?;
     let (expected, given) = (prepared.params().len(), statement.parameters.len());
     if expected != given {
@@ -414,7 +416,10 @@ async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>
     let parameters = statement.parameters.iter();
     let parameters: Vec<_> = parameters.map(|one| one as &(dyn ToSql + Sync)).collect();
     let query = client.client.query(&prepared, &parameters);
-    Ok(client.watch.attempt(client.limit, query).await?)
+    Ok(client
+        .watch
+        .attempt(client.limit, Vec::new(), query)
+        .await?)
 }
 
 /// An estimate of the read buffer that rows keep alive, in bytes: they are slices of it.

@@ -15,7 +15,7 @@ use super::{Reading, with_statement};
 use crate::cache::key::{Key, KeyHasher};
 use crate::cache::policy::CachePolicy;
 use crate::sqlx::driver::Driver;
-use crate::sqlx::read::statement::Statement;
+use crate::sqlx::statement::Statement;
 
 /// An argument. Two arguments are equal if the database cannot distinguish them.
 trait Argument<DB: Database>: Clone + Debug + PartialEq {

@@ -1,16 +1,15 @@
-//! A statement that owns its text and arguments.
+//! A statement that owns its text and its arguments.
 
 use std::fmt;
 
 use sqlx::{Database, Error, Execute, SqlStr};
 
-/// A statement taken out of a query, so that it can be executed later, in another task, or twice.
-///
-/// A prepared statement of the query is dropped: the driver prepares the text again on a connection
-/// that has not cached it.
+/// A statement taken out of a query, so that its text can be read before it is executed, and so that it
+/// can be executed later, in another task, or twice.
 pub(super) struct Statement<DB: Database> {
     pub(super) sql: SqlStr,
     pub(super) arguments: Option<DB::Arguments>,
+    prepared: Option<DB::Statement>,
     persistent: bool,
 }
 
@@ -19,11 +18,22 @@ impl<DB: Database> Statement<DB> {
         // The text is taken last, because that consumes the query.
         let arguments = query.take_arguments().map_err(Error::Encode)?;
         let persistent = query.persistent();
+        let prepared = query.statement().cloned();
         Ok(Self {
             sql: query.sql(),
             arguments,
+            prepared,
             persistent,
         })
+    }
+
+    /// The same statement for any connection: the driver prepares the text again on one that has not
+    /// cached it.
+    pub(super) fn unprepared(self) -> Self {
+        Self {
+            prepared: None,
+            ..self
+        }
     }
 }
 
@@ -33,7 +43,7 @@ impl<DB: Database> Execute<'static, DB> for Statement<DB> {
     }
 
     fn statement(&self) -> Option<&DB::Statement> {
-        None
+        self.prepared.as_ref()
     }
 
     fn take_arguments(&mut self) -> Result<Option<DB::Arguments>, sqlx::error::BoxDynError> {
@@ -50,6 +60,7 @@ impl<DB: Database<Arguments: Clone>> Clone for Statement<DB> {
         Self {
             sql: self.sql.clone(),
             arguments: self.arguments.clone(),
+            prepared: self.prepared.clone(),
             persistent: self.persistent,
         }
     }
