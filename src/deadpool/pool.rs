@@ -21,6 +21,7 @@ use crate::pool::guarded::Guarded;
 use crate::pool::lease::Lease;
 use crate::pool::shared::Shared;
 use crate::pool::snapshot::PoolSnapshot;
+use crate::telemetry::changes::Events;
 
 /// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
 ///
@@ -172,6 +173,12 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     #[must_use]
     pub fn gate(&self) -> &Gate {
         self.guarded.gate()
+    }
+
+    /// The changes of the breaker from now on, as from [`Gate::events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.gate().events()
     }
 
     /// The current state and counters of the pool, its breaker and its cache.

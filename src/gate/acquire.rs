@@ -18,6 +18,7 @@ use crate::breaker::clock::nanos;
 use crate::breaker::permit::{Permit, ProbeSlot};
 use crate::breaker::verdict::{Class, Verdict};
 use crate::outcome::error::{Awaited, GateError, Refused};
+use crate::telemetry::event::Event;
 
 impl Gate {
     /// Acquires a connection with `connect`, within `limit`. If the breaker is half-open, the first
@@ -29,24 +30,25 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
+        let began = self.timer();
         // Most connections are available at once: those need no queue slot, no timer and no wake-up
         // by the breaker. If the queue is full, the pool is not even asked.
-        let waiting = self.breaker.waiting().load(Ordering::Acquire);
-        let may_wait = waiting < self.limits.max_queue;
+        let may_wait = self.waiting() < self.limits.max_queue;
         let connected = match may_wait && self.breaker.passes() {
             true => at_once(connect.as_mut()).await,
             false => None,
         };
         match connected {
             Some(Ok(connection)) => {
-                self.acquired();
+                self.acquired(began);
                 Ok((connection, None))
             }
             Some(Err(error)) => {
-                self.settle_failed_acquire(None, limit, Duration::ZERO, classify(&error));
+                let class = classify(&error);
+                self.settle_failed_acquire(None, limit, began, Duration::ZERO, class);
                 Err(GateError::Failed(error))
             }
-            None => (self.acquire_queued(limit, is_full, classify, connect)).await,
+            None => (self.acquire_queued(limit, began, is_full, classify, connect)).await,
         }
     }
 
@@ -54,6 +56,7 @@ impl Gate {
     async fn acquire_queued<T, E>(
         &self,
         limit: Duration,
+        began: Option<Instant>,
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
@@ -100,7 +103,7 @@ impl Gate {
         match waited {
             Ok(Some(Ok(connection))) => {
                 self.service.served();
-                self.acquired();
+                self.acquired(began);
                 Ok((connection, probe.and_then(Permit::reserve)))
             }
             Ok(Some(Err(error))) => {
@@ -109,11 +112,11 @@ impl Gate {
                 if class == Class::Starved && is_full() {
                     self.look_for_lost_calls();
                 }
-                self.settle_failed_acquire(probe, limit, start.elapsed(), class);
+                self.settle_failed_acquire(probe, limit, began, start.elapsed(), class);
                 Err(GateError::Failed(error))
             }
             Ok(None) => {
-                self.settle_failed_acquire(probe, limit, limit, Class::Starved);
+                self.settle_failed_acquire(probe, limit, began, limit, Class::Starved);
                 Err(self.missed(limit, Awaited::Connection).into())
             }
             Err(rejected) => {
@@ -132,6 +135,7 @@ impl Gate {
         &self,
         probe: Option<Permit<'_>>,
         limit: Duration,
+        began: Option<Instant>,
         waited: Duration,
         class: Class,
     ) {
@@ -140,11 +144,16 @@ impl Gate {
             let starved_for = self.progress.starved_for(self.now()).max(waited);
             self.is_served_within(limit) || starved_for < limit && !permit.is_probe()
         };
-        match class {
-            Class::Starved if is_saturated() => permit.settle(Verdict::Ignored),
+        let verdict = match class {
+            Class::Starved if is_saturated() => Verdict::Ignored,
             // Only the end of a statement is an answer.
-            Class::Success | Class::Slow | Class::ReadOnly => permit.settle(Verdict::Ignored),
-            class => permit.settle_class(class),
+            Class::Success | Class::Slow => Verdict::Ignored,
+            class => class.verdict(),
+        };
+        permit.settle(verdict);
+        if let Some(began) = began {
+            let waited = began.elapsed();
+            self.tell_of_call(&Event::AcquireFailed { waited, verdict });
         }
     }
 
@@ -162,19 +171,28 @@ impl Gate {
         self.progress.acquired_within(limit, self.now())
     }
 
-    /// Counts a connection that a caller holds from now on.
-    pub(crate) fn handed_out(&self) {
+    /// Counts a connection that a caller holds from now on. Returns the time, if it is measured.
+    pub(crate) fn handed_out(&self) -> Option<Instant> {
         self.leased.fetch_add(1, Ordering::AcqRel);
+        self.timer()
     }
 
-    /// Counts a connection that its caller has returned.
-    pub(crate) fn handed_back(&self) {
+    /// Counts a connection that its caller has returned, after it was handed out at this time.
+    pub(crate) fn handed_back(&self, at: Option<Instant>) {
         self.leased.fetch_sub(1, Ordering::AcqRel);
+        if let Some(at) = at {
+            let used = at.elapsed();
+            self.tell_of_call(&Event::Released { used });
+        }
     }
 
-    /// Records that a call obtained a connection.
-    pub(crate) fn acquired(&self) {
+    /// Records that a call obtained a connection, for which it waited since `began`.
+    pub(crate) fn acquired(&self, began: Option<Instant>) {
         self.progress.acquired(self.now());
+        if let Some(began) = began {
+            let waited = began.elapsed();
+            self.tell_of_call(&Event::Acquired { waited });
+        }
     }
 
     /// Joins the queue. `has_permit`: the caller has a permit, which records it if it leaves.

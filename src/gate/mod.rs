@@ -59,6 +59,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use self::limits::Limits;
 use self::lost::Progress;
@@ -69,9 +70,10 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::counters::Counters;
 use crate::breaker::handle::Breaker;
 use crate::breaker::state::Mode;
-use crate::telemetry::event::{Event, Sink};
-#[cfg(any(feature = "sqlx", feature = "deadpool"))]
-use crate::telemetry::trace::TracingSink;
+use crate::telemetry::backend::Backend;
+use crate::telemetry::changes::Events;
+use crate::telemetry::event::{Event, Sample};
+use crate::telemetry::sink::{SinkList, Sinks};
 
 mod acquire;
 pub(crate) mod admission;
@@ -108,7 +110,9 @@ mod tests;
 pub struct Gate {
     breaker: Breaker,
     limits: Limits,
-    sink: Arc<dyn Sink>,
+    sinks: Arc<Sinks>,
+    /// A sink wants the events of calls, so these are timed.
+    times_calls: bool,
     /// Wakes the callers in the queue, and the background probe, when the breaker opens.
     pub(crate) opened: Arc<Notify>,
     progress: Progress,
@@ -144,24 +148,27 @@ impl Gate {
     pub(crate) fn new(
         breaker: Builder,
         limits: Limits,
-        sink: Arc<dyn Sink>,
+        sinks: SinkList,
+        backend: Backend,
     ) -> Result<Self, ConfigError> {
         breaker.check()?;
-        Ok(Self::from_checked(breaker, limits, sink))
+        Ok(Self::from_checked(breaker, limits, sinks, backend))
     }
 
     /// A gate with default settings, which need no check.
     #[cfg(any(feature = "sqlx", feature = "deadpool"))]
     pub(crate) fn with_defaults() -> Self {
-        Self::from_checked(Builder::default(), Limits::default(), Arc::new(TracingSink))
+        let (breaker, limits) = (Builder::default(), Limits::default());
+        Self::from_checked(breaker, limits, SinkList::default(), Backend::default())
     }
 
-    fn from_checked(breaker: Builder, limits: Limits, sink: Arc<dyn Sink>) -> Self {
+    fn from_checked(breaker: Builder, limits: Limits, sinks: SinkList, backend: Backend) -> Self {
+        let sinks = Arc::new(sinks.build(breaker.get_name(), backend));
         let hooks = Arc::new(OnceLock::new());
         let opened = Arc::new(Notify::new());
         let breaker = observed(
             breaker,
-            Arc::clone(&sink),
+            Arc::clone(&sinks),
             Arc::clone(&opened),
             Arc::clone(&hooks),
         );
@@ -170,7 +177,8 @@ impl Gate {
         Self {
             breaker,
             limits,
-            sink,
+            times_calls: sinks.wants_calls(),
+            sinks,
             opened,
             progress: Progress::default(),
             service: Service::default(),
@@ -189,6 +197,29 @@ impl Gate {
     #[must_use]
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// The changes of the state and the mode of the breaker from now on, for a program that reacts to
+    /// them. The pools have the same method.
+    ///
+    /// ```
+    /// use fusepool::breaker::State;
+    /// use fusepool::telemetry::Change;
+    /// use fusepool::{Breaker, Gate};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), fusepool::ConfigError> {
+    /// let gate = Gate::builder(Breaker::builder()).build()?;
+    /// let mut events = gate.events();
+    /// gate.breaker().trip_for(std::time::Duration::from_secs(1));
+    /// if let Some(Change::Transition(transition)) = events.next().await {
+    ///     assert_eq!(transition.to, State::Open); // tell the load balancer
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.sinks.changes()
     }
 
     /// Whether the breaker acts on its state.
@@ -232,7 +263,28 @@ impl Gate {
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.sink.event(self.breaker.name(), event);
+        self.sinks.tell(event);
+    }
+
+    /// The time, if a sink wants the events of calls. It is read from a precise clock, because the
+    /// breaker's is coarse by default.
+    pub(crate) fn timer(&self) -> Option<Instant> {
+        self.times_calls.then(Instant::now)
+    }
+
+    /// Reports an event of a call.
+    pub(crate) fn tell_of_call(&self, event: &Event<'_>) {
+        self.sinks.tell_of_call(event);
+    }
+
+    /// Whether a sink wants samples of the pool.
+    pub(crate) fn wants_samples(&self) -> bool {
+        self.sinks.wants_samples()
+    }
+
+    /// Reports a sample of the pool.
+    pub(crate) fn tell_of_sample(&self, sample: &Sample) {
+        self.sinks.tell_of_sample(&Event::Sampled(sample));
     }
 
     /// The time on the breaker's clock, in nanoseconds.

@@ -14,6 +14,7 @@ use crate::breaker::clock::nanos;
 use crate::breaker::lateness::BEAT;
 use crate::breaker::permit::Permit;
 use crate::breaker::verdict::{Class, Classify, Verdict};
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::{Awaited, DeadlineExceeded, GateError};
 use crate::telemetry::event::Event;
 
@@ -42,49 +43,77 @@ impl Gate {
             Ok(permit) => permit,
             Err(rejection) => return Err(turned_away(self.refused(rejection)).await.into()),
         };
-        let classify = |error: &E| classify.classify(error);
+        let classify = |error: &E| (classify.classify(error), None);
         self.run(permit, None, classify, call, pending()).await
     }
 
     /// Runs an admitted call and settles its permit. `limit` is the call's own deadline, and
-    /// replaces the gate's. `lost` ends if the answer was lost in an outage.
+    /// replaces the gate's. `classify` returns the class of an error, and the database's code for it.
+    /// `lost` ends if the answer was lost in an outage.
     pub(crate) async fn run<T, E>(
         &self,
         mut permit: Permit<'_>,
         limit: Option<Duration>,
-        classify: impl FnOnce(&E) -> Class,
+        classify: impl FnOnce(&E) -> (Class, Option<ErrorCode>),
         call: impl Future<Output = Result<T, E>>,
         lost: impl Future<Output = ()>,
     ) -> Result<T, GateError<E>> {
         if limit.is_some() {
             permit.set_own_deadline();
         }
+        let timed = Timed::start(self);
         match self.bounded(Some(&permit), limit, pin!(call), lost).await {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Success);
+                timed.end(Verdict::Success, None);
                 Ok(value)
             }
             Ok(Err(error)) => {
-                self.settle_failed_call(permit, classify(&error));
+                let (class, code) = classify(&error);
+                let verdict = self.settle_failed_call(permit, class);
+                timed.end(verdict, Some(CallError::Failed(code)));
                 Err(GateError::Failed(error))
             }
             Err(given_up) => {
                 permit.settle(given_up.verdict);
+                timed.end(given_up.verdict, Some(given_up.kind()));
                 Err(given_up.error.into())
             }
         }
     }
 
-    /// Settles the permit of a call that ended with an error of this class. A pooler that had no
-    /// connection for it is only full, if it had one for others.
-    pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) {
+    /// Settles the permit of a call that ended with an error of this class, and returns the verdict. A
+    /// pooler that had no connection for it is only full, if it had one for others.
+    pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) -> Verdict {
         let limit = nanos(self.limits.acquire_timeout);
         let since = permit.started().min(self.now().saturating_sub(limit));
         match class {
             Class::Starved if self.breaker.answered_since(since) => {
                 permit.settle(Verdict::Ignored);
+                Verdict::Ignored
             }
-            class => permit.settle_class(class),
+            class => {
+                permit.settle_class(class);
+                class.verdict()
+            }
+        }
+    }
+
+    /// Reports the end of a call that `began` then, if it was timed. No verdict: it was dropped.
+    pub(crate) fn ended(
+        &self,
+        began: Option<Instant>,
+        verdict: Option<Verdict>,
+        error: Option<CallError>,
+    ) {
+        if let Some(began) = began {
+            let code = error.as_ref().and_then(CallError::code);
+            self.tell_of_call(&Event::Ended {
+                took: began.elapsed(),
+                verdict,
+                code,
+                error: error.as_ref().map(CallError::kind),
+            });
         }
     }
 
@@ -177,6 +206,70 @@ impl Gate {
 pub(crate) struct GivenUp {
     pub(crate) error: DeadlineExceeded,
     pub(crate) verdict: Verdict,
+}
+
+impl GivenUp {
+    pub(crate) fn kind(&self) -> CallError {
+        match self.error.awaited() {
+            Awaited::LostAnswer => CallError::LostAnswer,
+            _ => CallError::Timeout,
+        }
+    }
+}
+
+/// The error of a call, as events tell it.
+pub(crate) enum CallError {
+    Failed(Option<ErrorCode>),
+    Timeout,
+    LostAnswer,
+    Abandoned,
+}
+
+impl CallError {
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Failed(code) => code.as_ref().map(ErrorCode::as_str),
+            _ => None,
+        }
+    }
+
+    fn kind(&self) -> &str {
+        match self {
+            Self::Failed(_) => self.code().unwrap_or("_OTHER"),
+            Self::Timeout => "timeout",
+            Self::LostAnswer => "lost_answer",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// A call that is timed, if a sink wants that. If it is dropped before its [`end`](Self::end), the
+/// caller gave the call up.
+struct Timed<'gate> {
+    gate: &'gate Gate,
+    began: Option<Instant>,
+}
+
+impl<'gate> Timed<'gate> {
+    fn start(gate: &'gate Gate) -> Self {
+        let began = gate.timer();
+        Self { gate, began }
+    }
+
+    fn end(mut self, verdict: Verdict, error: Option<CallError>) {
+        self.gate.ended(self.began.take(), Some(verdict), error);
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        if self.began.is_some() {
+            // The permit counts a panic as a failure, too.
+            let verdict = std::thread::panicking().then_some(Verdict::Failure);
+            self.gate
+                .ended(self.began, verdict, Some(CallError::Abandoned));
+        }
+    }
 }
 
 /// The end of a wait.

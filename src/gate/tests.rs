@@ -16,7 +16,8 @@ use crate::breaker::state::State;
 use crate::breaker::verdict::{Class, Verdict};
 use crate::gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
 use crate::outcome::error::{Awaited, GateError, Refused};
-use crate::telemetry::trace::TracingSink;
+use crate::telemetry::backend::Backend;
+use crate::telemetry::sink::SinkList;
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
@@ -256,7 +257,7 @@ async fn a_call_whose_answer_is_lost_is_given_up() {
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
         let lost = tokio::time::sleep(Duration::from_secs(1));
-        let run = gate.run(permit, own, |_| Class::Failure, never, lost);
+        let run = gate.run(permit, own, |_| (Class::Failure, None), never, lost);
         let Err(GateError::Deadline(missed)) = run.await else {
             panic!("it is given up");
         };
@@ -278,7 +279,7 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
         let builder = Breaker::builder()
             .clock(RuntimeClock(Instant::now()))
             .mode(mode);
-        let gate = Gate::new(builder, limits, Arc::new(TracingSink)).unwrap();
+        let gate = Gate::new(builder, limits, SinkList::default(), Backend::default()).unwrap();
         for state in ["closed", "half-open"] {
             let late = || async {
                 tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 10).await;
@@ -299,7 +300,14 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
         let own = Duration::from_secs(1);
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
-        let missed = (gate.run(permit, Some(own), |_| Class::Failure, never, pending())).await;
+        let missed = (gate.run(
+            permit,
+            Some(own),
+            |_| (Class::Failure, None),
+            never,
+            pending(),
+        ))
+        .await;
         assert!(matches!(missed, Err(GateError::Deadline(_))), "{missed:?}");
     }
 }
@@ -427,7 +435,7 @@ async fn the_time_in_which_the_process_stands_still_is_nobodys() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             Ok::<(), &str>(())
         };
-        gate.run(permit, None, |_| Class::Failure, answer, pending())
+        gate.run(permit, None, |_| (Class::Failure, None), answer, pending())
             .await
     };
     let stands_still = async {
@@ -473,7 +481,7 @@ async fn a_full_pooler_is_no_failure_while_other_statements_are_answered() {
     let starve = async || {
         let (permit, full) = (gate.breaker().observe(), ready(Err::<(), _>("full")));
         let result = gate
-            .run(permit, None, |_| Class::Starved, full, pending())
+            .run(permit, None, |_| (Class::Starved, None), full, pending())
             .await;
         assert!(result.is_err());
     };

@@ -23,9 +23,12 @@ impl<A: Adapter> Shared<A> {
         classify: impl FnOnce(&A::Error) -> Class,
         acquire: Pin<&mut impl Future<Output = Result<A::Lease, A::Error>>>,
     ) -> Result<(), GateError<A::Error>> {
+        lease.shared.remember_runtime();
         let probe = {
             let fill = pin!(async {
+                let began = self.gate.timer();
                 lease.put(acquire.await?);
+                lease.report_if_new(began);
                 if self.role.is_unknown(&self.gate) {
                     // Boxed, because it is rare, and most calls should not carry it.
                     Box::pin(self.learn_role(lease)).await;
@@ -35,7 +38,6 @@ impl<A: Adapter> Shared<A> {
             if self.adapter.is_closed() {
                 return fill.await.map_err(GateError::Failed);
             }
-            self.background.remember_runtime();
             let is_full = || self.adapter.status().is_full();
             self.gate.acquire(limit, is_full, classify, fill).await?.1
         };

@@ -21,6 +21,7 @@ use crate::pool::snapshot::{PoolSnapshot, PoolStatus};
 use crate::pool::stall::ask;
 use crate::pool::target::Target;
 use crate::pool::tasks::Users;
+use crate::telemetry::changes::Events;
 
 /// A connection pool behind a circuit breaker, for any pool with an [`Adapter`]. Clones share one
 /// pool.
@@ -118,7 +119,7 @@ impl<A: Adapter> Guarded<A> {
         &self,
         acquire: impl FnOnce(&A) -> Option<A::Lease>,
     ) -> Option<Lease<A>> {
-        self.shared.background.remember_runtime();
+        self.shared.remember_runtime();
         if let Some(permit) = self.shared.gate.admit().ok()? {
             let is_probe = permit.is_probe();
             permit.withdraw();
@@ -127,7 +128,7 @@ impl<A: Adapter> Guarded<A> {
             }
         }
         let raw = acquire(self.adapter())?;
-        self.shared.gate.acquired();
+        self.shared.gate.acquired(self.shared.gate.timer());
         let mut lease = Lease::empty(Arc::clone(&self.shared));
         lease.put(raw);
         Some(lease)
@@ -150,6 +151,12 @@ impl<A: Adapter> Guarded<A> {
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
         Cache::new(&self.shared.gate, self.shared.answers())
+    }
+
+    /// The changes of the breaker from now on, as from [`Gate::events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.gate().events()
     }
 
     /// The state and the counters of the pool, its gate and its cache at this moment.

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::outcome::error::{GateError, WithTimeoutError};
@@ -15,6 +15,7 @@ use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::session::Session;
 use crate::pool::shared::Shared;
 use crate::pool::statement::{Admission, Watch};
+use crate::telemetry::event::Event;
 
 /// The time to cancel a statement on the backend that was given up here.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Lease<A: Adapter> {
     /// `None` only before the lease is returned to the caller, and after a method that consumes it.
     raw: Option<A::Lease>,
+    /// The time at which the caller obtained it, if that is measured.
+    since: Option<Instant>,
     pub(crate) state: ConnectionState,
     pub(crate) shared: Arc<Shared<A>>,
 }
@@ -42,6 +45,7 @@ impl<A: Adapter> Lease<A> {
     pub(crate) fn empty(shared: Arc<Shared<A>>) -> Self {
         Self {
             raw: None,
+            since: None,
             state: ConnectionState::default(),
             shared,
         }
@@ -50,7 +54,17 @@ impl<A: Adapter> Lease<A> {
     pub(crate) fn put(&mut self, raw: A::Lease) {
         self.state.created = self.shared.adapter.created(&raw);
         self.raw = Some(raw);
-        self.shared.gate.handed_out();
+        self.since = self.shared.gate.handed_out();
+    }
+
+    /// Reports the connection if it was opened after `began`. A pool opens one only if it has room, so
+    /// that the caller has waited for nothing else.
+    pub(super) fn report_if_new(&self, began: Option<Instant>) {
+        if let (Some(began), Some(created)) = (began, self.state.created)
+            && let Some(took) = created.after(began.into_std())
+        {
+            self.shared.gate.tell_of_call(&Event::Connected { took });
+        }
     }
 
     /// Runs a statement if the breaker admits it, under the `query_timeout` of the pool, and records
@@ -138,7 +152,9 @@ impl<A: Adapter> Lease<A> {
 
     /// Borrows the connection and the watch of its statements at the same time.
     pub(crate) fn parts(&mut self) -> (&mut A::Connection, Watch<'_, A>) {
-        let Self { raw, state, shared } = self;
+        let Self {
+            raw, state, shared, ..
+        } = self;
         let raw: &mut A::Lease = present(raw.as_mut());
         (raw, Watch { state, shared })
     }
@@ -150,7 +166,7 @@ impl<A: Adapter> Lease<A> {
     /// and the caller must discard it.
     #[must_use]
     pub fn into_inner(mut self) -> A::Lease {
-        self.shared.gate.handed_back();
+        self.shared.gate.handed_back(self.since);
         present(self.raw.take())
     }
 
@@ -176,7 +192,7 @@ impl<A: Adapter> Drop for Lease<A> {
         if self.raw.is_none() {
             return;
         }
-        self.shared.gate.handed_back();
+        self.shared.gate.handed_back(self.since);
         // The end of the transaction was not observed, so its outcome is unknown.
         #[cfg(feature = "sql")]
         if !self.state.unpublished.is_empty() {

@@ -22,6 +22,7 @@ pub(crate) mod read_error;
 mod role;
 #[cfg(any(feature = "sqlx", feature = "diesel"))]
 pub(crate) mod rows;
+mod sampler;
 pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod shared;

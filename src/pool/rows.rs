@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::time::Instant;
 
-use crate::gate::run::GivenUp;
+use crate::gate::run::{CallError, GivenUp};
 use crate::outcome::error::GateError;
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::connection_state::{ConnectionState, InFlight};
@@ -32,6 +33,8 @@ pub(crate) struct Rows<'c, A: Adapter, S, T> {
     waiting: Option<(InFlight<'c>, BoxFuture<'c, Result<Infallible, GivenUp>>)>,
     /// The limit of each wait. `None`: the pool's.
     limit: Option<Duration>,
+    /// The start of the query, if it is timed.
+    began: Option<Instant>,
     state: &'c ConnectionState,
     shared: &'c Shared<A>,
 }
@@ -49,6 +52,7 @@ impl<'c, A: Adapter> Statement<'c, A> {
         S: Stream<Item = Result<T, A::StatementError>> + Unpin,
     {
         let (limit, state, shared) = (self.limit, self.state, self.shared);
+        let began = shared.gate.timer();
         let first = async {
             let mut rows = call.await?;
             Ok((rows.try_next().await?, rows))
@@ -59,6 +63,7 @@ impl<'c, A: Adapter> Statement<'c, A> {
             first,
             waiting: None,
             limit,
+            began,
             state,
             shared,
         })
@@ -82,9 +87,10 @@ impl<A: Adapter, S, T> Rows<'_, A, S, T> {
             Some(Err(error)) => {
                 self.rest = None;
                 let diagnosis = diagnose(&*self.shared.adapter, &error);
-                let class = self.state.note(diagnosis);
+                let (class, code) = self.state.note(diagnosis);
                 let gate = &self.shared.gate;
-                gate.settle_failed_call(gate.breaker().observe(), class);
+                let verdict = gate.settle_failed_call(gate.breaker().observe(), class);
+                gate.ended(self.began, Some(verdict), Some(CallError::Failed(code)));
                 Some(Err(GateError::Failed(error)))
             }
             None => {
@@ -98,7 +104,9 @@ impl<A: Adapter, S, T> Rows<'_, A, S, T> {
     fn give_up(&mut self, given_up: GivenUp) -> GateError<A::StatementError> {
         self.rest = None;
         self.waiting = None;
-        (self.shared.gate.breaker().observe()).settle(given_up.verdict);
+        let gate = &self.shared.gate;
+        gate.breaker().observe().settle(given_up.verdict);
+        gate.ended(self.began, Some(given_up.verdict), Some(given_up.kind()));
         given_up.error.into()
     }
 }

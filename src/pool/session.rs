@@ -22,7 +22,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+#[cfg(any(feature = "sqlx", feature = "deadpool"))]
+use crate::telemetry::backend::Backend;
 
 /// The largest number of sessions that are remembered. The oldest one is forgotten first.
 const MOST: usize = 1024;
@@ -64,6 +67,11 @@ impl Created {
         }
     }
 
+    /// The time from `begin` to the creation, if it was not before.
+    pub(super) fn after(self, begin: Instant) -> Option<Duration> {
+        self.from.checked_duration_since(begin)
+    }
+
     fn may_be(&self, other: &Self) -> bool {
         self.from <= other.to && other.from <= self.to
     }
@@ -76,6 +84,18 @@ pub enum System {
     Postgres,
     /// MySQL or MariaDB.
     MySql,
+}
+
+impl System {
+    /// The system in OpenTelemetry's terms. MariaDB is called `mysql`, too: which of the two answers is
+    /// known only after a connection is open.
+    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
+    pub(crate) fn backend(self) -> Backend {
+        Backend::new(match self {
+            Self::Postgres => "postgresql",
+            Self::MySql => "mysql",
+        })
+    }
 }
 
 /// The sessions that serve the connections of a pool.

@@ -1,7 +1,6 @@
 //! The settings that all guarded pools share.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::builder::Builder;
@@ -14,8 +13,7 @@ use crate::gate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT, Limits,
 };
 use crate::pool::adapter::Adapter;
-use crate::telemetry::event::Sink;
-use crate::telemetry::trace::TracingSink;
+use crate::telemetry::sink::SinkList;
 
 /// Settings that are not checked yet.
 #[derive(Clone)]
@@ -26,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) max_queue: u32,
     pub(crate) active_probing: bool,
     pub(crate) side_connections: bool,
-    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) sinks: SinkList,
     #[cfg(feature = "cache")]
     pub(crate) cache_bytes: u64,
 }
@@ -40,7 +38,7 @@ impl Default for Settings {
             max_queue: DEFAULT_MAX_QUEUE,
             active_probing: true,
             side_connections: true,
-            sink: Arc::new(TracingSink),
+            sinks: SinkList::default(),
             #[cfg(feature = "cache")]
             cache_bytes: DEFAULT_CACHE_BYTES,
         }
@@ -65,7 +63,8 @@ impl Settings {
         };
         let breaker = self.breaker.clone().name_if_unset(adapter.name());
         limits.check("query_timeout", &breaker)?;
-        Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
+        let (breaker, sinks) = (breaker.ramp_if_unset(size), self.sinks.clone());
+        Gate::new(breaker, limits, sinks, adapter.backend())
     }
 }
 
@@ -147,11 +146,7 @@ macro_rules! setters {
             self
         }
 
-        /// The receiver of the events. Default: [`TracingSink`](crate::telemetry::TracingSink).
-        pub fn sink(mut self, sink: impl $crate::telemetry::Sink) -> Self {
-            self.settings.sink = ::std::sync::Arc::new(sink);
-            self
-        }
+        $crate::telemetry::setters::sink_setters!(settings.sinks);
     };
 }
 

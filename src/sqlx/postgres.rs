@@ -19,6 +19,7 @@ use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
 use crate::outcome::sqlstate::{IS_READ_ONLY, Report};
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 /// A guarded PostgreSQL pool.
 pub type PgPool = super::Pool<Postgres>;
@@ -69,9 +70,11 @@ impl Driver for Postgres {
         })
     }
 
-    fn name(options: &PgConnectOptions) -> String {
+    fn backend(options: &PgConnectOptions) -> Backend {
         let database = options.get_database().unwrap_or(options.get_username());
-        format!("{}:{}/{database}", options.get_host(), options.get_port())
+        (System::Postgres.backend())
+            .server(options.get_host(), options.get_port())
+            .namespace(database)
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {

@@ -29,6 +29,7 @@ use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only::{self, Dialect};
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 /// A guarded SQLite pool.
 pub type SqlitePool = super::Pool<Sqlite>;
@@ -64,8 +65,8 @@ impl Driver for Sqlite {
         Box::pin(ready(None))
     }
 
-    fn name(options: &SqliteConnectOptions) -> String {
-        options.get_filename().display().to_string()
+    fn backend(options: &SqliteConnectOptions) -> Backend {
+        Backend::new("sqlite").namespace(options.get_filename().display().to_string())
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {

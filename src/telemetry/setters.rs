@@ -1,0 +1,31 @@
+//! The setters of builders that collect sinks.
+
+/// The setters, for a builder with a [`SinkList`](super::sink::SinkList) in this field.
+///
+/// They have no `#[must_use]`, because the builders themselves have it.
+macro_rules! sink_setters {
+    ($($field:ident).+) => {
+        /// Adds a receiver of the events, beside `tracing` and those added before.
+        pub fn sink(mut self, sink: impl $crate::telemetry::Sink) -> Self {
+            self.$($field).+.others.push(::std::sync::Arc::new(sink));
+            self
+        }
+
+        /// Whether the events are emitted with `tracing`. Default: `true`.
+        pub fn tracing(mut self, on: bool) -> Self {
+            self.$($field).+.tracing = on;
+            self
+        }
+
+        /// Records [metrics](crate::telemetry#metrics) with the crate `metrics`. Each call is then
+        /// timed.
+        #[cfg(feature = "metrics")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+        pub fn metrics(mut self) -> Self {
+            self.$($field).+.metrics = true;
+            self
+        }
+    };
+}
+
+pub(crate) use sink_setters;

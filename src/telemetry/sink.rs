@@ -1,0 +1,148 @@
+//! The receivers of events.
+
+use std::sync::Arc;
+
+use super::backend::Backend;
+use super::changes::{Changes, Events};
+use super::event::Event;
+#[cfg(feature = "metrics")]
+use super::metrics::Metrics;
+use super::trace::TracingSink;
+
+/// Receives the events of pools and gates.
+///
+/// It is called on the task that caused the event. It must be quick and must not panic.
+///
+/// ```
+/// use fusepool::telemetry::{Event, Sink};
+/// use fusepool::{Breaker, Gate};
+///
+/// struct Rejections(std::sync::atomic::AtomicU64);
+///
+/// impl Sink for Rejections {
+///     fn event(&self, _pool: &str, event: &Event<'_>) {
+///         if let Event::Rejected(_) = event {
+///             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// // The events also go to `tracing`.
+/// let gate = Gate::builder(Breaker::builder()).sink(Rejections(0.into())).build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
+pub trait Sink: Send + Sync + 'static {
+    /// Receives an event of the pool or gate with this name.
+    fn event(&self, pool: &str, event: &Event<'_>);
+
+    /// Whether the sink receives an event for each step of each call: [`Event::Acquired`],
+    /// [`AcquireFailed`](Event::AcquireFailed), [`Ended`](Event::Ended), [`Released`](Event::Released)
+    /// and [`Connected`](Event::Connected). Default: `false`.
+    ///
+    /// It is asked once, when the pool or gate is built. Without such a sink, calls are not timed.
+    fn wants_calls(&self) -> bool {
+        false
+    }
+
+    /// Whether the sink receives [`Event::Sampled`]. Default: `false`.
+    ///
+    /// It is asked once, when the pool is built. With such a sink, a pool has one more background
+    /// task, which starts when a connection is first leased.
+    fn wants_samples(&self) -> bool {
+        false
+    }
+}
+
+/// The sinks that a builder has collected.
+#[derive(Clone)]
+pub(crate) struct SinkList {
+    pub(crate) tracing: bool,
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: bool,
+    pub(crate) others: Vec<Arc<dyn Sink>>,
+}
+
+impl Default for SinkList {
+    fn default() -> Self {
+        Self {
+            tracing: true,
+            #[cfg(feature = "metrics")]
+            metrics: false,
+            others: Vec::new(),
+        }
+    }
+}
+
+impl SinkList {
+    /// The sinks of the pool with this name.
+    pub(crate) fn build(mut self, pool: Arc<str>, backend: Backend) -> Sinks {
+        if self.tracing {
+            self.others.insert(0, Arc::new(TracingSink::default()));
+        }
+        #[cfg(feature = "metrics")]
+        if self.metrics {
+            let metrics = Metrics::new(Arc::clone(&pool), &backend);
+            self.others.push(Arc::new(metrics));
+        }
+        drop(backend);
+        let all = self.others;
+        let of_calls = all.iter().filter(|sink| sink.wants_calls());
+        Sinks {
+            pool,
+            of_calls: of_calls.cloned().collect(),
+            of_samples: all
+                .iter()
+                .filter(|sink| sink.wants_samples())
+                .cloned()
+                .collect(),
+            all,
+            changes: Changes::default(),
+        }
+    }
+}
+
+/// The sinks of a pool or a gate.
+pub(crate) struct Sinks {
+    pool: Arc<str>,
+    all: Vec<Arc<dyn Sink>>,
+    of_calls: Vec<Arc<dyn Sink>>,
+    of_samples: Vec<Arc<dyn Sink>>,
+    changes: Changes,
+}
+
+impl Sinks {
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        self.tell_each(&self.all, event);
+        if let Event::Breaker(event) = event {
+            self.changes.send(event);
+        }
+    }
+
+    pub(crate) fn changes(&self) -> Events {
+        self.changes.subscribe()
+    }
+
+    /// Whether any sink wants the events of calls.
+    pub(crate) fn wants_calls(&self) -> bool {
+        !self.of_calls.is_empty()
+    }
+
+    pub(crate) fn tell_of_call(&self, event: &Event<'_>) {
+        self.tell_each(&self.of_calls, event);
+    }
+
+    /// Whether any sink wants samples.
+    pub(crate) fn wants_samples(&self) -> bool {
+        !self.of_samples.is_empty()
+    }
+
+    pub(crate) fn tell_of_sample(&self, event: &Event<'_>) {
+        self.tell_each(&self.of_samples, event);
+    }
+
+    fn tell_each(&self, sinks: &[Arc<dyn Sink>], event: &Event<'_>) {
+        for sink in sinks {
+            sink.event(&self.pool, event);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The metrics of pools, on real servers, as Prometheus scrapes them.
+//!
+//! Each test has a recorder of its own, on its own thread: all tasks of a test run there.
+
+#![allow(unreachable_pub, reason = "the modules of one test binary")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+#[path = "../../examples/bb8/adapter.rs"]
+mod adapter;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod families;
+mod outage;
+mod page;
+mod scrape;
