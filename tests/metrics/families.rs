@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
-use deadpool::managed::{Manager, Metrics, RecycleResult};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncMysqlConnection, AsyncPgConnection, RunQueryDsl};
-use fusepool::deadpool;
+use fusepool::deadpool::{self, Manager, Metrics, RecycleResult};
 use fusepool::sqlx::{Driver, Pool, PoolOptions};
 use fusepool::{Breaker, Class, Gate, Guarded};
 use tokio_postgres::{Client, Error, NoTls};
@@ -15,6 +14,7 @@ use tokio_postgres::{Client, Error, NoTls};
 use crate::adapter::{Bb8, Discarding};
 use crate::scrape::Prometheus;
 use crate::support::deadpool::builder;
+use crate::support::eventually;
 use crate::support::mariadb::MariaDb;
 use crate::support::postgres::Postgres;
 
@@ -94,20 +94,22 @@ async fn sqlx<DB: Driver>(url: &str, name: &str, system: &str, code: &str) {
         .metrics()
         .connect_lazy(url)
         .unwrap();
-    sqlx::raw_sql("SELECT 1").execute(&pool).await.unwrap();
-    // Returned by a task.
-    settled(&pool).await;
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::raw_sql("SELECT 1")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    drop(connection); // returned by a task
+    eventually("an idle connection", async || pool.num_idle() == 1).await;
+    let mut connection = pool.acquire().await.unwrap();
     let missing = sqlx::raw_sql("SELECT * FROM missing");
-    missing.execute(&pool).await.unwrap_err();
+    assert!(missing.execute(&mut *connection).await.is_err());
+    drop(connection);
     check(&metrics, name, system, Some(code)).await;
     drop(pool);
     let own = [("db_client_connection_pool_name", name)];
     metrics.becomes("db_client_connection_max", &own, 0.0).await;
     metrics.becomes("fusepool_breaker_state", &own, 0.0).await;
-}
-
-async fn settled<DB: Driver>(pool: &Pool<DB>) {
-    eventually("an idle connection", async || pool.num_idle() == 1).await;
 }
 
 fn name(addr: SocketAddr, database: &str) -> String {
@@ -149,7 +151,7 @@ async fn deadpool_postgres() {
         .await
         .unwrap();
     let client = pool.get().await.unwrap();
-    client.execute(DUPLICATE, &[]).await.unwrap_err();
+    client.batch_execute(DUPLICATE).await.unwrap_err();
     drop(client);
     let name = name(server.addr(), "postgres");
     check(&metrics, &name, "postgresql", Some("23505")).await;

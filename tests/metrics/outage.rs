@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use fusepool::breaker::State;
+use fusepool::Breaker;
+use fusepool::breaker::{Mode, State};
 use fusepool::cache::{CachePolicy, SMALLEST_CACHE_BYTES};
 use fusepool::sqlx::{PgPool, PgPoolOptions, ReadExt};
-use fusepool::{Breaker, Mode};
 
 use crate::scrape::Prometheus;
 use crate::support::eventually;
@@ -57,7 +57,7 @@ impl Shop {
 
     async fn menu(&self) -> i32 {
         let menu = sqlx::query_scalar("SELECT 7").cached(&MENU);
-        menu.fetch_one(&self.pool).await.unwrap()
+        *menu.fetch_one(&self.pool).await.unwrap()
     }
 
     async fn is(&self, state: State) {
