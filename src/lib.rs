@@ -324,6 +324,7 @@ pub use cache::handle::Cache;
 pub use cache::not_a_read::NotARead;
 pub use gate::Gate;
 pub use gate::builder::GateBuilder;
+pub use gate::config::GuardConfig;
 pub use gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT};
 pub use gate::snapshot::GateSnapshot;
 pub use outcome::code::ErrorCode;

@@ -106,6 +106,8 @@ pub(crate) mod demand;
 mod epoch;
 pub(crate) mod error;
 pub(crate) mod event;
+#[cfg(feature = "serde")]
+mod file;
 mod getters;
 pub(crate) mod handle;
 pub(crate) mod lateness;
@@ -125,6 +127,8 @@ mod sync;
 mod tally;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "serde")]
+pub(crate) mod text;
 pub(crate) mod verdict;
 mod window;
 

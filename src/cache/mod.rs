@@ -95,6 +95,7 @@
 //!   [`Source`](crate::Source) and display the age.
 
 pub(crate) mod answers;
+mod config;
 pub(crate) mod entry;
 pub(crate) mod fallback;
 pub(crate) mod handle;
@@ -119,6 +120,7 @@ pub(crate) mod store;
 pub(crate) mod unpublished;
 pub(crate) mod weigh;
 
+pub use config::PolicyConfig;
 pub use policy::{
     CachePolicy, DEFAULT_JITTER, DEFAULT_MAX_ENTRY_BYTES, LONGEST_AGE, MAX_POLICY_TAGS,
 };

@@ -22,18 +22,19 @@ use crate::telemetry::event::Event;
 
 impl Gate {
     /// Acquires a connection with `connect`, within `limit`. If the breaker is half-open, the first
-    /// statement on the connection is a probe, in the slot that this returns.
+    /// statement on the connection is a probe, in the slot that this returns. `began` is now, if calls
+    /// are timed.
     pub(crate) async fn acquire<T, E>(
         &self,
         limit: Duration,
+        began: Option<Instant>,
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
-        let began = self.timer();
         // Most connections are available at once: those need no queue slot, no timer and no wake-up
         // by the breaker. If the queue is full, the pool is not even asked.
-        let may_wait = self.waiting() < self.limits.max_queue;
+        let may_wait = self.waiting() < self.limits.max_queue();
         let connected = match may_wait && self.breaker.passes() {
             true => at_once(connect.as_mut()).await,
             false => None,
@@ -214,7 +215,7 @@ impl Gate {
             self.service.begin(began);
         }
         let is_too_long =
-            before >= self.limits.max_queue || self.service.exceeds(limit, before, began);
+            before >= self.limits.max_queue() || self.service.exceeds(limit, before, began);
         if !is_too_long || !self.enforces() {
             return Ok(slot);
         }

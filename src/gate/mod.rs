@@ -61,7 +61,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::limits::Limits;
+use self::limits::{Limits, LiveLimits};
 use self::lost::Progress;
 use self::queue::Service;
 use self::reporter::{Hooks, observed, run};
@@ -79,6 +79,7 @@ mod acquire;
 pub(crate) mod admission;
 pub(crate) mod at_once;
 pub(crate) mod builder;
+pub(crate) mod config;
 pub(crate) mod limits;
 mod lost;
 mod queue;
@@ -109,7 +110,7 @@ mod tests;
 /// ```
 pub struct Gate {
     breaker: Breaker,
-    limits: Limits,
+    limits: LiveLimits,
     sinks: Arc<Sinks>,
     /// A sink wants the events of calls, so these are timed.
     times_calls: bool,
@@ -176,7 +177,7 @@ impl Gate {
         breaker.watch_lateness();
         Self {
             breaker,
-            limits,
+            limits: LiveLimits::new(&limits),
             times_calls: sinks.wants_calls(),
             sinks,
             opened,
@@ -227,8 +228,9 @@ impl Gate {
         self.breaker.mode() == Mode::Enforce
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// The limits at this moment.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
     /// Sets what the pool does at events of the breaker. Only the first hooks are used.
@@ -268,11 +270,16 @@ impl Gate {
 
     /// The time, if a sink wants the events of calls. It is read from a precise clock, because the
     /// breaker's is coarse by default.
+    #[inline]
     pub(crate) fn timer(&self) -> Option<Instant> {
-        self.times_calls.then(Instant::now)
+        match self.times_calls {
+            true => Some(now()),
+            false => None,
+        }
     }
 
     /// Reports an event of a call.
+    #[cold]
     pub(crate) fn tell_of_call(&self, event: &Event<'_>) {
         self.sinks.tell_of_call(event);
     }
@@ -300,6 +307,12 @@ impl fmt::Debug for Gate {
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
+}
+
+/// Out of line, so that a call that is not timed only jumps over it.
+#[cold]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Reserves a work of one background task until it is dropped.

@@ -61,7 +61,7 @@ impl Gate {
         if limit.is_some() {
             permit.set_own_deadline();
         }
-        let timed = Timed::start(self);
+        let mut timed = Timed::start(self);
         match self.bounded(Some(&permit), limit, pin!(call), lost).await {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Success);
@@ -85,7 +85,7 @@ impl Gate {
     /// Settles the permit of a call that ended with an error of this class, and returns the verdict. A
     /// pooler that had no connection for it is only full, if it had one for others.
     pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) -> Verdict {
-        let limit = nanos(self.limits.acquire_timeout);
+        let limit = nanos(self.limits().acquire_timeout);
         let since = permit.started().min(self.now().saturating_sub(limit));
         match class {
             Class::Starved if self.breaker.answered_since(since) => {
@@ -100,6 +100,7 @@ impl Gate {
     }
 
     /// Reports the end of a call that `began` then, if it was timed. No verdict: it was dropped.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
     pub(crate) fn ended(
         &self,
         began: Option<Instant>,
@@ -107,14 +108,25 @@ impl Gate {
         error: Option<CallError>,
     ) {
         if let Some(began) = began {
-            let code = error.as_ref().and_then(CallError::code);
-            self.tell_of_call(&Event::Ended {
-                took: began.elapsed(),
-                verdict,
-                code,
-                error: error.as_ref().map(CallError::kind),
-            });
+            self.report_end(began, verdict, error);
         }
+    }
+
+    /// The permit of a call that was dropped by a panic counts a failure.
+    #[cold]
+    fn report_dropped(&self, began: Instant) {
+        let verdict = std::thread::panicking().then_some(Verdict::Failure);
+        self.report_end(began, verdict, Some(CallError::Abandoned));
+    }
+
+    #[cold]
+    fn report_end(&self, began: Instant, verdict: Option<Verdict>, error: Option<CallError>) {
+        self.tell_of_call(&Event::Ended {
+            took: began.elapsed(),
+            verdict,
+            code: error.as_ref().and_then(CallError::code),
+            error: error.as_ref().map(CallError::kind),
+        });
     }
 
     /// Runs `call` until its deadline: `own`, or else the gate's. A long-running call is given up
@@ -126,7 +138,7 @@ impl Gate {
         mut call: Pin<&mut impl Future<Output = T>>,
         lost: impl Future<Output = ()>,
     ) -> Result<T, GivenUp> {
-        let limit = own.unwrap_or(self.limits.query_timeout);
+        let limit = own.unwrap_or_else(|| self.limits.query_timeout());
         let start = Instant::now();
         let deadline = match own {
             Some(_) => Deadline::of_call(start + limit),
@@ -251,23 +263,25 @@ struct Timed<'gate> {
 }
 
 impl<'gate> Timed<'gate> {
+    #[inline]
     fn start(gate: &'gate Gate) -> Self {
         let began = gate.timer();
         Self { gate, began }
     }
 
-    fn end(mut self, verdict: Verdict, error: Option<CallError>) {
-        self.gate.ended(self.began.take(), Some(verdict), error);
+    #[inline]
+    fn end(&mut self, verdict: Verdict, error: Option<CallError>) {
+        if let Some(began) = self.began.take() {
+            self.gate.report_end(began, Some(verdict), error);
+        }
     }
 }
 
 impl Drop for Timed<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if self.began.is_some() {
-            // The permit counts a panic as a failure, too.
-            let verdict = std::thread::panicking().then_some(Verdict::Failure);
-            self.gate
-                .ended(self.began, verdict, Some(CallError::Abandoned));
+        if let Some(began) = self.began {
+            self.gate.report_dropped(began);
         }
     }
 }

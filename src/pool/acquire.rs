@@ -24,9 +24,9 @@ impl<A: Adapter> Shared<A> {
         acquire: Pin<&mut impl Future<Output = Result<A::Lease, A::Error>>>,
     ) -> Result<(), GateError<A::Error>> {
         lease.shared.remember_runtime();
+        let began = self.gate.timer();
         let probe = {
             let fill = pin!(async {
-                let began = self.gate.timer();
                 lease.put(acquire.await?);
                 lease.report_if_new(began);
                 if self.role.is_unknown(&self.gate) {
@@ -39,7 +39,11 @@ impl<A: Adapter> Shared<A> {
                 return fill.await.map_err(GateError::Failed);
             }
             let is_full = || self.adapter.status().is_full();
-            self.gate.acquire(limit, is_full, classify, fill).await?.1
+            (self
+                .gate
+                .acquire(limit, began, is_full, classify, fill)
+                .await?)
+                .1
         };
         if let Some(slot) = probe {
             lease.state.reserve(slot);

@@ -9,6 +9,7 @@ use crate::breaker::handle::Breaker;
 #[cfg(feature = "cache")]
 use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::gate::Gate;
+use crate::gate::config::GuardConfig;
 use crate::gate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT, Limits,
 };
@@ -46,6 +47,26 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Applies the settings that `config` has.
+    pub(crate) fn configure(&mut self, config: &GuardConfig) {
+        fn set<T>(to: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *to = value;
+            }
+        }
+
+        let breaker = config.breaker.clone();
+        let breaker = breaker.map(|breaker| breaker.complete_from(&self.breaker));
+        set(&mut self.breaker, breaker);
+        self.acquire_timeout = config.acquire_timeout.or(self.acquire_timeout);
+        set(&mut self.query_timeout, config.query_timeout);
+        set(&mut self.max_queue, config.max_queue);
+        set(&mut self.active_probing, config.active_probing);
+        set(&mut self.side_connections, config.side_connections);
+        #[cfg(feature = "cache")]
+        set(&mut self.cache_bytes, config.cache_bytes);
+    }
+
     pub(crate) fn acquire_timeout(&self) -> Duration {
         self.acquire_timeout.unwrap_or(DEFAULT_ACQUIRE_TIMEOUT)
     }
@@ -86,6 +107,13 @@ impl fmt::Debug for Settings {
 /// They have no `#[must_use]`, because the builders themselves have it.
 macro_rules! setters {
     () => {
+        /// Applies settings that are data, for instance from a file. It replaces what was set before,
+        /// where `config` has a value.
+        pub fn configure(mut self, config: &$crate::GuardConfig) -> Self {
+            self.settings.configure(config);
+            self
+        }
+
         /// The breaker of the pool. Default: [`Breaker::builder`](crate::Breaker::builder), with a
         /// recovery ramp up to the size of the pool.
         pub fn breaker(mut self, breaker: $crate::breaker::Builder) -> Self {

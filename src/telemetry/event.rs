@@ -63,6 +63,15 @@ pub enum Event<'a> {
     },
     /// Cached answers were invalidated: those of a tag, a policy or a key, or all.
     Invalidated,
+    /// [`Gate::reconfigure`](crate::Gate::reconfigure) changed the limits. These are the current ones.
+    Limits {
+        /// The longest time that a caller waits for a connection.
+        acquire_timeout: Duration,
+        /// The longest time that a statement may run.
+        query_timeout: Duration,
+        /// The largest number of callers in the queue for a connection.
+        max_queue: u32,
+    },
     /// A caller obtained a connection. Only for sinks that [want calls](super::Sink::wants_calls).
     Acquired {
         /// The time that the caller waited.

@@ -20,6 +20,7 @@
 //! | `deadline` | `fusepool::gate` | DEBUG | `limit`, `awaited` |
 //! | `probe` | `fusepool::gate` | DEBUG, INFO if it failed | `error` |
 //! | `closed_connection` | `fusepool::gate` | DEBUG | `reason` |
+//! | `limits` | `fusepool::gate` | INFO | `acquire_timeout`, `query_timeout`, `max_queue` |
 //! | `fallback` | `fusepool::cache` | DEBUG | `policy`, `source`, `age`, `reason` |
 //! | `load` | `fusepool::cache` | DEBUG | `policy`, `took`, `bytes` |
 //! | `not_kept` | `fusepool::cache` | DEBUG | `policy`, `reason` |

@@ -81,6 +81,15 @@ impl Sink for TracingSink {
                 debug!(target: CACHE, pool, policy, reason, "not_kept");
             }
             Event::Invalidated => debug!(target: CACHE, pool, "invalidated"),
+            Event::Limits {
+                acquire_timeout,
+                query_timeout,
+                max_queue,
+            } => {
+                let (acquire_timeout, query_timeout) =
+                    (seconds(acquire_timeout), seconds(query_timeout));
+                info!(target: GATE, pool, acquire_timeout, query_timeout, max_queue, "limits");
+            }
             Event::Acquired { waited } => {
                 trace!(target: GATE, pool, waited = seconds(waited), "acquired");
             }
