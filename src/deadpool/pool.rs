@@ -203,7 +203,7 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
 ) -> Result<W, GateError<managed::PoolError<M::Error>>> {
     let managed = &*shared.adapter;
     // deadpool has no timeouts by default: https://github.com/deadpool-rs/deadpool/issues/9.
-    let acquire_timeout = shared.gate.limits().acquire_timeout;
+    let acquire_timeout = shared.gate.acquire_timeout();
     let wait = timeouts.wait.unwrap_or_default();
     let limit = acquire_timeout.saturating_add(wait);
     let timeouts = &Timeouts {

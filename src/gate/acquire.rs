@@ -22,12 +22,10 @@ use crate::telemetry::event::Event;
 
 impl Gate {
     /// Acquires a connection with `connect`, within `limit`. If the breaker is half-open, the first
-    /// statement on the connection is a probe, in the slot that this returns. `began` is now, if calls
-    /// are timed.
+    /// statement on the connection is a probe, in the slot that this returns.
     pub(crate) async fn acquire<T, E>(
         &self,
         limit: Duration,
-        began: Option<Instant>,
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
@@ -41,15 +39,14 @@ impl Gate {
         };
         match connected {
             Some(Ok(connection)) => {
-                self.acquired(began);
+                self.acquired();
                 Ok((connection, None))
             }
             Some(Err(error)) => {
-                let class = classify(&error);
-                self.settle_failed_acquire(None, limit, began, Duration::ZERO, class);
+                self.settle_failed_acquire(None, limit, Duration::ZERO, classify(&error));
                 Err(GateError::Failed(error))
             }
-            None => (self.acquire_queued(limit, began, is_full, classify, connect)).await,
+            None => (self.acquire_queued(limit, is_full, classify, connect)).await,
         }
     }
 
@@ -57,7 +54,6 @@ impl Gate {
     async fn acquire_queued<T, E>(
         &self,
         limit: Duration,
-        began: Option<Instant>,
         is_full: impl Fn() -> bool + Sync,
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
@@ -104,7 +100,7 @@ impl Gate {
         match waited {
             Ok(Some(Ok(connection))) => {
                 self.service.served();
-                self.acquired(began);
+                self.acquired();
                 Ok((connection, probe.and_then(Permit::reserve)))
             }
             Ok(Some(Err(error))) => {
@@ -113,11 +109,11 @@ impl Gate {
                 if class == Class::Starved && is_full() {
                     self.look_for_lost_calls();
                 }
-                self.settle_failed_acquire(probe, limit, began, start.elapsed(), class);
+                self.settle_failed_acquire(probe, limit, start.elapsed(), class);
                 Err(GateError::Failed(error))
             }
             Ok(None) => {
-                self.settle_failed_acquire(probe, limit, began, limit, Class::Starved);
+                self.settle_failed_acquire(probe, limit, limit, Class::Starved);
                 Err(self.missed(limit, Awaited::Connection).into())
             }
             Err(rejected) => {
@@ -136,7 +132,6 @@ impl Gate {
         &self,
         probe: Option<Permit<'_>>,
         limit: Duration,
-        began: Option<Instant>,
         waited: Duration,
         class: Class,
     ) {
@@ -152,10 +147,7 @@ impl Gate {
             class => class.verdict(),
         };
         permit.settle(verdict);
-        if let Some(began) = began {
-            let waited = began.elapsed();
-            self.tell_of_call(&Event::AcquireFailed { waited, verdict });
-        }
+        self.tell_of_call(&Event::AcquireFailed { waited, verdict });
     }
 
     /// Whether callers that wait for `limit` in vain are no sign of an unhealthy backend: it served
@@ -172,13 +164,12 @@ impl Gate {
         self.progress.acquired_within(limit, self.now())
     }
 
-    /// Counts a connection that a caller holds from now on. Returns the time, if it is measured.
-    pub(crate) fn handed_out(&self) -> Option<Instant> {
+    /// Counts a connection that a caller holds from now on.
+    pub(crate) fn handed_out(&self) {
         self.leased.fetch_add(1, Ordering::AcqRel);
-        self.timer()
     }
 
-    /// Counts a connection that its caller has returned, after it was handed out at this time.
+    /// Counts a connection that its caller has returned, and obtained at this time if it was timed.
     pub(crate) fn handed_back(&self, at: Option<Instant>) {
         self.leased.fetch_sub(1, Ordering::AcqRel);
         if let Some(at) = at {
@@ -187,13 +178,9 @@ impl Gate {
         }
     }
 
-    /// Records that a call obtained a connection, for which it waited since `began`.
-    pub(crate) fn acquired(&self, began: Option<Instant>) {
+    /// Records that a call obtained a connection.
+    pub(crate) fn acquired(&self) {
         self.progress.acquired(self.now());
-        if let Some(began) = began {
-            let waited = began.elapsed();
-            self.tell_of_call(&Event::Acquired { waited });
-        }
     }
 
     /// Joins the queue. `has_permit`: the caller has a permit, which records it if it leaves.

@@ -45,11 +45,15 @@ impl LiveLimits {
 
     pub(super) fn get(&self) -> Limits {
         Limits {
-            acquire_timeout: self.acquire_timeout.get(),
+            acquire_timeout: self.acquire_timeout(),
             query_timeout: self.query_timeout(),
             max_queue: self.max_queue(),
             connections: self.connections,
         }
+    }
+
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout.get()
     }
 
     pub(super) fn query_timeout(&self) -> Duration {

@@ -57,6 +57,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -114,6 +115,8 @@ pub struct Gate {
     sinks: Arc<Sinks>,
     /// A sink wants the events of calls, so these are timed.
     times_calls: bool,
+    /// The calls themselves are timed, or have spans.
+    observes_calls: bool,
     /// Wakes the callers in the queue, and the background probe, when the breaker opens.
     pub(crate) opened: Arc<Notify>,
     progress: Progress,
@@ -179,6 +182,7 @@ impl Gate {
             breaker,
             limits: LiveLimits::new(&limits),
             times_calls: sinks.wants_calls(),
+            observes_calls: sinks.wants_calls() || sinks.spans().is_some(),
             sinks,
             opened,
             progress: Progress::default(),
@@ -233,6 +237,10 @@ impl Gate {
         self.limits.get()
     }
 
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.limits.acquire_timeout()
+    }
+
     /// Sets what the pool does at events of the breaker. Only the first hooks are used.
     pub(crate) fn set_hooks(&self, hooks: Hooks) {
         self.breaker.set_asked(hooks.stalling.is_some());
@@ -279,7 +287,6 @@ impl Gate {
     }
 
     /// Reports an event of a call.
-    #[cold]
     pub(crate) fn tell_of_call(&self, event: &Event<'_>) {
         self.sinks.tell_of_call(event);
     }

@@ -3,10 +3,11 @@
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::admission::turned_away;
 use super::{Count, Gate};
@@ -17,6 +18,7 @@ use crate::breaker::verdict::{Class, Classify, Verdict};
 use crate::outcome::code::ErrorCode;
 use crate::outcome::error::{Awaited, DeadlineExceeded, GateError};
 use crate::telemetry::event::Event;
+use crate::telemetry::span::{self, Spans};
 
 /// A call is long-running from this duration on: it counts as pending, and may be given up as lost.
 /// A shorter call, as most are, pays nothing for either.
@@ -61,22 +63,39 @@ impl Gate {
         if limit.is_some() {
             permit.set_own_deadline();
         }
-        let mut timed = Timed::start(self);
-        match self.bounded(Some(&permit), limit, pin!(call), lost).await {
+        let (call, mut lost) = (pin!(call), pin!(lost));
+        let mut observed = None;
+        let ended = match self.observes_calls {
+            false => self.bounded(Some(&permit), limit, call, lost).await,
+            // Boxed, so that a call that is not observed pays nothing for it.
+            true => {
+                let call = Observed::start(self).run(&permit, limit, call, lost.as_mut());
+                let (ended, seen) = Box::pin(call).await;
+                observed = Some(seen);
+                ended
+            }
+        };
+        match ended {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Success);
-                timed.end(Verdict::Success, None);
+                if let Some(observed) = &mut observed {
+                    observed.end(Verdict::Success, None);
+                }
                 Ok(value)
             }
             Ok(Err(error)) => {
                 let (class, code) = classify(&error);
                 let verdict = self.settle_failed_call(permit, class);
-                timed.end(verdict, Some(CallError::Failed(code)));
+                if let Some(observed) = &mut observed {
+                    observed.end(verdict, Some(CallError::Failed(code)));
+                }
                 Err(GateError::Failed(error))
             }
             Err(given_up) => {
                 permit.settle(given_up.verdict);
-                timed.end(given_up.verdict, Some(given_up.kind()));
+                if let Some(observed) = &mut observed {
+                    observed.end(given_up.verdict, Some(given_up.kind()));
+                }
                 Err(given_up.error.into())
             }
         }
@@ -85,7 +104,7 @@ impl Gate {
     /// Settles the permit of a call that ended with an error of this class, and returns the verdict. A
     /// pooler that had no connection for it is only full, if it had one for others.
     pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) -> Verdict {
-        let limit = nanos(self.limits().acquire_timeout);
+        let limit = nanos(self.acquire_timeout());
         let since = permit.started().min(self.now().saturating_sub(limit));
         match class {
             Class::Starved if self.breaker.answered_since(since) => {
@@ -100,7 +119,6 @@ impl Gate {
     }
 
     /// Reports the end of a call that `began` then, if it was timed. No verdict: it was dropped.
-    #[cfg(any(feature = "sqlx", feature = "diesel"))]
     pub(crate) fn ended(
         &self,
         began: Option<Instant>,
@@ -108,25 +126,13 @@ impl Gate {
         error: Option<CallError>,
     ) {
         if let Some(began) = began {
-            self.report_end(began, verdict, error);
+            self.tell_of_call(&Event::Ended {
+                took: began.elapsed(),
+                verdict,
+                code: error.as_ref().and_then(CallError::code),
+                error: error.as_ref().map(CallError::kind),
+            });
         }
-    }
-
-    /// The permit of a call that was dropped by a panic counts a failure.
-    #[cold]
-    fn report_dropped(&self, began: Instant) {
-        let verdict = std::thread::panicking().then_some(Verdict::Failure);
-        self.report_end(began, verdict, Some(CallError::Abandoned));
-    }
-
-    #[cold]
-    fn report_end(&self, began: Instant, verdict: Option<Verdict>, error: Option<CallError>) {
-        self.tell_of_call(&Event::Ended {
-            took: began.elapsed(),
-            verdict,
-            code: error.as_ref().and_then(CallError::code),
-            error: error.as_ref().map(CallError::kind),
-        });
     }
 
     /// Runs `call` until its deadline: `own`, or else the gate's. A long-running call is given up
@@ -255,34 +261,72 @@ impl CallError {
     }
 }
 
-/// A call that is timed, if a sink wants that. If it is dropped before its [`end`](Self::end), the
-/// caller gave the call up.
-struct Timed<'gate> {
+/// A call whose end is reported, because a sink wants that or calls have spans. If it is dropped before
+/// its [`end`](Self::end), the caller gave the call up.
+struct Observed<'gate> {
     gate: &'gate Gate,
+    /// `None` after the end.
     began: Option<Instant>,
+    span: Option<Span>,
 }
 
-impl<'gate> Timed<'gate> {
-    #[inline]
-    fn start(gate: &'gate Gate) -> Self {
-        let began = gate.timer();
-        Self { gate, began }
+impl<'gate> Observed<'gate> {
+    fn start(gate: &'gate Gate) -> Box<Self> {
+        Box::new(Self {
+            gate,
+            began: Some(Instant::now()),
+            span: gate.sinks.spans().map(Spans::start),
+        })
     }
 
-    #[inline]
+    /// Runs the call in its span.
+    async fn run<T>(
+        self: Box<Self>,
+        permit: &Permit<'_>,
+        limit: Option<Duration>,
+        call: Pin<&mut impl Future<Output = T>>,
+        lost: impl Future<Output = ()>,
+    ) -> (Result<T, GivenUp>, Box<Self>) {
+        let span = self.span.as_ref();
+        let call = pin!(InSpan { span, call });
+        let ended = self.gate.bounded(Some(permit), limit, call, lost).await;
+        (ended, self)
+    }
+
     fn end(&mut self, verdict: Verdict, error: Option<CallError>) {
-        if let Some(began) = self.began.take() {
-            self.gate.report_end(began, Some(verdict), error);
+        self.report(Some(verdict), error);
+    }
+
+    fn report(&mut self, verdict: Option<Verdict>, error: Option<CallError>) {
+        if let (Some(span), Some(error)) = (&self.span, &error) {
+            span::failed(span, error.code(), error.kind());
+        }
+        self.gate.ended(self.began.take(), verdict, error);
+    }
+}
+
+impl Drop for Observed<'_> {
+    fn drop(&mut self) {
+        if self.began.is_some() {
+            // The permit counts a panic as a failure, too.
+            let verdict = std::thread::panicking().then_some(Verdict::Failure);
+            self.report(verdict, Some(CallError::Abandoned));
         }
     }
 }
 
-impl Drop for Timed<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(began) = self.began {
-            self.gate.report_dropped(began);
-        }
+/// Polls a call inside of its span.
+struct InSpan<'s, 'c, F> {
+    span: Option<&'s Span>,
+    call: Pin<&'c mut F>,
+}
+
+impl<F: Future> Future for InSpan<'_, '_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let _entered = self.span.map(Span::enter);
+        self.call.as_mut().poll(context)
     }
 }
 

@@ -31,7 +31,6 @@ async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static 
     let (connection, probe) = gate
         .acquire(
             DEFAULT_ACQUIRE_TIMEOUT,
-            None,
             || true,
             |_| Class::Failure,
             pin!(connect),
@@ -119,7 +118,6 @@ async fn a_probe_waits_for_its_connection() {
     let acquired = gate
         .acquire(
             DEFAULT_ACQUIRE_TIMEOUT,
-            None,
             || true,
             |_: &&str| Class::Failure,
             pin!(ready(Ok(()))),
@@ -209,7 +207,6 @@ async fn searches(outage: Outage) -> Vec<Duration> {
     let connect = pin!(pending::<Result<(), ()>>());
     let acquire = gate.acquire(
         DEFAULT_ACQUIRE_TIMEOUT,
-        None,
         || outage.pool_is_full,
         |_: &()| Class::Failure,
         connect,
@@ -465,9 +462,7 @@ async fn a_call_is_starved_only_if_none_obtained_a_connection_for_long() {
     let starve = async || {
         let full = pin!(ready(Err::<(), _>("full")));
         let limit = DEFAULT_ACQUIRE_TIMEOUT;
-        let acquired = gate
-            .acquire(limit, None, || true, |_| Class::Starved, full)
-            .await;
+        let acquired = gate.acquire(limit, || true, |_| Class::Starved, full).await;
         assert!(acquired.is_err());
     };
     for _ in 0..10 {

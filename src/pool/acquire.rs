@@ -28,7 +28,6 @@ impl<A: Adapter> Shared<A> {
         let probe = {
             let fill = pin!(async {
                 lease.put(acquire.await?);
-                lease.report_if_new(began);
                 if self.role.is_unknown(&self.gate) {
                     // Boxed, because it is rare, and most calls should not carry it.
                     Box::pin(self.learn_role(lease)).await;
@@ -39,12 +38,11 @@ impl<A: Adapter> Shared<A> {
                 return fill.await.map_err(GateError::Failed);
             }
             let is_full = || self.adapter.status().is_full();
-            (self
-                .gate
-                .acquire(limit, began, is_full, classify, fill)
-                .await?)
-                .1
+            self.gate.acquire(limit, is_full, classify, fill).await?.1
         };
+        if let Some(began) = began {
+            lease.obtained(began);
+        }
         if let Some(slot) = probe {
             lease.state.reserve(slot);
         }

@@ -128,9 +128,12 @@ impl<A: Adapter> Guarded<A> {
             }
         }
         let raw = acquire(self.adapter())?;
-        self.shared.gate.acquired(self.shared.gate.timer());
+        self.shared.gate.acquired();
         let mut lease = Lease::empty(Arc::clone(&self.shared));
         lease.put(raw);
+        if let Some(now) = self.shared.gate.timer() {
+            lease.obtained(now);
+        }
         Some(lease)
     }
 
@@ -201,7 +204,7 @@ pub(crate) async fn lease<A: Adapter>(
     shared: &Arc<Shared<A>>,
 ) -> Result<Lease<A>, GateError<A::Error>> {
     let adapter = &*shared.adapter;
-    let limit = shared.gate.limits().acquire_timeout;
+    let limit = shared.gate.acquire_timeout();
     let classify = |error: &A::Error| adapter.classify(error);
     let acquire = pin!(adapter.lease());
     let mut lease = Lease::empty(Arc::clone(shared));

@@ -54,17 +54,23 @@ impl<A: Adapter> Lease<A> {
     pub(crate) fn put(&mut self, raw: A::Lease) {
         self.state.created = self.shared.adapter.created(&raw);
         self.raw = Some(raw);
-        self.since = self.shared.gate.handed_out();
+        self.shared.gate.handed_out();
     }
 
-    /// Reports the connection if it was opened after `began`. A pool opens one only if it has room, so
-    /// that the caller has waited for nothing else.
-    pub(super) fn report_if_new(&self, began: Option<Instant>) {
-        if let (Some(began), Some(created)) = (began, self.state.created)
-            && let Some(took) = created.after(began.into_std())
-        {
-            self.shared.gate.tell_of_call(&Event::Connected { took });
+    /// Reports that the caller, who has waited since `began`, obtained this connection, and whether it
+    /// was opened meanwhile. A pool opens one only if it has room, so the caller has waited for nothing
+    /// else.
+    #[cold]
+    pub(super) fn obtained(&mut self, began: Instant) {
+        let gate = &self.shared.gate;
+        let opened = self.state.created;
+        if let Some(took) = opened.and_then(|created| created.after(began.into_std())) {
+            gate.tell_of_call(&Event::Connected { took });
         }
+        let now = Instant::now();
+        let waited = now - began;
+        gate.tell_of_call(&Event::Acquired { waited });
+        self.since = Some(now);
     }
 
     /// Runs a statement if the breaker admits it, under the `query_timeout` of the pool, and records
@@ -166,7 +172,7 @@ impl<A: Adapter> Lease<A> {
     /// and the caller must discard it.
     #[must_use]
     pub fn into_inner(mut self) -> A::Lease {
-        self.shared.gate.handed_back(self.since);
+        self.shared.gate.handed_back(None);
         present(self.raw.take())
     }
 

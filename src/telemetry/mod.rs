@@ -71,6 +71,8 @@
 //! - `error` is the `code`, or `timeout`, `lost_answer`, `abandoned`, or `_OTHER`. diesel-async drops
 //!   the code of an error; fusepool recognizes some by their text.
 //!
+#![doc = include_str!("spans.md")]
+//!
 #![cfg_attr(feature = "metrics", doc = include_str!("metrics.md"))]
 
 pub(crate) mod backend;
@@ -80,6 +82,7 @@ pub(crate) mod event;
 pub(crate) mod metrics;
 pub(crate) mod setters;
 pub(crate) mod sink;
+pub(crate) mod span;
 pub(crate) mod trace;
 
 pub use backend::Backend;

@@ -17,6 +17,12 @@ macro_rules! sink_setters {
             self
         }
 
+        /// Whether each call has a [span](crate::telemetry#spans) of `tracing`. Default: `false`.
+        pub fn spans(mut self, on: bool) -> Self {
+            self.$($field).+.spans = on;
+            self
+        }
+
         /// Records [metrics](crate::telemetry#metrics) with the crate `metrics`. Each call is then
         /// timed.
         #[cfg(feature = "metrics")]

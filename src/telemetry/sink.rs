@@ -7,6 +7,7 @@ use super::changes::{Changes, Events};
 use super::event::Event;
 #[cfg(feature = "metrics")]
 use super::metrics::Metrics;
+use super::span::Spans;
 use super::trace::TracingSink;
 
 /// Receives the events of pools and gates.
@@ -57,6 +58,7 @@ pub trait Sink: Send + Sync + 'static {
 #[derive(Clone)]
 pub(crate) struct SinkList {
     pub(crate) tracing: bool,
+    pub(crate) spans: bool,
     #[cfg(feature = "metrics")]
     pub(crate) metrics: bool,
     pub(crate) others: Vec<Arc<dyn Sink>>,
@@ -66,6 +68,7 @@ impl Default for SinkList {
     fn default() -> Self {
         Self {
             tracing: true,
+            spans: false,
             #[cfg(feature = "metrics")]
             metrics: false,
             others: Vec::new(),
@@ -84,7 +87,7 @@ impl SinkList {
             let metrics = Metrics::new(Arc::clone(&pool), &backend);
             self.others.push(Arc::new(metrics));
         }
-        drop(backend);
+        let spans = (self.spans).then(|| Spans::new(Arc::clone(&pool), backend));
         let all = self.others;
         let of_calls = all.iter().filter(|sink| sink.wants_calls());
         Sinks {
@@ -96,6 +99,7 @@ impl SinkList {
                 .cloned()
                 .collect(),
             all,
+            spans,
             changes: Changes::default(),
         }
     }
@@ -107,6 +111,7 @@ pub(crate) struct Sinks {
     all: Vec<Arc<dyn Sink>>,
     of_calls: Vec<Arc<dyn Sink>>,
     of_samples: Vec<Arc<dyn Sink>>,
+    spans: Option<Spans>,
     changes: Changes,
 }
 
@@ -129,6 +134,11 @@ impl Sinks {
 
     pub(crate) fn tell_of_call(&self, event: &Event<'_>) {
         self.tell_each(&self.of_calls, event);
+    }
+
+    /// Makes the spans of calls, if there are any.
+    pub(crate) fn spans(&self) -> Option<&Spans> {
+        self.spans.as_ref()
     }
 
     /// Whether any sink wants samples.

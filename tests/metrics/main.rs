@@ -1,4 +1,4 @@
-//! The metrics of pools, on real servers, as Prometheus scrapes them.
+//! The metrics and the spans of pools, on real servers, as Prometheus and OpenTelemetry receive them.
 //!
 //! Each test has a recorder of its own, on its own thread: all tasks of a test run there.
 
@@ -19,3 +19,4 @@ mod families;
 mod outage;
 mod page;
 mod scrape;
+mod spans;
