@@ -80,6 +80,8 @@ pub(crate) mod changes;
 pub(crate) mod event;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+#[cfg(feature = "opentelemetry_0_33")]
+mod opentelemetry;
 pub(crate) mod setters;
 pub(crate) mod sink;
 pub(crate) mod span;

@@ -31,6 +31,15 @@ macro_rules! sink_setters {
             self.$($field).+.metrics = true;
             self
         }
+
+        /// Records the same [metrics](crate::telemetry#metrics) with a meter of the crate
+        /// `opentelemetry`, version 0.33.
+        #[cfg(feature = "opentelemetry_0_33")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "opentelemetry_0_33")))]
+        pub fn opentelemetry_0_33(mut self, meter: ::opentelemetry::metrics::Meter) -> Self {
+            self.$($field).+.meter = Some(meter);
+            self
+        }
     };
 }
 

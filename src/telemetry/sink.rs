@@ -7,6 +7,8 @@ use super::changes::{Changes, Events};
 use super::event::Event;
 #[cfg(feature = "metrics")]
 use super::metrics::Metrics;
+#[cfg(feature = "opentelemetry_0_33")]
+use super::opentelemetry::OpenTelemetry;
 use super::span::Spans;
 use super::trace::TracingSink;
 
@@ -61,6 +63,8 @@ pub(crate) struct SinkList {
     pub(crate) spans: bool,
     #[cfg(feature = "metrics")]
     pub(crate) metrics: bool,
+    #[cfg(feature = "opentelemetry_0_33")]
+    pub(crate) meter: Option<opentelemetry::metrics::Meter>,
     pub(crate) others: Vec<Arc<dyn Sink>>,
 }
 
@@ -71,6 +75,8 @@ impl Default for SinkList {
             spans: false,
             #[cfg(feature = "metrics")]
             metrics: false,
+            #[cfg(feature = "opentelemetry_0_33")]
+            meter: None,
             others: Vec::new(),
         }
     }
@@ -85,6 +91,11 @@ impl SinkList {
         #[cfg(feature = "metrics")]
         if self.metrics {
             let metrics = Metrics::new(Arc::clone(&pool), &backend);
+            self.others.push(Arc::new(metrics));
+        }
+        #[cfg(feature = "opentelemetry_0_33")]
+        if let Some(meter) = self.meter {
+            let metrics = OpenTelemetry::new(meter, Arc::clone(&pool), &backend);
             self.others.push(Arc::new(metrics));
         }
         let spans = (self.spans).then(|| Spans::new(Arc::clone(&pool), backend));

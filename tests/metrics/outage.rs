@@ -26,6 +26,10 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
+        Self::open_with(|options| options).await
+    }
+
+    pub async fn open_with(change: impl FnOnce(PgPoolOptions) -> PgPoolOptions) -> Self {
         let server = Postgres::start().await;
         let proxy = Proxy::start(server.addr()).await.unwrap();
         let metrics = Prometheus::listen();
@@ -40,9 +44,9 @@ impl Shop {
             .query_timeout(Duration::from_secs(1))
             .cache_bytes(SMALLEST_CACHE_BYTES)
             .breaker(breaker)
-            .metrics()
-            .connect_lazy(&server.url_via(proxy.addr().port()))
-            .unwrap();
+            .metrics();
+        let url = server.url_via(proxy.addr().port());
+        let pool = change(pool).connect_lazy(&url).unwrap();
         Self {
             _server: server,
             proxy,

@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fusepool::telemetry::DURATION_BUCKETS;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use opentelemetry_semantic_conventions::{attribute, metric};
 
 use crate::outage::Shop;
@@ -88,6 +92,68 @@ async fn every_metric_is_on_the_page_and_in_a_scrape() {
         let expected = own.chain(COMMON).map(prometheus).collect();
         assert_eq!(seen[&prometheus(name)], expected, "{name}");
     }
+}
+
+/// Through the API of OpenTelemetry, without the crate `metrics` between.
+#[tokio::test]
+async fn a_meter_receives_the_same_metrics() {
+    let exporter = InMemoryMetricExporter::default();
+    let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone());
+    let provider = provider.build();
+    let meter = provider.meter("fusepool");
+    let shop = Shop::open_with(|options| options.opentelemetry_0_33(meter)).await;
+    sqlx::query("SELECT 1").execute(&shop.pool).await.unwrap();
+    shop.starve().await;
+    shop.outage().await;
+    shop.metrics
+        .becomes("fusepool_cache_evictions", &[], 0.0)
+        .await;
+    shop.metrics.becomes("fusepool_cache_hits", &[], 1.0).await;
+
+    provider.force_flush().unwrap();
+    let exported = exporter.get_finished_metrics().unwrap().pop().unwrap();
+    let scope = exported.scope_metrics().next().unwrap();
+    let metrics: BTreeMap<_, _> = scope
+        .metrics()
+        .map(|metric| (metric.name(), metric))
+        .collect();
+    let page = page();
+    let listed: BTreeSet<_> = page.keys().map(String::as_str).collect();
+    assert_eq!(metrics.keys().copied().collect::<BTreeSet<_>>(), listed);
+
+    let duration = metrics[metric::DB_CLIENT_OPERATION_DURATION];
+    assert_eq!(duration.unit(), "s");
+    let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = duration.data() else {
+        panic!("{duration:?}");
+    };
+    let statements = histogram
+        .data_points()
+        .map(|point| point.count())
+        .sum::<u64>();
+    let scraped = shop.metrics.sum("db_client_operation_duration_count", &[]);
+    assert_eq!(Some(statements as f64), scraped);
+    let bounds = histogram.data_points().next().unwrap().bounds();
+    assert!(bounds.eq(DURATION_BUCKETS));
+
+    // A number that goes up and down, as the conventions say.
+    let max = metrics[metric::DB_CLIENT_CONNECTION_MAX];
+    let AggregatedMetrics::F64(MetricData::Sum(max)) = max.data() else {
+        panic!("{max:?}");
+    };
+    assert!(!max.is_monotonic());
+    assert!(
+        max.data_points()
+            .all(|point| point.value().to_bits() == 2.0_f64.to_bits())
+    );
+    // Set to a total every second, not added to it.
+    let AggregatedMetrics::U64(MetricData::Sum(hits)) = metrics["fusepool.cache.hits"].data()
+    else {
+        panic!("no counter");
+    };
+    assert_eq!(
+        hits.data_points().map(|point| point.value()).sum::<u64>(),
+        1
+    );
 }
 
 #[test]
