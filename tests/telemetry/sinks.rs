@@ -81,7 +81,10 @@ async fn the_end_of_a_call_is_told_to_those_who_want_it() {
         .await
         .unwrap_err();
     let wait = tokio::time::sleep(Duration::from_secs(2));
-    let slow = gate.call(&|_: &io::Error| Class::Failure, async { Ok(wait.await) });
+    let slow = gate.call(&|_: &io::Error| Class::Failure, async {
+        wait.await;
+        Ok(())
+    });
     slow.await.unwrap();
     let never = gate.call(
         &|_: &io::Error| Class::Failure,
