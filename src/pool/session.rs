@@ -24,7 +24,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-#[cfg(any(feature = "sqlx", feature = "deadpool"))]
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "deadpool"
+))]
 use crate::telemetry::backend::Backend;
 
 /// The largest number of sessions that are remembered. The oldest one is forgotten first.
@@ -89,7 +93,11 @@ pub enum System {
 impl System {
     /// The system in OpenTelemetry's terms. MariaDB is called `mysql`, too: which of the two answers is
     /// known only after a connection is open.
-    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
+    #[cfg(any(
+        feature = "sqlx-mysql",
+        feature = "sqlx-postgres",
+        feature = "deadpool"
+    ))]
     pub(crate) fn backend(self) -> Backend {
         Backend::new(match self {
             Self::Postgres => "postgresql",
