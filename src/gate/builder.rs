@@ -9,7 +9,7 @@ use crate::gate::Gate;
 use crate::gate::limits::Limits;
 use crate::telemetry::backend::Backend;
 use crate::telemetry::setters::sink_setters;
-use crate::telemetry::sink::SinkList;
+use crate::telemetry::sinks::SinkList;
 
 /// Configures a [`Gate`]. Values are checked by [`build`](Self::build), not by the setters.
 ///

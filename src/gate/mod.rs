@@ -74,7 +74,7 @@ use crate::breaker::state::Mode;
 use crate::telemetry::backend::Backend;
 use crate::telemetry::changes::Events;
 use crate::telemetry::event::{Event, Sample};
-use crate::telemetry::sink::{SinkList, Sinks};
+use crate::telemetry::sinks::{SinkList, Sinks};
 
 mod acquire;
 pub(crate) mod admission;

@@ -8,7 +8,7 @@ use crate::breaker::builder::Builder;
 use crate::breaker::event as breaker;
 use crate::breaker::state::State;
 use crate::telemetry::event::Event;
-use crate::telemetry::sink::Sinks;
+use crate::telemetry::sinks::Sinks;
 
 /// A callback of a pool, for one kind of event.
 pub(crate) type Hook = Box<dyn Fn() + Send + Sync>;

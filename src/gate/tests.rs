@@ -15,16 +15,18 @@ use crate::breaker::settings::DEFAULT_OPEN_DURATION;
 use crate::breaker::state::State;
 use crate::breaker::verdict::{Class, Verdict};
 use crate::gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::{Awaited, GateError, Refused};
-use crate::telemetry::backend::Backend;
-use crate::telemetry::sink::SinkList;
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
 fn gate(breaker: Builder) -> Gate {
-    Gate::builder(breaker.consecutive_failures(1))
-        .build()
-        .unwrap()
+    let gate = Gate::builder(breaker.consecutive_failures(1));
+    gate.build().unwrap()
+}
+
+fn as_failure<E>(_: &E) -> (Class, Option<ErrorCode>) {
+    (Class::Failure, None)
 }
 
 async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static str>>) -> Acquired {
@@ -257,7 +259,7 @@ async fn a_call_whose_answer_is_lost_is_given_up() {
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
         let lost = tokio::time::sleep(Duration::from_secs(1));
-        let run = gate.run(permit, own, |_| (Class::Failure, None), never, lost);
+        let run = gate.run(permit, own, as_failure, never, lost);
         let Err(GateError::Deadline(missed)) = run.await else {
             panic!("it is given up");
         };
@@ -300,14 +302,7 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
         let own = Duration::from_secs(1);
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
-        let missed = (gate.run(
-            permit,
-            Some(own),
-            |_| (Class::Failure, None),
-            never,
-            pending(),
-        ))
-        .await;
+        let missed = (gate.run(permit, Some(own), as_failure, never, pending())).await;
         assert!(matches!(missed, Err(GateError::Deadline(_))), "{missed:?}");
     }
 }
@@ -435,8 +430,7 @@ async fn the_time_in_which_the_process_stands_still_is_nobodys() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             Ok::<(), &str>(())
         };
-        gate.run(permit, None, |_| (Class::Failure, None), answer, pending())
-            .await
+        gate.run(permit, None, as_failure, answer, pending()).await
     };
     let stands_still = async {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -14,7 +14,7 @@ use crate::gate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT, Limits,
 };
 use crate::pool::adapter::Adapter;
-use crate::telemetry::sink::SinkList;
+use crate::telemetry::sinks::SinkList;
 
 /// Settings that are not checked yet.
 #[derive(Clone)]

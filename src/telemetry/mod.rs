@@ -84,6 +84,7 @@ pub(crate) mod metrics;
 mod opentelemetry;
 pub(crate) mod setters;
 pub(crate) mod sink;
+pub(crate) mod sinks;
 pub(crate) mod span;
 pub(crate) mod trace;
 

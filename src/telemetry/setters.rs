@@ -1,6 +1,6 @@
 //! The setters of builders that collect sinks.
 
-/// The setters, for a builder with a [`SinkList`](super::sink::SinkList) in this field.
+/// The setters, for a builder with a [`SinkList`](super::sinks::SinkList) in this field.
 ///
 /// They have no `#[must_use]`, because the builders themselves have it.
 macro_rules! sink_setters {
