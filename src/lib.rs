@@ -166,6 +166,7 @@
 //! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |
 //! | `invalidates` on writes | [`WriteExt`](sqlx::WriteExt) | [`invalidates`](deadpool::postgres::Client::invalidates) | [`invalidates`](deadpool::diesel::Connection::invalidates) | no (4) | no (4) |
 //! | `cache()` and `snapshot()` | yes | yes | yes | yes (3) | yes (3) |
+//! | [events](telemetry), [metrics](telemetry#metrics) and [spans](telemetry#spans) | yes | yes | yes (8) | yes (8) | yes (8) |
 //! | [server-side cancel](#abandoned-statements) | yes (5), except on SQLite | yes | yes (6) | no (7) | [`Adapter::cancel`] |
 //! | background probing | yes | yes | yes | yes: creates an object and recycles it | yes: [`connect`](Adapter::connect) and [`ping`](Adapter::ping) |
 //! | [lost statements](#what-an-outage-leaves-behind) given up | yes (5), except on SQLite | yes (5) | yes (5) | no (7) | no |
@@ -188,6 +189,8 @@
 //!    from `try_acquire`: their server sessions are not known.
 //! 6. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
 //! 7. deadpool's `Manager` has no method for it.
+//! 8. The server is unknown, and so are the database's codes for errors, but for some that diesel-async's texts
+//!    tell, and for what an [`Adapter`] implements.
 //!
 //! # What happens to a call
 //!
@@ -303,7 +306,9 @@
 //! | `diesel-postgres` | [`fusepool::deadpool::diesel`](deadpool::diesel), for diesel-async with PostgreSQL |
 //! | `diesel-mysql` | for diesel-async with MySQL and MariaDB |
 //! | `cache` | cached reads and fallbacks on [`Guarded`] and [`fusepool::deadpool`](deadpool); the sqlx, deadpool-postgres and diesel features enable it |
-//! | `serde` | [`Config`](deadpool::postgres::Config) from an application's configuration |
+//! | `metrics` | [metrics](telemetry#metrics) with the crate `metrics`, for Prometheus and others |
+//! | `opentelemetry_0_33` | the same metrics with version 0.33 of the crate `opentelemetry` |
+//! | `serde` | settings from a file or the environment: [`GuardConfig`], [`breaker::Builder`], [`cache::PolicyConfig`], [`Config`](deadpool::postgres::Config) |
 //!
 //! No feature is enabled by default. Without any, the crate has the [breaker], the [`Gate`] for
 //! futures, and [`Guarded`] for other pools.
@@ -361,8 +366,10 @@ pub use cache::handle::Cache;
 pub use cache::not_a_read::NotARead;
 pub use gate::Gate;
 pub use gate::builder::GateBuilder;
+pub use gate::config::GuardConfig;
 pub use gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT};
 pub use gate::snapshot::GateSnapshot;
+pub use outcome::code::ErrorCode;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 #[cfg_attr(
     docsrs,

@@ -302,6 +302,13 @@ impl Builder {
         self
     }
 
+    /// Takes the name and the observer of `other`, where this has none.
+    pub(crate) fn complete_from(mut self, other: &Self) -> Self {
+        self.name = self.name.or_else(|| other.name.clone());
+        self.observer = self.observer.or_else(|| other.observer.clone());
+        self
+    }
+
     pub(crate) fn get_observer(&self) -> Option<&Observer> {
         self.observer.as_ref()
     }

@@ -107,6 +107,8 @@ pub(crate) mod demand;
 mod epoch;
 pub(crate) mod error;
 pub(crate) mod event;
+#[cfg(feature = "serde")]
+mod file;
 mod getters;
 pub(crate) mod handle;
 pub(crate) mod lateness;
@@ -126,6 +128,8 @@ mod sync;
 mod tally;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "serde")]
+pub(crate) mod text;
 pub(crate) mod verdict;
 mod window;
 

@@ -13,6 +13,18 @@ pub enum Verdict {
     Ignored,
 }
 
+impl Verdict {
+    /// The verdict in `snake_case`, as in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Success => "success",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
 /// The class of an error: its [`Verdict`], and its effect on the connection and the slow-call count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -44,6 +56,17 @@ pub enum Class {
     /// writes were accepted: a failover. The pool [asks](crate::Adapter::is_read_only) when the lease
     /// ends.
     ReadOnly,
+}
+
+impl Class {
+    /// The verdict on a call that ended with an error of this class.
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Self::Failure | Self::FailureAndClose | Self::Starved => Verdict::Failure,
+            Self::Slow | Self::Success => Verdict::Success,
+            Self::Ignored | Self::Denied | Self::ReadOnly => Verdict::Ignored,
+        }
+    }
 }
 
 /// Decides the [`Class`] of an error of type `E`.

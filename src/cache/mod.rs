@@ -104,6 +104,7 @@
 //!   [`Source`](crate::Source) and display the age.
 
 pub(crate) mod answers;
+mod config;
 #[cfg(feature = "sql")]
 pub(crate) mod doubt;
 pub(crate) mod entry;
@@ -136,6 +137,7 @@ pub(crate) mod tokens;
 pub(crate) mod unpublished;
 pub(crate) mod weigh;
 
+pub use config::PolicyConfig;
 pub use policy::{
     CachePolicy, DEFAULT_JITTER, DEFAULT_MAX_ENTRY_BYTES, LONGEST_AGE, MAX_POLICY_TAGS,
 };

@@ -36,7 +36,7 @@ pub(crate) trait Origin: Send + Sync + 'static {
 pub(crate) fn unanswered_by_class(gate: &Gate, class: Class) -> Option<Unanswered> {
     match class {
         Class::Failure | Class::FailureAndClose | Class::Denied => Some(Unanswered::Failure),
-        Class::Starved if gate.acquired_within(gate.limits().acquire_timeout) => {
+        Class::Starved if gate.acquired_within(gate.acquire_timeout()) => {
             Some(Unanswered::Saturated)
         }
         Class::Starved => Some(Unanswered::Failure),

@@ -8,9 +8,11 @@ use deadpool::managed::{HookError, Manager, Object, Pool, PoolError, TimeoutType
 
 use super::dialect::Dialect;
 use crate::breaker::verdict::{Class, Classify};
+use crate::outcome::code::ErrorCode;
 use crate::pool::adapter::Adapter;
 use crate::pool::session::{Created, Sessions, System};
 use crate::pool::snapshot::PoolStatus;
+use crate::telemetry::backend::Backend;
 
 /// The adapter behind [`Pool`](super::Pool).
 pub(super) struct Managed<M: Manager> {
@@ -45,6 +47,10 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
 
     fn name(&self) -> String {
         self.dialect.name(self.raw.manager())
+    }
+
+    fn backend(&self) -> Backend {
+        self.dialect.backend(self.raw.manager())
     }
 
     fn status(&self) -> PoolStatus {
@@ -139,6 +145,10 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
 
     fn answered(&self, error: &M::Error) -> bool {
         self.dialect.answered(error)
+    }
+
+    fn code(&self, error: &M::Error) -> Option<ErrorCode> {
+        self.dialect.code(error)
     }
 
     fn explain<'e>(&self, error: &'e PoolError<M::Error>) -> &'e (dyn Error + 'static) {

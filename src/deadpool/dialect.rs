@@ -9,8 +9,10 @@ use deadpool::managed::{Manager, PoolBuilder, PoolError};
 
 use super::recycle::recycle;
 use crate::breaker::verdict::Class;
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::holds_refusal;
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -19,6 +21,11 @@ pub(super) trait Dialect<M: Manager + 'static>: Send + Sync + 'static {
     /// The default name of the pool in events and errors.
     fn name(&self, _manager: &M) -> String {
         "deadpool".to_owned()
+    }
+
+    /// The database behind the pool.
+    fn backend(&self, _manager: &M) -> Backend {
+        self.system().map(System::backend).unwrap_or_default()
     }
 
     /// Adds hooks to the pool's builder, such as a test of objects that were idle for long, which
@@ -55,6 +62,11 @@ pub(super) trait Dialect<M: Manager + 'static>: Send + Sync + 'static {
     /// Whether the backend itself reported this error, so that its connection still works.
     fn answered(&self, _error: &M::Error) -> bool {
         false
+    }
+
+    /// The database's code for an error.
+    fn code(&self, _error: &M::Error) -> Option<ErrorCode> {
+        None
     }
 
     /// Makes the backend answer.

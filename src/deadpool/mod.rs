@@ -56,11 +56,20 @@
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe the backend in the background while the breaker is open |
 //! | [`side_connections`](PoolBuilder::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a failure | what the manager's errors mean |
-//! | [`sink`](PoolBuilder::sink) | `tracing` | where events are sent |
+//! | [`sink`](PoolBuilder::sink) | none | who else receives the [events](crate::telemetry) |
+//! | [`tracing`](PoolBuilder::tracing) | on | emit the events with `tracing` |
+//! | [`spans`](PoolBuilder::spans) | off | make a [span](crate::telemetry#spans) of each statement |
+#![cfg_attr(
+    feature = "metrics",
+    doc = "| [`metrics`](PoolBuilder::metrics) | off | record [metrics](crate::telemetry#metrics) |"
+)]
 #![cfg_attr(
     feature = "cache",
     doc = "| [`cache_bytes`](PoolBuilder::cache_bytes) | 64 MiB | memory limit for cached reads |"
 )]
+//!
+//! [`configure`](PoolBuilder::configure) takes settings from a [`GuardConfig`](crate::GuardConfig), which can be read
+//! from a file.
 //!
 //! The default of the recovery ramp depends on `max_size` at the time the pool is built.
 //! [`resize`](Pool::resize) does not change it.

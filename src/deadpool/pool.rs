@@ -21,6 +21,7 @@ use crate::pool::guarded::Guarded;
 use crate::pool::lease::Lease;
 use crate::pool::shared::Shared;
 use crate::pool::snapshot::PoolSnapshot;
+use crate::telemetry::changes::Events;
 
 /// A pool behind a circuit breaker, used like `deadpool::managed::Pool`. Clones share one pool.
 ///
@@ -174,6 +175,12 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
         self.guarded.gate()
     }
 
+    /// The changes of the breaker from now on, as from [`Gate::events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.gate().events()
+    }
+
     /// The current state and counters of the pool, its breaker and its cache.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
@@ -196,7 +203,7 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
 ) -> Result<W, GateError<managed::PoolError<M::Error>>> {
     let managed = &*shared.adapter;
     // deadpool has no timeouts by default: https://github.com/deadpool-rs/deadpool/issues/9.
-    let acquire_timeout = shared.gate.limits().acquire_timeout;
+    let acquire_timeout = shared.gate.acquire_timeout();
     let wait = timeouts.wait.unwrap_or_default();
     let limit = acquire_timeout.saturating_add(wait);
     let timeouts = &Timeouts {

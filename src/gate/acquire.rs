@@ -18,6 +18,7 @@ use crate::breaker::clock::nanos;
 use crate::breaker::permit::{Permit, ProbeSlot};
 use crate::breaker::verdict::{Class, Verdict};
 use crate::outcome::error::{Awaited, GateError, Refused};
+use crate::telemetry::event::Event;
 
 impl Gate {
     /// Acquires a connection with `connect`, within `limit`. If the breaker is half-open, the first
@@ -31,8 +32,7 @@ impl Gate {
     ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
         // Most connections are available at once: those need no queue slot, no timer and no wake-up
         // by the breaker. If the queue is full, the pool is not even asked.
-        let waiting = self.breaker.waiting().load(Ordering::Acquire);
-        let may_wait = waiting < self.limits.max_queue;
+        let may_wait = self.waiting() < self.limits.max_queue();
         let connected = match may_wait && self.breaker.passes() {
             true => at_once(connect.as_mut()).await,
             false => None,
@@ -140,12 +140,14 @@ impl Gate {
             let starved_for = self.progress.starved_for(self.now()).max(waited);
             self.is_served_within(limit) || starved_for < limit && !permit.is_probe()
         };
-        match class {
-            Class::Starved if is_saturated() => permit.settle(Verdict::Ignored),
+        let verdict = match class {
+            Class::Starved if is_saturated() => Verdict::Ignored,
             // Only the end of a statement is an answer.
-            Class::Success | Class::Slow | Class::ReadOnly => permit.settle(Verdict::Ignored),
-            class => permit.settle_class(class),
-        }
+            Class::Success | Class::Slow => Verdict::Ignored,
+            class => class.verdict(),
+        };
+        permit.settle(verdict);
+        self.tell_of_call(&Event::AcquireFailed { waited, verdict });
     }
 
     /// Whether callers that wait for `limit` in vain are no sign of an unhealthy backend: it served
@@ -167,9 +169,13 @@ impl Gate {
         self.leased.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Counts a connection that its caller has returned.
-    pub(crate) fn handed_back(&self) {
+    /// Counts a connection that its caller has returned, and obtained at this time if it was timed.
+    pub(crate) fn handed_back(&self, at: Option<Instant>) {
         self.leased.fetch_sub(1, Ordering::AcqRel);
+        if let Some(at) = at {
+            let used = at.elapsed();
+            self.tell_of_call(&Event::Released { used });
+        }
     }
 
     /// Records that a call obtained a connection.
@@ -196,7 +202,7 @@ impl Gate {
             self.service.begin(began);
         }
         let is_too_long =
-            before >= self.limits.max_queue || self.service.exceeds(limit, before, began);
+            before >= self.limits.max_queue() || self.service.exceeds(limit, before, began);
         if !is_too_long || !self.enforces() {
             return Ok(slot);
         }

@@ -1,15 +1,15 @@
 //! The configuration of a gate.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::builder::Builder;
 use crate::breaker::config::ConfigError;
 use crate::gate::Gate;
 use crate::gate::limits::Limits;
-use crate::telemetry::event::Sink;
-use crate::telemetry::trace::TracingSink;
+use crate::telemetry::backend::Backend;
+use crate::telemetry::setters::sink_setters;
+use crate::telemetry::sinks::SinkList;
 
 /// Configures a [`Gate`]. Values are checked by [`build`](Self::build), not by the setters.
 ///
@@ -23,27 +23,22 @@ use crate::telemetry::trace::TracingSink;
 /// # Ok::<(), fusepool::ConfigError>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "a builder does nothing until it builds"]
 pub struct GateBuilder {
     breaker: Builder,
     limits: Limits,
-    sink: Arc<dyn Sink>,
+    sinks: SinkList,
 }
 
 impl GateBuilder {
     /// The deadline of each call, from its start. Longer than the slow-call threshold, and at most
     /// one day. Default: [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT).
-    #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.limits.query_timeout = timeout;
         self
     }
 
-    /// The receiver of the events. Default: [`TracingSink`].
-    #[must_use]
-    pub fn sink(mut self, sink: impl Sink) -> Self {
-        self.sink = Arc::new(sink);
-        self
-    }
+    sink_setters!(sinks);
 
     /// Builds the gate.
     ///
@@ -52,7 +47,7 @@ impl GateBuilder {
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self) -> Result<Gate, ConfigError> {
         self.limits.check("call_timeout", &self.breaker)?;
-        Gate::new(self.breaker, self.limits, self.sink)
+        Gate::new(self.breaker, self.limits, self.sinks, Backend::default())
     }
 }
 
@@ -67,12 +62,11 @@ impl fmt::Debug for GateBuilder {
 
 impl Gate {
     /// Configures a gate around the breaker that `breaker` builds.
-    #[must_use]
     pub fn builder(breaker: Builder) -> GateBuilder {
         GateBuilder {
             breaker,
             limits: Limits::default(),
-            sink: Arc::new(TracingSink),
+            sinks: SinkList::default(),
         }
     }
 }

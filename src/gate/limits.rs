@@ -1,5 +1,6 @@
 //! The deadlines and the size of the queue.
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::breaker::builder::Builder;
@@ -13,6 +14,73 @@ pub const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Default `max_queue`, the largest number of callers in the queue for a connection: 10,000. It bounds
 /// memory; the time that the queue takes is bounded by `acquire_timeout`.
 pub const DEFAULT_MAX_QUEUE: u32 = 10_000;
+
+/// The limits of a running gate, which can be changed.
+#[derive(Debug)]
+pub(super) struct LiveLimits {
+    acquire_timeout: LiveDuration,
+    query_timeout: LiveDuration,
+    max_queue: AtomicU32,
+    pub(super) connections: u32,
+}
+
+impl LiveLimits {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let live = Self {
+            acquire_timeout: LiveDuration::default(),
+            query_timeout: LiveDuration::default(),
+            max_queue: AtomicU32::new(0),
+            connections: limits.connections,
+        };
+        live.set(limits);
+        live
+    }
+
+    /// Changes all limits but the number of connections.
+    pub(super) fn set(&self, limits: &Limits) {
+        self.acquire_timeout.set(limits.acquire_timeout);
+        self.query_timeout.set(limits.query_timeout);
+        self.max_queue.store(limits.max_queue, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Limits {
+        Limits {
+            acquire_timeout: self.acquire_timeout(),
+            query_timeout: self.query_timeout(),
+            max_queue: self.max_queue(),
+            connections: self.connections,
+        }
+    }
+
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout.get()
+    }
+
+    pub(super) fn query_timeout(&self) -> Duration {
+        self.query_timeout.get()
+    }
+
+    pub(super) fn max_queue(&self) -> u32 {
+        self.max_queue.load(Ordering::Relaxed)
+    }
+}
+
+/// A duration of at most [`LONGEST`] that can be changed: its seconds, and its nanoseconds in the lower
+/// half.
+#[derive(Debug, Default)]
+struct LiveDuration(AtomicU64);
+
+impl LiveDuration {
+    fn set(&self, duration: Duration) {
+        let parts = duration.as_secs() << 32 | u64::from(duration.subsec_nanos());
+        self.0.store(parts, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        let parts = self.0.load(Ordering::Relaxed);
+        Duration::new(parts >> 32, parts as u32) // the lower half
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {

@@ -57,10 +57,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use self::limits::Limits;
+use self::limits::{Limits, LiveLimits};
 use self::lost::Progress;
 use self::queue::Service;
 use self::reporter::{Hooks, observed, run};
@@ -69,14 +71,16 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::counters::Counters;
 use crate::breaker::handle::Breaker;
 use crate::breaker::state::Mode;
-use crate::telemetry::event::{Event, Sink};
-#[cfg(any(feature = "sqlx", feature = "deadpool"))]
-use crate::telemetry::trace::TracingSink;
+use crate::telemetry::backend::Backend;
+use crate::telemetry::changes::Events;
+use crate::telemetry::event::{Event, Sample};
+use crate::telemetry::sinks::{SinkList, Sinks};
 
 mod acquire;
 pub(crate) mod admission;
 pub(crate) mod at_once;
 pub(crate) mod builder;
+pub(crate) mod config;
 pub(crate) mod limits;
 mod lost;
 mod queue;
@@ -107,8 +111,12 @@ mod tests;
 /// ```
 pub struct Gate {
     breaker: Breaker,
-    limits: Limits,
-    sink: Arc<dyn Sink>,
+    limits: LiveLimits,
+    sinks: Arc<Sinks>,
+    /// A sink wants the events of calls, so these are timed.
+    times_calls: bool,
+    /// The calls themselves are timed, or have spans.
+    observes_calls: bool,
     /// Wakes the callers in the queue, and the background probe, when the breaker opens.
     pub(crate) opened: Arc<Notify>,
     progress: Progress,
@@ -144,24 +152,27 @@ impl Gate {
     pub(crate) fn new(
         breaker: Builder,
         limits: Limits,
-        sink: Arc<dyn Sink>,
+        sinks: SinkList,
+        backend: Backend,
     ) -> Result<Self, ConfigError> {
         breaker.check()?;
-        Ok(Self::from_checked(breaker, limits, sink))
+        Ok(Self::from_checked(breaker, limits, sinks, backend))
     }
 
     /// A gate with default settings, which need no check.
     #[cfg(any(feature = "sqlx", feature = "deadpool"))]
     pub(crate) fn with_defaults() -> Self {
-        Self::from_checked(Builder::default(), Limits::default(), Arc::new(TracingSink))
+        let (breaker, limits) = (Builder::default(), Limits::default());
+        Self::from_checked(breaker, limits, SinkList::default(), Backend::default())
     }
 
-    fn from_checked(breaker: Builder, limits: Limits, sink: Arc<dyn Sink>) -> Self {
+    fn from_checked(breaker: Builder, limits: Limits, sinks: SinkList, backend: Backend) -> Self {
+        let sinks = Arc::new(sinks.build(breaker.get_name(), backend));
         let hooks = Arc::new(OnceLock::new());
         let opened = Arc::new(Notify::new());
         let breaker = observed(
             breaker,
-            Arc::clone(&sink),
+            Arc::clone(&sinks),
             Arc::clone(&opened),
             Arc::clone(&hooks),
         );
@@ -169,8 +180,10 @@ impl Gate {
         breaker.watch_lateness();
         Self {
             breaker,
-            limits,
-            sink,
+            limits: LiveLimits::new(&limits),
+            times_calls: sinks.wants_calls(),
+            observes_calls: sinks.wants_calls() || sinks.spans().is_some(),
+            sinks,
             opened,
             progress: Progress::default(),
             service: Service::default(),
@@ -191,13 +204,41 @@ impl Gate {
         &self.breaker
     }
 
+    /// The changes of the state and the mode of the breaker from now on, for a program that reacts to
+    /// them. The pools have the same method.
+    ///
+    /// ```
+    /// use fusepool::breaker::State;
+    /// use fusepool::telemetry::Change;
+    /// use fusepool::{Breaker, Gate};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), fusepool::ConfigError> {
+    /// let gate = Gate::builder(Breaker::builder()).build()?;
+    /// let mut events = gate.events();
+    /// gate.breaker().trip_for(std::time::Duration::from_secs(1));
+    /// if let Some(Change::Transition(transition)) = events.next().await {
+    ///     assert_eq!(transition.to, State::Open); // tell the load balancer
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.sinks.changes()
+    }
+
     /// Whether the breaker acts on its state.
     fn enforces(&self) -> bool {
         self.breaker.mode() == Mode::Enforce
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// The limits at this moment.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.get()
+    }
+
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.limits.acquire_timeout()
     }
 
     /// Sets what the pool does at events of the breaker. Only the first hooks are used.
@@ -232,7 +273,32 @@ impl Gate {
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.sink.event(self.breaker.name(), event);
+        self.sinks.tell(event);
+    }
+
+    /// The time, if a sink wants the events of calls. It is read from a precise clock, because the
+    /// breaker's is coarse by default.
+    #[inline]
+    pub(crate) fn timer(&self) -> Option<Instant> {
+        match self.times_calls {
+            true => Some(now()),
+            false => None,
+        }
+    }
+
+    /// Reports an event of a call.
+    pub(crate) fn tell_of_call(&self, event: &Event<'_>) {
+        self.sinks.tell_of_call(event);
+    }
+
+    /// Whether a sink wants samples of the pool.
+    pub(crate) fn wants_samples(&self) -> bool {
+        self.sinks.wants_samples()
+    }
+
+    /// Reports a sample of the pool.
+    pub(crate) fn tell_of_sample(&self, sample: &Sample) {
+        self.sinks.tell_of_sample(&Event::Sampled(sample));
     }
 
     /// The time on the breaker's clock, in nanoseconds.
@@ -248,6 +314,12 @@ impl fmt::Debug for Gate {
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
+}
+
+/// Out of line, so that a call that is not timed only jumps over it.
+#[cold]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Reserves a work of one background task until it is dropped.

@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 use crate::breaker::builder::Builder;
 use crate::breaker::event as breaker;
 use crate::breaker::state::State;
-use crate::telemetry::event::{Event, Sink};
+use crate::telemetry::event::Event;
+use crate::telemetry::sinks::Sinks;
 
 /// A callback of a pool, for one kind of event.
 pub(crate) type Hook = Box<dyn Fn() + Send + Sync>;
@@ -26,13 +27,13 @@ pub(crate) struct Hooks {
 /// Sets the observer of the gate, which calls the user's observer, too.
 pub(super) fn observed(
     breaker: Builder,
-    sink: Arc<dyn Sink>,
+    sinks: Arc<Sinks>,
     opened: Arc<Notify>,
     hooks: Arc<OnceLock<Hooks>>,
 ) -> Builder {
-    let (pool, users) = (breaker.get_name(), breaker.get_observer().cloned());
+    let users = breaker.get_observer().cloned();
     breaker.on_event(move |event| {
-        sink.event(&pool, &Event::Breaker(event));
+        sinks.tell(&Event::Breaker(event));
         if let Some(users) = &users {
             users(event);
         }

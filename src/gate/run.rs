@@ -3,10 +3,11 @@
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::admission::turned_away;
 use super::{Count, Gate};
@@ -14,8 +15,10 @@ use crate::breaker::clock::nanos;
 use crate::breaker::lateness::BEAT;
 use crate::breaker::permit::Permit;
 use crate::breaker::verdict::{Class, Classify, Verdict};
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::{Awaited, DeadlineExceeded, GateError};
 use crate::telemetry::event::Event;
+use crate::telemetry::span::{self, Spans};
 
 /// A call is long-running from this duration on: it counts as pending, and may be given up as lost.
 /// A shorter call, as most are, pays nothing for either.
@@ -42,51 +45,96 @@ impl Gate {
             Ok(permit) => permit,
             Err(rejection) => return Err(turned_away(self.refused(rejection)).await.into()),
         };
-        let classify = |error: &E| classify.classify(error);
+        let classify = |error: &E| (classify.classify(error), None);
         self.run(permit, None, classify, call, pending()).await
     }
 
     /// Runs an admitted call and settles its permit. `limit` is the call's own deadline, and
-    /// replaces the gate's. `lost` ends if the answer was lost in an outage.
+    /// replaces the gate's. `classify` returns the class of an error, and the database's code for it.
+    /// `lost` ends if the answer was lost in an outage.
     pub(crate) async fn run<T, E>(
         &self,
         mut permit: Permit<'_>,
         limit: Option<Duration>,
-        classify: impl FnOnce(&E) -> Class,
+        classify: impl FnOnce(&E) -> (Class, Option<ErrorCode>),
         call: impl Future<Output = Result<T, E>>,
         lost: impl Future<Output = ()>,
     ) -> Result<T, GateError<E>> {
         if limit.is_some() {
             permit.set_own_deadline();
         }
-        let call = pin!(call);
-        let bounded = self.bounded(Some(&permit), limit, Duration::ZERO, call, lost);
-        match bounded.await {
+        let (call, mut lost) = (pin!(call), pin!(lost));
+        let mut observed = None;
+        let ended = match self.observes_calls {
+            false => {
+                self.bounded(Some(&permit), limit, Duration::ZERO, call, lost)
+                    .await
+            }
+            // Boxed, so that a call that is not observed pays nothing for it.
+            true => {
+                let call = Observed::start(self).run(&permit, limit, call, lost.as_mut());
+                let (ended, seen) = Box::pin(call).await;
+                observed = Some(seen);
+                ended
+            }
+        };
+        match ended {
             Ok(Ok(value)) => {
                 permit.settle(Verdict::Success);
+                if let Some(observed) = &mut observed {
+                    observed.end(Verdict::Success, None);
+                }
                 Ok(value)
             }
             Ok(Err(error)) => {
-                self.settle_failed_call(permit, classify(&error));
+                let (class, code) = classify(&error);
+                let verdict = self.settle_failed_call(permit, class);
+                if let Some(observed) = &mut observed {
+                    observed.end(verdict, Some(CallError::Failed(code)));
+                }
                 Err(GateError::Failed(error))
             }
             Err(given_up) => {
                 permit.settle(given_up.verdict);
+                if let Some(observed) = &mut observed {
+                    observed.end(given_up.verdict, Some(given_up.kind()));
+                }
                 Err(given_up.error.into())
             }
         }
     }
 
-    /// Settles the permit of a call that ended with an error of this class. A pooler that had no
-    /// connection for it is only full, if it had one for others.
-    pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) {
-        let limit = nanos(self.limits.acquire_timeout);
+    /// Settles the permit of a call that ended with an error of this class, and returns the verdict. A
+    /// pooler that had no connection for it is only full, if it had one for others.
+    pub(crate) fn settle_failed_call(&self, permit: Permit<'_>, class: Class) -> Verdict {
+        let limit = nanos(self.acquire_timeout());
         let since = permit.started().min(self.now().saturating_sub(limit));
         match class {
             Class::Starved if self.breaker.answered_since(since) => {
                 permit.settle(Verdict::Ignored);
+                Verdict::Ignored
             }
-            class => permit.settle_class(class),
+            class => {
+                permit.settle_class(class);
+                class.verdict()
+            }
+        }
+    }
+
+    /// Reports the end of a call that `began` then, if it was timed. No verdict: it was dropped.
+    pub(crate) fn ended(
+        &self,
+        began: Option<Instant>,
+        verdict: Option<Verdict>,
+        error: Option<CallError>,
+    ) {
+        if let Some(began) = began {
+            self.tell_of_call(&Event::Ended {
+                took: began.elapsed(),
+                verdict,
+                code: error.as_ref().and_then(CallError::code),
+                error: error.as_ref().map(CallError::kind),
+            });
         }
     }
 
@@ -100,7 +148,7 @@ impl Gate {
         mut call: Pin<&mut impl Future<Output = T>>,
         lost: impl Future<Output = ()>,
     ) -> Result<T, GivenUp> {
-        let limit = own.unwrap_or(self.limits.query_timeout);
+        let limit = own.unwrap_or_else(|| self.limits.query_timeout());
         let start = Instant::now();
         let end = start + limit.saturating_sub(spent);
         let deadline = match own {
@@ -181,6 +229,113 @@ impl Gate {
 pub(crate) struct GivenUp {
     pub(crate) error: DeadlineExceeded,
     pub(crate) verdict: Verdict,
+}
+
+impl GivenUp {
+    pub(crate) fn kind(&self) -> CallError {
+        match self.error.awaited() {
+            Awaited::LostAnswer => CallError::LostAnswer,
+            _ => CallError::Timeout,
+        }
+    }
+}
+
+/// The error of a call, as events tell it.
+pub(crate) enum CallError {
+    Failed(Option<ErrorCode>),
+    Timeout,
+    LostAnswer,
+    Abandoned,
+}
+
+impl CallError {
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Failed(code) => code.as_ref().map(ErrorCode::as_str),
+            _ => None,
+        }
+    }
+
+    fn kind(&self) -> &str {
+        match self {
+            Self::Failed(_) => self.code().unwrap_or("_OTHER"),
+            Self::Timeout => "timeout",
+            Self::LostAnswer => "lost_answer",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// A call whose end is reported, because a sink wants that or calls have spans. If it is dropped before
+/// its [`end`](Self::end), the caller gave the call up.
+struct Observed<'gate> {
+    gate: &'gate Gate,
+    /// `None` after the end.
+    began: Option<Instant>,
+    span: Option<Span>,
+}
+
+impl<'gate> Observed<'gate> {
+    fn start(gate: &'gate Gate) -> Box<Self> {
+        Box::new(Self {
+            gate,
+            began: Some(Instant::now()),
+            span: gate.sinks.spans().map(Spans::start),
+        })
+    }
+
+    /// Runs the call in its span.
+    async fn run<T>(
+        self: Box<Self>,
+        permit: &Permit<'_>,
+        limit: Option<Duration>,
+        call: Pin<&mut impl Future<Output = T>>,
+        lost: impl Future<Output = ()>,
+    ) -> (Result<T, GivenUp>, Box<Self>) {
+        let span = self.span.as_ref();
+        let call = pin!(InSpan { span, call });
+        let ended = self
+            .gate
+            .bounded(Some(permit), limit, Duration::ZERO, call, lost)
+            .await;
+        (ended, self)
+    }
+
+    fn end(&mut self, verdict: Verdict, error: Option<CallError>) {
+        self.report(Some(verdict), error);
+    }
+
+    fn report(&mut self, verdict: Option<Verdict>, error: Option<CallError>) {
+        if let (Some(span), Some(error)) = (&self.span, &error) {
+            span::failed(span, error.code(), error.kind());
+        }
+        self.gate.ended(self.began.take(), verdict, error);
+    }
+}
+
+impl Drop for Observed<'_> {
+    fn drop(&mut self) {
+        if self.began.is_some() {
+            // The permit counts a panic as a failure, too.
+            let verdict = std::thread::panicking().then_some(Verdict::Failure);
+            self.report(verdict, Some(CallError::Abandoned));
+        }
+    }
+}
+
+/// Polls a call inside of its span.
+struct InSpan<'s, 'c, F> {
+    span: Option<&'s Span>,
+    call: Pin<&'c mut F>,
+}
+
+impl<F: Future> Future for InSpan<'_, '_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let _entered = self.span.map(Span::enter);
+        self.call.as_mut().poll(context)
+    }
 }
 
 /// The end of a wait.

@@ -27,13 +27,18 @@ pub struct GateSnapshot {
 }
 
 impl Gate {
+    /// The number of callers in the queue for a connection.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.breaker.waiting().load(Ordering::Acquire)
+    }
+
     /// The state and the counts of the gate and its breaker at this moment.
     #[must_use]
     pub fn snapshot(&self) -> GateSnapshot {
         let count = |what: Count| self.counters.get(what as usize);
         GateSnapshot {
             breaker: self.breaker.snapshot(),
-            waiting: self.breaker.waiting().load(Ordering::Acquire),
+            waiting: self.waiting(),
             saturated: count(Count::Saturated),
             deadlines: count(Count::Deadlines),
             lost_answers: count(Count::LostAnswers),

@@ -15,15 +15,18 @@ use crate::breaker::settings::DEFAULT_OPEN_DURATION;
 use crate::breaker::state::State;
 use crate::breaker::verdict::{Class, Verdict};
 use crate::gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_QUERY_TIMEOUT};
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::{Awaited, GateError, Refused};
-use crate::telemetry::trace::TracingSink;
 
 type Acquired = Result<((), bool), GateError<&'static str>>;
 
 fn gate(breaker: Builder) -> Gate {
-    Gate::builder(breaker.consecutive_failures(1))
-        .build()
-        .unwrap()
+    let gate = Gate::builder(breaker.consecutive_failures(1));
+    gate.build().unwrap()
+}
+
+fn as_failure<E>(_: &E) -> (Class, Option<ErrorCode>) {
+    (Class::Failure, None)
 }
 
 async fn acquire(gate: &Gate, connect: impl Future<Output = Result<(), &'static str>>) -> Acquired {
@@ -256,7 +259,7 @@ async fn a_call_whose_answer_is_lost_is_given_up() {
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
         let lost = tokio::time::sleep(Duration::from_secs(1));
-        let run = gate.run(permit, own, |_| Class::Failure, never, lost);
+        let run = gate.run(permit, own, as_failure, never, lost);
         let Err(GateError::Deadline(missed)) = run.await else {
             panic!("it is given up");
         };
@@ -278,7 +281,7 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
         let builder = Breaker::builder()
             .clock(RuntimeClock(Instant::now()))
             .mode(mode);
-        let gate = Gate::new(builder, limits, Arc::new(TracingSink)).unwrap();
+        let gate = Gate::new(builder, limits, SinkList::default(), Backend::default()).unwrap();
         for state in ["closed", "half-open"] {
             let late = || async {
                 tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 10).await;
@@ -299,7 +302,7 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
         let own = Duration::from_secs(1);
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
-        let missed = (gate.run(permit, Some(own), |_| Class::Failure, never, pending())).await;
+        let missed = (gate.run(permit, Some(own), as_failure, never, pending())).await;
         assert!(matches!(missed, Err(GateError::Deadline(_))), "{missed:?}");
     }
 }
@@ -427,8 +430,7 @@ async fn the_time_in_which_the_process_stands_still_is_nobodys() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             Ok::<(), &str>(())
         };
-        gate.run(permit, None, |_| Class::Failure, answer, pending())
-            .await
+        gate.run(permit, None, as_failure, answer, pending()).await
     };
     let stands_still = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -473,7 +475,7 @@ async fn a_full_pooler_is_no_failure_while_other_statements_are_answered() {
     let starve = async || {
         let (permit, full) = (gate.breaker().observe(), ready(Err::<(), _>("full")));
         let result = gate
-            .run(permit, None, |_| Class::Starved, full, pending())
+            .run(permit, None, |_| (Class::Starved, None), full, pending())
             .await;
         assert!(result.is_err());
     };

@@ -23,6 +23,8 @@ impl<A: Adapter> Shared<A> {
         classify: impl FnOnce(&A::Error) -> Class,
         acquire: Pin<&mut impl Future<Output = Result<A::Lease, A::Error>>>,
     ) -> Result<(), GateError<A::Error>> {
+        lease.shared.remember_runtime();
+        let began = self.gate.timer();
         let probe = {
             let fill = pin!(async {
                 lease.put(acquire.await?);
@@ -35,10 +37,12 @@ impl<A: Adapter> Shared<A> {
             if self.adapter.is_closed() {
                 return fill.await.map_err(GateError::Failed);
             }
-            self.background.remember_runtime();
             let is_full = || self.adapter.status().is_full();
             self.gate.acquire(limit, is_full, classify, fill).await?.1
         };
+        if let Some(began) = began {
+            lease.obtained(began);
+        }
         if let Some(slot) = probe {
             lease.state.reserve(slot);
         }

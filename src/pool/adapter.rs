@@ -5,9 +5,11 @@ use std::future::{Future, ready};
 use std::ops::DerefMut;
 
 use crate::breaker::verdict::Class;
+use crate::outcome::code::ErrorCode;
 use crate::pool::connection_state::Diagnosis;
 use crate::pool::session::{Created, Sessions, System};
 use crate::pool::snapshot::PoolStatus;
+use crate::telemetry::backend::Backend;
 
 /// The interface through which fusepool guards a connection pool. Implement it for a pool that
 /// fusepool does not support, and pass it to [`Guarded::builder`](crate::Guarded::builder).
@@ -34,6 +36,11 @@ pub trait Adapter: Send + Sync + 'static {
     /// The name of the pool in events and errors, unless its breaker has a name. Default: `pool`.
     fn name(&self) -> String {
         "pool".to_owned()
+    }
+
+    /// The database behind the pool, as metrics describe it. Default: unknown.
+    fn backend(&self) -> Backend {
+        Backend::default()
     }
 
     /// The number of connections that the pool has and may have.
@@ -216,6 +223,13 @@ pub trait Adapter: Send + Sync + 'static {
         false
     }
 
+    /// The database's code for this error, such as an SQLSTATE, for [events](crate::telemetry) and
+    /// metrics. Default: `None`.
+    fn code(&self, error: &Self::StatementError) -> Option<ErrorCode> {
+        let _ = error;
+        None
+    }
+
     /// The error as events report it.
     fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static);
 }
@@ -225,5 +239,6 @@ pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Di
     Diagnosis {
         class: adapter.classify_statement(error),
         answered: adapter.answered(error),
+        code: adapter.code(error),
     }
 }

@@ -9,6 +9,7 @@ use crate::breaker::verdict::Class;
 use crate::cache::doubt::Doubts;
 #[cfg(feature = "sql")]
 use crate::cache::unpublished::Unpublished;
+use crate::outcome::code::ErrorCode;
 use crate::pool::session::Created;
 #[cfg(feature = "sql")]
 use crate::pool::transaction::Effect;
@@ -58,19 +59,21 @@ pub(crate) struct Diagnosis {
     pub(crate) class: Class,
     /// The server itself reported the error, so the connection works.
     pub(crate) answered: bool,
+    /// The server's code for the error.
+    pub(crate) code: Option<ErrorCode>,
 }
 
 impl ConnectionState {
     /// Marks the connection as one to close, if the error of a statement requires it. Returns the
-    /// class.
-    pub(crate) fn note(&self, diagnosis: Diagnosis) -> Class {
+    /// class and the code of the error.
+    pub(crate) fn note(&self, diagnosis: Diagnosis) -> (Class, Option<ErrorCode>) {
         match diagnosis.class {
             Class::FailureAndClose => self.close("unusable"),
             Class::Failure if !diagnosis.answered => self.close("broken"),
             Class::ReadOnly => drop(self.read_only_errors.fetch_add(1, Ordering::AcqRel)),
             _ => {}
         }
-        diagnosis.class
+        (diagnosis.class, diagnosis.code)
     }
 
     /// Reserves a probe slot for the next statement.

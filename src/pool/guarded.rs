@@ -21,6 +21,7 @@ use crate::pool::snapshot::{PoolSnapshot, PoolStatus};
 use crate::pool::stall::ask;
 use crate::pool::target::Target;
 use crate::pool::tasks::Users;
+use crate::telemetry::changes::Events;
 
 /// A connection pool behind a circuit breaker, for any pool with an [`Adapter`]. Clones share one
 /// pool.
@@ -119,7 +120,7 @@ impl<A: Adapter> Guarded<A> {
         &self,
         acquire: impl FnOnce(&A) -> Option<A::Lease>,
     ) -> Option<Lease<A>> {
-        self.shared.background.remember_runtime();
+        self.shared.remember_runtime();
         if let Some(permit) = self.shared.gate.admit().ok()? {
             let is_probe = permit.is_probe();
             permit.withdraw();
@@ -131,6 +132,9 @@ impl<A: Adapter> Guarded<A> {
         self.shared.gate.acquired();
         let mut lease = Lease::empty(Arc::clone(&self.shared));
         lease.put(raw);
+        if let Some(now) = self.shared.gate.timer() {
+            lease.obtained(now);
+        }
         Some(lease)
     }
 
@@ -151,6 +155,12 @@ impl<A: Adapter> Guarded<A> {
     #[must_use]
     pub fn cache(&self) -> Cache<'_> {
         Cache::new(&self.shared.gate, self.shared.answers())
+    }
+
+    /// The changes of the breaker from now on, as from [`Gate::events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.gate().events()
     }
 
     /// The state and the counters of the pool, its gate and its cache at this moment.
@@ -195,7 +205,7 @@ pub(crate) async fn lease<A: Adapter>(
     shared: &Arc<Shared<A>>,
 ) -> Result<Lease<A>, GateError<A::Error>> {
     let adapter = &*shared.adapter;
-    let limit = shared.gate.limits().acquire_timeout;
+    let limit = shared.gate.acquire_timeout();
     let classify = |error: &A::Error| adapter.classify(error);
     let acquire = pin!(adapter.lease());
     let mut lease = Lease::empty(Arc::clone(shared));

@@ -5,12 +5,15 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::outcome::error::{GateError, WithTimeoutError};
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::connection_state::{ConnectionState, Diagnosis};
 use crate::pool::shared::Shared;
 use crate::pool::statement::{Admission, Watch};
+use crate::telemetry::event::Event;
 
 /// A connection leased from a [`Guarded`](crate::Guarded) pool.
 ///
@@ -20,6 +23,8 @@ use crate::pool::statement::{Admission, Watch};
 pub struct Lease<A: Adapter> {
     /// `None` only before the lease is returned to the caller, and after a method that consumes it.
     raw: Option<A::Lease>,
+    /// The time at which the caller obtained it, if that is measured.
+    since: Option<Instant>,
     pub(crate) state: ConnectionState,
     pub(crate) shared: Arc<Shared<A>>,
 }
@@ -29,6 +34,7 @@ impl<A: Adapter> Lease<A> {
     pub(crate) fn empty(shared: Arc<Shared<A>>) -> Self {
         Self {
             raw: None,
+            since: None,
             state: ConnectionState::default(),
             shared,
         }
@@ -40,6 +46,22 @@ impl<A: Adapter> Lease<A> {
         self.shared.gate.handed_out();
         #[cfg(feature = "sql")]
         self.shared.settle_doubts();
+    }
+
+    /// Reports that the caller, who has waited since `began`, obtained this connection, and whether it
+    /// was opened meanwhile. A pool opens one only if it has room, so the caller has waited for nothing
+    /// else.
+    #[cold]
+    pub(super) fn obtained(&mut self, began: Instant) {
+        let gate = &self.shared.gate;
+        let opened = self.state.created;
+        if let Some(took) = opened.and_then(|created| created.after(began.into_std())) {
+            gate.tell_of_call(&Event::Connected { took });
+        }
+        let now = Instant::now();
+        let waited = now - began;
+        gate.tell_of_call(&Event::Acquired { waited });
+        self.since = Some(now);
     }
 
     /// Runs a statement if the breaker admits it, under the `query_timeout` of the pool, and records
@@ -127,7 +149,9 @@ impl<A: Adapter> Lease<A> {
 
     /// Borrows the connection and the watch of its statements at the same time.
     pub(crate) fn parts(&mut self) -> (&mut A::Connection, Watch<'_, A>) {
-        let Self { raw, state, shared } = self;
+        let Self {
+            raw, state, shared, ..
+        } = self;
         let raw: &mut A::Lease = present(raw.as_mut());
         (raw, Watch { state, shared })
     }
@@ -139,7 +163,7 @@ impl<A: Adapter> Lease<A> {
     /// and the caller must discard it.
     #[must_use]
     pub fn into_inner(mut self) -> A::Lease {
-        self.shared.gate.handed_back();
+        self.shared.gate.handed_back(None);
         #[cfg(feature = "sql")]
         {
             let session = self.shared.session(&self.state);
@@ -170,7 +194,7 @@ impl<A: Adapter> Drop for Lease<A> {
         if self.raw.is_none() {
             return;
         }
-        self.shared.gate.handed_back();
+        self.shared.gate.handed_back(self.since);
         // The end of the transaction was not observed, so its outcome is unknown.
         #[cfg(feature = "sql")]
         if !self.state.unpublished.is_empty() {

@@ -23,6 +23,7 @@ pub(crate) mod release;
 mod role;
 #[cfg(any(feature = "sqlx", feature = "diesel"))]
 pub(crate) mod rows;
+mod sampler;
 pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod shared;

@@ -12,7 +12,7 @@ use futures_core::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use crate::gate::run::GivenUp;
+use crate::gate::run::{CallError, GivenUp};
 use crate::outcome::error::GateError;
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::connection_state::{ConnectionState, InFlight};
@@ -58,6 +58,8 @@ where
     waited_until: Instant,
     /// The rows since then.
     rows: u32,
+    /// The start of the query, if it is timed.
+    began: Option<Instant>,
     state: &'c ConnectionState,
     shared: &'c Shared<A>,
     /// The lease ends with these rows.
@@ -92,6 +94,7 @@ impl<'c, A: Adapter> Statement<'c, A> {
             answered = diagnosis.answered;
             diagnosis
         };
+        let began = shared.gate.timer();
         let first = async {
             let mut rows = call.await?;
             Ok((rows.try_next().await?, rows))
@@ -114,6 +117,7 @@ impl<'c, A: Adapter> Statement<'c, A> {
             waited: now - start,
             waited_until: now,
             rows: 0,
+            began,
             state,
             shared,
             is_last,
@@ -158,9 +162,10 @@ where
             Some(Err(error)) => {
                 let diagnosis = diagnose(&*self.shared.adapter, &error);
                 let answered = diagnosis.answered;
-                let class = self.state.note(diagnosis);
+                let (class, code) = self.state.note(diagnosis);
                 let gate = &self.shared.gate;
-                gate.settle_failed_call(gate.breaker().observe(), class);
+                let verdict = gate.settle_failed_call(gate.breaker().observe(), class);
+                gate.ended(self.began, Some(verdict), Some(CallError::Failed(code)));
                 let error = GateError::Failed(error);
                 self.end(Err(&error), answered);
                 Some(Err(error))
@@ -182,7 +187,9 @@ where
     fn give_up(&mut self, given_up: GivenUp) -> GateError<A::StatementError> {
         self.rest = None;
         self.waiting = None;
-        (self.shared.gate.breaker().observe()).settle(given_up.verdict);
+        let gate = &self.shared.gate;
+        gate.breaker().observe().settle(given_up.verdict);
+        gate.ended(self.began, Some(given_up.verdict), Some(given_up.kind()));
         given_up.error.into()
     }
 

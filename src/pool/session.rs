@@ -22,12 +22,17 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-#[cfg(feature = "sqlx")]
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "sqlx")]
 use tokio::time::sleep;
+
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "deadpool"
+))]
+use crate::telemetry::backend::Backend;
 
 /// The largest number of sessions that are remembered. The oldest one is forgotten first.
 const MOST: usize = 1024;
@@ -74,6 +79,11 @@ impl Created {
         }
     }
 
+    /// The time from `begin` to the creation, if it was not before.
+    pub(super) fn after(self, begin: Instant) -> Option<Duration> {
+        self.from.checked_duration_since(begin)
+    }
+
     fn may_be(&self, other: &Self) -> bool {
         self.from <= other.to && other.from <= self.to
     }
@@ -86,6 +96,22 @@ pub enum System {
     Postgres,
     /// MySQL or MariaDB.
     MySql,
+}
+
+impl System {
+    /// The system in OpenTelemetry's terms. MariaDB is called `mysql`, too: which of the two answers is
+    /// known only after a connection is open.
+    #[cfg(any(
+        feature = "sqlx-mysql",
+        feature = "sqlx-postgres",
+        feature = "deadpool"
+    ))]
+    pub(crate) fn backend(self) -> Backend {
+        Backend::new(match self {
+            Self::Postgres => "postgresql",
+            Self::MySql => "mysql",
+        })
+    }
 }
 
 /// The sessions that serve the connections of a pool.

@@ -1,7 +1,6 @@
 //! The settings that all guarded pools share.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::builder::Builder;
@@ -10,12 +9,12 @@ use crate::breaker::handle::Breaker;
 #[cfg(feature = "cache")]
 use crate::cache::store::{DEFAULT_CACHE_BYTES, check_bytes};
 use crate::gate::Gate;
+use crate::gate::config::GuardConfig;
 use crate::gate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT, Limits,
 };
 use crate::pool::adapter::Adapter;
-use crate::telemetry::event::Sink;
-use crate::telemetry::trace::TracingSink;
+use crate::telemetry::sinks::SinkList;
 
 /// Settings that are not checked yet.
 #[derive(Clone)]
@@ -27,7 +26,7 @@ pub(crate) struct Settings {
     pub(crate) active_probing: bool,
     pub(crate) side_connections: bool,
     pub(crate) probe_query: Option<String>,
-    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) sinks: SinkList,
     #[cfg(feature = "cache")]
     pub(crate) cache_bytes: u64,
 }
@@ -42,7 +41,7 @@ impl Default for Settings {
             active_probing: true,
             side_connections: true,
             probe_query: None,
-            sink: Arc::new(TracingSink),
+            sinks: SinkList::default(),
             #[cfg(feature = "cache")]
             cache_bytes: DEFAULT_CACHE_BYTES,
         }
@@ -50,6 +49,26 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Applies the settings that `config` has.
+    pub(crate) fn configure(&mut self, config: &GuardConfig) {
+        fn set<T>(to: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *to = value;
+            }
+        }
+
+        let breaker = config.breaker.clone();
+        let breaker = breaker.map(|breaker| breaker.complete_from(&self.breaker));
+        set(&mut self.breaker, breaker);
+        self.acquire_timeout = config.acquire_timeout.or(self.acquire_timeout);
+        set(&mut self.query_timeout, config.query_timeout);
+        set(&mut self.max_queue, config.max_queue);
+        set(&mut self.active_probing, config.active_probing);
+        set(&mut self.side_connections, config.side_connections);
+        #[cfg(feature = "cache")]
+        set(&mut self.cache_bytes, config.cache_bytes);
+    }
+
     pub(crate) fn acquire_timeout(&self) -> Duration {
         self.acquire_timeout.unwrap_or(DEFAULT_ACQUIRE_TIMEOUT)
     }
@@ -72,7 +91,8 @@ impl Settings {
         };
         let breaker = self.breaker.clone().name_if_unset(adapter.name());
         limits.check("query_timeout", &breaker)?;
-        Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
+        let (breaker, sinks) = (breaker.ramp_if_unset(size), self.sinks.clone());
+        Gate::new(breaker, limits, sinks, adapter.backend())
     }
 }
 
@@ -95,6 +115,13 @@ impl fmt::Debug for Settings {
 /// They have no `#[must_use]`, because the builders themselves have it.
 macro_rules! setters {
     () => {
+        /// Applies settings that are data, for instance from a file. It replaces what was set before,
+        /// where `config` has a value.
+        pub fn configure(mut self, config: &$crate::GuardConfig) -> Self {
+            self.settings.configure(config);
+            self
+        }
+
         /// The breaker of the pool. Default: [`Breaker::builder`](crate::Breaker::builder), with a
         /// recovery ramp up to the size of the pool.
         pub fn breaker(mut self, breaker: $crate::breaker::Builder) -> Self {
@@ -155,11 +182,7 @@ macro_rules! setters {
             self
         }
 
-        /// The receiver of the events. Default: [`TracingSink`](crate::telemetry::TracingSink).
-        pub fn sink(mut self, sink: impl $crate::telemetry::Sink) -> Self {
-            self.settings.sink = ::std::sync::Arc::new(sink);
-            self
-        }
+        $crate::telemetry::setters::sink_setters!(settings.sinks);
     };
 }
 

@@ -60,6 +60,14 @@ impl<A: Adapter> Shared<A> {
         })
     }
 
+    /// Remembers the current runtime, if it is the first, and starts sampling in it. Called when a
+    /// connection is leased.
+    pub(crate) fn remember_runtime(self: &Arc<Self>) {
+        if self.background.remember_runtime() {
+            self.start_sampling();
+        }
+    }
+
     #[cfg(feature = "cache")]
     pub(crate) fn answers(&self) -> &Arc<Answers> {
         let new = || Arc::new(Answers::new(self.cache_bytes));

@@ -38,7 +38,7 @@ impl<A: Adapter> Shared<A> {
             return None;
         }
         // Bounded, because all others wait for this one.
-        let limit = self.gate.limits().acquire_timeout;
+        let limit = self.gate.acquire_timeout();
         let before = sessions.known();
         let open = async {
             let mut connection = Fresh::open(&self.adapter).await.ok()?;

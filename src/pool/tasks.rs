@@ -76,12 +76,9 @@ impl Background {
             .or_else(|| self.runtime.get().cloned())
     }
 
-    /// Remembers the current runtime, if it is the first. Called when a connection is leased.
-    pub(crate) fn remember_runtime(&self) {
-        if self.runtime.get().is_none()
-            && let Ok(handle) = Handle::try_current()
-        {
-            let _ = self.runtime.set(handle);
-        }
+    /// Remembers the current runtime, if it is the first. Returns whether it is.
+    pub(super) fn remember_runtime(&self) -> bool {
+        self.runtime.get().is_none()
+            && Handle::try_current().is_ok_and(|handle| self.runtime.set(handle).is_ok())
     }
 }

@@ -16,10 +16,12 @@ use super::error;
 use super::options::PoolOptions;
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::{Class, Classify};
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::refusal;
 use crate::pool::adapter::Adapter;
 use crate::pool::session::{Created, Sessions, System};
 use crate::pool::snapshot::PoolStatus;
+use crate::telemetry::backend::Backend;
 
 /// The state that the handles of one pool share.
 pub(super) type Shared<DB> = crate::pool::shared::Shared<Sqlx<DB>>;
@@ -92,7 +94,15 @@ impl<DB: Database> Adapter for Sqlx<DB> {
     const STOPS_BY_SESSION: bool = true;
 
     fn name(&self) -> String {
-        (self.traits.name)(&self.raw.connect_options())
+        self.backend().pool_name()
+    }
+
+    fn backend(&self) -> Backend {
+        (self.traits.backend)(&self.raw.connect_options())
+    }
+
+    fn code(&self, error: &Error) -> Option<ErrorCode> {
+        (self.traits.code)(error)
     }
 
     fn status(&self) -> PoolStatus {
@@ -112,14 +122,16 @@ impl<DB: Database> Adapter for Sqlx<DB> {
             return Err(error::misconfigured(config.clone()));
         }
         let (acquired, found) = watched(self.raw.acquire()).await;
-        let created = match (found, &self.options.sessions) {
-            (Some(Found::Known(created)), _) => Some(created),
-            (Some(Found::New(from, answer)), Some(sessions)) => {
+        let created = match found {
+            Some(Found::Known(created)) => Some(created),
+            Some(Found::New(from, answer)) => {
                 let created = Created::between(from, Instant::now());
-                sessions.add(created, answer.as_deref());
+                if let Some(sessions) = &self.options.sessions {
+                    sessions.add(created, answer.as_deref());
+                }
                 Some(created)
             }
-            _ => None,
+            None => None,
         };
         Ok(Leased {
             raw: acquired?,

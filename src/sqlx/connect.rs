@@ -98,7 +98,7 @@ impl<DB: Database> PoolOptions<DB> {
     pub async fn connect_with(self, options: Options<DB>) -> Result<Pool<DB>, Error> {
         let patience = (self.settings.acquire_timeout).unwrap_or(SQLX_ACQUIRE_TIMEOUT);
         let pool = self.build(options).map_err(error::misconfigured)?;
-        pool.shared().background.remember_runtime();
+        pool.shared().remember_runtime();
         let most = pool.options().get_max_connections();
         let connections = pool.options().get_min_connections().clamp(1, most);
         let mut opened = Vec::new();

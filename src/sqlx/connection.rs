@@ -61,7 +61,7 @@ pub(super) async fn lease<DB: Database>(
     shared: &Arc<Shared<DB>>,
 ) -> Result<GuardedConnection<DB>, GateError<Error>> {
     let (gate, adapter) = (&shared.gate, &*shared.adapter);
-    let limit = gate.limits().acquire_timeout;
+    let limit = gate.acquire_timeout();
     let classify = |error: &Error| adapter.classify(error);
     let mut lease = Lease::empty(Arc::clone(shared));
     let acquire = pin!(adapter.lease());

@@ -11,7 +11,9 @@ use sqlx_core::transaction::TransactionManager;
 
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
+use crate::outcome::code::ErrorCode;
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 /// Seals [`Driver`], so that adding a method to it is not a breaking change.
 pub trait Sealed {}
@@ -58,9 +60,15 @@ pub trait Driver:
         ready(Ok(None))
     }
 
-    /// The default name of a pool: server and database, without user and password.
+    /// The server and the database. They make the default name of the pool.
     #[doc(hidden)]
-    fn name(options: &<Self::Connection as Connection>::Options) -> String;
+    fn backend(options: &<Self::Connection as Connection>::Options) -> Backend;
+
+    /// The server's code for an error.
+    #[doc(hidden)]
+    fn code(error: &Error) -> Option<ErrorCode> {
+        ErrorCode::new(&error.as_database_error()?.code()?)
+    }
 
     /// Checks by its text that a statement only reads.
     #[doc(hidden)]
@@ -84,7 +92,8 @@ pub(super) struct Traits<DB: Database> {
     pub(super) is_read_only: IsReadOnly<DB>,
     pub(super) system: Option<System>,
     pub(super) question: Question<DB>,
-    pub(super) name: fn(&<DB::Connection as Connection>::Options) -> String,
+    pub(super) backend: fn(&<DB::Connection as Connection>::Options) -> Backend,
+    pub(super) code: fn(&Error) -> Option<ErrorCode>,
 }
 
 type Question<DB> =
@@ -105,7 +114,8 @@ impl<DB: Driver> Traits<DB> {
             is_read_only: |connection| Box::pin(DB::is_read_only(connection)),
             system: DB::SYSTEM,
             question: DB::question,
-            name: DB::name,
+            backend: DB::backend,
+            code: DB::code,
         }
     }
 }

@@ -34,8 +34,17 @@
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe the database in the background while the breaker is open |
 //! | [`side_connections`](PoolOptions::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolOptions::classify) | the driver's table | what each error means |
-//! | [`sink`](PoolOptions::sink) | `tracing` | where events are sent |
+//! | [`sink`](PoolOptions::sink) | none | who else receives the [events](crate::telemetry) |
+//! | [`tracing`](PoolOptions::tracing) | on | emit the events with `tracing` |
+//! | [`spans`](PoolOptions::spans) | off | make a [span](crate::telemetry#spans) of each statement |
 //! | [`cache_bytes`](PoolOptions::cache_bytes) | 64 MiB | memory limit for cached answers |
+#![cfg_attr(
+    feature = "metrics",
+    doc = "| [`metrics`](PoolOptions::metrics) | off | record [metrics](crate::telemetry#metrics) |"
+)]
+//!
+//! [`configure`](PoolOptions::configure) takes settings from a [`GuardConfig`](crate::GuardConfig), which can be read
+//! from a file.
 //!
 //! # Errors
 //!

@@ -16,8 +16,10 @@ use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only;
 use crate::cache::tokens::Dialect;
+use crate::outcome::code::ErrorCode;
 use crate::outcome::errno::{self, IS_READ_ONLY};
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 /// A guarded MySQL or MariaDB pool.
 pub type MySqlPool = super::Pool<MySql>;
@@ -57,9 +59,20 @@ impl Driver for MySql {
         })
     }
 
-    fn name(options: &MySqlConnectOptions) -> String {
-        let database = options.get_database().unwrap_or_default();
-        format!("{}:{}/{database}", options.get_host(), options.get_port())
+    fn backend(options: &MySqlConnectOptions) -> Backend {
+        let backend = System::MySql.backend();
+        let backend = backend.server(options.get_host(), options.get_port());
+        match options.get_database() {
+            Some(database) => backend.namespace(database),
+            None => backend,
+        }
+    }
+
+    /// The number, because sqlx's own code is the SQLSTATE, which tells less.
+    fn code(error: &Error) -> Option<ErrorCode> {
+        let error = error.as_database_error()?;
+        let number = error.try_downcast_ref::<MySqlDatabaseError>()?.number();
+        ErrorCode::new(&number.to_string())
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {

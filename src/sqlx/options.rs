@@ -291,26 +291,24 @@ impl<DB: Database> PoolOptions<DB> {
         }
         let (question, hook) = (self.traits.question, self.after_connect.clone());
         let sessions = self.sessions.clone();
-        if sessions.is_some() || hook.is_some() {
-            raw = raw.after_connect(move |connection, metadata| {
-                let (hook, sessions) = (hook.clone(), sessions.clone());
-                Box::pin(async move {
-                    let session = match &sessions {
-                        // First, because the hook may change what the session may see.
-                        Some(sessions) => question(connection, sessions.question()).await,
-                        None => None,
-                    };
-                    if let Some(hook) = hook {
-                        hook(connection, metadata).await?;
-                    }
-                    if let Some(sessions) = sessions {
-                        sessions.take_turn().await;
-                    }
-                    tell(Found::New(Instant::now(), session));
-                    Ok(())
-                })
-            });
-        }
+        raw = raw.after_connect(move |connection, metadata| {
+            let (hook, sessions) = (hook.clone(), sessions.clone());
+            Box::pin(async move {
+                let session = match &sessions {
+                    // First, because the hook may change what the session may see.
+                    Some(sessions) => question(connection, sessions.question()).await,
+                    None => None,
+                };
+                if let Some(hook) = hook {
+                    hook(connection, metadata).await?;
+                }
+                if let Some(sessions) = sessions {
+                    sessions.take_turn().await;
+                }
+                tell(Found::New(Instant::now(), session));
+                Ok(())
+            })
+        });
         let (bypass, hook) = (self.alive_bypass, self.before_acquire.clone());
         let is_watched = self.sessions.is_some();
         if bypass.is_none() && hook.is_none() && !is_watched {

@@ -21,6 +21,7 @@ use crate::pool::guarded::Guarded;
 use crate::pool::release::RELEASE_TIMEOUT;
 use crate::pool::snapshot::PoolSnapshot;
 use crate::pool::statement::Admission;
+use crate::telemetry::changes::Events;
 
 type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
@@ -182,6 +183,12 @@ impl<DB: Database> Pool<DB> {
         self.guarded.gate()
     }
 
+    /// The changes of the breaker from now on, as from [`Gate::events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.gate().events()
+    }
+
     /// The current state and counters of the pool, its breaker and its cache.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
@@ -260,7 +267,8 @@ impl<DB: Database> Pool<DB> {
         let permit = self.gate().breaker().observe();
         self.shared().background.spawn(begin);
         let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
-        let classify = |error: &Error| self.guarded.adapter().classify(error);
+        let adapter = self.guarded.adapter();
+        let classify = |error: &Error| (adapter.classify(error), adapter.code(error));
         let result = (self.gate().run(permit, None, classify, begun, pending())).await;
         result.map_err(error::of_statement)
     }

@@ -20,6 +20,7 @@ use crate::cache::read_only;
 use crate::cache::tokens::Dialect;
 use crate::outcome::sqlstate::{IS_READ_ONLY, Report};
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 /// A guarded PostgreSQL pool.
 pub type PgPool = super::Pool<Postgres>;
@@ -65,9 +66,11 @@ impl Driver for Postgres {
         })
     }
 
-    fn name(options: &PgConnectOptions) -> String {
+    fn backend(options: &PgConnectOptions) -> Backend {
         let database = options.get_database().unwrap_or(options.get_username());
-        format!("{}:{}/{database}", options.get_host(), options.get_port())
+        (System::Postgres.backend())
+            .server(options.get_host(), options.get_port())
+            .namespace(database)
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {

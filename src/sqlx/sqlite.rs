@@ -30,6 +30,7 @@ use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only;
 use crate::cache::tokens::Dialect;
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 /// A guarded SQLite pool.
 pub type SqlitePool = super::Pool<Sqlite>;
@@ -59,8 +60,8 @@ impl Driver for Sqlite {
         Box::pin(ready(None))
     }
 
-    fn name(options: &SqliteConnectOptions) -> String {
-        options.get_filename().display().to_string()
+    fn backend(options: &SqliteConnectOptions) -> Backend {
+        Backend::new("sqlite").namespace(options.get_filename().display().to_string())
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {

@@ -20,6 +20,7 @@
 //! | `deadline` | `fusepool::gate` | DEBUG | `limit`, `awaited` |
 //! | `probe` | `fusepool::gate` | DEBUG, INFO if it failed | `error` |
 //! | `closed_connection` | `fusepool::gate` | DEBUG | `reason` |
+//! | `limits` | `fusepool::gate` | INFO | `acquire_timeout`, `query_timeout`, `max_queue` |
 //! | `fallback` | `fusepool::cache` | DEBUG | `policy`, `source`, `age`, `reason` |
 //! | `load` | `fusepool::cache` | DEBUG | `policy`, `took`, `bytes` |
 //! | `not_kept` | `fusepool::cache` | DEBUG | `policy`, `reason` |
@@ -43,11 +44,55 @@
 //! `rejections` is a summary: `calls` is the number of refused calls since the last one. The first
 //! refusal is reported at once, and later ones with the first refusal at least 10 s after that.
 //!
-//! To send the events elsewhere, implement [`Sink`] and set it with the `sink` setter of a pool or
-//! a gate.
+//! A program that reacts to changes of the breaker waits for them with
+//! [`events`](crate::Gate::events), which every pool has.
+//!
+//! To send the events elsewhere, implement [`Sink`] and add it with the `sink` setter of a pool or a
+//! gate. There may be several. `tracing(false)` ends those of `tracing`.
+//!
+//! # The events of each call
+//!
+//! These are only for sinks that [want calls](Sink::wants_calls), because each call is then timed with
+//! a precise clock. `tracing` receives them from [`TracingSink::with_calls`].
+//!
+//! | event | target | level | further fields |
+//! |---|---|---|---|
+//! | `acquired` | `fusepool::gate` | TRACE | `waited` |
+//! | `acquire_failed` | `fusepool::gate` | TRACE | `waited`, `verdict` |
+//! | `connected` | `fusepool::gate` | TRACE | `took` |
+//! | `ended` | `fusepool::gate` | TRACE | `took`, `verdict`, `code`, `error` |
+//! | `released` | `fusepool::gate` | TRACE | `used` |
+//!
+//! - A call that obtains a connection causes `acquired`, and before that `connected` if the connection
+//!   was opened for it. sqlx and deadpool tell that, except for an existing pool of sqlx that is only
+//!   wrapped; an [`Adapter`](crate::Adapter) does not.
+//! - A statement causes `ended`. It has no `verdict` if its caller dropped it, no `code` if the database
+//!   reported none, and no `error` if it succeeded.
+//! - `error` is the `code`, or `timeout`, `lost_answer`, `abandoned`, or `_OTHER`. diesel-async drops
+//!   the code of an error; fusepool recognizes some by their text.
+//!
+#![doc = include_str!("spans.md")]
+//!
+#![cfg_attr(feature = "metrics", doc = include_str!("metrics.md"))]
 
+pub(crate) mod backend;
+pub(crate) mod changes;
 pub(crate) mod event;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
+#[cfg(feature = "opentelemetry_0_33")]
+mod opentelemetry;
+pub(crate) mod setters;
+pub(crate) mod sink;
+pub(crate) mod sinks;
+pub(crate) mod span;
 pub(crate) mod trace;
 
-pub use event::{Event, NotKept, Sink};
+pub use backend::Backend;
+pub use changes::{Change, Events};
+pub use event::{CacheSample, Event, NotKept, Sample};
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use metrics::DURATION_BUCKETS;
+pub use sink::Sink;
 pub use trace::TracingSink;

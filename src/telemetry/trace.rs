@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
-use super::event::{Event, NotKept, Sink};
+use super::event::{Event, NotKept};
+use super::sink::Sink;
 use crate::breaker::event as breaker;
 use crate::breaker::state::{Mode, State, Transition};
 use crate::breaker::verdict::Verdict;
@@ -15,10 +16,36 @@ const CACHE: &str = "fusepool::cache";
 
 /// The default sink, which emits `tracing` events as the [module documentation](super) says.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct TracingSink;
+pub struct TracingSink {
+    with_calls: bool,
+}
+
+impl TracingSink {
+    /// Emits the events of each call, too, at the level TRACE. Every call is then timed, even if no
+    /// subscriber listens.
+    ///
+    /// ```
+    /// use fusepool::telemetry::TracingSink;
+    /// use fusepool::{Breaker, Gate};
+    ///
+    /// let gate = Gate::builder(Breaker::builder())
+    ///     .tracing(false) // replaced by the next line
+    ///     .sink(TracingSink::default().with_calls())
+    ///     .build()?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_calls(mut self) -> Self {
+        self.with_calls = true;
+        self
+    }
+}
 
 impl Sink for TracingSink {
+    fn wants_calls(&self) -> bool {
+        self.with_calls
+    }
+
     fn event(&self, pool: &str, event: &Event<'_>) {
         match *event {
             Event::Breaker(event) => self::breaker(pool, event),
@@ -54,6 +81,38 @@ impl Sink for TracingSink {
                 debug!(target: CACHE, pool, policy, reason, "not_kept");
             }
             Event::Invalidated => debug!(target: CACHE, pool, "invalidated"),
+            Event::Limits {
+                acquire_timeout,
+                query_timeout,
+                max_queue,
+            } => {
+                let (acquire_timeout, query_timeout) =
+                    (seconds(acquire_timeout), seconds(query_timeout));
+                info!(target: GATE, pool, acquire_timeout, query_timeout, max_queue, "limits");
+            }
+            Event::Acquired { waited } => {
+                trace!(target: GATE, pool, waited = seconds(waited), "acquired");
+            }
+            Event::AcquireFailed { waited, verdict } => {
+                let (waited, verdict) = (seconds(waited), verdict.as_str());
+                trace!(target: GATE, pool, waited, verdict, "acquire_failed");
+            }
+            Event::Ended {
+                took,
+                verdict,
+                code,
+                error,
+            } => {
+                let (took, verdict) = (seconds(took), verdict.map(Verdict::as_str));
+                trace!(target: GATE, pool, took, verdict, code, error, "ended");
+            }
+            Event::Released { used } => {
+                trace!(target: GATE, pool, used = seconds(used), "released");
+            }
+            Event::Connected { took } => {
+                trace!(target: GATE, pool, took = seconds(took), "connected");
+            }
+            Event::Sampled(_) => {} // there are gauges for it
         }
     }
 }
@@ -76,7 +135,7 @@ fn breaker(pool: &str, event: &breaker::Event<'_>) {
             debug!(target: BREAKER, pool, held = seconds(held), "abandoned");
         }
         breaker::Event::Discarded { verdict } => {
-            debug!(target: BREAKER, pool, verdict = verdict_name(verdict), "discarded");
+            debug!(target: BREAKER, pool, verdict = verdict.as_str(), "discarded");
         }
     }
 }
@@ -116,14 +175,6 @@ fn mode(pool: &str, mode: Mode, forced_open: bool) {
         warn!(target: BREAKER, pool, mode, forced_open, "mode");
     } else {
         info!(target: BREAKER, pool, mode, forced_open, "mode");
-    }
-}
-
-fn verdict_name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Failure => "failure",
-        Verdict::Success => "success",
-        Verdict::Ignored => "ignored",
     }
 }
 

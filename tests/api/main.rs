@@ -27,10 +27,10 @@ use fusepool::breaker::{
     Builder, CallError, ForcedOpen, Mode, OwnedPermit, Permit, Ramp, Rates, Reason, Rejection,
     Snapshot, State, Transition, Window,
 };
-use fusepool::telemetry::{NotKept, TracingSink};
+use fusepool::telemetry::{Backend, CacheSample, Change, Events, NotKept, Sample, TracingSink};
 use fusepool::{
-    Adapter, Awaited, Breaker, Class, CoarseClock, ConfigError, DeadlineExceeded, Gate,
-    GateBuilder, GateError, GateSnapshot, Guarded, GuardedBuilder, Lease, ManualClock,
+    Adapter, Awaited, Breaker, Class, CoarseClock, ConfigError, DeadlineExceeded, ErrorCode, Gate,
+    GateBuilder, GateError, GateSnapshot, GuardConfig, Guarded, GuardedBuilder, Lease, ManualClock,
     PreciseClock, Refused, Served, Source, StaleReason, Unanswered, Verdict, WithTimeoutError,
 };
 
@@ -79,13 +79,20 @@ fn types_of_the_breaker_are_send_and_sync() {
 fn types_of_the_gate_are_send_and_sync() {
     assert_send_sync!(
         Awaited,
+        Backend,
+        CacheSample,
+        Change,
         DeadlineExceeded,
+        ErrorCode,
+        Events,
         Gate,
         GateBuilder,
         GateError<io::Error>,
         GateSnapshot,
+        GuardConfig,
         NotKept,
         Refused,
+        Sample,
         Served<String>,
         Source,
         StaleReason,
@@ -99,7 +106,7 @@ fn types_of_the_gate_are_send_and_sync() {
 fn calls_through_a_gate_can_be_spawned() {
     let gate = Gate::builder(Breaker::builder()).build().unwrap();
     let classify = |_: &io::Error| Class::Failure;
-    assert_spawnable!(gate.call(&classify, async { Ok(1) }));
+    assert_spawnable!(gate.call(&classify, async { Ok(1) }), gate.events().next());
 }
 
 /// Holds for every adapter whose own types are `Send` and `Sync`.

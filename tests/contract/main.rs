@@ -10,6 +10,8 @@
 
 #[cfg(feature = "sqlx-sqlite")]
 mod configuration;
+#[cfg(all(feature = "serde", feature = "sqlx-sqlite"))]
+mod files;
 #[cfg(feature = "deadpool")]
 mod manager;
 #[cfg(feature = "sqlx-sqlite")]

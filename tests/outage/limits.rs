@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use fusepool::{Delivery, Refused};
+use fusepool::{Delivery, GuardConfig, Refused};
 use futures_util::future::join_all;
 
 use crate::deadlines;
@@ -17,6 +17,7 @@ on_all! {
     one_caller_too_many
     refused_again_and_again_on_a_lease
     deadline
+    limits_of_a_running_pool
     wrong_password_and_unknown_database
     answered_errors
 }
@@ -74,6 +75,35 @@ async fn deadline<S: System>() {
         })
     })
     .await;
+}
+
+/// An operator lowers the limits, because the callers of the service became impatient.
+async fn limits_of_a_running_pool<S: System>() {
+    let long = Duration::from_secs(30);
+    let world = World::<S>::start_with(|options| {
+        options
+            .max_connections(1)
+            .acquire_timeout(long)
+            .query_timeout(long)
+            .breaker(quick().slow_call_rate(None))
+    })
+    .await;
+    let mut lease = S::lease(&world.pool).await.unwrap();
+    let mut config = GuardConfig::default();
+    config.acquire_timeout = Some(Duration::ZERO);
+    let error = world.gate().reconfigure(&config).unwrap_err();
+    assert_eq!(error.field(), "acquire_timeout");
+    config.acquire_timeout = Some(Duration::from_millis(200));
+    config.query_timeout = Some(Duration::from_millis(300));
+    world.gate().reconfigure(&config).unwrap();
+
+    let start = Instant::now();
+    let waits = S::lease(&world.pool).await.err().unwrap();
+    assert_eq!(S::delivery(&waits), Delivery::NotSent);
+    let sleeps = S::run_on(&mut lease, S::Server::SLEEP).await.unwrap_err();
+    let deadline = fusepool::deadline_exceeded(&sleeps).expect("a deadline");
+    assert_eq!(deadline.limit(), Duration::from_millis(300));
+    assert!(start.elapsed() < long / 3, "{:?}", start.elapsed());
 }
 
 /// The database answers, so it is healthy, and no caller waits for the answer.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use fusepool::breaker::{Mode, Ramp, Window};
-use fusepool::{Breaker, Class, Gate, GateError, ManualClock, Verdict};
+use fusepool::{Breaker, Class, Gate, GateError, GuardConfig, ManualClock, Verdict};
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -258,4 +258,20 @@ async fn a_missed_deadline_is_debug() {
         (vec!["awaited", "limit", "pool"], "5.0")
     );
     assert_eq!(event.fields["awaited"], "answer");
+}
+
+#[test]
+fn new_limits_are_information() {
+    let (gate, _, recorder, _guard) = listen();
+    let mut config = GuardConfig::default();
+    config.query_timeout = Some(Duration::from_secs(9));
+    gate.reconfigure(&config).unwrap();
+    let event = recorder.only("limits");
+    assert_eq!(
+        (event.target.as_str(), event.level),
+        ("fusepool::gate", Level::INFO)
+    );
+    let names = ["acquire_timeout", "max_queue", "pool", "query_timeout"];
+    assert_eq!(event.names(), names);
+    assert_eq!(event.fields["query_timeout"], "9.0");
 }

@@ -7,6 +7,9 @@
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 
 mod gate;
+mod page;
 mod recorder;
+mod sinks;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlite;
+mod stream;

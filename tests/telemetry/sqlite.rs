@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fusepool::cache::CachePolicy;
 use fusepool::sqlx::{ReadExt, SqlitePool, SqlitePoolOptions};
+use fusepool::telemetry::TracingSink;
 use fusepool::{Breaker, ManualClock, Verdict};
 use sqlx::sqlite::SqliteConnectOptions;
 use tracing::Level;
@@ -172,4 +173,60 @@ async fn no_event_carries_a_statement_or_its_arguments() {
     let events = format!("{:?}", recorder.take());
     assert!(events.contains("rejected"), "{events}");
     assert!(!events.contains("hunter2"), "{events}");
+}
+
+#[tokio::test]
+async fn each_step_of_a_call_is_reported_if_a_sink_wants_that() {
+    let (_, _, recorder, _guard) = listen();
+    let directory = tempfile::tempdir().unwrap();
+    let file = SqliteConnectOptions::new()
+        .filename(directory.path().join("shop.db"))
+        .create_if_missing(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_millis(100))
+        .tracing(false)
+        .sink(TracingSink::default().with_calls())
+        .connect_lazy_with(file);
+    let held = pool.acquire().await.unwrap();
+    pool.acquire().await.unwrap_err();
+    drop(held);
+    pool.acquire().await.unwrap();
+    sqlx::query("SELECT * FROM missing")
+        .execute(&pool)
+        .await
+        .unwrap_err();
+
+    let events = recorder.take();
+    let calls = events.iter().filter(|event| event.level == Level::TRACE);
+    let calls: Vec<_> = calls
+        .map(|event| (event.name.as_str(), event.names()))
+        .collect();
+    let connected = ("connected", vec!["pool", "took"]);
+    let acquired = ("acquired", vec!["pool", "waited"]);
+    let released = ("released", vec!["pool", "used"]);
+    let failed = ("acquire_failed", vec!["pool", "verdict", "waited"]);
+    let ended = ("ended", vec!["code", "error", "pool", "took", "verdict"]);
+    let expected = [
+        connected,
+        acquired.clone(),
+        failed,
+        released.clone(),
+        acquired.clone(),
+        released.clone(),
+        acquired,
+        ended,
+        released,
+    ];
+    assert_eq!(calls, expected);
+    let ended = events.iter().find(|event| event.name == "ended").unwrap();
+    assert_eq!(
+        (
+            ended.fields["code"].as_str(),
+            ended.fields["error"].as_str()
+        ),
+        ("1", "1")
+    );
+    assert_eq!(ended.fields["verdict"], "success", "an answer");
+    assert!(events.iter().all(|event| event.target == "fusepool::gate"));
 }

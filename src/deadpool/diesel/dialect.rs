@@ -10,6 +10,7 @@ use super::driver::Driver;
 use super::error;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::refusal;
 use crate::pool::session::System;
 
@@ -34,6 +35,13 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
 
     fn classify(&self, error: &Error) -> Class {
         error::classify::<R>(error)
+    }
+
+    fn code(&self, error: &Error) -> Option<ErrorCode> {
+        match error {
+            Error::QueryError(error) => R::code(error),
+            Error::ConnectionError(_) => None,
+        }
     }
 
     fn answered(&self, error: &Error) -> bool {

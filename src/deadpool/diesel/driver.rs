@@ -12,6 +12,7 @@ use futures_core::stream::BoxStream;
 
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
+use crate::outcome::code::ErrorCode;
 use crate::pool::session::System;
 
 /// Seals [`Driver`], so that adding a method to it is not a breaking change.
@@ -63,6 +64,10 @@ pub trait Driver:
     /// The class of an error that the server reported. `is_login`: while the connection was opened.
     #[doc(hidden)]
     fn classify(error: &Error, is_login: bool) -> Class;
+
+    /// The server's code for an error, as far as its text tells.
+    #[doc(hidden)]
+    fn code(error: &Error) -> Option<ErrorCode>;
 
     /// Whether the server is read-only.
     #[doc(hidden)]

@@ -22,6 +22,7 @@ use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only;
 use crate::cache::tokens::Dialect;
+use crate::outcome::code::ErrorCode;
 use crate::outcome::errno;
 use crate::pool::session::System;
 
@@ -88,6 +89,13 @@ impl Driver for Raw {
         match database_error(error) {
             Some((_, message)) => errno::classify(number(message), message),
             None => Class::Success,
+        }
+    }
+
+    fn code(error: &Error) -> Option<ErrorCode> {
+        match number(database_error(error)?.1) {
+            0 => None,
+            number => ErrorCode::new(&number.to_string()),
         }
     }
 

@@ -31,6 +31,7 @@ use crate::cache::read_only;
 use crate::cache::tokens::Dialect;
 use crate::deadpool::builder::PoolBuilder;
 use crate::gate::admission::turned_away;
+use crate::outcome::code::ErrorCode;
 use crate::outcome::sqlstate;
 use crate::pool::session::System;
 
@@ -218,6 +219,11 @@ impl Driver for Raw {
             Some((kind, message)) => report(kind, message, is_login).class(),
             None => Class::Success,
         }
+    }
+
+    fn code(error: &Error) -> Option<ErrorCode> {
+        let (kind, message) = database_error(error)?;
+        ErrorCode::new(report(kind, message, false).code)
     }
 
     fn check_read(sql: &str) -> Result<(), NotARead> {

@@ -107,6 +107,12 @@ pub(super) fn code(kind: DatabaseErrorKind, message: &str) -> &'static str {
     match kind {
         DatabaseErrorKind::SerializationFailure => "40001",
         DatabaseErrorKind::ReadOnlyTransaction => "25006",
+        DatabaseErrorKind::RestrictViolation => "23001",
+        DatabaseErrorKind::NotNullViolation => "23502",
+        DatabaseErrorKind::ForeignKeyViolation => "23503",
+        DatabaseErrorKind::UniqueViolation => "23505",
+        DatabaseErrorKind::CheckViolation => "23514",
+        DatabaseErrorKind::ExclusionViolation => "23P01",
         DatabaseErrorKind::Unknown => CODES
             .iter()
             .find(|(start, _)| message.starts_with(start))

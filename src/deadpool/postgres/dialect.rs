@@ -14,9 +14,11 @@ use super::error;
 use super::manager::Manager;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
+use crate::outcome::code::ErrorCode;
 use crate::outcome::error::refusal;
 use crate::outcome::sqlstate::IS_READ_ONLY;
 use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
 
 /// Default of [`PoolBuilder::alive_bypass`](super::PoolBuilder::alive_bypass): 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
@@ -35,7 +37,11 @@ impl Default for Postgres {
 
 impl Dialect<Manager> for Postgres {
     fn name(&self, manager: &Manager) -> String {
-        manager.name().to_owned()
+        manager.backend().pool_name()
+    }
+
+    fn backend(&self, manager: &Manager) -> Backend {
+        manager.backend().clone()
     }
 
     /// Adds a test of connections that were not leased within `alive_bypass`. deadpool records when
@@ -67,6 +73,10 @@ impl Dialect<Manager> for Postgres {
 
     fn classify(&self, error: &Error) -> Class {
         error::classify(error)
+    }
+
+    fn code(&self, error: &Error) -> Option<ErrorCode> {
+        ErrorCode::new(error.code()?.code())
     }
 
     fn answered(&self, error: &Error) -> bool {

@@ -10,6 +10,9 @@ use tokio_postgres::config::Host;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Config, Error, Socket};
 
+use crate::pool::session::System;
+use crate::telemetry::backend::Backend;
+
 /// Opens and recycles connections, and cancels abandoned statements over the same TLS.
 ///
 /// This wraps deadpool-postgres' `Manager` and dereferences to it.
@@ -26,7 +29,7 @@ use tokio_postgres::{CancelToken, Config, Error, Socket};
 /// ```
 pub struct Manager {
     raw: deadpool_postgres::Manager,
-    name: String,
+    backend: Backend,
     waits_to_recycle: bool,
     canceller: Option<Box<dyn Cancel>>,
 }
@@ -53,7 +56,7 @@ impl Manager {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         Self {
-            name: name(&pg_config),
+            backend: backend(&pg_config),
             waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: Some(Box::new(Tls(tls.clone()))),
             raw: deadpool_postgres::Manager::from_config(pg_config, tls, config),
@@ -68,16 +71,16 @@ impl Manager {
         config: ManagerConfig,
     ) -> Self {
         Self {
-            name: name(&pg_config),
+            backend: backend(&pg_config),
             waits_to_recycle: config.recycling_method.query().is_some(),
             canceller: None,
             raw: deadpool_postgres::Manager::from_connect(pg_config, connect, config),
         }
     }
 
-    /// The default name of the pool: host, port and database, without user and password.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// The server and the database, without user and password.
+    pub(super) fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// Whether recycling a connection runs a statement on it.
@@ -98,7 +101,7 @@ impl Manager {
     }
 }
 
-fn name(config: &Config) -> String {
+fn backend(config: &Config) -> Backend {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         #[cfg(unix)]
@@ -107,7 +110,9 @@ fn name(config: &Config) -> String {
     };
     let port = config.get_ports().first().unwrap_or(&5432);
     let database = config.get_dbname().or(config.get_user());
-    format!("{host}:{port}/{}", database.unwrap_or_default())
+    (System::Postgres.backend())
+        .server(host, *port)
+        .namespace(database.unwrap_or_default())
 }
 
 impl managed::Manager for Manager {
