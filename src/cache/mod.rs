@@ -115,7 +115,8 @@ pub(crate) mod handle;
 pub(crate) mod invalidation;
 pub(crate) mod key;
 mod load;
-#[cfg(all(test, feature = "sql"))]
+#[cfg(test)]
+#[cfg(feature = "sql")]
 mod model;
 pub(crate) mod not_a_read;
 pub(crate) mod origin;

@@ -31,7 +31,6 @@ pub(crate) struct ConnectionState {
     /// was answered: its answer came after theirs.
     unread: AtomicU32,
     /// The connection must be closed if such a statement is the last one.
-    #[cfg(any(feature = "sqlx", feature = "diesel"))]
     has_rows: AtomicBool,
     /// The driver's connection was used past the guard, so an answer may be outstanding.
     is_touched: AtomicBool,
@@ -143,10 +142,7 @@ impl ConnectionState {
 
     /// Whether rows may be on their way, for which it would take too long to wait.
     pub(crate) fn has_rows(&self) -> bool {
-        #[cfg(any(feature = "sqlx", feature = "diesel"))]
-        return self.unread() > 0 && self.has_rows.load(Ordering::Acquire);
-        #[cfg(not(any(feature = "sqlx", feature = "diesel")))]
-        false
+        self.unread() > 0 && self.has_rows.load(Ordering::Acquire)
     }
 
     /// The number to pass to [`read_all`](Self::read_all), before a statement starts.

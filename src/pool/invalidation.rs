@@ -1,5 +1,6 @@
 //! What a statement does to cached answers, and to the transaction that it is part of.
 
+#[cfg(any(feature = "sqlx", feature = "diesel"))]
 use std::mem::take;
 
 use super::adapter::Adapter;
@@ -79,6 +80,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
     }
 
     /// Adds what the transaction invalidates, whose commit this is.
+    #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn committing(mut self) -> Self {
         // What a savepoint wrote takes effect with the transaction around it.
         if self.state.unpublished.is_outermost() {
@@ -97,6 +99,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
         self
     }
 
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
     pub(super) fn take_consequences(&mut self) -> Consequences<'l> {
         take(&mut self.consequences)
     }

@@ -209,6 +209,10 @@ impl<A: Adapter> DiscardOnDrop<A> {
     }
 
     /// The server has ended all statements of this connection.
+    #[cfg_attr(
+        not(feature = "sql"),
+        expect(clippy::unused_self, reason = "only statements in SQL leave doubts")
+    )]
     fn end_doubts(&mut self) {
         #[cfg(feature = "sql")]
         take(&mut self.doubts).into_iter().for_each(Doubt::end);

@@ -11,12 +11,8 @@
 //! pool is known.
 
 #![cfg_attr(
-    not(any(feature = "sqlx", feature = "diesel")),
-    expect(unreachable_pub, reason = "their drivers are public, and name these")
-)]
-#![cfg_attr(
-    not(any(test, feature = "sqlx", feature = "diesel")),
-    expect(dead_code, reason = "their drivers use all of this")
+    not(any(test, feature = "sqlx", feature = "deadpool")),
+    expect(dead_code, reason = "their adapters use all of this")
 )]
 
 use std::collections::VecDeque;

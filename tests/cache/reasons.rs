@@ -44,6 +44,8 @@ impl Reason {
     }
 }
 
+type Leasing<'s> = Pin<Box<dyn Future<Output = Box<dyn Any + Send>> + 's>>;
+
 /// What is undone when it is dropped.
 #[derive(Default)]
 struct Struck {
@@ -75,7 +77,7 @@ async fn strike<S: Shop>(world: &mut World<S>, other: &World<S>, reason: Reason)
         shop, admin, proxy, ..
     } = world;
     let mut struck = Struck::default();
-    let mut waiting: Option<Pin<Box<dyn Future<Output = Box<dyn Any + Send>>>>> = None;
+    let mut waiting: Option<Leasing<'_>> = None;
     match reason {
         Reason::Open => struck._open = Some(shop.gate().breaker().force_open()),
         Reason::Saturated => {

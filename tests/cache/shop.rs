@@ -352,7 +352,9 @@ macro_rules! shop_on_sqlx {
                 };
                 let mut outermost = self.0.begin().await.map_err(text)?;
                 match inner {
-                    None => drop(write().execute(&mut *outermost).await.map_err(text)?),
+                    None => {
+                        write().execute(&mut *outermost).await.map_err(text)?;
+                    }
                     Some(end) => {
                         let mut savepoint = outermost.begin().await.map_err(text)?;
                         write().execute(&mut *savepoint).await.map_err(text)?;
