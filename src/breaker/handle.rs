@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::builder::Builder;
 use super::clock::nanos;
 use super::config::ConfigError;
+#[cfg(feature = "cache")]
+use super::demand::LongRunning;
 use super::error::{CallError, Rejection};
 use super::machine::Phase;
 use super::permit::{OwnedPermit, Permit, ProbeSlot};
@@ -195,6 +197,20 @@ impl Breaker {
         stall_after.unwrap_or(settings.usual_limit()) / 4
     }
 
+    /// The time that a caller with something else to serve waits for an answer: that which makes a stall,
+    /// or would, if the rule were enabled.
+    #[cfg(feature = "cache")]
+    pub(crate) fn stall_patience(&self) -> Duration {
+        let settings = &self.inner.epoch.load().settings;
+        settings.stall_after().unwrap_or(settings.usual_limit())
+    }
+
+    /// Counts a caller that waits for the call of another one, until the guard is dropped.
+    #[cfg(feature = "cache")]
+    pub(crate) fn pending(&self) -> LongRunning {
+        self.inner.epoch.load().ledger.demand.running()
+    }
+
     /// The number of calls in the queue for a connection. The gate maintains it.
     pub(crate) fn waiting(&self) -> &AtomicU32 {
         &self.inner.waiting
@@ -220,6 +236,11 @@ impl Breaker {
         self.inner.connecting.store(connecting, Ordering::Relaxed);
     }
 
+    /// Sets the deadline of calls: its setter and its value. Only the first one is used.
+    pub(crate) fn set_deadline(&self, deadline: (&'static str, Duration)) {
+        let _ = self.inner.deadline.set(deadline);
+    }
+
     /// Sets whether the backend is asked when a stall is near.
     pub(crate) fn set_asked(&self, is_asked: bool) {
         self.inner.is_asked.store(is_asked, Ordering::Relaxed);
@@ -238,6 +259,15 @@ impl Breaker {
     pub(crate) fn is_recovering(&self) -> bool {
         let epoch = self.inner.epoch.load();
         epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
+    }
+
+    /// Whether the open duration ended so long ago that a background probe is missing. Each one postpones
+    /// the next.
+    pub(crate) fn is_overdue(&self) -> bool {
+        let epoch = self.inner.epoch.load();
+        let due = (epoch.open_until).saturating_add(nanos(epoch.settings.probe_interval));
+        let waits = !epoch.forced_open && epoch.state == State::Open && epoch.mode == Mode::Enforce;
+        waits && self.inner.now() >= due
     }
 
     /// Whether the breaker is half-open, and no probe is in progress.

@@ -88,7 +88,8 @@ impl Breaker {
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule. Nothing has changed then.
+    /// A [`ConfigError`] for the first field whose value breaks a rule. Nothing has changed then. In a
+    /// pool or a gate, a call must be slow before its deadline, as when it was built.
     ///
     /// ```
     /// use fusepool::Breaker;
@@ -99,6 +100,9 @@ impl Breaker {
     /// ```
     pub fn reconfigure(&self, builder: Builder) -> Result<(), ConfigError> {
         builder.settings.check()?;
+        if let Some(deadline) = self.inner.deadline.get() {
+            builder.settings.check_deadline(*deadline)?;
+        }
         let mut settings = builder.settings;
         let now = self.inner.now();
         let mut core = self.inner.core();

@@ -7,7 +7,7 @@
 //! that only needs a connection reads the flag `passes` instead.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) is_asked: AtomicBool,
     /// The time that it took to open a connection last; 0 if that is unknown.
     pub(super) connecting: AtomicU64,
+    /// The setter and the value of the deadline of calls, if they have one.
+    pub(super) deadline: OnceLock<(&'static str, Duration)>,
     pub(super) normal: Normal,
     /// Whether each success may change the slow-call threshold, and not only a long one.
     pub(super) is_learning: AtomicBool,
@@ -93,6 +95,7 @@ impl Inner {
             waiting: AtomicU32::new(0),
             is_asked: AtomicBool::new(false),
             connecting: AtomicU64::new(0),
+            deadline: OnceLock::new(),
             normal: Normal::default(),
             is_learning: AtomicBool::new(epoch_learns),
             core: Mutex::new(core),

@@ -115,6 +115,7 @@ pub(crate) mod rows;
 pub(crate) mod single_flight;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+pub(crate) mod task;
 #[cfg(feature = "sql")]
 pub(crate) mod unpublished;
 pub(crate) mod weigh;

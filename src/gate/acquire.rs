@@ -58,7 +58,11 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
-        let probe = match self.admit() {
+        let admitted = match self.admit() {
+            Err(_) if self.recovers().await => self.admit(),
+            admitted => admitted,
+        };
+        let probe = match admitted {
             Ok(probe) => probe,
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };

@@ -8,8 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
+use tokio::time::timeout;
 
-use super::{Count, Gate};
+use super::{Count, Gate, Reserved};
 use crate::breaker::clock::nanos;
 use crate::breaker::error::Rejection;
 use crate::breaker::permit::Permit;
@@ -26,6 +27,28 @@ impl Gate {
         let may_probe = !self.probing.load(Ordering::Acquire);
         let ticket = self.breaker.ticket(may_probe);
         ticket.map_err(|rejection| self.refused(rejection))
+    }
+
+    /// Asks the backend in place of the background task, if that is overdue. Nobody drives a
+    /// current-thread runtime between two calls of `block_on`, and a runtime may have been left, so the
+    /// task would make no progress. One caller at a time asks, until `probe_timeout`. Returns whether
+    /// the backend answered: the breaker is then half-open.
+    pub(crate) async fn recovers(&self) -> bool {
+        if !self.probing.load(Ordering::Acquire) || !self.breaker.is_overdue() {
+            return false;
+        }
+        let ask = self.hooks.get().and_then(|hooks| hooks.overdue.as_ref());
+        let (Some(ask), Some(_only)) = (ask, Reserved::of(&self.recovering)) else {
+            return false;
+        };
+        self.breaker.postpone_probes(self.breaker.probe_interval());
+        let answers = timeout(self.breaker.probe_timeout(), ask()).await;
+        let is_well = answers.unwrap_or(false);
+        if is_well {
+            self.well_again();
+            self.breaker.half_open();
+        }
+        is_well
     }
 
     /// Admits a statement on a leased connection, outside a transaction.
@@ -53,6 +76,17 @@ impl Gate {
         }
         let rejection = self.breaker.count_rejection()?;
         Some(self.refused(rejection))
+    }
+
+    /// Refuses a call, as [`refusal`](Self::refusal) does, unless the backend [recovers](Self::recovers)
+    /// just now.
+    #[cfg(feature = "cache")]
+    pub(crate) async fn refusal_for_now(&self) -> Option<Refused> {
+        let refused = self.refusal()?;
+        match self.recovers().await {
+            true => self.refusal(),
+            false => Some(turned_away(refused).await),
+        }
     }
 
     /// Waits, unless the breaker is or becomes open and enforces. A probe is refused only if its

@@ -77,6 +77,10 @@ mod acquire;
 pub(crate) mod admission;
 pub(crate) mod at_once;
 pub(crate) mod builder;
+#[cfg(any(feature = "cache", feature = "deadpool"))]
+pub(crate) mod home;
+#[cfg(feature = "cache")]
+pub(crate) mod joined;
 pub(crate) mod limits;
 mod lost;
 mod queue;
@@ -124,6 +128,8 @@ pub struct Gate {
     probing: AtomicBool,
     /// A background task asks the backend whether it answers.
     asking: AtomicBool,
+    /// A caller asks the backend in place of the background task.
+    recovering: AtomicBool,
     hooks: Arc<OnceLock<Hooks>>,
     starved: Notify,
 }
@@ -140,14 +146,19 @@ enum Count {
 const COUNTS: usize = Count::ClosedConnections as usize + 1;
 
 impl Gate {
-    /// A gate with limits that were already checked.
+    /// A gate with these limits. `call_timeout` is the name of the setter for their `query_timeout`.
     pub(crate) fn new(
         breaker: Builder,
         limits: Limits,
+        call_timeout: &'static str,
         sink: Arc<dyn Sink>,
     ) -> Result<Self, ConfigError> {
+        limits.check(call_timeout, &breaker)?;
         breaker.check()?;
-        Ok(Self::from_checked(breaker, limits, sink))
+        let gate = Self::from_checked(breaker, limits, sink);
+        let deadline = (call_timeout, limits.query_timeout);
+        gate.breaker.set_deadline(deadline);
+        Ok(gate)
     }
 
     /// A gate with default settings, which need no check.
@@ -180,6 +191,7 @@ impl Gate {
             summarized: AtomicU64::new(0),
             probing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
+            recovering: AtomicBool::new(false),
             hooks,
             starved: Notify::new(),
         }
@@ -192,7 +204,7 @@ impl Gate {
     }
 
     /// Whether the breaker acts on its state.
-    fn enforces(&self) -> bool {
+    pub(crate) fn enforces(&self) -> bool {
         self.breaker.mode() == Mode::Enforce
     }
 
@@ -250,7 +262,7 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// Reserves a work of one background task until it is dropped.
+/// Reserves a work of one task until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Reserved<'gate>(&'gate AtomicBool);
 

@@ -200,9 +200,7 @@ where
         let limits = shared.gate.limits();
         let patience = limits.query_timeout + limits.acquire_timeout;
         let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<T>());
-        let question = reading
-            .wording
-            .question(reading.wording.key(), made, patience);
+        let question = reading.wording.question(reading.wording.key(), made, None);
         let from = |pool: Guarded<A>| -> Load<T, ReadError<A::Error, A::StatementError>> {
             let load = Arc::clone(&load);
             // A handle would keep the pool open for as long as the load runs.

@@ -64,7 +64,7 @@ impl Created {
         }
     }
 
-    fn may_be(&self, other: &Self) -> bool {
+    pub(super) fn may_be(&self, other: &Self) -> bool {
         self.from <= other.to && other.from <= self.to
     }
 }

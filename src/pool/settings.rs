@@ -64,8 +64,8 @@ impl Settings {
             connections: size,
         };
         let breaker = self.breaker.clone().name_if_unset(adapter.name());
-        limits.check("query_timeout", &breaker)?;
-        Gate::new(breaker.ramp_if_unset(size), limits, Arc::clone(&self.sink))
+        let breaker = breaker.ramp_if_unset(size);
+        Gate::new(breaker, limits, "query_timeout", Arc::clone(&self.sink))
     }
 }
 

@@ -14,8 +14,8 @@ use crate::breaker::handle::Breaker;
 use crate::breaker::verdict::Verdict;
 use crate::cache::invalidation::Name;
 use crate::cache::key::KeyHasher;
-use crate::cache::origin::Task;
 use crate::cache::policy::CachePolicy;
+use crate::cache::task::Task;
 use crate::gate::Gate;
 use crate::outcome::error::{DeadlineExceeded, Refused};
 
@@ -117,32 +117,40 @@ impl Rig {
         }
     }
 
-    fn question(patience: Duration) -> Question {
+    fn question(limit: Option<Duration>) -> Question {
         let key = KeyHasher::new().finish();
         Question {
             policy: MENU,
             key,
             base: key,
             tags: Vec::new(),
-            patience,
+            limit,
         }
     }
 
     /// Spawns a task that reads.
     fn read(&self, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
-        self.read_with(may_leave, LONG)
+        self.read_with(may_leave, Some(LONG))
     }
 
-    fn read_with(&self, may_leave: bool, patience: Duration) -> tokio::task::JoinHandle<Answer> {
-        self.spawn(Self::question(patience), may_leave)
+    fn read_with(
+        &self,
+        may_leave: bool,
+        limit: Option<Duration>,
+    ) -> tokio::task::JoinHandle<Answer> {
+        let others = match may_leave {
+            true => Others::Uncertain,
+            false => Others::None,
+        };
+        self.spawn(Self::question(limit), others)
     }
 
     fn read_under(&self, policy: CachePolicy) -> tokio::task::JoinHandle<Answer> {
-        let question = Self::question(LONG);
-        self.spawn(Question { policy, ..question }, false)
+        let question = Self::question(Some(LONG));
+        self.spawn(Question { policy, ..question }, Others::None)
     }
 
-    fn spawn(&self, question: Question, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
+    fn spawn(&self, question: Question, others: Others) -> tokio::task::JoinHandle<Answer> {
         let (cache, backend) = (Arc::clone(&self.cache), Arc::clone(&self.backend));
         let (started, loads) = (Arc::clone(&self.started), Arc::clone(&self.loads));
         tokio::spawn(async move {
@@ -155,7 +163,7 @@ impl Rig {
                     Ok(Loaded { value, bytes: 0 })
                 })
             };
-            let served = cache.read(&backend, &question, may_leave, load).await?;
+            let served = cache.read(&backend, &question, others, load).await?;
             Ok((served.value, served.source))
         })
     }
@@ -215,12 +223,12 @@ async fn a_thousand_concurrent_reads_make_one_load() {
 async fn an_answer_stored_before_the_join_is_not_loaded_again() {
     let rig = Rig::new();
     rig.cached("pho").await;
-    let question = Rig::question(LONG);
+    let question = Rig::question(Some(LONG));
     let load = ready(Ok(Loaded {
         value: "bun",
         bytes: 0,
     }));
-    let joined = rig.cache.join(&rig.backend, &question, load);
+    let joined = rig.cache.join(&rig.backend, &question, &mut Some(load));
     let entry = joined.outcome().await.unwrap().unwrap();
     assert_eq!(entry.value(), Some("pho"));
     assert_eq!(rig.cache.snapshot().loads, 1);
@@ -378,7 +386,7 @@ async fn an_open_breaker_starts_no_load() {
 async fn a_waiter_leaves_when_its_own_time_is_over() {
     let rig = Rig::new();
     let patient = rig.read(false);
-    let impatient = rig.read_with(false, Duration::from_millis(100));
+    let impatient = rig.read_with(false, Some(Duration::from_millis(100)));
     let failed = impatient.await.unwrap().unwrap_err();
     assert_eq!(*failed.error, Failure::Missed);
     rig.complete(Ok("pho")).await;
@@ -425,10 +433,13 @@ async fn an_answer_that_is_too_large_is_served_but_not_stored() {
     for bytes in [1_000, 10] {
         let question = Question {
             policy: SMALL,
-            ..Rig::question(LONG)
+            ..Rig::question(Some(LONG))
         };
         let load = || Ok(async move { Ok(Loaded { value: 7, bytes }) });
-        let read = rig.cache.read(&rig.backend, &question, false, load).await;
+        let read = rig
+            .cache
+            .read(&rig.backend, &question, Others::None, load)
+            .await;
         assert_eq!(read.unwrap().source, Source::Live);
     }
     let snapshot = rig.cache.snapshot();
@@ -448,7 +459,7 @@ async fn an_answer_of_another_type_is_not_served() {
             })
         })
     };
-    let question = Rig::question(LONG);
-    let read = rig.cache.read(&rig.backend, &question, false, load);
+    let question = Rig::question(Some(LONG));
+    let read = rig.cache.read(&rig.backend, &question, Others::None, load);
     assert_eq!(read.await.unwrap().value, 7);
 }

@@ -1,0 +1,92 @@
+//! A pool that is used from several runtimes, or from one that nobody drives between two calls.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use fusepool::breaker::State;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_blocking;
+
+use crate::options::Options;
+use crate::situations::by_default;
+use crate::support::proxy::Fault;
+use crate::system::System;
+use crate::world::{QUERY_TIMEOUT, World};
+
+on_all! {
+    in_a_static_of_tests_that_have_a_runtime_each
+    on_a_runtime_that_is_driven_a_call_at_a_time
+}
+
+/// A runtime as `#[tokio::test]` has one. It stands still outside `block_on`.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Regression test: a connection whose runtime was gone was trusted because it was young.
+async fn in_a_static_of_tests_that_have_a_runtime_each<S: System>() {
+    let options = |options: Options| by_default(options).max_connections(2);
+    let world = World::<S>::start_with(options).await;
+    let pool = world.pool.clone();
+    let tests = move || {
+        // One runtime stands still with a connection of the pool; the others end with theirs.
+        let first = runtime();
+        first
+            .block_on(S::run(&pool, QUERY_TIMEOUT, "SELECT 1"))
+            .unwrap();
+        for n in 0..20 {
+            let test = runtime();
+            for _ in 0..3 {
+                let answer = test.block_on(S::run(&pool, QUERY_TIMEOUT, "SELECT 1"));
+                answer.unwrap_or_else(|error| panic!("test {n}: {error:?}"));
+            }
+        }
+        drop(first);
+    };
+    spawn_blocking(tests).await.unwrap();
+    // A runtime that somebody drives keeps its connections.
+    world.assert_unharmed().await;
+    let pool = world.pool.clone();
+    let size = world.size();
+    let elsewhere = move || runtime().block_on(S::run(&pool, QUERY_TIMEOUT, "SELECT 1"));
+    let opened = world.proxy.accepted();
+    spawn_blocking(elsewhere).await.unwrap().unwrap();
+    assert_eq!((world.size(), world.proxy.accepted()), (size, opened));
+}
+
+/// Regression test: the background probe made no progress between the calls, and callers waited for it
+/// for seconds after the database was well.
+async fn on_a_runtime_that_is_driven_a_call_at_a_time<S: System>() {
+    for fault in [Fault::Cut, Fault::Stall] {
+        let options = |options: Options| Options {
+            acquire_timeout: Duration::from_millis(500),
+            ..by_default(options)
+        };
+        let world = Arc::new(World::<S>::start_with(options).await);
+        let calls = Arc::clone(&world);
+        let script = move || {
+            let script = runtime();
+            let call = || script.block_on(S::run(&calls.pool, QUERY_TIMEOUT, "SELECT 1"));
+            call().unwrap();
+            calls.set(fault);
+            let broken = Instant::now();
+            while calls.state() != State::Open || broken.elapsed() < Duration::from_secs(2) {
+                call().unwrap_err();
+                sleep(Duration::from_millis(10));
+            }
+            calls.set(Fault::None);
+            let healed = Instant::now();
+            while call().is_err() {
+                sleep(Duration::from_millis(10));
+            }
+            healed.elapsed()
+        };
+        let recovered = spawn_blocking(script).await.unwrap();
+        println!("{}: recovered {recovered:?} after {fault:?}", S::NAME);
+        assert!(
+            recovered < Duration::from_secs(2),
+            "{fault:?}: {recovered:?}"
+        );
+    }
+}
