@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::options::Options;
 use crate::situations::by_default;
+use crate::support::eventually;
 use crate::support::proxy::Fault;
 use crate::system::System;
 use crate::world::{QUERY_TIMEOUT, World};
@@ -49,9 +50,14 @@ async fn in_a_static_of_tests_that_have_a_runtime_each<S: System>() {
     world.assert_unharmed().await;
     let pool = world.pool.clone();
     let size = world.size();
-    let elsewhere = move || runtime().block_on(S::run(&pool, QUERY_TIMEOUT, "SELECT 1"));
+    let elsewhere = move || {
+        runtime().block_on(async {
+            S::run(&pool, QUERY_TIMEOUT, "SELECT 1").await.unwrap();
+            eventually("it is back", async || S::connections(&pool) == (size, size)).await;
+        });
+    };
     let opened = world.proxy.accepted();
-    spawn_blocking(elsewhere).await.unwrap().unwrap();
+    spawn_blocking(elsewhere).await.unwrap();
     assert_eq!((world.size(), world.proxy.accepted()), (size, opened));
 }
 
