@@ -261,11 +261,10 @@ impl Breaker {
         epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
     }
 
-    /// Whether the open duration ended so long ago that a background probe is missing. Each one postpones
-    /// the next.
-    pub(crate) fn is_overdue(&self) -> bool {
+    /// Whether the open duration ended this long ago. A background probe postpones its end.
+    pub(crate) fn is_overdue(&self, grace: Duration) -> bool {
         let epoch = self.inner.epoch.load();
-        let due = (epoch.open_until).saturating_add(nanos(epoch.settings.probe_interval));
+        let due = epoch.open_until.saturating_add(nanos(grace));
         let waits = !epoch.forced_open && epoch.state == State::Open && epoch.mode == Mode::Enforce;
         waits && self.inner.now() >= due
     }

@@ -1,5 +1,6 @@
 //! The interface of a pool to its cache.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::breaker::verdict::Class;
@@ -23,6 +24,9 @@ pub(crate) trait Origin: Send + Sync + 'static {
 
     /// The error of a load that was stopped or panicked.
     fn lost() -> Self::Error;
+
+    /// Keeps the pool's loads from being stopped while the result is held, as a handle of the pool does.
+    fn attend(&self) -> Arc<dyn Any + Send + Sync>;
 
     /// Spawns a load. It is stopped when the last handle of the pool is dropped, and not when the pool
     /// is closed: closing lets the calls in progress end.

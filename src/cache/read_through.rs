@@ -142,6 +142,8 @@ impl Answers {
             Others::Value if gate.enforces() => patience.min(gate.breaker().stall_patience()),
             _ => patience,
         };
+        // The caller may have no handle of the pool any more.
+        let _attends = origin.attend();
         let waiting = Joined::new(gate);
         let mut load = Some(load);
         let answer = async {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
+use super::reporter::{Ask, run};
 use super::{Count, Gate, Reserved};
 use crate::breaker::clock::nanos;
 use crate::breaker::error::Rejection;
@@ -24,24 +25,31 @@ impl Gate {
     /// Requests admission of a call that starts later. Returns a permit only if the breaker is not
     /// closed: the call is then a probe, or, in a mode that does not enforce, is not in the window.
     pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Refused> {
-        let may_probe = !self.probing.load(Ordering::Acquire);
+        let may_probe = self.overdue_hook().is_none();
         let ticket = self.breaker.ticket(may_probe);
         ticket.map_err(|rejection| self.refused(rejection))
     }
 
     /// Asks the backend in place of the background task, if that is overdue. Nobody drives a
-    /// current-thread runtime between two calls of `block_on`, and a runtime may have been left, so the
-    /// task would make no progress. One caller at a time asks, until `probe_timeout`. Returns whether
-    /// the backend answered: the breaker is then half-open.
+    /// current-thread runtime between two calls of `block_on`, and the runtime of the task may have
+    /// ended. One caller at a time asks, until `probe_timeout`. Returns whether the backend answered:
+    /// the breaker is then half-open.
     pub(crate) async fn recovers(&self) -> bool {
-        if !self.probing.load(Ordering::Acquire) || !self.breaker.is_overdue() {
-            return false;
-        }
-        let ask = self.hooks.get().and_then(|hooks| hooks.overdue.as_ref());
-        let (Some(ask), Some(_only)) = (ask, Reserved::of(&self.recovering)) else {
+        let Some(ask) = self.overdue_hook() else {
             return false;
         };
-        self.breaker.postpone_probes(self.breaker.probe_interval());
+        let interval = self.breaker.probe_interval();
+        let grace = match self.probing.load(Ordering::Acquire) {
+            true => interval,
+            false => Duration::ZERO,
+        };
+        if !self.breaker.is_overdue(grace) {
+            return false;
+        }
+        let Some(_only) = Reserved::of(&self.recovering) else {
+            return false;
+        };
+        self.breaker.postpone_probes(interval);
         let answers = timeout(self.breaker.probe_timeout(), ask()).await;
         let is_well = answers.unwrap_or(false);
         if is_well {
@@ -49,6 +57,26 @@ impl Gate {
             self.breaker.half_open();
         }
         is_well
+    }
+
+    fn overdue_hook(&self) -> Option<&Ask> {
+        self.hooks.get()?.overdue.as_ref()
+    }
+
+    /// Starts the background task anew, if its runtime took it along. At most once in `probe_interval`.
+    fn revive_prober(&self) {
+        if self.probing.load(Ordering::Acquire) {
+            return;
+        }
+        let (now, due) = (self.now(), self.next_revival.load(Ordering::Acquire));
+        let next = now.saturating_add(nanos(self.breaker.probe_interval()));
+        let turn = || {
+            self.next_revival
+                .compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire)
+        };
+        if now >= due && turn().is_ok() {
+            run(&self.hooks, |hooks| &hooks.opened);
+        }
     }
 
     /// Admits a statement on a leased connection, outside a transaction.
@@ -126,6 +154,9 @@ impl Gate {
     }
 
     pub(super) fn refused(&self, rejection: Rejection) -> Refused {
+        if rejection != Rejection::ForcedOpen {
+            self.revive_prober();
+        }
         self.rejected(Refused::Circuit {
             pool: Arc::clone(self.breaker.name()),
             rejection,

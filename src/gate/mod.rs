@@ -39,6 +39,10 @@
 //!
 //! **Probes.** A call that is a probe has the same deadline as any other call.
 //!
+//! While the breaker is open, a background task of the pool asks the database. If that task makes no
+//! progress, because nobody drives its runtime between two calls, a call that would be refused
+//! [asks in its place](Gate::recovers).
+//!
 //! **Lost answers.** After an outage, connections may stay silent in the middle of their calls, and
 //! would occupy the pool until the deadlines. If a caller waits long at a full pool after the backend
 //! has recovered, the pool [asks the server](Gate::look_for_lost_calls) about the calls from before
@@ -130,6 +134,8 @@ pub struct Gate {
     asking: AtomicBool,
     /// A caller asks the backend in place of the background task.
     recovering: AtomicBool,
+    /// The earliest time at which the background task that probes may be started anew.
+    next_revival: AtomicU64,
     hooks: Arc<OnceLock<Hooks>>,
     starved: Notify,
 }
@@ -192,6 +198,7 @@ impl Gate {
             probing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
             recovering: AtomicBool::new(false),
+            next_revival: AtomicU64::new(0),
             hooks,
             starved: Notify::new(),
         }

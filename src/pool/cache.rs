@@ -1,5 +1,6 @@
 //! The interface between a pool and its cache.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::adapter::Adapter;
@@ -50,6 +51,10 @@ where
 
     fn lost() -> Self::Error {
         ReadError::Lost
+    }
+
+    fn attend(&self) -> Arc<dyn Any + Send + Sync> {
+        self.background.users()
     }
 
     fn spawn(&self, task: Task) {

@@ -72,6 +72,8 @@ mod invalidation;
 mod keys;
 mod kitchen;
 mod lifetimes;
+mod panics;
 mod queries;
 mod refusals;
+mod shared_errors;
 mod situations;

@@ -1,5 +1,6 @@
 //! Tests of the read path, on a manual clock and with loads that the test completes.
 
+use std::any::Any;
 use std::future::ready;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,6 +81,10 @@ impl Origin for Backend {
 
     fn lost() -> Failure {
         Failure::Lost
+    }
+
+    fn attend(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::new(())
     }
 
     fn spawn(&self, task: Task) {
