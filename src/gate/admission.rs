@@ -25,7 +25,8 @@ impl Gate {
     /// Requests admission of a call that starts later. Returns a permit only if the breaker is not
     /// closed: the call is then a probe, or, in a mode that does not enforce, is not in the window.
     pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Refused> {
-        let may_probe = self.overdue_hook().is_none();
+        let is_probing = self.probing.load(Ordering::Acquire);
+        let may_probe = !is_probing && self.overdue_hook().is_none();
         let ticket = self.breaker.ticket(may_probe);
         ticket.map_err(|rejection| self.refused(rejection))
     }

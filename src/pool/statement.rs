@@ -38,6 +38,9 @@ impl<'l, A: Adapter> Watch<'l, A> {
     ) -> Result<Statement<'l, A>, Refused> {
         match self.try_admit(admission, limit) {
             Ok(statement) => Ok(statement),
+            Err(Refused::Circuit { .. }) if self.shared.gate.recovers().await => {
+                self.try_admit(Admission::Breaker, limit)
+            }
             Err(refused) => Err(turned_away(refused).await),
         }
     }

@@ -108,10 +108,11 @@ async fn a_closed_pool_serves_what_it_may() {
     const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(Duration::from_secs(60));
     let pool = builder(server().await).build().unwrap();
     let (send, receive) = tokio::sync::watch::channel(false);
-    let slow = move |_: Object<Echoes>| {
+    let slow = move |object: Object<Echoes>| {
         let mut goes_on = receive.clone();
         async move {
             goes_on.wait_for(|goes_on| *goes_on).await.unwrap();
+            drop(object);
             Ok("A".to_owned())
         }
     };
