@@ -295,7 +295,8 @@
 //! - A connection that was opened on another runtime is leased only if that runtime is driven.
 //!   Otherwise it would accept a statement and never answer. This holds for connections to servers
 //!   that a pool of this crate opens, and not for existing pools that are wrapped, nor for other
-//!   managers of deadpool, which test their objects themselves.
+//!   managers of deadpool, which test their objects themselves. If a runtime ends while a connection
+//!   that was opened on it is in use elsewhere, the statement fails, as with sqlx and deadpool.
 //! - The load of a cached read is begun anew on the runtime of another caller.
 //! - If the background task that probes makes no progress, a call that would be refused asks the
 //!   database in its place, for at most `probe_timeout`. One call at a time does so.

@@ -263,10 +263,10 @@ impl Breaker {
 
     /// Whether the open duration ended this long ago. A background probe postpones its end.
     pub(crate) fn is_overdue(&self, grace: Duration) -> bool {
-        let epoch = self.inner.epoch.load();
-        let due = epoch.open_until.saturating_add(nanos(grace));
-        let waits = !epoch.forced_open && epoch.state == State::Open && epoch.mode == Mode::Enforce;
-        waits && self.inner.now() >= due
+        let until = self.inner.epoch.load().open_until;
+        self.rejects()
+            && self.is_recovering()
+            && self.inner.now() >= until.saturating_add(nanos(grace))
     }
 
     /// Whether the breaker is half-open, and no probe is in progress.

@@ -22,6 +22,7 @@ use crate::cache::origin::Origin;
 use crate::cache::policy::Freshness;
 use crate::cache::question::Question;
 use crate::cache::single_flight::Lost;
+use crate::gate::admission::turned_away;
 use crate::gate::joined::Joined;
 use crate::outcome::error::Refused;
 use crate::outcome::served::{Served, Source, StaleReason, Unanswered};
@@ -134,8 +135,9 @@ impl Answers {
     {
         let gate = origin.gate();
         // Spawns no task while the breaker is open.
-        if let Some(refused) = gate.refusal_for_now().await {
-            return Err(Arc::new(refused.into()));
+        gate.ask_if_overdue().await;
+        if let Some(refused) = gate.refusal() {
+            return Err(Arc::new(turned_away(refused).await.into()));
         }
         let patience = question.patience(gate.limits());
         let limit = match others {

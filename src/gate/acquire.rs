@@ -58,11 +58,8 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
-        let admitted = match self.admit() {
-            Err(_) if self.recovers().await => self.admit(),
-            admitted => admitted,
-        };
-        let probe = match admitted {
+        self.ask_if_overdue().await;
+        let probe = match self.admit() {
             Ok(probe) => probe,
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };

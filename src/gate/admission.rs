@@ -31,33 +31,38 @@ impl Gate {
         ticket.map_err(|rejection| self.refused(rejection))
     }
 
-    /// Asks the backend in place of the background task, if that is overdue. Nobody drives a
-    /// current-thread runtime between two calls of `block_on`, and the runtime of the task may have
-    /// ended. One caller at a time asks, until `probe_timeout`. Returns whether the backend answered:
-    /// the breaker is then half-open.
-    pub(crate) async fn recovers(&self) -> bool {
-        let Some(ask) = self.overdue_hook() else {
-            return false;
-        };
-        let interval = self.breaker.probe_interval();
+    /// Asks the backend in place of the background task, if that is overdue, before a call is refused.
+    /// Nobody drives a current-thread runtime between two calls of `block_on`, and the runtime of the
+    /// task may have ended. One caller at a time asks, until `probe_timeout`. If the backend answers,
+    /// the breaker is half-open, and the call may be a probe.
+    pub(crate) async fn ask_if_overdue(&self) {
+        if !self.breaker.passes()
+            && let Some(ask) = self.overdue_hook()
+            && self.is_probe_overdue()
+        {
+            // Boxed, because it is rare, and most calls should not carry it.
+            Box::pin(self.ask_now(ask)).await;
+        }
+    }
+
+    fn is_probe_overdue(&self) -> bool {
         let grace = match self.probing.load(Ordering::Acquire) {
-            true => interval,
+            true => self.breaker.probe_interval(),
             false => Duration::ZERO,
         };
-        if !self.breaker.is_overdue(grace) {
-            return false;
-        }
+        self.breaker.is_overdue(grace)
+    }
+
+    async fn ask_now(&self, ask: &Ask) {
         let Some(_only) = Reserved::of(&self.recovering) else {
-            return false;
+            return;
         };
-        self.breaker.postpone_probes(interval);
+        self.breaker.postpone_probes(self.breaker.probe_interval());
         let answers = timeout(self.breaker.probe_timeout(), ask()).await;
-        let is_well = answers.unwrap_or(false);
-        if is_well {
+        if answers.unwrap_or(false) {
             self.well_again();
             self.breaker.half_open();
         }
-        is_well
     }
 
     fn overdue_hook(&self) -> Option<&Ask> {
@@ -105,17 +110,6 @@ impl Gate {
         }
         let rejection = self.breaker.count_rejection()?;
         Some(self.refused(rejection))
-    }
-
-    /// Refuses a call, as [`refusal`](Self::refusal) does, unless the backend [recovers](Self::recovers)
-    /// just now.
-    #[cfg(feature = "cache")]
-    pub(crate) async fn refusal_for_now(&self) -> Option<Refused> {
-        let refused = self.refusal()?;
-        match self.recovers().await {
-            true => self.refusal(),
-            false => Some(turned_away(refused).await),
-        }
     }
 
     /// Waits, unless the breaker is or becomes open and enforces. A probe is refused only if its

@@ -41,7 +41,7 @@
 //!
 //! While the breaker is open, a background task of the pool asks the database. If that task makes no
 //! progress, because nobody drives its runtime between two calls, a call that would be refused
-//! [asks in its place](Gate::recovers).
+//! [asks in its place](Gate::ask_if_overdue).
 //!
 //! **Lost answers.** After an outage, connections may stay silent in the middle of their calls, and
 //! would occupy the pool until the deadlines. If a caller waits long at a full pool after the backend

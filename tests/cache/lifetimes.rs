@@ -1,16 +1,20 @@
 //! Loads that several callers share, when one of them, its runtime, or the pool ends.
 
+use std::sync::Arc;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use fusepool::cache::CachePolicy;
+use fusepool::sqlx::{Configured, ReadExt, SqlitePoolOptions};
 use fusepool::{Breaker, ManualClock, Source, Unanswered};
 use futures_util::future::join_all;
+use sqlx::Database;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::family::{Answer, Ask, Family, World};
+use crate::kitchen::{Kind, Kitchen, Networked};
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 
@@ -210,4 +214,95 @@ async fn few_keys_that_hang_are_served_stale_and_open_the_breaker<F: Family>() {
     let longest = longest.map(|longest| longest.unwrap()).max().unwrap();
     println!("{}: {longest:?}", F::NAME);
     assert!(longest < Duration::from_secs(5), "{longest:?}");
+}
+
+/// The same with a locked table, while the server answers everything else.
+async fn few_keys_of_a_locked_table_are_served_stale_and_open_the_breaker<DB: Database>()
+where
+    Networked<DB>: Kind,
+{
+    let mut kitchen = Kitchen::<Networked<DB>>::open_with(|options| {
+        options
+            .max_connections(4)
+            .query_timeout(Duration::from_secs(30))
+            .breaker(Breaker::builder())
+    })
+    .await;
+    kitchen.kind.run("INSERT INTO dish VALUES (2, 'old')").await;
+    let ask = |id| Networked::<DB>::name(id, &MOSTLY_STALE);
+    for id in [1, 2] {
+        ask(id).fetch_one(&kitchen.pool).await.unwrap();
+    }
+    sleep(Duration::from_millis(10)); // they are stale
+    kitchen.kind.lock().await;
+    let callers = (0..20).map(|n| {
+        let pool = kitchen.pool.clone();
+        async move {
+            let mut longest = Duration::ZERO;
+            while pool.snapshot().gate.breaker.trips == 0 {
+                let start = Instant::now();
+                let served = ask(1 + n % 2).fetch_one_served(&pool).await.unwrap();
+                longest = longest.max(start.elapsed());
+                assert!(matches!(served.source, Source::Stale { .. }), "{served:?}");
+            }
+            longest
+        }
+    });
+    let calls = timeout(Duration::from_secs(40), join_all(callers));
+    let longest = calls.await.expect("the breaker opens").into_iter().max();
+    println!("a locked table: {longest:?}");
+    assert!(longest < Some(Duration::from_secs(5)), "{longest:?}");
+    kitchen.kind.unlock().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_keys_of_a_locked_table_on_postgres() {
+    few_keys_of_a_locked_table_are_served_stale_and_open_the_breaker::<sqlx::Postgres>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_keys_of_a_locked_table_on_mariadb() {
+    few_keys_of_a_locked_table_are_served_stale_and_open_the_breaker::<sqlx::MySql>().await;
+}
+
+/// SQLite's connections need no runtime, but the task of a load does.
+#[test]
+fn a_load_of_sqlite_whose_runtime_stands_still_or_ends_is_begun_anew() {
+    const SLOW: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1000000) \
+                        SELECT max(x) FROM c";
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/dishes.db?mode=rwc", directory.path().display());
+    let (here, there) = (runtime(), runtime());
+    let pool = here
+        .block_on(SqlitePoolOptions::new().max_connections(4).connect(&url))
+        .unwrap();
+    let ask = || {
+        let read = sqlx::query_scalar::<_, i64>(SLOW).cached::<Arc<i64>>(&KEPT);
+        read.fetch_one_served(&pool)
+    };
+    let leave = || async { timeout(Duration::from_millis(20), ask()).await.map(drop) };
+    there.block_on(leave()).unwrap_err();
+    let answer = here.block_on(ask()).unwrap();
+    assert_eq!((*answer.value, answer.source), (1_000_000, Source::Live));
+
+    pool.cache().invalidate_all();
+    there.block_on(leave()).unwrap_err();
+    drop(there);
+    let answer = here.block_on(ask()).unwrap();
+    assert_eq!((*answer.value, answer.source), (1_000_000, Source::Live));
+    assert_eq!(pool.snapshot().cache.loading, 0);
+}
+
+/// The load goes on for a caller that waits, though no handle of the pool is left.
+#[tokio::test]
+async fn a_caller_without_a_handle_of_the_pool_is_answered() {
+    let pool = SqlitePoolOptions::new()
+        .connect("sqlite::memory:")
+        .await
+        .unwrap();
+    let executor = Configured::from(&pool);
+    let read = sqlx::query_scalar::<_, i64>("SELECT 1").cached::<Arc<i64>>(&KEPT);
+    let answer = read.fetch_one(executor);
+    drop(pool);
+    assert_eq!(*answer.await.unwrap(), 1);
 }
