@@ -156,8 +156,12 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn play<DB>(here: &Runtime, pool: &Pool<DB>, steps: Vec<Step>)
-where
+fn play<DB>(
+    here: &Runtime,
+    pool: &Pool<DB>,
+    open_transactions: Option<&'static str>,
+    steps: Vec<Step>,
+) where
     DB: Driver + Database<Row: Row<Database = DB>>,
     DB::Arguments: IntoArguments<DB>,
     for<'r> i64: Decode<'r, DB> + Type<DB>,
@@ -175,7 +179,7 @@ where
         let start = Instant::now();
         while !settled() {
             assert!(start.elapsed() < PATIENCE, "{:?}", pool.snapshot());
-            still.block_on(sleep(Duration::from_millis(1)));
+            still.block_on(async { sleep(Duration::from_millis(1)).await });
         }
     };
     for step in steps {
@@ -197,7 +201,7 @@ where
         let leases = join_all((0..CONNECTIONS).map(|_| pool.acquire())).await;
         let mut leases: Vec<_> = leases.into_iter().map(Result::unwrap).collect();
         for lease in &mut leases {
-            // No transaction was left open.
+            // No transaction was left open. SQLite refuses another one.
             sqlx::query::<DB>("BEGIN")
                 .execute(&mut **lease)
                 .await
@@ -207,6 +211,10 @@ where
                 .await
                 .unwrap();
         }
+        if let Some(count) = open_transactions {
+            let count = sqlx::query_scalar::<DB, i64>(count).fetch_one(&mut *leases[0]);
+            assert_eq!(count.await.unwrap(), 0, "open transactions");
+        }
         drop(leases);
         let breaker = pool.snapshot().gate.breaker;
         let harm = (breaker.trips, breaker.failures, breaker.rejected);
@@ -215,9 +223,12 @@ where
     });
 }
 
-/// Random sequences of calls. A failure prints its smallest sequence.
-fn holds<DB>(start: impl AsyncFnOnce(PoolOptions<DB>) -> (Pool<DB>, Box<dyn Any>))
-where
+/// Random sequences of calls. A failure prints its smallest sequence. `open_transactions` is a query for
+/// their number.
+fn holds<DB>(
+    open_transactions: Option<&'static str>,
+    start: impl AsyncFnOnce(PoolOptions<DB>) -> (Pool<DB>, Box<dyn Any>),
+) where
     DB: Driver + Database<Row: Row<Database = DB>>,
     DB::Arguments: IntoArguments<DB>,
     for<'r> i64: Decode<'r, DB> + Type<DB>,
@@ -249,13 +260,13 @@ where
             .unwrap();
     }
     let config = Config {
-        cases: 40,
+        cases: 200,
         failure_persistence: None,
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
     let outcome = runner.run(&steps(), |steps| {
-        play(&here, &pool, steps);
+        play(&here, &pool, open_transactions, steps);
         Ok(())
     });
     if let Err(failed) = outcome {
@@ -265,7 +276,9 @@ where
 
 #[test]
 fn on_postgres() {
-    holds(async |options: PoolOptions<sqlx::Postgres>| {
+    const OPEN: &str =
+        "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+    holds(Some(OPEN), async |options: PoolOptions<sqlx::Postgres>| {
         let server = Postgres::start().await;
         let pool = options.connect_lazy(&server.url()).unwrap();
         (pool, Box::new(server) as Box<dyn Any>)
@@ -274,7 +287,7 @@ fn on_postgres() {
 
 #[test]
 fn on_sqlite() {
-    holds(async |options: PoolOptions<sqlx::Sqlite>| {
+    holds(None, async |options: PoolOptions<sqlx::Sqlite>| {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/t.db?mode=rwc", directory.path().display());
         let pool = options.connect_lazy(&url).unwrap();
