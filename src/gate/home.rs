@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::gate::at_once::ready_now;
 
 /// A runtime that runs no task for this long stands still.
+#[cfg(feature = "cache")]
 const STILL_AFTER: Duration = Duration::from_millis(500);
 
 /// The runtime on which something was created.
@@ -40,24 +41,38 @@ impl Home {
     }
 
     /// Whether the runtime has ended, or was asked some time ago and has run no task since. It is
-    /// asked by this call, if it is not the current one. At most one question is open at a time.
+    /// asked by this call, if it is not the current one.
+    #[cfg(feature = "cache")]
     pub(crate) fn stands_still(&self) -> bool {
+        self.silence().is_none_or(|time| time >= STILL_AFTER)
+    }
+
+    /// Whether the runtime has ended.
+    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.silence().is_none()
+    }
+
+    /// The time for which the runtime has run no task since it was asked; `None` if it has ended. Asks
+    /// it. At most one question is open at a time.
+    fn silence(&self) -> Option<Duration> {
         if self.is_current() {
-            return false;
+            return Some(Duration::ZERO);
         }
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, question) =
             asked.get_or_insert_with(|| (Instant::now(), self.runtime.spawn(ready(()))));
         if !question.is_finished() {
-            return since.elapsed() >= STILL_AFTER;
+            return Some(since.elapsed());
         }
         // An ended runtime cancels its tasks.
         let has_ended = matches!(ready_now(question), Some(Err(_)));
         *asked = None;
-        has_ended
+        (!has_ended).then_some(Duration::ZERO)
     }
 
     /// Whether the runtime runs a task within `limit`. True of the current one.
+    #[cfg(any(feature = "sqlx", feature = "deadpool"))]
     pub(crate) async fn is_driven(&self, limit: Duration) -> bool {
         self.is_current()
             || matches!(
@@ -67,7 +82,7 @@ impl Home {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cache", feature = "deadpool"))]
 mod tests {
     use tokio::runtime::{Builder, Runtime};
 
@@ -99,7 +114,7 @@ mod tests {
         let there = runtime();
         let home = home_of(&there);
         drop(there);
-        assert!(home.stands_still());
+        assert!(home.stands_still() && home.has_ended());
         runtime().block_on(async { assert!(!home.is_driven(STILL_AFTER).await) });
     }
 
@@ -116,7 +131,7 @@ mod tests {
             assert!(!home.is_driven(STILL_AFTER).await);
             assert!(!home.stands_still(), "it was asked just now");
             tokio::time::advance(STILL_AFTER).await;
-            assert!(home.stands_still());
+            assert!(home.stands_still() && !home.has_ended());
         });
         there.block_on(tokio::task::yield_now());
         here.block_on(async {

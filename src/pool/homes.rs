@@ -25,12 +25,13 @@ pub(crate) struct Homes {
     first: OnceLock<Id>,
     /// Some connections were opened on other runtimes than the first.
     are_mixed: AtomicBool,
-    known: Mutex<VecDeque<(Created, Arc<Home>)>>,
+    /// The runtime of each connection; `None` after it has ended.
+    known: Mutex<VecDeque<(Created, Option<Arc<Home>>)>>,
 }
 
 impl Homes {
-    /// Remembers that a connection was opened on the current runtime. Forgets those whose runtimes
-    /// stand still: the memory of an ended runtime is freed.
+    /// Remembers that a connection was opened on the current runtime. Frees the memory of runtimes that
+    /// have ended.
     pub(crate) fn add(&self, created: Created) {
         let Ok(current) = Handle::try_current() else {
             return;
@@ -39,15 +40,18 @@ impl Homes {
             self.are_mixed.store(true, Ordering::Release);
         }
         let mut known = self.known();
-        known.retain(|(_, home)| !home.stands_still());
-        let here = known.iter().find(|(_, home)| home.is_current());
-        let here = here.map(|(_, home)| Arc::clone(home));
-        if let Some(home) = here.or_else(|| Home::current().map(Arc::new)) {
-            if known.len() >= MOST {
-                known.pop_front();
+        let mut here = None;
+        for (_, home) in &mut *known {
+            match home {
+                Some(of) if of.is_current() => here = Some(Arc::clone(of)),
+                Some(of) if of.has_ended() => *home = None,
+                _ => {}
             }
-            known.push_back((created, home));
         }
+        if known.len() >= MOST {
+            known.pop_front();
+        }
+        known.push_back((created, here.or_else(|| Home::current().map(Arc::new))));
     }
 
     /// Whether all connections were opened on the current runtime.
@@ -61,25 +65,25 @@ impl Homes {
     pub(crate) async fn is_driven(&self, created: Created, limit: Duration) -> Option<bool> {
         let homes = self.find(created);
         for home in &homes {
-            if !home.is_driven(limit).await {
-                return Some(false);
+            match home {
+                Some(home) if home.is_driven(limit).await => {}
+                _ => return Some(false),
             }
         }
         (!homes.is_empty()).then_some(true)
     }
 
     /// The runtimes of all connections that may be this one.
-    fn find(&self, created: Created) -> Vec<Arc<Home>> {
-        let mut homes: Vec<Arc<Home>> = Vec::new();
-        for (other, home) in &*self.known() {
-            if other.may_be(&created) && !homes.iter().any(|known| Arc::ptr_eq(known, home)) {
-                homes.push(Arc::clone(home));
-            }
-        }
+    fn find(&self, created: Created) -> Vec<Option<Arc<Home>>> {
+        let known = self.known();
+        let may_be = known.iter().filter(|(other, _)| other.may_be(&created));
+        let mut homes: Vec<_> = may_be.map(|(_, home)| home.clone()).collect();
+        let address = |home: &Option<Arc<Home>>| home.as_ref().map(Arc::as_ptr);
+        homes.dedup_by_key(|home| address(home));
         homes
     }
 
-    fn known(&self) -> MutexGuard<'_, VecDeque<(Created, Arc<Home>)>> {
+    fn known(&self) -> MutexGuard<'_, VecDeque<(Created, Option<Arc<Home>>)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,34 +37,32 @@ async fn in_a_static_of_tests_that_have_a_runtime_each<S: System>() {
     let options = |options: Options| by_default(options).max_connections(2);
     let world = World::<S>::start_with(options).await;
     let pool = world.pool.clone();
+    // Three queries. Their connection is back in the pool when the runtime is left.
+    let test = move |runtime: &Runtime| {
+        runtime.block_on(async {
+            for _ in 0..3 {
+                S::run(&pool, QUERY_TIMEOUT, "SELECT 1").await.unwrap();
+            }
+            let is_back = || S::connections(&pool).0 == S::connections(&pool).1;
+            eventually("it is back", async || is_back()).await;
+        });
+    };
+    let elsewhere = test.clone();
     let tests = move || {
         // One runtime stands still with a connection of the pool; the others end with theirs.
         let first = runtime();
-        first
-            .block_on(S::run(&pool, QUERY_TIMEOUT, "SELECT 1"))
-            .unwrap();
-        for n in 0..20 {
-            let test = runtime();
-            for _ in 0..3 {
-                let answer = test.block_on(S::run(&pool, QUERY_TIMEOUT, "SELECT 1"));
-                answer.unwrap_or_else(|error| panic!("test {n}: {error:?}"));
-            }
+        test(&first);
+        for _ in 0..20 {
+            test(&runtime());
         }
         drop(first);
     };
     spawn_blocking(tests).await.unwrap();
     // A runtime that somebody drives keeps its connections.
     world.assert_unharmed().await;
-    let pool = world.pool.clone();
     let size = world.size();
-    let elsewhere = move || {
-        runtime().block_on(async {
-            S::run(&pool, QUERY_TIMEOUT, "SELECT 1").await.unwrap();
-            eventually("it is back", async || S::connections(&pool) == (size, size)).await;
-        });
-    };
     let opened = world.proxy.accepted();
-    spawn_blocking(elsewhere).await.unwrap();
+    spawn_blocking(move || elsewhere(&runtime())).await.unwrap();
     assert_eq!((world.size(), world.proxy.accepted()), (size, opened));
 }
 
