@@ -1,8 +1,8 @@
 //! Polls a future once.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::task::Poll;
 
 /// The output of `future` if it is ready at the first poll. `None` if it is pending: it has started
 /// then.
@@ -12,12 +12,4 @@ pub(crate) async fn at_once<T>(mut future: Pin<&mut impl Future<Output = T>>) ->
         Poll::Pending => Poll::Ready(None),
     })
     .await
-}
-
-/// The output of `future` if it is ready now. `None` if it is pending; nobody is woken then.
-pub(crate) fn ready_now<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
-    }
 }

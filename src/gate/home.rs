@@ -4,15 +4,17 @@
 //! driven. It may have ended, as at the end of a test. Or nobody drives it at the moment: a
 //! current-thread runtime stands still outside `block_on`, and while a task blocks its thread.
 
-use std::future::ready;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
-
-use crate::gate::at_once::ready_now;
+use tokio::time::Instant;
+#[cfg(any(feature = "sqlx", feature = "deadpool"))]
+use tokio::time::timeout;
 
 /// A runtime that runs no task for this long stands still.
 #[cfg(feature = "cache")]
@@ -66,7 +68,8 @@ impl Home {
             return Some(since.elapsed());
         }
         // An ended runtime cancels its tasks.
-        let has_ended = matches!(ready_now(question), Some(Err(_)));
+        let ran = Pin::new(question).poll(&mut Context::from_waker(Waker::noop()));
+        let has_ended = matches!(ran, Poll::Ready(Err(_)));
         *asked = None;
         (!has_ended).then_some(Duration::ZERO)
     }
@@ -82,7 +85,8 @@ impl Home {
     }
 }
 
-#[cfg(all(test, feature = "cache", feature = "deadpool"))]
+#[cfg(test)]
+#[cfg(all(feature = "cache", feature = "deadpool"))]
 mod tests {
     use tokio::runtime::{Builder, Runtime};
 

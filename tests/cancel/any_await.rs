@@ -144,7 +144,10 @@ async fn polled(mut future: BoxFuture<'static, Result<(), sqlx::Error>>, mut pol
         }
         polls -= 1;
         match future.as_mut().poll(context) {
-            Poll::Ready(ended) => Poll::Ready(ended.unwrap()),
+            Poll::Ready(ended) => {
+                ended.unwrap();
+                Poll::Ready(())
+            }
             Poll::Pending if polls == 0 => Poll::Ready(()),
             Poll::Pending => Poll::Pending,
         }

@@ -335,7 +335,8 @@ async fn types(
     }
     let load = || {
         let (shared, sql) = (Arc::clone(shared), Arc::clone(sql));
-        Ok(async move {
+        // Boxed, because the future of each caller holds one, and most do not use it.
+        Ok(Box::pin(async move {
             let client = client(&shared).await?;
             // Not from the statement cache: a table may have changed since the statement was prepared.
             let on = client.guarded();
@@ -347,7 +348,7 @@ async fn types(
                 value: types,
                 bytes,
             })
-        })
+        }))
     };
     match ask(shared, Some(&question), Others::None, load).await {
         Ok(served) => Ok(served.value),
