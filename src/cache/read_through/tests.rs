@@ -287,6 +287,36 @@ async fn the_waiters_of_a_stopped_load_receive_an_error() {
     assert_eq!(rig.cache.snapshot().loading, 0);
 }
 
+/// The runtime of the caller that started it may have ended.
+#[tokio::test]
+async fn a_caller_that_joined_a_stopped_load_begins_it_anew() {
+    let rig = Rig::new();
+    let (first, second, third) = (rig.read(false), rig.read(false), rig.read(false));
+    rig.settle().await;
+    rig.backend.tasks.lock().unwrap().abort_all();
+    rig.settle().await;
+    assert_eq!(*first.await.unwrap().unwrap_err().error, Failure::Lost);
+    assert_eq!(rig.started(), 2, "one of the others begins it");
+    rig.loads.lock().unwrap().remove(0); // of the load that was stopped
+    rig.complete(Ok("pho")).await;
+    for answer in [second, third] {
+        assert_eq!(answer.await.unwrap().unwrap(), ("pho", Source::Live));
+    }
+}
+
+/// A panic is served like a backend that does not answer.
+#[tokio::test]
+async fn a_load_that_panics_is_not_begun_anew() {
+    let rig = Rig::new();
+    let reads: Vec<_> = (0..10).map(|_| rig.read(false)).collect();
+    rig.settle().await;
+    rig.loads.lock().unwrap().clear(); // the load fails to receive its answer
+    for answer in reads {
+        assert_eq!(*answer.await.unwrap().unwrap_err().error, Failure::Lost);
+    }
+    assert_eq!((rig.started(), rig.cache.snapshot().failed_loads), (1, 1));
+}
+
 #[tokio::test]
 async fn one_load_revalidates_for_all_callers() {
     let rig = Rig::new();
