@@ -10,6 +10,9 @@
 //! refused at once, or served from a cache or another fallback. When it has recovered, calls are let
 //! back in gradually.
 //!
+//! **The [guide]** leads from the quick start to production: migration, fallbacks, errors and retries,
+//! tuning, a runbook, and questions.
+//!
 //! # Getting started
 //!
 //! The pool types keep their names, so most applications only change imports. What differs is listed
@@ -86,8 +89,8 @@
 //! # }
 //! ```
 //!
-//! **Any other pool**, through an [`Adapter`] that you write; `examples/bb8` in the repository has one
-//! for bb8:
+//! **Any other pool**, through an [`Adapter`] that you write, as
+//! [this example](https://github.com/fusepool/fusepool/tree/main/examples/bb8) does for bb8:
 //!
 //! ```no_run
 //! # async fn run<A>(adapter: A) -> Result<(), Box<dyn std::error::Error>>
@@ -212,7 +215,8 @@
 //! place becomes free when the connection has answered or failed, and after `query_timeout` at the latest.
 //!
 //! deadpool-postgres and diesel-async have cancel requests of their own. For sqlx, fusepool asks each
-//! connection once, when it is opened, which server session serves it: one more round trip. It stops the
+//! connection once, when it is opened, which server session serves it: one more round trip. Connections that
+//! are opened at the same time are completed 2 ms apart, so that they can be told apart. It stops the
 //! statement with `pg_cancel_backend` or `KILL QUERY`, on a connection beside the pool. There is at most
 //! one such connection at a time. While the breaker is open, nothing is stopped.
 //!
@@ -313,6 +317,21 @@ pub mod cache;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
 mod gate;
+// Only rustdoc sees it, so that it costs applications nothing. Its examples need drivers, its pages do not.
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
+#[cfg(all(
+    doc,
+    any(
+        not(doctest),
+        all(
+            feature = "sqlx-postgres",
+            feature = "sqlx-sqlite",
+            feature = "deadpool-postgres",
+            feature = "diesel-postgres"
+        )
+    )
+))]
+pub mod guide;
 mod outcome;
 mod pool;
 #[cfg(feature = "sqlx")]
@@ -366,11 +385,6 @@ pub use pool::read_error::ReadError;
 pub use pool::snapshot::{PoolSnapshot, PoolStatus};
 
 /// Compiles the examples of the README.
-#[cfg(all(
-    doctest,
-    feature = "sqlx-postgres",
-    feature = "deadpool-postgres",
-    feature = "diesel-postgres"
-))]
+#[cfg(all(doctest, feature = "sqlx-postgres"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::{Clock, CoarseClock};
+use super::clock::{Clock, CoarseClock, Time};
 use super::config::ConfigError;
 use super::event::{Event, Observer};
 use super::settings::{
@@ -36,7 +36,7 @@ pub struct Builder {
     pub(super) settings: Settings,
     pub(super) name: Option<Arc<str>>,
     pub(super) mode: Mode,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Time,
     pub(super) observer: Option<Observer>,
 }
 
@@ -63,7 +63,7 @@ impl Default for Builder {
             },
             name: None,
             mode: Mode::Enforce,
-            clock: Arc::new(CoarseClock::new()),
+            clock: Time::Coarse(CoarseClock::new()),
             observer: None,
         }
     }
@@ -251,7 +251,7 @@ impl Builder {
     /// The clock of the breaker. Default: a [`CoarseClock`].
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Time::Other(Arc::new(clock));
         self
     }
 

@@ -60,11 +60,42 @@ impl Default for CoarseClock {
     }
 }
 
-impl Clock for CoarseClock {
-    fn now(&self) -> Duration {
+impl CoarseClock {
+    fn nanos(&self) -> u64 {
         coarsetime::Instant::now_without_cache_update()
             .duration_since(self.origin)
-            .into()
+            .as_nanos()
+    }
+}
+
+impl Clock for CoarseClock {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos())
+    }
+}
+
+/// The clock of a breaker. The default one is known here, because a virtual call and a [`Duration`]
+/// would double the cost of a reading.
+#[derive(Clone, Debug)]
+pub(super) enum Time {
+    Coarse(CoarseClock),
+    Other(Arc<dyn Clock>),
+}
+
+impl Time {
+    /// The time in nanoseconds.
+    pub(super) fn now(&self) -> u64 {
+        match self {
+            Self::Coarse(clock) => clock.nanos(),
+            Self::Other(clock) => nanos(clock.now()),
+        }
+    }
+
+    pub(super) fn is_real(&self) -> bool {
+        match self {
+            Self::Coarse(clock) => clock.is_real(),
+            Self::Other(clock) => clock.is_real(),
+        }
     }
 }
 
@@ -140,7 +171,8 @@ impl Clock for ManualClock {
 
 /// A duration in whole nanoseconds, the breaker's unit of time. Saturates at about 584 years.
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 #[cfg(test)]

@@ -275,15 +275,14 @@ impl Machine {
 
     /// Decides on the batch. `at`: the time of its last result, which may be noticed later.
     fn evaluate(&mut self, at: u64, now: u64, settings: &Settings, random: f64) -> Option<Change> {
-        let Phase::HalfOpen(batch) = &self.phase else {
+        let Phase::HalfOpen(batch) = &mut self.phase else {
             return None;
         };
         let (counts, size) = (batch.settled, batch.size);
-        // The rest of the batch cannot lower these rates any more.
         if settings.batch_failed(counts, size) {
             return Some(self.open(at, now, Reason::ProbesFailed, counts, settings, random));
         }
-        if counts.calls < size {
+        if !settings.batch_succeeded(counts, size) {
             return None;
         }
         let last = settings.last_batch();
@@ -291,9 +290,10 @@ impl Machine {
             self.closed_since = now;
             return Some(self.transition(Phase::Closed, Reason::ProbesSucceeded, counts, None));
         }
-        let next = size.saturating_mul(2).min(last);
-        self.phase = Phase::HalfOpen(Batch::of(next));
-        Some(Change::Ramp(next))
+        // The probes that still run belong to the next batch.
+        batch.size = size.saturating_mul(2).min(last);
+        batch.settled = Counts::default();
+        Some(Change::Ramp(batch.size))
     }
 
     /// Opens for the next open duration, which starts `at` a time up to `now`.

@@ -55,10 +55,11 @@
 //! **Half-open.** A batch of calls is admitted as probes; each occupies one probe slot. They are
 //! judged by the same rates as calls of a closed breaker, and have the same deadlines. A probe that
 //! is ignored or abandoned frees its slot. A probe that exceeds `probe_timeout` frees its slot, too,
-//! but goes on, and counts when it ends if its batch is still undecided. The breaker opens again as
-//! soon as the batch can no longer stay below the thresholds, or when it is stalled. A successful
-//! batch is followed by one of twice the size; after the largest batch, the breaker closes with an
-//! empty window.
+//! but goes on, and counts when it ends. A batch is decided as soon as its remaining probes cannot
+//! change the result: it does not wait for its slowest probe, which then counts in the next batch. The
+//! breaker opens again when a batch reaches a threshold, or when it is stalled. A successful batch is
+//! followed by one of twice the size; after the largest batch, the breaker closes with an empty
+//! window.
 //!
 //! **The process's own lateness.** A process that stands still, because its container is throttled or
 //! a handler computes without an await, sees every answer late. In a gate or a pool, that time is

@@ -142,7 +142,7 @@ impl Breaker {
             settings: (*epoch.settings).clone(),
             name: Some(Arc::clone(&self.inner.name)),
             mode: epoch.mode,
-            clock: Arc::clone(&self.inner.clock),
+            clock: self.inner.clock.clone(),
             observer: None,
         }
     }

@@ -21,7 +21,8 @@ impl Settings {
         {
             return Some(Reason::ConsecutiveFailures);
         }
-        if counts.calls < self.minimum_calls {
+        // Most calls succeed, and need no division.
+        if counts.calls < self.minimum_calls || counts.failures + counts.slow == 0 {
             return None;
         }
         if self
@@ -39,8 +40,8 @@ impl Settings {
         None
     }
 
-    /// Whether a batch of `size` can no longer succeed. Without a failure rate there is no measure
-    /// for a small batch, so one failure fails it.
+    /// Whether a batch of `size` has failed, whatever the rest of it does. Without a failure rate there
+    /// is no measure for a small batch, so one failure fails it.
     pub(super) fn batch_failed(&self, counts: Counts, size: u32) -> bool {
         let at_end = |some: u32| f64::from(some) / f64::from(size);
         match self.failure_rate {
@@ -50,6 +51,18 @@ impl Settings {
         }
         self.slow_call_rate
             .is_some_and(|limit| at_end(counts.slow) >= limit)
+    }
+
+    /// Whether a batch of `size` has succeeded, whatever the rest of it does. So it does not wait for
+    /// its slowest probe.
+    pub(super) fn batch_succeeded(&self, counts: Counts, size: u32) -> bool {
+        let rest = size.saturating_sub(counts.calls);
+        let at_worst = Counts {
+            calls: size,
+            failures: counts.failures + rest,
+            slow: counts.slow + rest,
+        };
+        rest == 0 || !self.batch_failed(at_worst, size)
     }
 
     /// The slow-call threshold in nanoseconds; `None` if slow calls do not count.

@@ -53,10 +53,16 @@ impl Running {
     /// Starts a call. [`sweep`](Self::sweep) must come first, with the same `now`; otherwise the
     /// call may not be tracked, which is `None`.
     pub(super) fn start(&self, now: u64) -> Option<Started> {
-        // Rounded up, so that no call counts as slow too early.
-        let mut number = now
-            .div_ceil(self.width)
-            .max(self.swept.load(Ordering::Acquire));
+        let swept = self.swept.load(Ordering::Acquire);
+        // Rounded up, so that no call counts as slow too early. Most often it is the first slot after
+        // those that were due, so that no division is necessary.
+        let next = swept + STEPS;
+        let starts_in_next =
+            now <= next.saturating_mul(self.width) && now > (next - 1).saturating_mul(self.width);
+        let mut number = match starts_in_next {
+            true => next,
+            false => now.div_ceil(self.width).max(swept),
+        };
         loop {
             match self.update(number, |word| word + 1) {
                 Ok(_) => return Some(Started(number)),
@@ -91,11 +97,12 @@ impl Running {
 
     /// Removes the calls that have reached the threshold by `now`; returns their number.
     pub(super) fn sweep(&self, now: u64) -> u32 {
-        let due = due(now, self.width);
         let swept = self.swept.load(Ordering::Acquire);
-        if due <= swept {
+        // The next slot is not due yet.
+        if now < (swept + STEPS).saturating_mul(self.width) {
             return 0;
         }
+        let due = due(now, self.width);
         // One lap covers every slot, however long ago the last sweep was.
         let overdue = (swept.max(due.saturating_sub(RING))..due)
             .map(|number| self.take(number))

@@ -260,6 +260,7 @@ impl Settings {
     pub(super) fn is_learning(&self) -> bool {
         match self.slow_call {
             SlowCall::Fixed(_) => false,
+            SlowCall::Learned(_) if self.slow_call_rate.is_none() => false,
             SlowCall::Learned(threshold) => threshold != Some(DEFAULT_SLOW_CALL_THRESHOLD),
         }
     }

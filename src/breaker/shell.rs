@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::builder::Builder;
-use super::clock::{Clock, nanos};
+use super::clock::Time;
 use super::counters::Counters;
 use super::epoch::{Epoch, Ledger};
 use super::event::{Event, Observer};
@@ -26,7 +26,7 @@ use super::state::{Mode, State};
 
 pub(super) struct Inner {
     pub(super) name: Arc<str>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Time,
     pub(super) lateness: Lateness,
     pub(super) observer: Option<Observer>,
     pub(super) epoch: ArcSwap<Epoch>,
@@ -69,7 +69,7 @@ impl Inner {
     pub(super) fn new(builder: Builder) -> Self {
         let name = builder.get_name();
         let settings = Arc::new(builder.settings);
-        let now = nanos(builder.clock.now());
+        let now = builder.clock.now();
         let core = Core {
             machine: Machine::new(),
             settings: Arc::clone(&settings),
@@ -105,7 +105,7 @@ impl Inner {
 
     /// The time on the breaker's clock, without the time in which the process stood still.
     pub(super) fn now(&self) -> u64 {
-        self.lateness.without_lost(nanos(self.clock.now()), || {
+        self.lateness.without_lost(self.clock.now(), || {
             let epoch = self.epoch.load();
             self.waiting.load(Ordering::Acquire) > 0
                 || !epoch.ledger.demand.is_quick()

@@ -63,7 +63,7 @@ impl CallWindow {
 
     fn record(&self, outcome: Outcome) -> Counts {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let cell = &self.cells[slot(turn, self.cells.len())];
+        let cell = &self.cells[(turn % self.cells.len() as u64) as usize];
         let bits = bits(outcome);
         // Most calls replace a call with the same outcome, which changes nothing.
         if cell.load(Ordering::Acquire) == bits {
@@ -94,10 +94,12 @@ fn counts(bits: u8) -> Counts {
 /// The calls of the last duration, in buckets of equal width.
 ///
 /// `head` is the absolute number of the newest bucket; the ring holds it and those before it.
-/// Moving the head takes a lock, once per bucket.
+/// Moving the head takes a lock, once per bucket. The size of the ring is a power of two, because a
+/// division for each call would be dear.
 #[derive(Debug)]
 pub(super) struct TimeWindow {
     width: u64,
+    buckets: u64,
     ring: Box<[Tally]>,
     head: AtomicU64,
     moving: Mutex<()>,
@@ -108,7 +110,10 @@ impl TimeWindow {
     fn new(width: u64, buckets: u32, now: u64) -> Self {
         Self {
             width,
-            ring: (0..buckets).map(|_| Tally::new()).collect(),
+            buckets: u64::from(buckets),
+            ring: (0..buckets.next_power_of_two())
+                .map(|_| Tally::new())
+                .collect(),
             head: AtomicU64::new(now / width),
             moving: Mutex::new(()),
             total: Tally::new(),
@@ -117,45 +122,51 @@ impl TimeWindow {
 
     fn record(&self, now: u64, outcome: Outcome) -> Counts {
         // A thread with an older reading of the clock records into the newest bucket.
-        let head = self.move_head(now / self.width);
+        let head = self.head(now);
         // Add to the total first, so that it never holds less than the buckets.
         let counts = self.total.add(outcome);
-        self.ring[slot(head, self.ring.len())].add(outcome);
+        self.bucket(head).add(outcome);
         counts
     }
 
     fn counts(&self, now: u64) -> Counts {
-        self.move_head(now / self.width);
+        self.head(now);
         self.total.counts()
+    }
+
+    fn bucket(&self, number: u64) -> &Tally {
+        &self.ring[number as usize & (self.ring.len() - 1)]
+    }
+
+    /// The number of the newest bucket, after the head has moved to the bucket of `now`.
+    fn head(&self, now: u64) -> u64 {
+        let head = self.head.load(Ordering::Acquire);
+        match now < head.saturating_add(1).saturating_mul(self.width) {
+            true => head,
+            false => self.move_head(now / self.width),
+        }
     }
 
     /// Expires the buckets that have left the window by bucket number `to`; returns the number of
     /// the newest bucket.
     ///
-    /// A thread that read the head just before it moved may add to a bucket that was just emptied
-    /// and reused. Its call then leaves the window with that bucket, so the total is always the sum
-    /// of the buckets.
+    /// A thread that read the head long before it moved may add to a bucket that was just emptied.
+    /// Its call then leaves the window with the next use of that bucket, so the total is always the
+    /// sum of the buckets.
+    #[cold]
     fn move_head(&self, to: u64) -> u64 {
-        let head = self.head.load(Ordering::Acquire);
-        if to <= head {
-            return head;
-        }
         let _moving = self.moving.lock();
         let head = self.head.load(Ordering::Acquire);
         if to <= head {
             return head;
         }
-        let expired = (to - head).min(self.ring.len() as u64);
-        for number in (to + 1 - expired)..=to {
-            let counts = self.ring[slot(number, self.ring.len())].take();
-            self.total.subtract(counts);
+        // The oldest bucket is `buckets - 1` before the head.
+        let expired = (to - head).min(self.buckets);
+        for number in 0..expired {
+            let oldest = (head + 1 + number).wrapping_sub(self.buckets);
+            self.total.subtract(self.bucket(oldest).take());
         }
         self.head.store(to, Ordering::Release);
         to
     }
-}
-
-/// The index of a bucket in the ring, which is less than `len`.
-fn slot(number: u64, len: usize) -> usize {
-    (number % len as u64) as usize
 }

@@ -100,6 +100,10 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
         self.dialect.ping(self.raw.manager(), object).await
     }
 
+    async fn probe(&self, object: &mut M::Type, sql: &str) -> Result<(), PoolError<M::Error>> {
+        self.dialect.probe(self.raw.manager(), object, sql).await
+    }
+
     async fn is_read_only(&self, object: &mut M::Type) -> Option<bool> {
         self.dialect.is_read_only(object).await
     }

@@ -49,7 +49,7 @@ where
     source: S,
     pub(super) dialect: Arc<dyn Dialect<M>>,
     classify: Option<Arc<dyn Classify<M::Error>>>,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// The value that the user set: deadpool's builder does not expose it.
     recycle_timeout: Option<Duration>,
     _wrapper: PhantomData<fn() -> W>,

@@ -66,6 +66,16 @@ pub(super) trait Dialect<M: Manager + 'static>: Send + Sync + 'static {
         Box::pin(recycle(manager, object))
     }
 
+    /// Runs the `probe_query` of the pool.
+    fn probe<'a>(
+        &'a self,
+        manager: &'a M,
+        object: &'a mut M::Type,
+        _sql: &'a str,
+    ) -> BoxFuture<'a, Result<(), PoolError<M::Error>>> {
+        self.ping(manager, object)
+    }
+
     /// The system whose sessions serve the objects, if it can be asked about them.
     fn system(&self) -> Option<System> {
         None

@@ -12,8 +12,8 @@ use crate::pool::snapshot::PoolStatus;
 /// The interface through which fusepool guards a connection pool. Implement it for a pool that
 /// fusepool does not support, and pass it to [`Guarded::builder`](crate::Guarded::builder).
 ///
-/// `examples/bb8` in the repository is a complete example, for bb8: its `adapter.rs` is the
-/// adapter. The pools of this crate are guarded in the same way.
+/// [This example](https://github.com/fusepool/fusepool/tree/main/examples/bb8) is complete, for bb8: its
+/// `adapter.rs` is the adapter. The pools of this crate are guarded in the same way.
 ///
 /// All futures may be dropped at any await, at a deadline or because the caller dropped its call.
 pub trait Adapter: Send + Sync + 'static {
@@ -142,6 +142,17 @@ pub trait Adapter: Send + Sync + 'static {
         &self,
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Runs the `probe_query` of the pool.
+    #[doc(hidden)]
+    fn probe(
+        &self,
+        connection: &mut Self::Connection,
+        sql: &str,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _ = sql;
+        self.ping(connection)
+    }
 
     /// Whether the server, or the role of this pool on it, does not accept writes. `None` if that is
     /// unknown. What only the session or a transaction of the application does not allow must not

@@ -26,7 +26,8 @@ use crate::pool::tasks::Users;
 /// pool.
 ///
 /// The pools of [`fusepool::sqlx`](crate::sqlx) and [`fusepool::deadpool`](crate::deadpool) are
-/// built on it. `examples/bb8` uses it directly.
+/// built on it. [This example](https://github.com/fusepool/fusepool/tree/main/examples/bb8)
+/// uses it directly.
 ///
 /// ```
 /// use fusepool::{Adapter, Breaker, ConfigError, Guarded};

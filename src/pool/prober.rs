@@ -137,14 +137,16 @@ async fn reach<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>>
 async fn answering<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed<A>> {
     let mut connection = connect(gate, target).await?;
     let answered_late = {
-        let mut pong = pin!(connection.ping());
+        let mut pong = pin!(target.ping(&mut connection));
         match in_time(gate, target, pong.as_mut()).await {
             Ok(()) => false,
             Err(error) if is_clear(&*target.adapter, &error) => return None,
             Err(error) => {
                 if let Some(mut borrowed) = borrow(gate, target).await {
                     // The new connection is dropped: an orderly close would wait for its answer.
-                    in_time(gate, target, borrowed.ping()).await.ok()?;
+                    in_time(gate, target, target.ping(&mut borrowed))
+                        .await
+                        .ok()?;
                     return Some(borrowed);
                 }
                 if !matches!(error, GateError::Deadline(_)) {
@@ -156,7 +158,9 @@ async fn answering<A: Adapter>(gate: &Gate, target: &Target<A>) -> Option<Probed
         }
     };
     if answered_late {
-        in_time(gate, target, connection.ping()).await.ok()?;
+        in_time(gate, target, target.ping(&mut connection))
+            .await
+            .ok()?;
     }
     Some(connection)
 }
@@ -172,7 +176,7 @@ async fn fill_batch<A: Adapter>(gate: &Gate, target: &Target<A>) {
     };
     while let Some(slot) = take_slot(breaker) {
         let asked = Instant::now();
-        match in_time(gate, target, connection.ping()).await {
+        match in_time(gate, target, target.ping(&mut connection)).await {
             Ok(()) => slot.settle_ping(asked.elapsed()),
             Err(error) => return slot.settle_class(class(adapter, &error)),
         }

@@ -22,10 +22,20 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+#[cfg(feature = "sqlx")]
+use std::time::Duration;
 use std::time::Instant;
+
+#[cfg(feature = "sqlx")]
+use tokio::time::sleep;
 
 /// The largest number of sessions that are remembered. The oldest one is forgotten first.
 const MOST: usize = 1024;
+
+/// The least time between the creations of two connections. A pool that opens several at once could
+/// not tell their sessions apart.
+#[cfg(feature = "sqlx")]
+const APART: Duration = Duration::from_millis(2);
 
 /// A session of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +95,9 @@ pub struct Sessions {
     known: Mutex<VecDeque<(Created, Session)>>,
     /// A pooler shares its server connections between clients.
     is_shared: AtomicBool,
+    /// The time at which a connection was created last.
+    #[cfg(feature = "sqlx")]
+    last: Mutex<Option<Instant>>,
 }
 
 impl Sessions {
@@ -93,7 +106,31 @@ impl Sessions {
             system,
             known: Mutex::default(),
             is_shared: AtomicBool::new(false),
+            #[cfg(feature = "sqlx")]
+            last: Mutex::default(),
         }
+    }
+
+    /// Waits until a connection can be created [`APART`] from the one before.
+    ///
+    /// Cancellation: may be dropped at any await.
+    #[cfg(feature = "sqlx")]
+    pub(crate) async fn take_turn(&self) {
+        while let Some(too_early) = self.until_turn(Instant::now()) {
+            sleep(too_early).await;
+        }
+    }
+
+    /// The time until another connection may be created. `None`: it is created `now`.
+    #[cfg(feature = "sqlx")]
+    fn until_turn(&self, now: Instant) -> Option<Duration> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let too_early = (*last).and_then(|last| (last + APART).checked_duration_since(now));
+        let too_early = too_early.filter(|wait| !wait.is_zero());
+        if too_early.is_none() {
+            *last = Some(now);
+        }
+        too_early
     }
 
     /// The statement that asks for the session of its own connection.
@@ -231,6 +268,7 @@ impl System {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(not(feature = "sqlx"))]
     use std::time::Duration;
 
     use super::*;
@@ -257,6 +295,20 @@ mod tests {
             ..at(start, 1)
         };
         assert_eq!(sessions.find(either), None);
+    }
+
+    /// Regression test: connections that were completed within the same 100 µs had no session for good,
+    /// so that nothing stopped their abandoned statements.
+    #[cfg(feature = "sqlx")]
+    #[test]
+    fn connections_that_are_opened_together_are_completed_apart() {
+        let (start, sessions) = (Instant::now(), Sessions::new(System::MySql));
+        let turn = |micros| sessions.until_turn(start + Duration::from_micros(micros));
+        let wait = |micros| Some(Duration::from_micros(micros));
+        assert_eq!(turn(0), None);
+        assert_eq!((turn(0), turn(500)), (wait(2_000), wait(1_500)));
+        assert_eq!(turn(3_000), None, "it is late, and so is the next one");
+        assert_eq!((turn(3_000), turn(5_000)), (wait(2_000), None));
     }
 
     /// Behind a pooler, a request to stop a statement would hit another client's.

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) max_queue: u32,
     pub(crate) active_probing: bool,
     pub(crate) side_connections: bool,
+    pub(crate) probe_query: Option<String>,
     pub(crate) sink: Arc<dyn Sink>,
     #[cfg(feature = "cache")]
     pub(crate) cache_bytes: u64,
@@ -40,6 +41,7 @@ impl Default for Settings {
             max_queue: DEFAULT_MAX_QUEUE,
             active_probing: true,
             side_connections: true,
+            probe_query: None,
             sink: Arc::new(TracingSink),
             #[cfg(feature = "cache")]
             cache_bytes: DEFAULT_CACHE_BYTES,
@@ -56,6 +58,11 @@ impl Settings {
     pub(crate) fn gate(&self, adapter: &impl Adapter) -> Result<Gate, ConfigError> {
         #[cfg(feature = "cache")]
         check_bytes(self.cache_bytes)?;
+        if let Some(sql) = &self.probe_query
+            && sql.trim().is_empty()
+        {
+            return Err(ConfigError::new("probe_query", sql, "a statement"));
+        }
         let size = adapter.status().max_connections.max(1);
         let limits = Limits {
             acquire_timeout: self.acquire_timeout(),
@@ -78,6 +85,7 @@ impl fmt::Debug for Settings {
             .field("max_queue", &self.max_queue)
             .field("active_probing", &self.active_probing)
             .field("side_connections", &self.side_connections)
+            .field("probe_query", &self.probe_query)
             .finish_non_exhaustive()
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Shared<A: Adapter> {
     pub(crate) background: Background,
     /// Whether connections beside the pool may be opened to ask the server.
     pub(super) side_connections: bool,
+    /// The statement of the probes, if it is not a ping.
+    pub(super) probe_query: Option<Arc<str>>,
     /// The one connection beside the pool.
     pub(super) side: Semaphore,
     pub(super) long_running: LongRunning,
@@ -42,6 +44,7 @@ impl<A: Adapter> Shared<A> {
             gate,
             background: Background::default(),
             side_connections: settings.side_connections,
+            probe_query: settings.probe_query.as_deref().map(Arc::from),
             side: Semaphore::new(1),
             long_running: LongRunning::default(),
             #[cfg(feature = "cache")]

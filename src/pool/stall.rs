@@ -34,12 +34,12 @@ pub(crate) async fn ask<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
 
 async fn answers<A: Adapter>(target: &Target<A>) -> bool {
     if let Some(mut idle) = target.borrow().await {
-        return idle.ping().await.is_ok();
+        return target.ping(&mut idle).await.is_ok();
     }
     let Ok(mut connection) = target.connect().await else {
         return false;
     };
-    let answers = connection.ping().await.is_ok();
+    let answers = target.ping(&mut connection).await.is_ok();
     if answers {
         connection.close().await;
     }

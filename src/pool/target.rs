@@ -14,6 +14,7 @@ use crate::gate::Gate;
 pub(crate) struct Target<A: Adapter> {
     pub(super) adapter: Arc<A>,
     role: Arc<Role>,
+    probe_query: Option<Arc<str>>,
     shared: Weak<Shared<A>>,
 }
 
@@ -66,6 +67,7 @@ impl<A: Adapter> Target<A> {
         Self {
             adapter: Arc::clone(&shared.adapter),
             role: Arc::clone(&shared.role),
+            probe_query: shared.probe_query.clone(),
             shared: Arc::downgrade(shared),
         }
     }
@@ -92,6 +94,14 @@ impl<A: Adapter> Target<A> {
         stays
     }
 
+    /// Asks the backend whether it is well: by the `probe_query`, or else by a ping.
+    ///
+    /// Cancellation: if this is dropped in progress, a borrowed connection is closed instead of
+    /// returned to the pool.
+    pub(super) async fn ping(&self, probed: &mut Probed<A>) -> Result<(), A::Error> {
+        probed.ping(self.probe_query.as_deref()).await
+    }
+
     /// Takes an idle connection out of the pool, if there is one.
     pub(super) async fn borrow(&self) -> Option<Probed<A>> {
         let mut lease = Lease::empty(self.shared.upgrade()?);
@@ -101,17 +111,17 @@ impl<A: Adapter> Target<A> {
 }
 
 impl<A: Adapter> Probed<A> {
-    /// Pings the backend.
-    ///
-    /// Cancellation: if this is dropped in progress, a borrowed connection is closed instead of
-    /// returned to the pool.
-    pub(super) async fn ping(&mut self) -> Result<(), A::Error> {
+    /// Asks the backend by the `query`, or else by a ping.
+    async fn ping(&mut self, query: Option<&str>) -> Result<(), A::Error> {
         match self {
-            Self::Fresh(fresh) => fresh.adapter.ping(present(fresh.raw.as_mut())).await,
+            Self::Fresh(fresh) => {
+                let raw = present(fresh.raw.as_mut());
+                ping(&*fresh.adapter, raw, query).await
+            }
             Self::Borrowed(lease) => {
                 let (raw, watch) = lease.parts();
                 let in_flight = watch.state.start();
-                let pong = watch.shared.adapter.ping(raw).await;
+                let pong = ping(&*watch.shared.adapter, raw, query).await;
                 in_flight.end();
                 if pong.is_err() {
                     watch.state.close("broken");
@@ -142,5 +152,16 @@ impl<A: Adapter> Probed<A> {
         if let Self::Fresh(fresh) = self {
             fresh.close().await;
         }
+    }
+}
+
+async fn ping<A: Adapter>(
+    adapter: &A,
+    connection: &mut A::Connection,
+    query: Option<&str>,
+) -> Result<(), A::Error> {
+    match query {
+        Some(sql) => adapter.probe(connection, sql).await,
+        None => adapter.ping(connection).await,
     }
 }

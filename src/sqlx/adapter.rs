@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
-use sqlx::{ConnectOptions, Connection, Database, Error};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Database, Error, SqlSafeStr, SqlStr};
 
 use super::created::{Found, watched};
 use super::driver::Traits;
@@ -167,7 +167,12 @@ impl<DB: Database> Adapter for Sqlx<DB> {
     }
 
     async fn ping(&self, connection: &mut DB::Connection) -> Result<(), Error> {
-        (self.traits.ask)(connection).await
+        (self.traits.run)(connection, SqlStr::from_static(self.traits.ping)).await
+    }
+
+    async fn probe(&self, connection: &mut DB::Connection, sql: &str) -> Result<(), Error> {
+        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        (self.traits.run)(connection, sql).await
     }
 
     async fn is_read_only(&self, connection: &mut DB::Connection) -> Option<bool> {

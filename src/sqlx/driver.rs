@@ -5,7 +5,7 @@ use std::future::{Future, ready};
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, SqlStr};
+use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, SqlStr, raw_sql};
 // Not exported by sqlx any more: https://github.com/transact-rs/sqlx/pull/3821.
 use sqlx_core::transaction::TransactionManager;
 
@@ -40,15 +40,15 @@ pub trait Driver:
     /// [`PoolOptions::classify`](super::PoolOptions::classify).
     fn classify(error: &Error) -> Class;
 
-    /// Makes the database itself answer.
+    /// A statement that the database itself must answer. A ping is none: a proxy may answer it, and on
+    /// PostgreSQL it is a bare `Sync`, which executes nothing.
     #[doc(hidden)]
-    fn ask(
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<(), Error>> + Send + '_;
+    const PING: &'static str = "SELECT 1";
 
     /// Runs a statement that returns one text.
     #[doc(hidden)]
     fn question(connection: &mut Self::Connection, sql: String) -> BoxFuture<'_, Option<String>>;
+
     /// Whether the server is read-only, for everyone. `None` if it cannot tell.
     #[doc(hidden)]
     fn is_read_only(
@@ -79,8 +79,9 @@ pub(super) const ALLOCATION: usize = 32;
 /// [`Database`] can use a pool, as with sqlx.
 pub(super) struct Traits<DB: Database> {
     pub(super) classify: fn(&Error) -> Class,
-    pub(super) ask: Ask<DB, ()>,
-    pub(super) is_read_only: Ask<DB, Option<bool>>,
+    pub(super) ping: &'static str,
+    pub(super) run: Run<DB>,
+    pub(super) is_read_only: IsReadOnly<DB>,
     pub(super) system: Option<System>,
     pub(super) question: Question<DB>,
     pub(super) name: fn(&<DB::Connection as Connection>::Options) -> String,
@@ -88,14 +89,19 @@ pub(super) struct Traits<DB: Database> {
 
 type Question<DB> =
     for<'c> fn(&'c mut <DB as Database>::Connection, String) -> BoxFuture<'c, Option<String>>;
-type Ask<DB, T> =
-    for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, Result<T, Error>>;
+type Run<DB> =
+    for<'c> fn(&'c mut <DB as Database>::Connection, SqlStr) -> BoxFuture<'c, Result<(), Error>>;
+type IsReadOnly<DB> =
+    for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, Result<Option<bool>, Error>>;
 
 impl<DB: Driver> Traits<DB> {
     pub(super) fn of() -> Self {
         Self {
             classify: DB::classify,
-            ask: |connection| Box::pin(DB::ask(connection)),
+            ping: DB::PING,
+            run: |connection, sql| {
+                Box::pin(async { connection.raw_execute(raw_sql(sql)).await.map(drop) })
+            },
             is_read_only: |connection| Box::pin(DB::is_read_only(connection)),
             system: DB::SYSTEM,
             question: DB::question,

@@ -29,6 +29,7 @@
 //! | [`acquire_timeout`](PoolOptions::acquire_timeout) | 2 s (sqlx: 30 s) | how long a caller waits for a connection; `connect` waits 30 s for a database that starts late, unless this is set |
 //! | [`query_timeout`](PoolOptions::query_timeout) | 30 s | how long a statement may take; for one statement, use [`Pool::with_timeout`] |
 //! | [`max_queue`](PoolOptions::max_queue) | 10,000 | how many callers may wait for a connection |
+//! | [`probe_query`](PoolOptions::probe_query) | `SELECT 1` | the statement of the probes |
 //! | [`alive_bypass`](PoolOptions::alive_bypass) | 500 ms | connections that were idle for less than this are not tested before use |
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe the database in the background while the breaker is open |
 //! | [`side_connections`](PoolOptions::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |

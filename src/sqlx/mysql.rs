@@ -43,11 +43,6 @@ impl Driver for MySql {
         })
     }
 
-    async fn ask(connection: &mut MySqlConnection) -> Result<(), Error> {
-        // A proxy may answer a ping itself.
-        connection.execute(raw_sql("SELECT 1")).await.map(drop)
-    }
-
     async fn is_read_only(connection: &mut MySqlConnection) -> Result<Option<bool>, Error> {
         let row = connection.fetch_optional(raw_sql(IS_READ_ONLY)).await?;
         Ok(Some(row.is_some()))

@@ -107,6 +107,12 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
+    #[doc = include_str!("../pool/probe_query.md")]
+    pub fn probe_query(mut self, sql: impl Into<String>) -> Self {
+        self.settings.probe_query = Some(sql.into());
+        self
+    }
+
     /// Sets the class of each error. Default: the table in the driver's module.
     ///
     /// ```
@@ -303,13 +309,16 @@ impl<DB: Database> PoolOptions<DB> {
             raw = raw.after_connect(move |connection, metadata| {
                 let (hook, sessions, homes) = (hook.clone(), sessions.clone(), homes.clone());
                 Box::pin(async move {
-                    let session = match sessions {
+                    let session = match &sessions {
                         // First, because the hook may change what the session may see.
                         Some(sessions) => question(connection, sessions.question()).await,
                         None => None,
                     };
                     if let Some(hook) = hook {
                         hook(connection, metadata).await?;
+                    }
+                    if let Some(sessions) = sessions {
+                        sessions.take_turn().await;
                     }
                     let now = Instant::now();
                     if let Some(homes) = homes {

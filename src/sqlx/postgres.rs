@@ -53,11 +53,6 @@ impl Driver for Postgres {
         })
     }
 
-    async fn ask(connection: &mut PgConnection) -> Result<(), Error> {
-        // A ping is a bare `Sync`, which executes nothing.
-        connection.execute(raw_sql("SELECT 1")).await.map(drop)
-    }
-
     async fn is_read_only(connection: &mut PgConnection) -> Result<Option<bool>, Error> {
         let row = connection.fetch_optional(raw_sql(IS_READ_ONLY)).await?;
         Ok(Some(row.is_some()))

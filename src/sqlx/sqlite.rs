@@ -19,7 +19,7 @@
 use std::future::ready;
 
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
-use sqlx::{Decode, Error, Executor, Row, TypeInfo, ValueRef};
+use sqlx::{Decode, Error, Row, TypeInfo, ValueRef};
 
 use futures_core::future::BoxFuture;
 
@@ -41,6 +41,7 @@ impl Sealed for Sqlite {}
 
 impl Driver for Sqlite {
     const SYSTEM: Option<System> = None;
+    const PING: &'static str = "SELECT 1 FROM sqlite_schema LIMIT 1"; // reads the file
 
     fn classify(error: &Error) -> Class {
         // SQLite has no wire protocol: the driver rejected the text of the statement.
@@ -51,13 +52,6 @@ impl Driver for Sqlite {
             let code = error.code().and_then(|code| code.parse::<u32>().ok());
             code.map_or(Class::Success, result_code)
         })
-    }
-
-    async fn ask(connection: &mut SqliteConnection) -> Result<(), Error> {
-        connection
-            .execute("SELECT 1 FROM sqlite_schema LIMIT 1")
-            .await?;
-        Ok(())
     }
 
     fn question(_: &mut SqliteConnection, _: String) -> BoxFuture<'_, Option<String>> {

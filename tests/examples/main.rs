@@ -1,4 +1,4 @@
-//! The examples in an outage. Their files are included by path, because an example is not a library.
+//! The examples in an outage. Their files are included by path, because a program is not a library.
 
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 #![allow(
@@ -8,11 +8,11 @@
     reason = "a panic is how a test fails"
 )]
 
-#[path = "../../examples/bb8/adapter.rs"]
+#[path = "../../examples/bb8/src/adapter.rs"]
 mod adapter;
 mod bb8;
 mod shop;
-#[path = "../../examples/storefront/main.rs"]
+#[path = "../../examples/storefront/src/main.rs"]
 #[expect(dead_code, reason = "its `main`, and what only that needs")]
 mod storefront;
 #[path = "../support/mod.rs"]

@@ -1,5 +1,7 @@
 //! `examples/storefront` in an outage: over HTTP, on real databases.
 
+use fusepool::sqlx::PgPool;
+
 use crate::storefront;
 use crate::support::eventually;
 use crate::support::postgres::Postgres;
@@ -50,6 +52,7 @@ async fn a_postgres_that_is_killed() {
     sells(&shop).await;
     server.kill();
     keeps_its_pages(&shop).await;
+    has_no_pages(&shop, &pool).await;
     server.restart().await;
     sells_again(&shop).await;
     shop.close().await;
@@ -119,13 +122,26 @@ async fn keeps_its_pages(shop: &Shop) {
     .await;
     eventually("the breaker is open", async || {
         let ready = shop.get("/readyz").await;
-        ready.status == 503 && ready.json()["state"] == "open"
+        // It has pages to serve, so it stays in rotation.
+        assert_eq!(ready.status, 200, "{ready:?}");
+        ready.json()["state"] == "open" && ready.json()["serves"] == "stale"
     })
     .await;
     assert_eq!(shop.get("/healthz").await.status, 200);
     refuses(&shop.order(MILLS, "second", 1).await);
     // A page that was not cached is refused, without a wait.
     refuses(&shop.get(KETTLE).await);
+}
+
+/// An instance with an empty cache, as if it had started in the outage, can serve nothing, and is not
+/// ready.
+async fn has_no_pages(shop: &Shop, pool: &PgPool) {
+    pool.cache().invalidate_all();
+    let ready = shop.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert_eq!(ready.json()["serves"], serde_json::Value::Null);
+    refuses(&shop.get(LIST).await);
+    assert_eq!(shop.get("/healthz").await.status, 200);
 }
 
 /// Once the database has recovered, the shop recovers without any action.

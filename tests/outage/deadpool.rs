@@ -74,6 +74,9 @@ impl System for Deadpool {
         if let Some(idle) = options.alive_bypass {
             pool = pool.alive_bypass(idle);
         }
+        if let Some(sql) = options.probe_query {
+            pool = pool.probe_query(sql);
+        }
         pool.build().unwrap()
     }
 

@@ -40,6 +40,8 @@ pub trait Dialect: DerefMut<Target = Server> + Send + Sync + 'static {
     const LONG_NAP: &'static str;
     /// Creates the function `failure`, which fails as if the server were not ready; to be run as superuser.
     const FAILURE: &'static [&'static str];
+    /// Replaces it by a function that succeeds.
+    const NO_FAILURE: &'static [&'static str];
     /// Limits the user `app` to one connection; to be run as superuser.
     const ONE_CONNECTION: &'static str;
     /// The server's id of the connection.
@@ -86,6 +88,8 @@ impl Dialect for Postgres {
         "CREATE FUNCTION failure() RETURNS int LANGUAGE plpgsql AS \
          $$ BEGIN RAISE 'the database system is not yet accepting connections' USING ERRCODE = '57P03'; END $$",
     ];
+    const NO_FAILURE: &'static [&'static str] =
+        &["CREATE OR REPLACE FUNCTION failure() RETURNS int LANGUAGE sql AS 'SELECT 1'"];
     const ONE_CONNECTION: &'static str = "ALTER ROLE app CONNECTION LIMIT 1";
     const SESSION: &'static str = "SELECT CAST(pg_backend_pid() AS bigint)";
     const BULK: &'static str = "SELECT repeat('x', 10000) FROM generate_series(1, 3000)";
@@ -156,6 +160,8 @@ impl Dialect for MariaDb {
     const FAILURE: &'static [&'static str] = &["CREATE FUNCTION failure() RETURNS int BEGIN \
          SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1053, \
          MESSAGE_TEXT = 'Server shutdown in progress'; RETURN 1; END"];
+    const NO_FAILURE: &'static [&'static str] =
+        &["CREATE OR REPLACE FUNCTION failure() RETURNS int RETURN 1"];
     const ONE_CONNECTION: &'static str = "ALTER USER app WITH MAX_USER_CONNECTIONS 1";
     const SESSION: &'static str = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
     const BULK: &'static str = "SELECT REPEAT('x', 10000) FROM seq_1_to_3000";

@@ -85,8 +85,11 @@ where
 
     /// Without `alive_bypass`: diesel-async's manager tests every idle connection.
     fn build(options: &Options, url: &str) -> Self::Pool {
-        let pool = Self::Pool::builder(R::manager(url));
-        configure(pool, options).build().unwrap()
+        let mut pool = configure(Self::Pool::builder(R::manager(url)), options);
+        if let Some(sql) = options.probe_query {
+            pool = pool.probe_query(sql);
+        }
+        pool.build().unwrap()
     }
 
     fn wrap(size: u32, acquire_timeout: Duration, url: &str) -> Self::Pool {

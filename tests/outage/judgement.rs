@@ -19,6 +19,7 @@ on_all! {
     a_burst_of_small_statements
     a_pool_that_long_statements_hold
     pings_that_succeed_and_statements_that_fail
+    a_probe_query_that_fails_like_the_statements
     back_as_soon_as_the_database_is
 }
 
@@ -102,6 +103,33 @@ async fn pings_that_succeed_and_statements_that_fail<S: System>() {
     // 0, 0.25, 0.75, 1.75, 3.75 and 7.75 s after the first one, with jitter.
     assert!((4..=8).contains(&seen.trips), "{} trips", seen.trips);
     assert!(sent <= 60, "{sent} statements sent");
+}
+
+/// Without a `probe_query`, each ping of this server succeeds, and the breaker has to try statements of
+/// callers at growing intervals: it saw up to five seconds late that they succeed again.
+async fn a_probe_query_that_fails_like_the_statements<S: System>() {
+    const FAILING: &str = "SELECT failure()";
+    let world = World::<S>::start_with(|options| by_default(options).probe_query(FAILING)).await;
+    world.admin(S::Server::FAILURE).await;
+    let load = Load::of::<S>(&world.pool, 8, |pool| {
+        S::run(pool, Duration::from_secs(5), FAILING)
+    });
+    eventually("it opens", async || world.state() != State::Closed).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let seen = world.gate().snapshot().breaker;
+    assert_eq!(
+        (seen.trips, seen.state),
+        (1, State::Open),
+        "{:?}",
+        world.events.all()
+    );
+    world.admin(S::Server::NO_FAILURE).await;
+    let healed = Instant::now();
+    load.answers(1).await;
+    let back = healed.elapsed();
+    println!("{}: back {back:?} after its statements", S::NAME);
+    assert!(back < Duration::from_millis(700), "{back:?}");
+    load.stop().await;
 }
 
 /// Regression test: each failed ping doubled the time until the next one, so that callers were refused

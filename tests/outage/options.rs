@@ -13,6 +13,7 @@ pub struct Options {
     pub acquire_timeout: Duration,
     pub query_timeout: Duration,
     pub alive_bypass: Option<Duration>,
+    pub probe_query: Option<&'static str>,
     pub breaker: Builder,
     pub events: Events,
 }
@@ -40,6 +41,11 @@ impl Options {
 
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.alive_bypass = Some(idle);
+        self
+    }
+
+    pub fn probe_query(mut self, sql: &'static str) -> Self {
+        self.probe_query = Some(sql);
         self
     }
 

@@ -28,6 +28,9 @@ pub fn pool_options<D: Dialect>(options: &Options) -> PoolOptions<D::Db> {
     if let Some(idle) = options.alive_bypass {
         pool = pool.alive_bypass(idle);
     }
+    if let Some(sql) = options.probe_query {
+        pool = pool.probe_query(sql);
+    }
     pool
 }
 

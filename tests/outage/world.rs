@@ -50,6 +50,7 @@ pub fn options(events: &Events) -> Options {
         acquire_timeout: ACQUIRE_TIMEOUT,
         query_timeout: QUERY_TIMEOUT,
         alive_bypass: None,
+        probe_query: None,
         breaker: quick(),
         events: events.clone(),
     }

@@ -43,11 +43,20 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
     /// Sends a statement itself, because the manager's `RecyclingMethod` may send none.
     fn ping<'a>(
         &'a self,
-        _: &'a R::Manager,
+        manager: &'a R::Manager,
         connection: &'a mut R,
     ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
+        self.probe(manager, connection, "SELECT 1")
+    }
+
+    fn probe<'a>(
+        &'a self,
+        _: &'a R::Manager,
+        connection: &'a mut R,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
         Box::pin(async {
-            let pong = connection.batch_execute("SELECT 1").await;
+            let pong = connection.batch_execute(sql).await;
             Ok(pong.map_err(Error::QueryError)?)
         })
     }

@@ -126,7 +126,8 @@
 //! - [`PoolError`] has one more variant, `Refused`.
 //! - The manager does not expose the address that it connects to. The default name of every pool is
 //!   `diesel`: set the breaker's [name](crate::breaker::Builder::name).
-//! - Probes send `SELECT 1`, whatever the [`RecyclingMethod`].
+//! - Probes send `SELECT 1`, whatever the [`RecyclingMethod`], or the
+//!   [`probe_query`](PoolBuilder::probe_query).
 //! - diesel-async tests each connection before it is leased, unless the [`RecyclingMethod`] is
 //!   `Fast`. Callers that wait for this test count towards [`max_queue`](PoolBuilder::max_queue).
 //!   If the test takes longer than [`recycle_timeout`](PoolBuilder::recycle_timeout), the

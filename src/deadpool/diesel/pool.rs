@@ -40,3 +40,11 @@ pub type PoolError = error::PoolError<pooled_connection::PoolError>;
 pub type Hook<C> = deadpool::managed::Hook<AsyncDieselConnectionManager<C>>;
 /// The error of a [`Hook`].
 pub type HookError = deadpool::managed::HookError<pooled_connection::PoolError>;
+
+impl<R: Driver, S> builder::PoolBuilder<R::Manager, Object<Connection<R>>, S> {
+    #[doc = include_str!("../../pool/probe_query.md")]
+    pub fn probe_query(mut self, sql: impl Into<String>) -> Self {
+        self.settings.probe_query = Some(sql.into());
+        self
+    }
+}

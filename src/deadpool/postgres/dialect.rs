@@ -75,13 +75,19 @@ impl Dialect<Manager> for Postgres {
 
     fn ping<'a>(
         &'a self,
-        _: &'a Manager,
+        manager: &'a Manager,
         client: &'a mut ClientWrapper,
     ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
-        Box::pin(async {
-            client.batch_execute("SELECT 1").await?;
-            Ok(())
-        })
+        self.probe(manager, client, "SELECT 1")
+    }
+
+    fn probe<'a>(
+        &'a self,
+        _: &'a Manager,
+        client: &'a mut ClientWrapper,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(), PoolError<Error>>> {
+        Box::pin(async { Ok(client.batch_execute(sql).await?) })
     }
 
     fn is_refusal(&self, error: &Error) -> bool {

@@ -22,12 +22,13 @@
 //!
 //! # Settings
 //!
-//! The [settings of any deadpool pool](super#settings), through [`Config::builder`] or
+//! The [settings of any deadpool pool](super#settings-1), through [`Config::builder`] or
 //! [`Pool::builder`], and these:
 //!
 //! | setting | default | meaning |
 //! |---|---|---|
 //! | [`alive_bypass`](PoolBuilder::alive_bypass) | 500 ms | connections that were leased within this time are not tested before use; the test of an older one has the recycle timeout |
+//! | [`probe_query`](PoolBuilder::probe_query) | `SELECT 1` | the statement of the probes |
 //! | [`cache_bytes`](PoolBuilder::cache_bytes) | 64 MiB | memory limit for cached reads |
 //!
 //! # Statements

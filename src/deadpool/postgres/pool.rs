@@ -23,3 +23,11 @@ impl builder::PoolBuilder<Manager, Client> {
         self
     }
 }
+
+impl<S> builder::PoolBuilder<Manager, Client, S> {
+    #[doc = include_str!("../../pool/probe_query.md")]
+    pub fn probe_query(mut self, sql: impl Into<String>) -> Self {
+        self.settings.probe_query = Some(sql.into());
+        self
+    }
+}

@@ -152,8 +152,8 @@ async fn it_waits_for_the_open_duration_in_observe_mode_too() {
     let pings = Arc::clone(&backend.pings);
     recover_by(&gate, backend).await;
     assert_eq!(gate.breaker().state(), State::Closed);
-    // One turns the breaker half-open, the next one finds a connection for the three probes.
-    assert_eq!(pings.load(Ordering::Relaxed), 1 + 1 + 3);
+    // One turns the breaker half-open, the next one finds a connection, and two of three probes decide.
+    assert_eq!(pings.load(Ordering::Relaxed), 1 + 1 + 2);
     let snapshot = gate.snapshot().breaker;
     assert_eq!((snapshot.rejected, snapshot.ignored), (0, 0));
 }

@@ -99,16 +99,21 @@ fn without_a_failure_rate_one_failed_probe_fails_the_batch() {
     assert!(rig.is_open());
 }
 
+/// More than half of a batch decides, here where failures may reach one half. A batch once waited for its
+/// slowest probe, so that with some long statements among the calls a healthy backend stayed half-open
+/// for many seconds.
 #[test]
 fn batches_double_up_to_the_end_of_the_ramp() {
     let rig = Rig::due(rules().ramp(Ramp::UpTo(7)));
-    for (size, next) in [(2, Some(4)), (4, Some(7)), (7, None)] {
-        let batch: Vec<_> = (0..size)
-            .map(|_| rig.breaker.try_acquire().unwrap())
-            .collect();
+    let mut running = Vec::new();
+    for (size, enough, next) in [(2, 2, Some(4)), (4, 3, Some(7)), (7, 4, None)] {
+        while running.len() < size {
+            running.push(rig.breaker.try_acquire().unwrap());
+        }
         assert!(rig.breaker.try_acquire().is_err());
-        rig.log.take();
-        for probe in batch {
+        for probe in running.drain(..enough) {
+            assert_eq!(rig.state(), State::HalfOpen);
+            rig.log.take();
             probe.settle(Success);
         }
         match next {
@@ -116,6 +121,25 @@ fn batches_double_up_to_the_end_of_the_ramp() {
             None => assert_eq!(rig.transitions(), [CLOSED]),
         }
     }
+}
+
+#[test]
+fn a_probe_that_outlasts_its_batch_counts_in_the_next_one() {
+    let rig = Rig::due(batch_of(4).ramp(Ramp::UpTo(8)));
+    let [one, two, three, late] = probing(&rig);
+    for probe in [one, two, three] {
+        probe.settle(Success);
+    }
+    assert_eq!(rig.log.take(), [Seen::Ramp(8)]);
+    let _others: [_; 7] = probing(&rig);
+    assert!(rig.breaker.try_acquire().is_err());
+    late.settle(Failure);
+    assert_eq!(rig.log.take(), []);
+    assert_eq!(rig.snapshot().discarded, 0);
+    assert!(
+        rig.breaker.try_acquire().is_err(),
+        "its result occupies its slot"
+    );
 }
 
 #[test]

@@ -77,18 +77,30 @@ impl Model {
         };
         results.push(outcome);
         let (size, results) = (*size, results.clone());
-        let at_end = |of| count(&results, of) / f64::from(size);
-        let failed = match self.rules.failure_rate {
-            None => results.contains(&Outcome::Failure),
-            threshold => reaches(at_end(Outcome::Failure), threshold),
+        let fails = |results: &[Outcome]| {
+            let at_end = |of| count(results, of) / f64::from(size);
+            let failed = match self.rules.failure_rate {
+                None => results.contains(&Outcome::Failure),
+                threshold => reaches(at_end(Outcome::Failure), threshold),
+            };
+            failed || reaches(at_end(Outcome::Slow), self.rules.slow_call_rate)
         };
-        if failed || reaches(at_end(Outcome::Slow), self.rules.slow_call_rate) {
+        // The rest of the batch may fail or be slow.
+        let may_fail = [Outcome::Failure, Outcome::Slow].map(|worst| {
+            let mut at_worst = results.clone();
+            at_worst.resize(size as usize, worst);
+            fails(&at_worst)
+        });
+        if fails(&results) {
             self.open_at(at, Reason::ProbesFailed, &results);
-        } else if results.len() < size as usize {
+        } else if may_fail != [false, false] {
             // The other probes decide.
         } else if size < self.rules.largest {
             let next = (2 * size).min(self.rules.largest);
-            self.batch(next);
+            self.phase = Phase::HalfOpen {
+                size: next,
+                results: Vec::new(),
+            };
             self.events.push(Seen::Ramp(next));
         } else {
             self.close(Reason::ProbesSucceeded, &results);

@@ -2,7 +2,7 @@
 //! code that this needs.
 //!
 //! ```sh
-//! cargo run --example bb8 -- postgres://postgres@localhost/postgres
+//! cargo run -p guarded-bb8 -- postgres://postgres@localhost/postgres
 //! ```
 
 mod adapter;

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fusepool::Breaker;
-#[cfg(feature = "sqlx-postgres")]
-use fusepool::sqlx::PgPool;
-use fusepool::sqlx::{Driver, Pool, PoolOptions, SqlitePool};
+use fusepool::sqlx::{Driver, PgPool, Pool, PoolOptions, SqlitePool};
 use sqlx::sqlite::SqliteConnectOptions;
 
 /// How long a visitor waits for a connection, and for an answer, until the breaker has opened.
@@ -23,7 +21,6 @@ pub(crate) async fn sqlite(file: &Path) -> sqlx::Result<SqlitePool> {
     set_up(options().connect_with(file).await?).await
 }
 
-#[cfg(feature = "sqlx-postgres")]
 pub(crate) async fn postgres(url: &str) -> sqlx::Result<PgPool> {
     set_up(options().connect(url).await?).await
 }

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use fusepool::breaker::State as Circuit;
 use serde_json::json;
 
 use super::catalogue::Catalogue;
@@ -15,21 +14,27 @@ pub(crate) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// The database accepts orders, by the state of the breaker; the database itself is not asked. A
-/// half-open breaker is not ready yet. The pool closes it without the calls of visitors.
+/// The shop can serve its front page, from the database or from the cache.
 ///
-/// In an outage of a database that all instances share, no instance is ready, and all can still
-/// serve pages. So a load balancer should use [`alive`], and this at most for orders.
+/// This is not whether the database is well. In an outage of a database that all instances share,
+/// such a check would take all of them out of rotation, and with them the pages that they can still
+/// serve. An instance that has nothing to serve, because it started in the outage, is not ready.
+///
+/// The body says what is served, and has the state of the pool, for alerts and people.
 pub(crate) async fn ready<C: Catalogue>(State(catalogue): State<C>) -> impl IntoResponse {
+    // As for a visitor: once the breaker is open, this does not wait.
+    let front_page = catalogue.list().await;
+    let source = front_page.as_ref().ok().map(|served| served.source);
+    let status = match source {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::SERVICE_UNAVAILABLE,
+    };
     let pool = catalogue.snapshot();
     let breaker = pool.gate.breaker;
-    let is_ready = breaker.state == Circuit::Closed;
-    let status = match is_ready {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
     let body = json!({
-        "ready": is_ready,
+        "ready": source.is_some(),
+        "serves": source.map(|source| source.as_str()),
+        "age": source.and_then(|source| source.age()).map(|age| age.as_secs_f64()),
         "state": breaker.state.as_str(),
         "retry_after": breaker.retry_after.map(|after| after.as_secs_f64()),
         "trips": breaker.trips,

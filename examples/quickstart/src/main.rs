@@ -5,7 +5,7 @@
 //! lock. The example exits with an error unless every step happened.
 //!
 //! ```sh
-//! cargo run --example quickstart --features sqlx-sqlite
+//! cargo run -p quickstart
 //! ```
 
 use std::error::Error;

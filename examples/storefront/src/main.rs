@@ -5,8 +5,8 @@
 //! Unavailable` and `Retry-After` until the database accepts them again.
 //!
 //! ```sh
-//! cargo run --example storefront --features sqlx-sqlite
-//! cargo run --example storefront --features sqlx-sqlite,sqlx-postgres -- postgres://user@host/database
+//! cargo run -p storefront
+//! cargo run -p storefront -- postgres://user@host/database
 //! ```
 //!
 //! Without a URL, the database is a temporary SQLite file. To cause an outage, run `storefront lock
@@ -18,7 +18,7 @@
 //! | `GET /`, `GET /products/1` | 200, at most seconds old | 200, stale, with `Age`; 503 if never asked for before |
 //! | `POST /products/1/orders` | 303 to the product | 503 with `Retry-After` |
 //! | `GET /healthz` | 200 | 200 |
-//! | `GET /readyz` | 200 | 503; both with the state as JSON |
+//! | `GET /readyz` | 200 | 200 while `GET /` is served, else 503; all with the state as JSON |
 //!
 //! Read `catalogue.rs` first: it has the queries, and what is served when they get no answer.
 
@@ -68,15 +68,12 @@ async fn run() -> Outcome<()> {
             let pool = database::sqlite(&file).await?;
             println!(
                 "Break the database, in another terminal, with\n\
-                 cargo run --example storefront --features sqlx-sqlite -- lock {}",
+                 cargo run -p storefront -- lock {}",
                 file.display()
             );
             shop(arguments.port, pool).await
         }
-        #[cfg(feature = "sqlx-postgres")]
         Database::Postgres(url) => shop(arguments.port, database::postgres(&url).await?).await,
-        #[cfg(not(feature = "sqlx-postgres"))]
-        Database::Postgres(_) => Err("this was built without the feature sqlx-postgres".into()),
         Database::Lock(file) => Ok(lock::until(&file, signals::stop()).await?),
     }
 }
