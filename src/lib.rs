@@ -313,7 +313,20 @@
 //! No feature is enabled by default. Without any, the crate has the [breaker], the [`Gate`] for
 //! futures, and [`Guarded`] for other pools.
 //!
-//! fusepool needs a tokio runtime with its timers enabled.
+//! # Runtimes
+//!
+//! fusepool needs a tokio runtime with its timers enabled. A pool can be used from several runtimes,
+//! also from ones that end or that nobody drives all the time, for instance a pool in a `static` that
+//! is used by tests with a runtime each:
+//!
+//! - A connection that was opened on another runtime is leased only if that runtime is driven.
+//!   Otherwise it would accept a statement and never answer. This holds for connections to servers
+//!   that a pool of this crate opens, and not for existing pools that are wrapped, nor for other
+//!   managers of deadpool, which test their objects themselves. If a runtime ends while a connection
+//!   that was opened on it is in use elsewhere, the statement fails, as with sqlx and deadpool.
+//! - The load of a cached read is begun anew on the runtime of another caller.
+//! - If the background task that probes makes no progress, a call that would be refused asks the
+//!   database in its place, for at most `probe_timeout`. One call at a time does so.
 
 // Library code never panics; a panic is how a test fails.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -285,6 +285,11 @@ impl Builder {
         self.settings.check()
     }
 
+    /// Checks that a call can be slow before its deadline. `deadline` is its setter and its value.
+    pub(crate) fn check_deadline(&self, deadline: (&str, Duration)) -> Result<(), ConfigError> {
+        self.settings.check_deadline(deadline)
+    }
+
     /// Sets a ramp up to `size`, unless the user chose a ramp.
     pub(crate) fn ramp_if_unset(mut self, size: u32) -> Self {
         let size = size.clamp(

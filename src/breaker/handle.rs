@@ -1,13 +1,15 @@
 //! The public handle of a breaker.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::builder::Builder;
 use super::clock::nanos;
 use super::config::ConfigError;
+#[cfg(feature = "cache")]
+use super::demand::LongRunning;
 use super::error::{CallError, Rejection};
 use super::machine::Phase;
 use super::permit::{OwnedPermit, Permit, ProbeSlot};
@@ -195,6 +197,20 @@ impl Breaker {
         stall_after.unwrap_or(settings.usual_limit()) / 4
     }
 
+    /// The time that a caller with something else to serve waits for an answer: that which makes a stall,
+    /// or would, if the rule were enabled.
+    #[cfg(feature = "cache")]
+    pub(crate) fn stall_patience(&self) -> Duration {
+        let settings = &self.inner.epoch.load().settings;
+        settings.stall_after().unwrap_or(settings.usual_limit())
+    }
+
+    /// Counts a caller that waits for the call of another one, until the guard is dropped.
+    #[cfg(feature = "cache")]
+    pub(crate) fn pending(&self) -> LongRunning {
+        self.inner.epoch.load().ledger.demand.running()
+    }
+
     /// The number of calls in the queue for a connection. The gate maintains it.
     pub(crate) fn waiting(&self) -> &AtomicU32 {
         &self.inner.waiting
@@ -220,6 +236,12 @@ impl Breaker {
         self.inner.connecting.store(connecting, Ordering::Relaxed);
     }
 
+    /// Sets the deadline of calls: its setter and its value.
+    pub(crate) fn set_deadline(&self, deadline: (&'static str, Duration)) {
+        let mut current = (self.inner.deadline.lock()).unwrap_or_else(PoisonError::into_inner);
+        *current = Some(deadline);
+    }
+
     /// Sets whether the backend is asked when a stall is near.
     pub(crate) fn set_asked(&self, is_asked: bool) {
         self.inner.is_asked.store(is_asked, Ordering::Relaxed);
@@ -238,6 +260,14 @@ impl Breaker {
     pub(crate) fn is_recovering(&self) -> bool {
         let epoch = self.inner.epoch.load();
         epoch.state == State::Open && !epoch.forced_open && epoch.mode != Mode::Disabled
+    }
+
+    /// Whether the open duration ended this long ago. A background probe postpones its end.
+    pub(crate) fn is_overdue(&self, grace: Duration) -> bool {
+        let until = self.inner.epoch.load().open_until;
+        self.rejects()
+            && self.is_recovering()
+            && self.inner.now() >= until.saturating_add(nanos(grace))
     }
 
     /// Whether the breaker is half-open, and no probe is in progress.

@@ -1,6 +1,6 @@
 //! What an operator does with a running breaker.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::builder::Builder;
@@ -88,7 +88,8 @@ impl Breaker {
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] for the first field whose value breaks a rule. Nothing has changed then.
+    /// A [`ConfigError`] for the first field whose value breaks a rule. Nothing has changed then. In a
+    /// pool or a gate, a call must be slow before its deadline, as when it was built.
     ///
     /// ```
     /// use fusepool::Breaker;
@@ -99,6 +100,10 @@ impl Breaker {
     /// ```
     pub fn reconfigure(&self, builder: Builder) -> Result<(), ConfigError> {
         builder.settings.check()?;
+        let deadline = *(self.inner.deadline.lock()).unwrap_or_else(PoisonError::into_inner);
+        if let Some(deadline) = deadline {
+            builder.settings.check_deadline(deadline)?;
+        }
         let mut settings = builder.settings;
         let now = self.inner.now();
         let mut core = self.inner.core();

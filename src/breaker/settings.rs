@@ -233,6 +233,24 @@ impl Settings {
         Ok(())
     }
 
+    /// Checks that a call can be slow before its deadline. `deadline` is its setter and its value.
+    pub(super) fn check_deadline(&self, deadline: (&str, Duration)) -> Result<(), ConfigError> {
+        let (setter, limit) = deadline;
+        let is_learned = matches!(self.slow_call, SlowCall::Learned(Some(_)));
+        if self.slow_call_rate.is_none() || is_learned || self.usual_limit() < limit {
+            return Ok(());
+        }
+        let rule = format!(
+            "shorter than the `{setter}` of {limit:?}, so that a call can be slow before its deadline \
+             (`slow_call_rate(None)` switches slow calls off)"
+        );
+        Err(ConfigError::new(
+            "slow_call_threshold",
+            self.usual_limit(),
+            rule,
+        ))
+    }
+
     /// The slow-call threshold, or the default until that is known.
     pub(super) fn usual_limit(&self) -> Duration {
         (self.slow_call.threshold()).unwrap_or(DEFAULT_SLOW_CALL_THRESHOLD)

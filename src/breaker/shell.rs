@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) is_asked: AtomicBool,
     /// The time that it took to open a connection last; 0 if that is unknown.
     pub(super) connecting: AtomicU64,
+    /// The setter and the value of the deadline of calls, if they have one.
+    pub(super) deadline: Mutex<Option<(&'static str, Duration)>>,
     pub(super) normal: Normal,
     /// Whether each success may change the slow-call threshold, and not only a long one.
     pub(super) is_learning: AtomicBool,
@@ -93,6 +95,7 @@ impl Inner {
             waiting: AtomicU32::new(0),
             is_asked: AtomicBool::new(false),
             connecting: AtomicU64::new(0),
+            deadline: Mutex::default(),
             normal: Normal::default(),
             is_learning: AtomicBool::new(epoch_learns),
             core: Mutex::new(core),

@@ -9,7 +9,7 @@ use crate::cache::entry::Loaded;
 use crate::cache::origin::Origin;
 use crate::cache::policy::CachePolicy;
 use crate::cache::question::{Question, Wording};
-use crate::cache::read_through::ask;
+use crate::cache::read_through::{Others, ask};
 use crate::outcome::served::{Served, Source, Unanswered};
 
 /// A read with its fallbacks, in the order in which they were written. `T` is the type of the
@@ -77,6 +77,18 @@ impl<'f, T, P> Reading<'f, T, P> {
         }
     }
 
+    /// What can be served besides an answer of the cache.
+    fn others(&self) -> Others {
+        let has = |which: fn(&Step<'f, T, P>) -> bool| self.steps.iter().any(which);
+        if has(|step| matches!(step, Step::Value(_))) {
+            Others::Value
+        } else if has(|step| !matches!(step, Step::Stale)) {
+            Others::Uncertain
+        } else {
+            Others::None
+        }
+    }
+
     /// Serves the read: from the cache, from the backend, or from the first fallback that provides
     /// a value.
     ///
@@ -94,8 +106,7 @@ impl<'f, T, P> Reading<'f, T, P> {
         L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
         A: Future<Output = Result<T, E>>,
     {
-        let may_leave = self.steps.iter().any(|step| !matches!(step, Step::Stale));
-        let failed = match ask(origin, question, may_leave, load).await {
+        let failed = match ask(origin, question, self.others(), load).await {
             Ok(served) => return Ok(served),
             Err(failed) => failed,
         };

@@ -1,14 +1,18 @@
 //! Loads: one query of the database, on behalf of all callers that wait for the answer.
 //!
-//! A load is a task of its own. It outlives the caller that started it, and ends with the pool. It
-//! passes the gate like every call, so that an empty cache sends no more queries than the gate
-//! admits.
+//! A load is a task of its own, on the runtime of the caller that started it; see `task.rs`. It
+//! outlives that caller, even if nobody waits for it any more: the next caller will want its answer,
+//! and its deadlines bound it. It ends with the pool. It passes the gate like every call, so that an
+//! empty cache sends no more queries than the gate admits.
 //!
 //! A second, shared tier would wrap the load: look the key up there first, and store the answer
 //! there afterwards.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::cache::answers::{Answers, Count};
@@ -22,12 +26,12 @@ use crate::cache::single_flight::{Failure, Leader, Waiter};
 use crate::telemetry::event::Event;
 
 impl Answers {
-    /// Joins the load of the question's key, or starts one.
+    /// Joins the load of the question's key, or starts one: then it takes `load`.
     pub(super) fn join<O, T, L>(
         self: &Arc<Self>,
         origin: &Arc<O>,
         question: &Question,
-        load: L,
+        load: &mut Option<L>,
     ) -> Waiter
     where
         O: Origin,
@@ -40,16 +44,20 @@ impl Answers {
             &names,
             &self.generations,
             !question.policy.is_database_first(),
+            question.patience(origin.gate().limits()),
         );
-        if let Some(leader) = leader {
-            let task = Load {
+        // A caller that has started a load joins no other one. If it did, the other would be dropped.
+        if let Some(leader) = leader
+            && let Some(load) = load.take()
+        {
+            let made = Load {
                 answers: Arc::clone(self),
                 origin: Arc::clone(origin),
                 policy: question.policy,
                 key: question.key,
                 names,
             };
-            origin.spawn(Box::pin(task.lead(leader, load)));
+            origin.spawn(leader.task(|leader| Box::pin(made.lead(leader, load))));
         }
         waiter
     }
@@ -87,18 +95,19 @@ impl<O: Origin> Load<O> {
             return leader.finish(Ok(entry));
         }
         let asked_at = gate.now();
-        let loaded = load.await;
+        let loaded = unless_panicked(load).await;
         let took = Duration::from_nanos(gate.now().saturating_sub(asked_at));
         let outcome = match loaded {
-            Ok(loaded) => {
+            Some(Ok(loaded)) => {
                 self.answers.count(Count::Loads);
                 let entry = Entry::new(loaded, asked_at, self.names.clone(), generation);
                 let entry = Arc::new(entry);
                 self.answers.keep(gate, &self.policy, self.key, &entry);
                 Ok(entry)
             }
-            Err(error) => {
+            failed => {
                 self.answers.count(Count::FailedLoads);
+                let error = failed.and_then(Result::err).unwrap_or_else(O::lost);
                 Err(Arc::new(error) as Failure)
             }
         };
@@ -109,4 +118,18 @@ impl<O: Origin> Load<O> {
         });
         leader.finish(outcome);
     }
+}
+
+/// The output of `load`; `None` if it panicked, for instance in the code that maps its rows. The panic
+/// hook has reported that. It must not reach the callers: what they chose as a fallback is served.
+async fn unless_panicked<T>(load: impl Future<Output = T>) -> Option<T> {
+    let mut load = pin!(load);
+    poll_fn(|context| {
+        // After a panic, the load is only dropped.
+        match catch_unwind(AssertUnwindSafe(|| load.as_mut().poll(context))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
 }

@@ -44,6 +44,8 @@
 //! | is not queried: the queue is full | cache | cache | cache | fallback, or the refusal |
 //! | cannot be reached, or fails | cache | cache | cache | fallback, or the error |
 //! | misses the deadline | cache | cache | cache | fallback, or the error |
+//! | is not queried: the pool is closed | cache | cache | cache | fallback, or the error |
+//! | answers, and mapping the rows panics | cache | cache | cache | fallback, or the error |
 //! | answers with an error | cache | cache | **the error** | **the error** |
 //! | is queried on a lease or in a transaction | live | live | live | live |
 //!
@@ -71,9 +73,26 @@
 //! # The store
 //!
 //! All cached reads of a pool share one store in memory, bounded by the `cache_bytes` of the pool;
-//! the least useful answers are evicted. Each key has at most one load in progress, which serves
-//! all callers that wait for it. Every load passes the gate, so that an empty cache sends no more
-//! calls to the database than the pool admits.
+//! the least useful answers are evicted.
+//!
+//! # Loads
+//!
+//! Each key has at most one load in progress, which serves all callers that wait for it. Every load
+//! passes the gate, so that an empty cache sends no more calls to the database than the pool admits.
+//!
+//! - **How long a caller waits.** A caller with a value at hand, a stale answer or that of `or_value`,
+//!   waits no longer than [`stall_after`](crate::breaker::Builder::stall_after). Others wait for their
+//!   own deadline. A load has the deadline of the caller that started it, and a caller with more time
+//!   waits for the next load instead. For the breaker, each caller that waits is demand, as if it had
+//!   sent the query itself.
+//! - **If its callers leave**, a load goes on until its deadline, and its answer is stored.
+//! - **If its runtime ends, or stands still.** A load runs as a task on the runtime of the caller that
+//!   started it, because a query in progress cannot move: its connection and its timers belong to that
+//!   runtime. If the runtime ends, the load is begun anew on that of another caller. So it is if the
+//!   runtime runs no task for half a second, because nobody drives it or something blocks it.
+//! - **If the pool is closed**, loads in progress end as usual. If its last handle is dropped, they are
+//!   stopped.
+//! - **If a load panics**, for instance in code that maps rows, all its callers are served a fallback.
 //!
 //! # What not to cache
 //!
@@ -132,6 +151,7 @@ pub(crate) mod rows;
 pub(crate) mod single_flight;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+pub(crate) mod task;
 #[cfg(feature = "sql")]
 pub(crate) mod tokens;
 #[cfg(feature = "sql")]

@@ -1,17 +1,14 @@
 //! The interface of a pool to its cache.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::breaker::verdict::Class;
 use crate::cache::answers::Answers;
+use crate::cache::task::Task;
 use crate::gate::Gate;
 use crate::outcome::error::{DeadlineExceeded, Refused};
 use crate::outcome::served::Unanswered;
-
-/// A background task.
-pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A pool, as the source of the answers that its cache stores.
 pub(crate) trait Origin: Send + Sync + 'static {
@@ -28,7 +25,11 @@ pub(crate) trait Origin: Send + Sync + 'static {
     /// The error of a load that was stopped or panicked.
     fn lost() -> Self::Error;
 
-    /// Spawns a task that is stopped when the last handle of the pool is dropped.
+    /// Keeps the pool's loads from being stopped while the result is held, as a handle of the pool does.
+    fn attend(&self) -> Arc<dyn Any + Send + Sync>;
+
+    /// Spawns a load. It is stopped when the last handle of the pool is dropped, and not when the pool
+    /// is closed: closing lets the calls in progress end.
     fn spawn(&self, task: Task);
 }
 

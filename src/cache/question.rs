@@ -6,6 +6,7 @@ use crate::breaker::config::ConfigError;
 use crate::cache::invalidation::Name;
 use crate::cache::key::{Key, KeyHasher};
 use crate::cache::policy::CachePolicy;
+use crate::gate::limits::Limits;
 
 /// A read that the cache may answer.
 #[derive(Clone, Debug)]
@@ -17,11 +18,18 @@ pub(crate) struct Question {
     pub(crate) base: Key,
     /// The tags besides those of the policy.
     pub(crate) tags: Vec<Name>,
-    /// The time that this caller waits for a load. Other waiters may wait longer.
-    pub(crate) patience: Duration,
+    /// The deadline of the caller's own for the statement. `None`: the pool's.
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Question {
+    /// The time that this caller waits for a load: the deadline of the statement plus that of the
+    /// connection. Other callers may wait longer.
+    pub(super) fn patience(&self, limits: Limits) -> Duration {
+        let limit = self.limit.unwrap_or(limits.query_timeout);
+        limit.saturating_add(limits.acquire_timeout)
+    }
+
     /// The names that invalidate the answer.
     pub(super) fn names(&self) -> Box<[Name]> {
         let policy = [
@@ -86,12 +94,13 @@ impl Wording {
     }
 
     /// The read as a question to the cache; `None` without a policy. `base` is the
-    /// [`key`](Self::key) with the statement, and `made` adds the type of the result.
+    /// [`key`](Self::key) with the statement, `made` adds the type of the result, and `limit` is the
+    /// deadline of the caller's own for the statement.
     pub(crate) fn question(
         &self,
         base: KeyHasher,
         made: impl FnOnce(&mut KeyHasher),
-        patience: Duration,
+        limit: Option<Duration>,
     ) -> Option<Question> {
         let policy = self.policy?;
         let mut key = base;
@@ -108,7 +117,7 @@ impl Wording {
             key: key.finish(),
             base,
             tags,
-            patience,
+            limit,
         })
     }
 }

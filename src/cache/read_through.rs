@@ -10,12 +10,11 @@
 //! ```
 //!
 //! A caller that has a stale answer or another fallback stops waiting for a load when the breaker
-//! opens.
+//! opens. One that has a value at hand, stale or a default, waits no longer than it takes to see a
+//! stall. The others wait for their own deadline, which the load of another caller does not change.
 
 use std::future::Future;
 use std::sync::Arc;
-
-use tokio::time::timeout;
 
 use crate::cache::answers::{Answers, Count};
 use crate::cache::entry::{Entry, Loaded};
@@ -24,11 +23,22 @@ use crate::cache::policy::Freshness;
 use crate::cache::question::Question;
 use crate::cache::single_flight::Lost;
 use crate::gate::admission::turned_away;
-use crate::outcome::error::Awaited;
+use crate::gate::joined::Joined;
+use crate::outcome::error::Refused;
 use crate::outcome::served::{Served, Source, StaleReason, Unanswered};
 
 #[cfg(test)]
 mod tests;
+
+/// What a caller can serve besides an answer of the database and of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    None,
+    /// Something that may fail, such as another query.
+    Uncertain,
+    /// A value at hand.
+    Value,
+}
 
 /// A read that the database did not answer and that had no fresh answer.
 #[derive(Debug)]
@@ -43,15 +53,14 @@ pub(crate) struct Failed<T, E> {
 
 impl Answers {
     /// Answers `question` from the cache, or by the future that `load` creates. `load` is called
-    /// only if the cache has no fresh answer. `may_leave`: the caller has a fallback besides the
-    /// cache, and stops waiting when the breaker opens.
+    /// only if the cache has no fresh answer. `others` says what the caller has besides the cache.
     ///
     /// Cancellation: a load that has started continues.
     pub(crate) async fn read<O, T, L>(
         self: &Arc<Self>,
         origin: &Arc<O>,
         question: &Question,
-        may_leave: bool,
+        others: Others,
         load: impl FnOnce() -> Result<L, O::Error>,
     ) -> Result<Served<T>, Failed<T, O::Error>>
     where
@@ -70,8 +79,7 @@ impl Answers {
                 if gate.breaker().rejection().is_none()
                     && let Ok(load) = load()
                 {
-                    // The load runs in the background; this read does not wait for it.
-                    drop(self.join(origin, question, load));
+                    self.revalidate(origin, question, load);
                 }
                 let reason = StaleReason::Revalidating;
                 let source = Source::Stale { age, reason };
@@ -85,8 +93,11 @@ impl Answers {
             Ok(load) => load,
             Err(error) => return Err(self.failed(origin, question, Arc::new(error))),
         };
-        let may_leave = may_leave || kept.is_some();
-        match self.ask(origin, question, may_leave, load).await {
+        let others = match kept {
+            Some(_) => Others::Value,
+            None => others,
+        };
+        match self.ask(origin, question, others, load).await {
             Ok(entry) => match entry.value() {
                 Some(value) => Ok(Served::new(value, Source::Live)),
                 None => Err(self.failed(origin, question, Arc::new(O::lost()))),
@@ -95,13 +106,26 @@ impl Answers {
         }
     }
 
-    /// Joins the load of `question`, or starts it, and waits for the answer for at most the
-    /// `patience` of the question.
+    /// Loads a newer answer in the background. Nobody waits for it, so whoever is next looks after it.
+    fn revalidate<O, T, L>(self: &Arc<Self>, origin: &Arc<O>, question: &Question, load: L)
+    where
+        O: Origin,
+        T: Send + Sync + 'static,
+        L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
+    {
+        let mut load = Some(load);
+        let joined = self.join(origin, question, &mut load);
+        if joined.stop_if_still() {
+            self.join(origin, question, &mut load);
+        }
+    }
+
+    /// Joins the load of `question`, or starts it, and waits for the answer.
     async fn ask<O, T, L>(
         self: &Arc<Self>,
         origin: &Arc<O>,
         question: &Question,
-        may_leave: bool,
+        others: Others,
         load: L,
     ) -> Result<Arc<Entry>, Arc<O::Error>>
     where
@@ -111,23 +135,41 @@ impl Answers {
     {
         let gate = origin.gate();
         // Spawns no task while the breaker is open.
+        gate.ask_if_overdue().await;
         if let Some(refused) = gate.refusal() {
             return Err(Arc::new(turned_away(refused).await.into()));
         }
-        let outcome = self.join(origin, question, load).outcome();
-        let patience = question.patience;
-        let outcome = timeout(patience, async {
-            match may_leave {
-                true => gate.unless_opened(outcome).await,
-                false => Ok(outcome.await),
+        let patience = question.patience(gate.limits());
+        let limit = match others {
+            Others::Value if gate.enforces() => patience.min(gate.breaker().stall_patience()),
+            _ => patience,
+        };
+        // The caller may have no handle of the pool any more.
+        let _attends = origin.attend();
+        let waiting = Joined::new(gate);
+        let mut load = Some(load);
+        let answer = async {
+            loop {
+                let outcome = self.join(origin, question, &mut load).outcome();
+                let has_joined = load.is_some();
+                waiting.set_counts(has_joined && question.limit.is_none());
+                let outcome = match others {
+                    Others::None => outcome.await,
+                    _ => gate.unless_opened(outcome).await?,
+                };
+                // The runtime of another caller took the load with it.
+                if !(has_joined && matches!(outcome, Err(Lost))) {
+                    return Ok::<_, Refused>(outcome);
+                }
             }
-        });
-        match outcome.await {
+        };
+        let own = question.limit.map(|_| limit);
+        match waiting.wait(own, limit, answer).await {
             Ok(Ok(Ok(Ok(entry)))) => Ok(entry),
             Ok(Ok(Ok(Err(error)))) => Err(error.downcast().unwrap_or_else(|_| Arc::new(O::lost()))),
             Ok(Ok(Err(Lost))) => Err(Arc::new(O::lost())),
-            Ok(Err(refused)) => Err(Arc::new(refused.into())),
-            Err(_) => Err(Arc::new(gate.missed(patience, Awaited::Answer).into())),
+            Ok(Err(refused)) => Err(Arc::new(O::Error::from(refused))),
+            Err(missed) => Err(Arc::new(missed.into())),
         }
     }
 
@@ -156,12 +198,12 @@ impl Answers {
     }
 }
 
-/// Reads from `origin`, through its cache if there is a `question`. `may_leave`: the caller has a
-/// fallback besides the cache, and stops waiting for a load when the breaker opens.
+/// Reads from `origin`, through its cache if there is a `question`. `others` says what the caller has
+/// besides the cache.
 pub(crate) async fn ask<O, T, L>(
     origin: &Arc<O>,
     question: Option<&Question>,
-    may_leave: bool,
+    others: Others,
     load: impl FnOnce() -> Result<L, O::Error>,
 ) -> Result<Served<T>, Failed<T, O::Error>>
 where
@@ -170,7 +212,7 @@ where
     L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
 {
     if let Some(question) = question {
-        return origin.cache().read(origin, question, may_leave, load).await;
+        return origin.cache().read(origin, question, others, load).await;
     }
     let loaded = match load() {
         Ok(load) => load.await,

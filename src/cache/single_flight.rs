@@ -1,22 +1,25 @@
 //! Single flight: one load at a time for each key.
 //!
-//! A caller that finds a load of the same key in progress waits for its outcome. There are two
+//! A caller that finds a load of the same key in progress waits for its outcome. There are three
 //! exceptions. If the key was invalidated after the query of the load was sent, the load may return
-//! rows from before a write. And with `database_first`, a caller never joins a load whose query was
-//! already sent. In both cases the caller joins the next load, which starts when the first one has
-//! ended. So each key has at most one load in progress and one that waits. If the waiting load ends
-//! before it starts, the first one is the latest load of the key again.
+//! rows from before a write. With `database_first`, a caller never joins a load whose query was
+//! already sent. And a load has the deadline of the caller that started it, so a caller with more time
+//! does not join it. In all these cases the caller joins the next load, which starts when the first one
+//! has ended. So each key has at most one load in progress. If a waiting load ends before it starts,
+//! the one before it is the latest load of the key again.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::entry::Entry;
 use super::invalidation::{Generation, Generations, Name};
 use super::key::Key;
+use super::task::{LoadTask, Task};
 
 /// The error of a load. All loads of a pool have the same error type, which is erased here, like the
 /// type of the value of an [`Entry`].
@@ -33,6 +36,9 @@ pub(crate) struct SingleFlight {
 /// A load in progress, or one that waits to start.
 struct Flight {
     outcome: watch::Receiver<Completion>,
+    task: Arc<LoadTask>,
+    /// The time that the caller that started it has.
+    patience: Duration,
     /// The generation of the key when the query was sent; `None` before.
     started: Option<Generation>,
 }
@@ -43,6 +49,7 @@ type Completion = Option<Result<Outcome, Lost>>;
 /// Waits for a load.
 pub(crate) struct Waiter {
     outcome: watch::Receiver<Completion>,
+    task: Arc<LoadTask>,
 }
 
 /// Makes a load. If it is dropped without `finish`, the waiters learn that the load was lost.
@@ -50,11 +57,12 @@ pub(crate) struct Leader {
     single_flight: Arc<SingleFlight>,
     key: Key,
     outcome: watch::Sender<Completion>,
+    task: Arc<LoadTask>,
     /// The load that must end before this one may start.
     previous: Option<Flight>,
 }
 
-/// A load ended without an outcome: its task was stopped, or it panicked.
+/// A load ended without an outcome, because it was stopped: its runtime or its pool ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost;
 
@@ -70,27 +78,32 @@ impl SingleFlight {
     }
 
     /// Joins the latest load of `key`, or the next one if the latest has started and its answer may
-    /// be outdated. Returns a leader if the caller must make that load. Without `joins_started`, the
-    /// caller never joins a load that has started, so that its query is sent after this call.
+    /// be outdated, or if it has less time than `patience`. Returns a leader if the caller must make
+    /// that load. Without `joins_started`, the caller never joins a load that has started, so that
+    /// its query is sent after this call.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: Key,
         names: &[Name],
         generations: &Generations,
         joins_started: bool,
+        patience: Duration,
     ) -> (Waiter, Option<Leader>) {
         let mut latest = self.latest();
-        let flight = latest.get(&key);
-        if let Some(flight) = flight {
+        if let Some(flight) = latest.get(&key) {
             let now = generations.of(names);
             let is_valid = |started| now.is_valid_since(started) && !now.is_doubted_since(started);
-            if (flight.started).is_none_or(|started| joins_started && is_valid(started)) {
+            let is_new = (flight.started).is_none_or(|started| joins_started && is_valid(started));
+            if is_new && flight.patience >= patience {
                 return (flight.waiter(), None);
             }
         }
         let (sender, outcome) = watch::channel(None);
+        let task = Arc::new(LoadTask::here());
         let flight = Flight {
             outcome,
+            task: Arc::clone(&task),
+            patience,
             started: None,
         };
         let waiter = flight.waiter();
@@ -99,6 +112,7 @@ impl SingleFlight {
             single_flight: Arc::clone(self),
             key,
             outcome: sender,
+            task,
             previous,
         };
         (waiter, Some(leader))
@@ -114,6 +128,7 @@ impl Flight {
     fn waiter(&self) -> Waiter {
         Waiter {
             outcome: self.outcome.clone(),
+            task: Arc::clone(&self.task),
         }
     }
 
@@ -123,15 +138,23 @@ impl Flight {
 }
 
 impl Waiter {
-    /// Waits until the load has ended.
+    /// Waits until the load has ended. A load whose runtime stands still is stopped, if this waiter
+    /// belongs to another one.
     ///
     /// Cancellation: the load continues.
-    pub(crate) async fn outcome(mut self) -> Result<Outcome, Lost> {
-        let completed = self.outcome.wait_for(Option::is_some).await;
+    pub(crate) async fn outcome(self) -> Result<Outcome, Lost> {
+        let Self { mut outcome, task } = self;
+        let completed = task.unless_still(outcome.wait_for(Option::is_some)).await;
         completed
-            .ok()
+            .and_then(Result::ok)
             .and_then(|completion| completion.clone())
             .unwrap_or(Err(Lost))
+    }
+
+    /// Stops the load if its runtime stands still. Returns whether it did. Does not wait, so the
+    /// first call only asks the runtime.
+    pub(crate) fn stop_if_still(&self) -> bool {
+        self.task.stop_if_still()
     }
 }
 
@@ -139,6 +162,12 @@ impl Leader {
     /// The load to wait for before [`start`](Self::start).
     pub(crate) fn previous(&self) -> Option<Waiter> {
         self.previous.as_ref().map(Flight::waiter)
+    }
+
+    /// The task that makes the load. `load` holds this leader.
+    pub(crate) fn task(self, load: impl FnOnce(Self) -> Task) -> Task {
+        let task = Arc::clone(&self.task);
+        task.run(load(self))
     }
 
     /// Marks the load as started, immediately before its query is sent. An invalidation after this
@@ -225,8 +254,12 @@ mod tests {
         }
 
         fn join(&self) -> (Waiter, Option<Leader>) {
+            self.join_for(Duration::from_secs(1))
+        }
+
+        fn join_for(&self, patience: Duration) -> (Waiter, Option<Leader>) {
             self.single_flight
-                .join(self.key, &self.names, &self.generations, true)
+                .join(self.key, &self.names, &self.generations, true, patience)
         }
 
         fn start(&self, leader: &Leader) {
@@ -321,6 +354,25 @@ mod tests {
         assert_eq!(value_of(before), Some(1));
         assert_eq!(value_of(previous), Some(1));
         drop(third);
+        assert_eq!(rig.single_flight.len(), 0);
+    }
+
+    /// Regression: a caller received the deadline of another one, whose was shorter.
+    #[test]
+    fn a_caller_with_more_time_waits_for_the_next_load() {
+        let rig = Rig::new();
+        let (hasty, first) = rig.join();
+        let first = first.unwrap();
+        rig.start(&first);
+        let (patient, second) = rig.join_for(Duration::from_secs(30));
+        let second = second.unwrap();
+        assert!(second.previous().is_some(), "one load at a time");
+        assert!(rig.join().1.is_none(), "a longer deadline does for all");
+        first.finish(Err(Arc::new("deadline")));
+        assert!(hasty.outcome().now_or_never().unwrap().unwrap().is_err());
+        rig.start(&second);
+        second.finish(Ok(rig.entry(2)));
+        assert_eq!(value_of(patient), Some(2));
         assert_eq!(rig.single_flight.len(), 0);
     }
 

@@ -1,12 +1,13 @@
 //! Configures a guarded pool: deadpool's settings and fusepool's.
 
 use std::fmt;
+use std::future::ready;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{self, Hook, Manager, Metrics, PoolConfig, QueueMode, Timeouts};
+use deadpool::managed::{self, Hook, HookError, Manager, Metrics, PoolConfig, QueueMode, Timeouts};
 
 use super::adapter::Managed;
 use super::dialect::Dialect;
@@ -18,6 +19,7 @@ use crate::breaker::verdict::Classify;
 use crate::gate::Gate;
 use crate::gate::limits::DEFAULT_ACQUIRE_TIMEOUT;
 use crate::pool::guarded::Guarded;
+use crate::pool::homes::Homes;
 use crate::pool::session::{Created, Sessions};
 use crate::pool::settings::{Settings, setters};
 
@@ -212,6 +214,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
         let recycle = acquire_timeout.min(self.settings.breaker.get_probe_timeout()) / 2;
         let (source, guard) = self.on(());
         let test = guard.recycle_timeout.unwrap_or(recycle);
+        let source = guard.watch_homes(source, test);
         let source = guard.dialect.prepare(source, test);
         let (source, sessions) = guard.watch_sessions(source);
         let raw = source.build()?;
@@ -223,6 +226,40 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W, ()> {
+    /// Adds hooks that remove objects whose runtimes have ended or stand still, if the objects are
+    /// connections to a server. A runtime must show within `limit` that it is driven.
+    fn watch_homes(
+        &self,
+        source: managed::PoolBuilder<M>,
+        limit: Duration,
+    ) -> managed::PoolBuilder<M> {
+        if self.dialect.system().is_none() {
+            return source;
+        }
+        let homes = Arc::<Homes>::default();
+        let known = Arc::clone(&homes);
+        let created = Hook::sync_fn(move |_: &mut M::Type, metrics: &Metrics| {
+            known.add(Created::at(metrics.created));
+            Ok(())
+        });
+        let recycled = Hook::async_fn(move |_: &mut M::Type, metrics: &Metrics| {
+            if homes.are_here() {
+                // This future captures nothing, so the box does not allocate.
+                return Box::pin(ready(Ok(())));
+            }
+            let (homes, created) = (Arc::clone(&homes), Created::at(metrics.created));
+            Box::pin(async move {
+                match homes.is_driven(created, limit).await {
+                    Some(false) => {
+                        Err(HookError::message("its runtime has ended, or stands still"))
+                    }
+                    _ => Ok(()),
+                }
+            })
+        });
+        source.post_create(created).pre_recycle(recycled)
+    }
+
     /// Adds a hook that asks for the server session of each new object, where that is possible.
     fn watch_sessions(
         &self,

@@ -129,7 +129,9 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     }
 
     /// Closes the pool. Waiting and future calls of `get` fail with [`PoolError::Closed`], probing
-    /// stops, and objects are dropped when they are returned.
+    /// stops, and objects are dropped when they are returned. Calls in progress end as usual, loads
+    /// for the cache among them. A cached read of a closed pool serves what the cache still has, or a
+    /// fallback.
     pub fn close(&self) {
         // In this order, a probe that begins now is either stopped, or finds the pool closed.
         self.inner().close();

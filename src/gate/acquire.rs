@@ -58,6 +58,7 @@ impl Gate {
         classify: impl FnOnce(&E) -> Class,
         mut connect: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<(T, Option<ProbeSlot>), GateError<E>> {
+        self.ask_if_overdue().await;
         let probe = match self.admit() {
             Ok(probe) => probe,
             Err(rejected) => return Err(turned_away(rejected).await.into()),

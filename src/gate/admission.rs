@@ -8,8 +8,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
+use tokio::time::timeout;
 
-use super::{Count, Gate};
+use super::reporter::{Ask, run};
+use super::{Count, Gate, Reserved};
 use crate::breaker::clock::nanos;
 use crate::breaker::error::Rejection;
 use crate::breaker::permit::Permit;
@@ -23,9 +25,64 @@ impl Gate {
     /// Requests admission of a call that starts later. Returns a permit only if the breaker is not
     /// closed: the call is then a probe, or, in a mode that does not enforce, is not in the window.
     pub(crate) fn admit(&self) -> Result<Option<Permit<'_>>, Refused> {
-        let may_probe = !self.probing.load(Ordering::Acquire);
+        let is_probing = self.probing.load(Ordering::Acquire);
+        let may_probe = !is_probing && self.overdue_hook().is_none();
         let ticket = self.breaker.ticket(may_probe);
         ticket.map_err(|rejection| self.refused(rejection))
+    }
+
+    /// Asks the backend in place of the background task, if that is overdue, before a call is refused.
+    /// Nobody drives a current-thread runtime between two calls of `block_on`, and the runtime of the
+    /// task may have ended. One caller at a time asks, until `probe_timeout`. If the backend answers,
+    /// the breaker is half-open, and the call may be a probe.
+    pub(crate) async fn ask_if_overdue(&self) {
+        if !self.breaker.passes()
+            && let Some(ask) = self.overdue_hook()
+            && self.is_probe_overdue()
+        {
+            // Boxed, because it is rare, and most calls should not carry it.
+            Box::pin(self.ask_now(ask)).await;
+        }
+    }
+
+    fn is_probe_overdue(&self) -> bool {
+        let grace = match self.probing.load(Ordering::Acquire) {
+            true => self.breaker.probe_interval(),
+            false => Duration::ZERO,
+        };
+        self.breaker.is_overdue(grace)
+    }
+
+    async fn ask_now(&self, ask: &Ask) {
+        let Some(_only) = Reserved::of(&self.recovering) else {
+            return;
+        };
+        self.breaker.postpone_probes(self.breaker.probe_interval());
+        let answers = timeout(self.breaker.probe_timeout(), ask()).await;
+        if answers.unwrap_or(false) {
+            self.well_again();
+            self.breaker.half_open();
+        }
+    }
+
+    fn overdue_hook(&self) -> Option<&Ask> {
+        self.hooks.get()?.overdue.as_ref()
+    }
+
+    /// Starts the background task anew, if its runtime took it along. At most once in `probe_interval`.
+    fn revive_prober(&self) {
+        if self.probing.load(Ordering::Acquire) {
+            return;
+        }
+        let (now, due) = (self.now(), self.next_revival.load(Ordering::Acquire));
+        let next = now.saturating_add(nanos(self.breaker.probe_interval()));
+        let turn = || {
+            self.next_revival
+                .compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire)
+        };
+        if now >= due && turn().is_ok() {
+            run(&self.hooks, |hooks| &hooks.opened);
+        }
     }
 
     /// Admits a statement on a leased connection, outside a transaction.
@@ -92,6 +149,9 @@ impl Gate {
     }
 
     pub(super) fn refused(&self, rejection: Rejection) -> Refused {
+        if rejection != Rejection::ForcedOpen {
+            self.revive_prober();
+        }
         self.rejected(Refused::Circuit {
             pool: Arc::clone(self.breaker.name()),
             rejection,

@@ -46,8 +46,13 @@ impl GateBuilder {
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.
     pub fn build(self) -> Result<Gate, ConfigError> {
-        self.limits.check("call_timeout", &self.breaker)?;
-        Gate::new(self.breaker, self.limits, self.sinks, Backend::default())
+        Gate::new(
+            self.breaker,
+            self.limits,
+            "call_timeout",
+            self.sinks,
+            Backend::default(),
+        )
     }
 }
 

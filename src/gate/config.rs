@@ -86,6 +86,9 @@ impl Gate {
         let breaker = config.breaker.clone();
         let rules = breaker.clone().unwrap_or_else(|| self.breaker.to_builder());
         limits.check("query_timeout", &rules)?;
+        rules.check()?;
+        self.breaker
+            .set_deadline(("query_timeout", limits.query_timeout));
         if let Some(breaker) = breaker {
             self.breaker.reconfigure(breaker)?;
         }

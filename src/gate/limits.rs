@@ -115,19 +115,6 @@ impl Limits {
             let rule = "at least 1: a caller is in the queue while its connection is opened, too";
             return Err(ConfigError::new("max_queue", self.max_queue, rule));
         }
-        match breaker.get_slow_call_threshold() {
-            Some(slow_call_threshold) if slow_call_threshold >= self.query_timeout => {
-                Err(ConfigError::new(
-                    "slow_call_threshold",
-                    slow_call_threshold,
-                    format!(
-                        "shorter than the `{call_timeout}` of {:?}, so that a call can be slow before \
-                         its deadline (`slow_call_rate(None)` switches slow calls off)",
-                        self.query_timeout
-                    ),
-                ))
-            }
-            _ => Ok(()),
-        }
+        breaker.check_deadline((call_timeout, self.query_timeout))
     }
 }

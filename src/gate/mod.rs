@@ -39,6 +39,10 @@
 //!
 //! **Probes.** A call that is a probe has the same deadline as any other call.
 //!
+//! While the breaker is open, a background task of the pool asks the database. If that task makes no
+//! progress, because nobody drives its runtime between two calls, a call that would be refused
+//! [asks in its place](Gate::ask_if_overdue).
+//!
 //! **Lost answers.** After an outage, connections may stay silent in the middle of their calls, and
 //! would occupy the pool until the deadlines. If a caller waits long at a full pool after the backend
 //! has recovered, the pool [asks the server](Gate::look_for_lost_calls) about the calls from before
@@ -81,6 +85,10 @@ pub(crate) mod admission;
 pub(crate) mod at_once;
 pub(crate) mod builder;
 pub(crate) mod config;
+#[cfg(any(feature = "cache", feature = "deadpool"))]
+pub(crate) mod home;
+#[cfg(feature = "cache")]
+pub(crate) mod joined;
 pub(crate) mod limits;
 mod lost;
 mod queue;
@@ -132,6 +140,10 @@ pub struct Gate {
     probing: AtomicBool,
     /// A background task asks the backend whether it answers.
     asking: AtomicBool,
+    /// A caller asks the backend in place of the background task.
+    recovering: AtomicBool,
+    /// The earliest time at which the background task that probes may be started anew.
+    next_revival: AtomicU64,
     hooks: Arc<OnceLock<Hooks>>,
     starved: Notify,
 }
@@ -148,15 +160,20 @@ enum Count {
 const COUNTS: usize = Count::ClosedConnections as usize + 1;
 
 impl Gate {
-    /// A gate with limits that were already checked.
+    /// A gate with these limits. `call_timeout` is the name of the setter for their `query_timeout`.
     pub(crate) fn new(
         breaker: Builder,
         limits: Limits,
+        call_timeout: &'static str,
         sinks: SinkList,
         backend: Backend,
     ) -> Result<Self, ConfigError> {
+        limits.check(call_timeout, &breaker)?;
         breaker.check()?;
-        Ok(Self::from_checked(breaker, limits, sinks, backend))
+        let deadline = (call_timeout, limits.query_timeout);
+        let gate = Self::from_checked(breaker, limits, sinks, backend);
+        gate.breaker.set_deadline(deadline);
+        Ok(gate)
     }
 
     /// A gate with default settings, which need no check.
@@ -193,6 +210,8 @@ impl Gate {
             summarized: AtomicU64::new(0),
             probing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
+            recovering: AtomicBool::new(false),
+            next_revival: AtomicU64::new(0),
             hooks,
             starved: Notify::new(),
         }
@@ -228,7 +247,7 @@ impl Gate {
     }
 
     /// Whether the breaker acts on its state.
-    fn enforces(&self) -> bool {
+    pub(crate) fn enforces(&self) -> bool {
         self.breaker.mode() == Mode::Enforce
     }
 
@@ -322,7 +341,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Reserves a work of one background task until it is dropped.
+/// Reserves a work of one task until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Reserved<'gate>(&'gate AtomicBool);
 

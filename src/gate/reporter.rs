@@ -1,5 +1,7 @@
 //! Reports the events of a breaker to the sink of its gate.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
@@ -13,6 +15,9 @@ use crate::telemetry::sinks::Sinks;
 /// A callback of a pool, for one kind of event.
 pub(crate) type Hook = Box<dyn Fn() + Send + Sync>;
 
+/// A callback of a pool that asks its backend. Its future returns whether the backend answers.
+pub(crate) type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
 /// The callbacks of a pool, for the events of its gate.
 #[derive(Default)]
 pub(crate) struct Hooks {
@@ -22,6 +27,8 @@ pub(crate) struct Hooks {
     pub(crate) stalling: Option<Hook>,
     /// A caller has waited long at a full pool after an outage.
     pub(crate) starved: Option<Hook>,
+    /// The background probe is overdue.
+    pub(crate) overdue: Option<Ask>,
 }
 
 /// Sets the observer of the gate, which calls the user's observer, too.

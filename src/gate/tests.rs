@@ -281,7 +281,14 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
         let builder = Breaker::builder()
             .clock(RuntimeClock(Instant::now()))
             .mode(mode);
-        let gate = Gate::new(builder, limits, SinkList::default(), Backend::default()).unwrap();
+        let gate = Gate::new(
+            builder,
+            limits,
+            "query_timeout",
+            SinkList::default(),
+            Backend::default(),
+        );
+        let gate = gate.unwrap();
         for state in ["closed", "half-open"] {
             let late = || async {
                 tokio::time::sleep(DEFAULT_QUERY_TIMEOUT * 10).await;

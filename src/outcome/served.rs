@@ -68,8 +68,15 @@ pub enum Unanswered {
     /// The database is unhealthy: it could not be reached, broke the connection, or reported so
     /// itself. Or it refused the login, so that no statement got through.
     Failure,
-    /// The database did not answer in time, by a deadline of fusepool or by its own timeout.
+    /// The database did not answer in time, by a deadline of fusepool or by its own timeout. A caller
+    /// with a value at hand waits for the load of a cached read only as long as it takes to see a
+    /// [stall](crate::breaker::Builder::stall_after).
     Deadline,
+    /// The pool is closed.
+    Closed,
+    /// The load of a cached read panicked, for instance in the code that maps its rows. Or it was
+    /// stopped with its pool.
+    Lost,
 }
 
 impl<T> Served<T> {
@@ -154,6 +161,8 @@ impl Unanswered {
             Self::Saturated => "saturated",
             Self::Failure => "failure",
             Self::Deadline => "deadline",
+            Self::Closed => "closed",
+            Self::Lost => "lost",
         }
     }
 }

@@ -230,6 +230,13 @@ pub trait Adapter: Send + Sync + 'static {
         None
     }
 
+    /// Whether a statement was not sent because its connection was to be leased from a closed pool.
+    #[doc(hidden)]
+    fn tells_closed(&self, error: &Self::StatementError) -> bool {
+        let _ = error;
+        false
+    }
+
     /// The error as events report it.
     fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static);
 }

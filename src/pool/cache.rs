@@ -1,5 +1,6 @@
 //! The interface between a pool and its cache.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::adapter::Adapter;
@@ -7,7 +8,8 @@ use super::read_error::ReadError;
 use super::shared::Shared;
 use crate::breaker::verdict::Class;
 use crate::cache::answers::Answers;
-use crate::cache::origin::{Origin, Task, unanswered_by_class};
+use crate::cache::origin::{Origin, unanswered_by_class};
+use crate::cache::task::Task;
 use crate::gate::Gate;
 use crate::outcome::error::Refused;
 use crate::outcome::served::Unanswered;
@@ -31,6 +33,11 @@ where
             ReadError::Refused(Refused::Saturated { .. }) => return Some(Unanswered::Saturated),
             ReadError::Refused(Refused::Circuit { .. }) => return Some(Unanswered::Open),
             ReadError::Deadline(_) => return Some(Unanswered::Deadline),
+            ReadError::Lost => return Some(Unanswered::Lost),
+            ReadError::Lease(_) if self.adapter.is_closed() => return Some(Unanswered::Closed),
+            ReadError::Statement(error) if self.adapter.tells_closed(error) => {
+                return Some(Unanswered::Closed);
+            }
             ReadError::Lease(error) => match self.adapter.classify(error) {
                 // Without a connection, the backend has not answered the read.
                 Class::Success => Class::Denied,
@@ -46,7 +53,11 @@ where
         ReadError::Lost
     }
 
+    fn attend(&self) -> Arc<dyn Any + Send + Sync> {
+        self.background.users()
+    }
+
     fn spawn(&self, task: Task) {
-        self.background.spawn(task);
+        self.background.spawn_call(task);
     }
 }

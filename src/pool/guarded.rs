@@ -14,7 +14,7 @@ use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
 use crate::pool::lost::search;
-use crate::pool::prober::recover;
+use crate::pool::prober::{self, recover};
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
 use crate::pool::snapshot::{PoolSnapshot, PoolStatus};
@@ -66,6 +66,19 @@ impl<A: Adapter> Guarded<A> {
             }));
             hooks.stalling = Some(Box::new(move || {
                 in_background(&stalling, |gate, target| Box::pin(ask(gate, target)));
+            }));
+            let overdue = Arc::downgrade(&shared);
+            hooks.overdue = Some(Box::new(move || {
+                let shared = overdue.upgrade();
+                Box::pin(async move {
+                    match shared.filter(|shared| !shared.adapter.is_closed()) {
+                        Some(shared) => {
+                            let target = Arc::new(Target::of(&shared));
+                            prober::ask(Arc::clone(&shared.gate), target).await
+                        }
+                        None => false,
+                    }
+                })
             }));
         }
         if settings.side_connections {

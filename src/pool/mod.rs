@@ -9,6 +9,8 @@ pub(crate) mod adapter;
 mod cache;
 pub(crate) mod connection_state;
 pub(crate) mod guarded;
+#[cfg(any(feature = "sqlx", feature = "deadpool"))]
+pub(crate) mod homes;
 #[cfg(feature = "sql")]
 pub(crate) mod invalidation;
 pub(crate) mod lease;

@@ -113,7 +113,7 @@ async fn ask_until_answered<A: Adapter>(gate: &Arc<Gate>, target: &Arc<Target<A>
 }
 
 /// Asks the backend. Returns whether it answers in time.
-async fn ask<A: Adapter>(gate: Arc<Gate>, target: Arc<Target<A>>) -> bool {
+pub(crate) async fn ask<A: Adapter>(gate: Arc<Gate>, target: Arc<Target<A>>) -> bool {
     let connection = reach(&gate, &target).await;
     let is_well = connection.is_some();
     if let Some(connection) = connection {

@@ -6,8 +6,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::time::timeout;
-
 use super::adapter::Adapter;
 use super::guarded::{Guarded, lease};
 use super::lease::Lease;
@@ -17,7 +15,8 @@ use crate::cache::fallback::Reading;
 use crate::cache::key::KeyHasher;
 use crate::cache::policy::CachePolicy;
 use crate::cache::weigh::Weigh;
-use crate::outcome::error::{Awaited, GateError};
+use crate::gate::joined::Joined;
+use crate::outcome::error::GateError;
 use crate::outcome::served::Served;
 
 type Load<T, E> = Pin<Box<dyn Future<Output = Result<Loaded<T>, E>> + Send>>;
@@ -200,9 +199,7 @@ where
         let limits = shared.gate.limits();
         let patience = limits.query_timeout + limits.acquire_timeout;
         let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<T>());
-        let question = reading
-            .wording
-            .question(reading.wording.key(), made, patience);
+        let question = reading.wording.question(reading.wording.key(), made, None);
         let from = |pool: Guarded<A>| -> Load<T, ReadError<A::Error, A::StatementError>> {
             let load = Arc::clone(&load);
             // A handle would keep the pool open for as long as the load runs.
@@ -214,10 +211,7 @@ where
                     Ok(Loaded { value, bytes })
                 };
                 // It may wait for something else than a guarded statement.
-                match timeout(patience, load).await {
-                    Ok(loaded) => loaded,
-                    Err(_) => Err(shared.gate.missed(patience, Awaited::Answer).into()),
-                }
+                Joined::new(&shared.gate).wait(None, patience, load).await?
             })
         };
         let ask_other = |pool: Guarded<A>| {

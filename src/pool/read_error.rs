@@ -10,8 +10,8 @@ use crate::outcome::error::{DeadlineExceeded, GateError, Refused};
 /// The error of a read with a cache or with fallbacks. All callers that waited for the same load
 /// receive the same error.
 ///
-/// The first four variants can be hidden by a fallback, unless the backend answered with the error.
-/// The others are always returned. `E` is the error of the pool, and `S` that of a statement.
+/// The first four variants and [`Lost`](Self::Lost) can be hidden by a fallback, unless the backend
+/// answered with the error. The others are always returned. `E` is the error of the pool, and `S` that of a statement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError<E, S = E> {
@@ -47,8 +47,8 @@ pub enum ReadError<E, S = E> {
     /// The policy or the deadline is invalid. Nothing was sent.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// The load that the read waited for panicked, or was stopped because the pool was closed or its
-    /// last handle was dropped.
+    /// The load that the read waited for panicked, or was stopped because the last handle of the pool
+    /// was dropped.
     #[error("the load for the cache was stopped, or panicked, before it returned an answer")]
     Lost,
 }

@@ -80,7 +80,7 @@ impl Created {
         self.from.checked_duration_since(begin)
     }
 
-    fn may_be(&self, other: &Self) -> bool {
+    pub(super) fn may_be(&self, other: &Self) -> bool {
         self.from <= other.to && other.from <= self.to
     }
 }

@@ -90,9 +90,8 @@ impl Settings {
             connections: size,
         };
         let breaker = self.breaker.clone().name_if_unset(adapter.name());
-        limits.check("query_timeout", &breaker)?;
         let (breaker, sinks) = (breaker.ramp_if_unset(size), self.sinks.clone());
-        Gate::new(breaker, limits, sinks, adapter.backend())
+        Gate::new(breaker, limits, "query_timeout", sinks, adapter.backend())
     }
 }
 

@@ -49,6 +49,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
         admission: Admission,
         limit: Option<Duration>,
     ) -> Result<Statement<'l, A>, Refused> {
+        self.shared.gate.ask_if_overdue().await;
         match self.try_admit(admission, limit) {
             Ok(statement) => Ok(statement),
             Err(refused) => Err(turned_away(refused).await),

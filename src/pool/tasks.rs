@@ -1,48 +1,71 @@
 //! The background tasks of a pool.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-/// The background tasks of a pool, and the runtime for them. Dropping it stops the tasks.
+/// The background tasks of a pool, and the runtime for them. Dropping the last handle of the pool stops
+/// the tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Background {
     /// The runtime in which the pool was first used. Connections that are dropped outside a runtime
     /// are returned to the pool there.
     runtime: OnceLock<Handle>,
-    tasks: Arc<Mutex<JoinSet<()>>>,
+    tasks: Arc<Mutex<Tasks>>,
     users: Mutex<Weak<Users>>,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    /// Tasks of the pool itself, such as its prober. Closing the pool stops them.
+    own: JoinSet<()>,
+    /// Calls on behalf of callers, such as loads for the cache. Closing the pool lets them end, like
+    /// all other calls in progress; their deadlines bound them.
+    calls: JoinSet<()>,
 }
 
 /// Shared by all handles of a pool, and not held by its tasks, although these may hold the rest of
 /// the pool. Dropping the last handle stops the tasks.
 #[derive(Debug)]
-pub(crate) struct Users(Arc<Mutex<JoinSet<()>>>);
+pub(crate) struct Users(Arc<Mutex<Tasks>>);
 
 impl Drop for Users {
     fn drop(&mut self) {
-        stop(&self.0);
+        let mut tasks = lock(&self.0);
+        tasks.own.abort_all();
+        tasks.calls.abort_all();
     }
 }
 
-fn stop(tasks: &Mutex<JoinSet<()>>) {
-    let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-    tasks.abort_all();
+fn lock(tasks: &Mutex<Tasks>) -> MutexGuard<'_, Tasks> {
+    tasks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn(tasks: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static, on: &Handle) {
+    while tasks.try_join_next().is_some() {}
+    tasks.spawn_on(task, on);
 }
 
 impl Background {
-    /// Spawns a task that is stopped when the last handle of the pool is dropped. Without a runtime,
-    /// drops the task and returns `false`.
+    /// Spawns a task of the pool itself, which closing the pool stops. Without a runtime, drops it and
+    /// returns `false`.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
         let Some(runtime) = self.runtime() else {
             return false;
         };
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(task, &runtime);
+        spawn(&mut lock(&self.tasks).own, task, &runtime);
         true
+    }
+
+    /// Spawns a call on behalf of a caller, which closing the pool lets end. Without a runtime, drops
+    /// it.
+    #[cfg(feature = "cache")]
+    pub(crate) fn spawn_call(&self, call: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = self.runtime() {
+            spawn(&mut lock(&self.tasks).calls, call, &runtime);
+        }
     }
 
     /// Spawns a task, as [`spawn`](Self::spawn) does, unless the last handle of the pool was dropped:
@@ -54,9 +77,9 @@ impl Background {
         }
     }
 
-    /// Stops all tasks.
+    /// Stops the tasks of the pool itself, because it is closed.
     pub(crate) fn stop(&self) {
-        stop(&self.tasks);
+        lock(&self.tasks).own.abort_all();
     }
 
     /// The token that all handles of the pool share.

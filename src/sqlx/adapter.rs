@@ -226,6 +226,10 @@ impl<DB: Database> Adapter for Sqlx<DB> {
         matches!(error, Error::Database(_))
     }
 
+    fn tells_closed(&self, error: &Error) -> bool {
+        matches!(error, Error::PoolClosed)
+    }
+
     fn explain<'e>(&self, error: &'e Error) -> &'e (dyn StdError + 'static) {
         error
     }

@@ -90,7 +90,7 @@ fn reported(error: &dyn DatabaseError) -> Delivery {
         return Report::delivery(report);
     }
     #[cfg(feature = "sqlx-mysql")]
-    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+    if let Some(error) = super::shared::own::<sqlx::mysql::MySqlDatabaseError>(error) {
         return errno::delivery(error.number(), error.message());
     }
     let _ = error;

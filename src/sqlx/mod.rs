@@ -110,6 +110,8 @@
 //!   pool that was only wrapped, and behind a pooler. There, set a `statement_timeout` (PostgreSQL) or
 //!   `max_statement_time` (MariaDB) that is a little shorter than
 //!   [`query_timeout`](PoolOptions::query_timeout).
+//! - **Errors of a shared load**: the driver's own error in them is found by [`database_error`], and not
+//!   by `try_downcast_ref`.
 //! - **An in-memory SQLite database** lives in its connection: an abandoned statement closes the
 //!   connection, and with it the database.
 
@@ -129,6 +131,7 @@ mod pool;
 #[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
 mod read;
+mod shared;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
 mod statement;
@@ -150,6 +153,7 @@ pub use pool::Pool;
 pub use postgres::{PgPool, PgPoolOptions, PgTransaction};
 pub use read::mapper::Readable;
 pub use read::{Read, ReadExt};
+pub use shared::database_error;
 #[cfg(feature = "sqlx-sqlite")]
 pub use sqlite::{SqlitePool, SqlitePoolOptions, SqliteTransaction};
 pub use transaction::Transaction;

@@ -12,6 +12,7 @@ use futures_core::future::BoxFuture;
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
+use super::shared::own;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only;
@@ -39,11 +40,9 @@ impl Driver for MySql {
         if matches!(error, Error::Protocol(text) if text.contains("parameters were provided")) {
             return Class::Ignored;
         }
-        error::classify(error, |error| {
-            match error.try_downcast_ref::<MySqlDatabaseError>() {
-                Some(error) => errno::classify(error.number(), error.message()),
-                None => Class::Success,
-            }
+        error::classify(error, |error| match own::<MySqlDatabaseError>(error) {
+            Some(error) => errno::classify(error.number(), error.message()),
+            None => Class::Success,
         })
     }
 

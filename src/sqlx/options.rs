@@ -1,8 +1,8 @@
 //! Configures a guarded pool: sqlx's options and fusepool's.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use futures_core::future::BoxFuture;
 use log::LevelFilter;
@@ -14,11 +14,19 @@ use super::created::{Found, since, tell};
 use super::driver::{Driver, Traits};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Classify;
-use crate::pool::session::Sessions;
+use crate::pool::homes::Homes;
+use crate::pool::session::{Created, Sessions};
 use crate::pool::settings::{Settings, setters};
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
 pub const DEFAULT_ALIVE_BYPASS: Duration = Duration::from_millis(500);
+
+/// The time in which sqlx notes that it created a connection, after its last hook has ended.
+const NOTED_WITHIN: Duration = Duration::from_millis(10);
+
+/// The reason why a connection is closed before it is leased.
+const STANDS_STILL: &str =
+    "the runtime on which this connection was opened has ended, or stands still";
 
 /// How much longer than fusepool's `acquire_timeout` the inner pool's is.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -91,6 +99,9 @@ impl<DB: Database> PoolOptions<DB> {
     /// A connection that has been idle for less than this time is not tested before use. An older
     /// one is tested with a ping, for at most half of `acquire_timeout` or of the breaker's
     /// `probe_timeout`, whichever is shorter. Default: [`DEFAULT_ALIVE_BYPASS`].
+    ///
+    /// A connection that was opened on another runtime is leased only if that runtime is driven,
+    /// whatever its age.
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.alive_bypass = Some(idle);
         self
@@ -291,8 +302,11 @@ impl<DB: Database> PoolOptions<DB> {
         }
         let (question, hook) = (self.traits.question, self.after_connect.clone());
         let sessions = self.sessions.clone();
+        // SQLite's connections need no runtime.
+        let homes = self.traits.system.map(|_| Arc::<Homes>::default());
+        let new_homes = homes.clone();
         raw = raw.after_connect(move |connection, metadata| {
-            let (hook, sessions) = (hook.clone(), sessions.clone());
+            let (hook, sessions, homes) = (hook.clone(), sessions.clone(), new_homes.clone());
             Box::pin(async move {
                 let session = match &sessions {
                     // First, because the hook may change what the session may see.
@@ -305,13 +319,17 @@ impl<DB: Database> PoolOptions<DB> {
                 if let Some(sessions) = sessions {
                     sessions.take_turn().await;
                 }
-                tell(Found::New(Instant::now(), session));
+                let now = Instant::now();
+                if let Some(homes) = homes {
+                    homes.add(Created::between(now, now + NOTED_WITHIN));
+                }
+                tell(Found::New(now, session));
                 Ok(())
             })
         });
         let (bypass, hook) = (self.alive_bypass, self.before_acquire.clone());
         let is_watched = self.sessions.is_some();
-        if bypass.is_none() && hook.is_none() && !is_watched {
+        if bypass.is_none() && hook.is_none() && homes.is_none() {
             return raw;
         }
         // At most half of the time that a caller or a probe has: the rest is for a new connection.
@@ -322,9 +340,18 @@ impl<DB: Database> PoolOptions<DB> {
             / 2;
         raw.before_acquire(move |connection, metadata| {
             let hook = hook.clone();
-            let created = is_watched.then(|| since(metadata.age)).flatten();
+            let created = since(metadata.age);
+            let homes = homes.as_ref().filter(|homes| !homes.are_here()).cloned();
             Box::pin(async move {
-                if bypass.is_some_and(|bypass| metadata.idle_for >= bypass) {
+                let is_known = match (homes, created) {
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                    (Some(homes), Some(created)) => match homes.is_driven(created, limit).await {
+                        Some(false) => return Err(Error::Io(io::Error::other(STANDS_STILL))),
+                        is_driven => is_driven.is_some(),
+                    },
+                };
+                if bypass.is_some_and(|bypass| !is_known || metadata.idle_for >= bypass) {
                     match timeout(limit, connection.ping()).await {
                         Ok(pong) => pong?,
                         Err(_) => return Err(Error::PoolTimedOut),
@@ -334,7 +361,7 @@ impl<DB: Database> PoolOptions<DB> {
                     Some(hook) => hook(connection, metadata).await,
                     None => Ok(true),
                 };
-                if let Some(created) = created {
+                if is_watched && let Some(created) = created {
                     tell(Found::Known(created));
                 }
                 is_usable

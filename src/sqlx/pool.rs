@@ -122,8 +122,10 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// Closes the pool. Callers that wait for a connection get [`Error::PoolClosed`], and probing
-    /// stops. The future ends when all leased connections are returned and all connections are
-    /// closed.
+    /// stops. Calls in progress end as usual, loads for the cache among them. The future ends when
+    /// all leased connections are returned and all connections are closed.
+    ///
+    /// A cached read of a closed pool serves what the cache still has, or a fallback.
     pub fn close(&self) -> impl Future<Output = ()> + '_ {
         // In this order: a prober that starts meanwhile is stopped, or finds the pool closed.
         let closed = self.inner().close();
@@ -265,7 +267,7 @@ impl<DB: Database> Pool<DB> {
             }
         };
         let permit = self.gate().breaker().observe();
-        self.shared().background.spawn(begin);
+        self.shared().background.spawn_call(begin);
         let begun = async { receive.await.unwrap_or(Err(Error::PoolClosed)) };
         let adapter = self.guarded.adapter();
         let classify = |error: &Error| (adapter.classify(error), adapter.code(error));

@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Error, Executor, Row, raw_sql};
 
 use super::driver::{ALLOCATION, Driver, Sealed};
 use super::error;
+use super::shared::own;
 use crate::breaker::verdict::Class;
 use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only;
@@ -31,7 +32,7 @@ pub type PgTransaction<'c> = super::Transaction<'c, Postgres>;
 
 /// The report of the server in an error of the driver.
 pub(super) fn report(error: &dyn DatabaseError) -> Option<Report<'_>> {
-    let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    let error = own::<PgDatabaseError>(error)?;
     Some(Report {
         code: error.code(),
         message: error.message(),

@@ -40,20 +40,47 @@ macro_rules! on_all {
     };
 }
 
+/// Runs each of these functions, which are generic, on all kinds of pools on servers.
+macro_rules! on_families {
+    (@ $tests:tt $($name:ident = $family:ident)*) => {
+        $(on_families!(@@ $name $family $tests);)*
+    };
+    (@@ $name:ident $family:ident { $($test:ident)* }) => {
+        mod $name {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<crate::family::$family>().await;
+            })*
+        }
+    };
+    ($($test:ident)*) => {
+        on_families!(@ { $($test)* }
+            sqlx_postgres = SqlxPostgres
+            sqlx_mariadb = SqlxMariaDb
+            deadpool_postgres = Deadpool
+            diesel_postgres = DieselPostgres
+            diesel_mariadb = DieselMariaDb);
+    };
+}
+
 mod deadpool;
 mod denied;
 mod diesel;
 mod diesel_shop;
 mod doubt;
 mod fallbacks;
+mod family;
 mod invalidation;
 mod keys;
 mod kitchen;
+mod lifetimes;
+mod panics;
 mod queries;
 mod races;
 mod reads;
 mod reasons;
 mod refusals;
+mod shared_errors;
 mod shop;
 mod situations;
 mod steps;

@@ -4,7 +4,7 @@ use std::ops::DerefMut;
 use std::sync::Arc;
 
 use fusepool::cache::CachePolicy;
-use fusepool::sqlx::{Configured, Driver, Pool, Read, ReadExt, WriteExt};
+use fusepool::sqlx::{Configured, Driver, Pool, Read, ReadExt, WriteExt, database_error};
 use futures_util::future::BoxFuture;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
@@ -99,8 +99,7 @@ macro_rules! system {
             }
 
             fn is_own(error: &Error) -> bool {
-                let error = error.as_database_error();
-                error.is_some_and(|error| error.try_downcast_ref::<$error>().is_some())
+                database_error::<$error>(error).is_some()
             }
 
             fn lazy(options: fusepool::sqlx::PoolOptions<$db>, url: &str) -> Pool<$db> {

@@ -11,6 +11,7 @@
 )]
 
 mod abandoned;
+mod any_await;
 mod deadpool;
 mod deadpool_tls;
 mod diesel_tls;

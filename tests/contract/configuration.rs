@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use fusepool::breaker::{Ramp, Window};
+use fusepool::breaker::{Mode, Ramp, Window};
 use fusepool::sqlx::{PoolOptions, SqlitePoolOptions};
 use fusepool::{Breaker, ConfigError, Gate};
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions};
+
+use crate::support::eventually;
 
 fn refused(options: PoolOptions<Sqlite>) -> ConfigError {
     options
@@ -227,4 +229,58 @@ async fn a_closed_pool_says_so_even_while_its_breaker_is_open() {
     pool.close().await;
     let error = pool.acquire().await.expect_err("a closed pool");
     assert!(matches!(error, sqlx::Error::PoolClosed), "{error:?}");
+}
+
+/// Regression test: it was refused when a pool is built, and accepted later.
+#[tokio::test]
+async fn a_slow_call_threshold_past_the_deadline_is_refused_at_run_time_too() {
+    let pool = SqlitePoolOptions::new()
+        .query_timeout(Duration::from_secs(2))
+        .connect_lazy("sqlite::memory:")
+        .unwrap();
+    let gate = Gate::builder(Breaker::builder()).call_timeout(Duration::from_secs(2));
+    let gate = gate.build().unwrap();
+    for (gate, deadline) in [(pool.gate(), "query_timeout"), (&gate, "call_timeout")] {
+        let breaker = gate.breaker();
+        let slow = |time| breaker.to_builder().slow_call_threshold(time);
+        for time in [2, 3].map(Duration::from_secs) {
+            let error = breaker.reconfigure(slow(time)).expect_err("a refusal");
+            assert_eq!(error.field(), "slow_call_threshold");
+            assert!(error.rule().contains(deadline), "{error}");
+        }
+        assert_eq!(
+            breaker.to_builder().get_slow_call_threshold(),
+            Some(Duration::from_secs(1))
+        );
+        breaker
+            .reconfigure(slow(Duration::from_millis(1_999)))
+            .unwrap();
+        let uncounted = slow(Duration::from_secs(3)).slow_call_rate(None);
+        breaker.reconfigure(uncounted).unwrap();
+    }
+}
+
+/// A breaker that only observes must not refuse anybody, for whatever reason.
+#[tokio::test]
+async fn a_breaker_that_does_not_enforce_refuses_nobody_in_the_queue() {
+    for mode in [Mode::Observe, Mode::Disabled] {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .max_queue(1)
+            .breaker(Breaker::builder().mode(mode))
+            .connect("sqlite::memory:")
+            .await
+            .unwrap();
+        let held = pool.acquire().await.unwrap();
+        let mut waiting: Vec<_> = (0..10).map(|_| tokio::spawn(pool.acquire())).collect();
+        eventually("all of them wait", async || {
+            pool.snapshot().gate.waiting == 10
+        })
+        .await;
+        drop(held);
+        for waiting in waiting.drain(..) {
+            drop(waiting.await.unwrap().unwrap());
+        }
+        assert_eq!(pool.snapshot().gate.saturated, 0, "{mode:?}");
+    }
 }

@@ -84,6 +84,7 @@ mod network;
 mod options;
 mod pgbouncer;
 mod read_only;
+mod runtimes;
 mod server;
 mod situations;
 mod sqlx;

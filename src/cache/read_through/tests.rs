@@ -1,5 +1,6 @@
 //! Tests of the read path, on a manual clock and with loads that the test completes.
 
+use std::any::Any;
 use std::future::ready;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +15,8 @@ use crate::breaker::handle::Breaker;
 use crate::breaker::verdict::Verdict;
 use crate::cache::invalidation::Name;
 use crate::cache::key::KeyHasher;
-use crate::cache::origin::Task;
 use crate::cache::policy::CachePolicy;
+use crate::cache::task::Task;
 use crate::gate::Gate;
 use crate::outcome::error::{DeadlineExceeded, Refused};
 
@@ -82,6 +83,10 @@ impl Origin for Backend {
         Failure::Lost
     }
 
+    fn attend(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::new(())
+    }
+
     fn spawn(&self, task: Task) {
         self.tasks.lock().unwrap().spawn(task);
     }
@@ -117,32 +122,40 @@ impl Rig {
         }
     }
 
-    fn question(patience: Duration) -> Question {
+    fn question(limit: Option<Duration>) -> Question {
         let key = KeyHasher::new().finish();
         Question {
             policy: MENU,
             key,
             base: key,
             tags: Vec::new(),
-            patience,
+            limit,
         }
     }
 
     /// Spawns a task that reads.
     fn read(&self, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
-        self.read_with(may_leave, LONG)
+        self.read_with(may_leave, Some(LONG))
     }
 
-    fn read_with(&self, may_leave: bool, patience: Duration) -> tokio::task::JoinHandle<Answer> {
-        self.spawn(Self::question(patience), may_leave)
+    fn read_with(
+        &self,
+        may_leave: bool,
+        limit: Option<Duration>,
+    ) -> tokio::task::JoinHandle<Answer> {
+        let others = match may_leave {
+            true => Others::Uncertain,
+            false => Others::None,
+        };
+        self.spawn(Self::question(limit), others)
     }
 
     fn read_under(&self, policy: CachePolicy) -> tokio::task::JoinHandle<Answer> {
-        let question = Self::question(LONG);
-        self.spawn(Question { policy, ..question }, false)
+        let question = Self::question(Some(LONG));
+        self.spawn(Question { policy, ..question }, Others::None)
     }
 
-    fn spawn(&self, question: Question, may_leave: bool) -> tokio::task::JoinHandle<Answer> {
+    fn spawn(&self, question: Question, others: Others) -> tokio::task::JoinHandle<Answer> {
         let (cache, backend) = (Arc::clone(&self.cache), Arc::clone(&self.backend));
         let (started, loads) = (Arc::clone(&self.started), Arc::clone(&self.loads));
         tokio::spawn(async move {
@@ -155,7 +168,7 @@ impl Rig {
                     Ok(Loaded { value, bytes: 0 })
                 })
             };
-            let served = cache.read(&backend, &question, may_leave, load).await?;
+            let served = cache.read(&backend, &question, others, load).await?;
             Ok((served.value, served.source))
         })
     }
@@ -215,12 +228,12 @@ async fn a_thousand_concurrent_reads_make_one_load() {
 async fn an_answer_stored_before_the_join_is_not_loaded_again() {
     let rig = Rig::new();
     rig.cached("pho").await;
-    let question = Rig::question(LONG);
+    let question = Rig::question(Some(LONG));
     let load = ready(Ok(Loaded {
         value: "bun",
         bytes: 0,
     }));
-    let joined = rig.cache.join(&rig.backend, &question, load);
+    let joined = rig.cache.join(&rig.backend, &question, &mut Some(load));
     let entry = joined.outcome().await.unwrap().unwrap();
     assert_eq!(entry.value(), Some("pho"));
     assert_eq!(rig.cache.snapshot().loads, 1);
@@ -272,6 +285,36 @@ async fn the_waiters_of_a_stopped_load_receive_an_error() {
     let failed = read.await.unwrap().unwrap_err();
     assert_eq!(*failed.error, Failure::Lost);
     assert_eq!(rig.cache.snapshot().loading, 0);
+}
+
+/// The runtime of the caller that started it may have ended.
+#[tokio::test]
+async fn a_caller_that_joined_a_stopped_load_begins_it_anew() {
+    let rig = Rig::new();
+    let (first, second, third) = (rig.read(false), rig.read(false), rig.read(false));
+    rig.settle().await;
+    rig.backend.tasks.lock().unwrap().abort_all();
+    rig.settle().await;
+    assert_eq!(*first.await.unwrap().unwrap_err().error, Failure::Lost);
+    assert_eq!(rig.started(), 2, "one of the others begins it");
+    rig.loads.lock().unwrap().remove(0); // of the load that was stopped
+    rig.complete(Ok("pho")).await;
+    for answer in [second, third] {
+        assert_eq!(answer.await.unwrap().unwrap(), ("pho", Source::Live));
+    }
+}
+
+/// A panic is served like a backend that does not answer.
+#[tokio::test]
+async fn a_load_that_panics_is_not_begun_anew() {
+    let rig = Rig::new();
+    let reads: Vec<_> = (0..10).map(|_| rig.read(false)).collect();
+    rig.settle().await;
+    rig.loads.lock().unwrap().clear(); // the load fails to receive its answer
+    for answer in reads {
+        assert_eq!(*answer.await.unwrap().unwrap_err().error, Failure::Lost);
+    }
+    assert_eq!((rig.started(), rig.cache.snapshot().failed_loads), (1, 1));
 }
 
 #[tokio::test]
@@ -378,7 +421,7 @@ async fn an_open_breaker_starts_no_load() {
 async fn a_waiter_leaves_when_its_own_time_is_over() {
     let rig = Rig::new();
     let patient = rig.read(false);
-    let impatient = rig.read_with(false, Duration::from_millis(100));
+    let impatient = rig.read_with(false, Some(Duration::from_millis(100)));
     let failed = impatient.await.unwrap().unwrap_err();
     assert_eq!(*failed.error, Failure::Missed);
     rig.complete(Ok("pho")).await;
@@ -425,10 +468,13 @@ async fn an_answer_that_is_too_large_is_served_but_not_stored() {
     for bytes in [1_000, 10] {
         let question = Question {
             policy: SMALL,
-            ..Rig::question(LONG)
+            ..Rig::question(Some(LONG))
         };
         let load = || Ok(async move { Ok(Loaded { value: 7, bytes }) });
-        let read = rig.cache.read(&rig.backend, &question, false, load).await;
+        let read = rig
+            .cache
+            .read(&rig.backend, &question, Others::None, load)
+            .await;
         assert_eq!(read.unwrap().source, Source::Live);
     }
     let snapshot = rig.cache.snapshot();
@@ -448,7 +494,7 @@ async fn an_answer_of_another_type_is_not_served() {
             })
         })
     };
-    let question = Rig::question(LONG);
-    let read = rig.cache.read(&rig.backend, &question, false, load);
+    let question = Rig::question(Some(LONG));
+    let read = rig.cache.read(&rig.backend, &question, Others::None, load);
     assert_eq!(read.await.unwrap().value, 7);
 }

@@ -253,6 +253,8 @@ mod tests {
                 1907,
                 Class::Slow,
             ),
+            // Of the application: a `SIGNAL`.
+            ("Host 'web-1' has no rack", 0, Class::Success),
             (
                 "Duplicate entry 'Ada' for key 'users.name'",
                 0,

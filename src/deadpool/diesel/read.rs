@@ -215,9 +215,7 @@ where
         key.type_id(TypeId::of::<ST>());
     };
     let shared = pool.shared();
-    let limits = shared.gate.limits();
-    let patience = limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout;
-    let question = reading.wording.question(base, made, patience);
+    let question = reading.wording.question(base, made, limit);
     let from = |pool: &Pool<R>| -> Load<S> {
         let (shared, query) = (Arc::clone(pool.shared()), Arc::clone(&query));
         Box::pin(fetch::<R, Q, U, ST, S>(shared, query, limit))

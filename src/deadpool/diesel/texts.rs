@@ -72,7 +72,11 @@ const NUMBERS: [(&str, &str, u16); 48] = [
     ("Query execution was interrupted, query_timeout", "", 1907), // ProxySQL
     ("WSREP has not yet prepared node", "", 1047),
     ("Server shutdown in progress", "", 1053),
-    ("Host ", "", 1129),
+    (
+        "Host ",
+        " is blocked because of many connection errors",
+        1129,
+    ),
     ("Got an error reading communication packets", "", 1158),
     ("Got timeout reading communication packets", "", 1159),
     ("Got an error writing communication packets", "", 1160),

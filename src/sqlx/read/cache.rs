@@ -52,7 +52,10 @@ impl<DB: Database> Pool<DB> {
             Some(Refused::Abandoned { .. }) | None => {}
         }
         if error::is_lost(error) {
-            return None;
+            return Some(Unanswered::Lost);
+        }
+        if matches!(error, Error::PoolClosed) {
+            return Some(Unanswered::Closed);
         }
         if deadline_exceeded(error).is_some() {
             return Some(Unanswered::Deadline);

@@ -166,7 +166,9 @@ impl<DB: Driver, O: Send + Unpin + 'static> Mapping<DB, O> {
 
 impl<DB: Database, O> Mapping<DB, O> {
     fn map(&self, rows: Vec<DB::Row>) -> Result<Vec<O>, Error> {
-        let mut values = lock(&self.values);
+        let failed_before = || Error::Decode("the closure of `map` failed before".into());
+        // After a panic, the stream must not be polled again.
+        let mut values = self.values.lock().map_err(|_| failed_before())?;
         let count = rows.len();
         *lock(&self.rows) = rows.into();
         let mut mapped = Vec::with_capacity(count);
@@ -174,7 +176,7 @@ impl<DB: Database, O> Mapping<DB, O> {
             match values.next().now_or_never() {
                 Some(Some(value)) => mapped.push(value?),
                 // After an error, sqlx ends the stream.
-                _ => return Err(Error::Decode("the closure of `map` failed before".into())),
+                _ => return Err(failed_before()),
             }
         }
         Ok(mapped)

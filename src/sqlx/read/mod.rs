@@ -57,7 +57,7 @@ pub trait ReadExt: Readable {
     /// [`vary_by`](Read::vary_by)**: a role that was set on the connection, the tenant of row-level
     /// security, or the `search_path`. Otherwise one user is served the rows of another.
     ///
-    /// A load runs in its own task, on any connection of the pool. So what the pool's hooks set on a
+    /// A load runs in its own [task](crate::cache#loads), on any connection of the pool. So what the pool's hooks set on a
     /// connection must not depend on the caller, and the hooks do not see the caller's task-local
     /// values. Pass the tenant to a row-level security policy through the statement, or use one pool
     /// for each role. Use `vary_by` for what all connections of a pool have in common and what may

@@ -14,7 +14,6 @@ use crate::cache::key::KeyHasher;
 use crate::cache::rows::Shape;
 use crate::outcome::error::GateError;
 use crate::outcome::served::{Served, Source};
-use crate::pool::adapter::Adapter;
 use crate::pool::read_error::ReadError;
 use crate::sqlx::adapter::Shared;
 use crate::sqlx::driver::Driver;
@@ -50,16 +49,12 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
         return Ok(Served::new(loaded.value, Source::Live));
     };
     let shared = Arc::clone(shared);
-    // The deadlines of the statement and of the acquire. The load of another caller, which this one
-    // may join, can have longer ones.
-    let limits = shared.gate.limits();
-    let patience = limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout;
     let made = |key: &mut KeyHasher| {
         key.type_id(parts.mapper_id);
         key.type_id(TypeId::of::<S>());
     };
     let wording = &reading.wording;
-    let question = wording.question(with_statement(wording.key(), &statement), made, patience);
+    let question = wording.question(with_statement(wording.key(), &statement), made, limit);
     let again = (reading.asks_others()).then(|| (statement.clone(), mapper.clone()));
     // Without the other pool's cache, which writes through this pool do not invalidate.
     let ask_other = |pool: Pool<DB>| {
@@ -73,10 +68,7 @@ pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     };
     let load = load(&shared, limit, statement, mapper);
     let served = reading.serve(&shared, question.as_ref(), load, ask_other);
-    let is_closed = || shared.adapter.is_closed();
-    served
-        .await
-        .map_err(|error| shared_error::of_read(error, is_closed()))
+    served.await.map_err(shared_error::of_read)
 }
 
 /// The load of these rows. Fails with [`ReadError::NotARead`] if the statement does more than read.

@@ -1,24 +1,22 @@
 //! One error for all callers that waited for the same load.
 
-use std::borrow::Cow;
-use std::error::Error as StdError;
+use std::io;
 use std::sync::Arc;
-use std::{fmt, io};
 
 use sqlx::Error;
-use sqlx::error::{BoxDynError, DatabaseError, ErrorKind};
+use sqlx::error::BoxDynError;
 
 use crate::pool::read_error::ReadError;
 use crate::sqlx::error::{self, CouldNotConnect};
+use crate::sqlx::shared::Shared;
 
 /// The error of a failed read, as the caller gets it.
-pub(super) fn of_read(error: Arc<ReadError<Error>>, is_closed: bool) -> Error {
+pub(super) fn of_read(error: Arc<ReadError<Error>>) -> Error {
     match ReadError::clone(&error) {
         ReadError::Refused(refused) => error::refused(refused),
         ReadError::Deadline(deadline) => error::missed(deadline),
         ReadError::Config(config) => error::misconfigured(config),
         ReadError::NotARead(not_a_read) => error::not_a_read(not_a_read),
-        ReadError::Lost if is_closed => Error::PoolClosed,
         ReadError::Lease(shared) | ReadError::Statement(shared) => {
             drop(error);
             of_all(shared)
@@ -75,77 +73,4 @@ fn of_all(error: Arc<Error>) -> Error {
 
 fn boxed(error: Arc<Error>) -> BoxDynError {
     Box::new(Shared(error))
-}
-
-/// The inner error of a shared error. It takes the place of the inner error in a copy, so that the
-/// copy prints the same text.
-#[derive(Debug)]
-struct Shared(Arc<Error>);
-
-impl Shared {
-    fn inner(&self) -> &(dyn StdError + 'static) {
-        match &*self.0 {
-            Error::Io(error) => match error.get_ref() {
-                Some(inner) => inner,
-                None => error,
-            },
-            Error::Database(error) => error.as_error(),
-            error => error.source().unwrap_or(error),
-        }
-    }
-
-    fn database(&self) -> Option<&dyn DatabaseError> {
-        self.0.as_database_error()
-    }
-}
-
-impl fmt::Display for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.inner(), f)
-    }
-}
-
-impl StdError for Shared {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.inner().source()
-    }
-}
-
-/// `try_downcast_ref` finds the driver's own error in it, as in the original.
-impl DatabaseError for Shared {
-    fn message(&self) -> &str {
-        self.database().map_or("", DatabaseError::message)
-    }
-
-    fn code(&self) -> Option<Cow<'_, str>> {
-        self.database()?.code()
-    }
-
-    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        match self.database() {
-            Some(error) => error.as_error(),
-            None => self,
-        }
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
-        self
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
-        self
-    }
-
-    fn constraint(&self) -> Option<&str> {
-        self.database()?.constraint()
-    }
-
-    fn table(&self) -> Option<&str> {
-        self.database()?.table()
-    }
-
-    fn kind(&self) -> ErrorKind {
-        self.database()
-            .map_or(ErrorKind::Other, DatabaseError::kind)
-    }
 }

@@ -2,7 +2,7 @@
 
 use fusepool::cache::CachePolicy;
 use fusepool::deadpool::ReadError;
-use fusepool::{ManualClock, Source};
+use fusepool::{ManualClock, Source, Unanswered};
 
 use super::*;
 
@@ -69,4 +69,80 @@ async fn a_load_that_hangs_is_dropped() {
     assert!(matches!(error, ReadError::Deadline(_)), "{error:?}");
     eventually("nothing loads", async || pool.snapshot().cache.loading == 0).await;
     eventually("its object is back", async || pool.status().available == 1).await;
+}
+
+/// A panic in the load is served like a backend that does not answer, and costs nobody else anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_panics_serves_the_default() {
+    const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(Duration::from_secs(5));
+    let pool = builder(server().await).build().unwrap();
+    let boom = |_: Object<Echoes>| async {
+        assert!(
+            std::hint::black_box(false),
+            "this panic is part of the test"
+        );
+        Ok(String::new())
+    };
+    let default = pool
+        .cached(&KEPT, "a")
+        .or_value("the usual")
+        .load_served(boom);
+    let default = default.await.unwrap();
+    let reason = Unanswered::Lost;
+    assert_eq!(
+        (default.value, default.source),
+        ("the usual".to_owned(), Source::Default { reason })
+    );
+    let lost = pool.cached::<String>(&KEPT, "a").load(boom).await;
+    assert!(matches!(lost, Err(ReadError::Lost)), "{lost:?}");
+    eventually("its object is back", async || pool.status().available == 1).await;
+    let next = pool
+        .cached(&KEPT, "a")
+        .load(|_| async { Ok("A".to_owned()) });
+    assert_eq!(next.await.unwrap(), "A");
+}
+
+/// Closing the pool lets a load end. Afterwards, what may be served is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_pool_serves_what_it_may() {
+    const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(Duration::from_secs(60));
+    let pool = builder(server().await).build().unwrap();
+    let (send, receive) = tokio::sync::watch::channel(false);
+    let slow = move |object: Object<Echoes>| {
+        let mut goes_on = receive.clone();
+        async move {
+            goes_on.wait_for(|goes_on| *goes_on).await.unwrap();
+            drop(object);
+            Ok("A".to_owned())
+        }
+    };
+    let read = pool.cached(&KEPT, "a").load_served(slow.clone());
+    let close = async {
+        eventually("it has its object", async || {
+            pool.status().available == 0 && pool.status().size == 1
+        })
+        .await;
+        pool.close();
+        send.send(true).unwrap();
+    };
+    let (answer, ()) = tokio::join!(read, close);
+    assert_eq!(answer.unwrap().source, Source::Live);
+    let fresh = pool
+        .cached(&KEPT, "a")
+        .load_served(slow.clone())
+        .await
+        .unwrap();
+    assert!(matches!(fresh.source, Source::Fresh { .. }), "{fresh:?}");
+    let default = pool
+        .cached(&KEPT, "b")
+        .or_value("the usual")
+        .load_served(slow.clone());
+    let reason = Unanswered::Closed;
+    assert_eq!(default.await.unwrap().source, Source::Default { reason });
+    let error = pool
+        .cached::<String>(&KEPT, "b")
+        .load(slow)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ReadError::Lease(_)), "{error:?}");
 }

@@ -24,7 +24,7 @@ use crate::cache::origin::Origin;
 use crate::cache::policy::{CachePolicy, Freshness, LONGEST_AGE};
 use crate::cache::question::Question;
 use crate::cache::read_only;
-use crate::cache::read_through::ask;
+use crate::cache::read_through::{Others, ask};
 use crate::cache::rows::Shape;
 use crate::cache::tokens::Dialect;
 use crate::deadpool::adapter::Managed;
@@ -255,7 +255,7 @@ impl<S> Read<'_, S> {
             Ok(statement) => {
                 let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
                 let base = statement.key(wording.key());
-                let question = wording.question(base, made, patience(shared, limit));
+                let question = wording.question(base, made, limit);
                 (question, Ok(load(shared, limit, statement)))
             }
             Err(error) => (None, Err(error)),
@@ -329,7 +329,7 @@ async fn types(
         key,
         base: key,
         tags: Vec::new(),
-        patience: patience(shared, limit),
+        limit,
     };
     // Checked here first, because `ask` would count this as a cache hit of its own.
     if let Some((types, _, Freshness::Fresh)) = shared.cache().kept(&shared.gate, &question) {
@@ -337,7 +337,8 @@ async fn types(
     }
     let load = || {
         let (shared, sql) = (Arc::clone(shared), Arc::clone(sql));
-        Ok(async move {
+        // Boxed, because the future of each caller holds one, and most do not use it.
+        Ok(Box::pin(async move {
             let client = client(&shared).await?;
             // Not from the statement cache: a table may have changed since the statement was prepared.
             let on = client.guarded();
@@ -349,9 +350,9 @@ async fn types(
                 value: types,
                 bytes,
             })
-        })
+        }))
     };
-    match ask(shared, Some(&question), false, load).await {
+    match ask(shared, Some(&question), Others::None, load).await {
         Ok(served) => Ok(served.value),
         Err(failed) => match failed.stale {
             Some(stale) => Ok(stale.value),
@@ -424,12 +425,6 @@ async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>
 
 /// An estimate of the read buffer that rows keep alive, in bytes: they are slices of it.
 const READ_BUFFER: usize = 8 << 10;
-
-/// How long a caller waits for a load: the deadline of the statement plus that of the acquire.
-fn patience(shared: &Shared, limit: Option<Duration>) -> Duration {
-    let limits = shared.gate.limits();
-    limit.unwrap_or(limits.query_timeout) + limits.acquire_timeout
-}
 
 /// The heap memory that a row refers to, in bytes: its data, and the ranges of its columns.
 fn row_bytes(row: &Row) -> usize {
