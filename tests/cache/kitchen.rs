@@ -80,6 +80,8 @@ impl<K: Kind> Kitchen<K> {
         let breaker = Breaker::builder()
             .clock(clock.clone())
             .slow_call_threshold(Duration::from_millis(200))
+            // Callers with a value at hand wait for the reason why there is no other.
+            .stall_after(Duration::from_secs(5))
             .consecutive_failures(None)
             .minimum_calls(1_000);
         let options = PoolOptions::new()

@@ -1,18 +1,19 @@
 //! A panic while rows are mapped. Its callers are served what they chose as a fallback.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use fusepool::cache::CachePolicy;
 use fusepool::sqlx::{Driver, ReadExt};
-use fusepool::{Source, StaleReason, Unanswered};
+use fusepool::{Breaker, Source, StaleReason, Unanswered};
 use futures_util::future::join_all;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Database, Decode, FromRow, IntoArguments, Row, Type};
 
-use crate::kitchen::{FRESH, Kind, Kitchen, MENU, REVALIDATED};
+use crate::kitchen::{FRESH, Kind, Kitchen, MENU, REVALIDATED, SqliteFile};
 
 on_all! {
     in_a_load_serves_a_stale_answer_or_a_default
@@ -46,6 +47,18 @@ where
     sqlx::query_as::<DB, Dish>("SELECT name FROM dish WHERE id = 1")
 }
 
+/// The report of a panic, with its backtrace, takes longer than callers with a default usually wait.
+const PATIENT: Duration = Duration::from_secs(60);
+
+async fn kitchen<K: Kind>() -> Kitchen<K> {
+    let kitchen = Kitchen::<K>::open_with(|options| options.query_timeout(PATIENT)).await;
+    let breaker = kitchen.pool.gate().breaker();
+    breaker
+        .reconfigure(breaker.to_builder().stall_after(PATIENT))
+        .unwrap();
+    kitchen
+}
+
 async fn in_a_load_serves_a_stale_answer_or_a_default<K: Kind>()
 where
     K::Db: Driver + Database<Row: Row<Database = K::Db>>,
@@ -53,7 +66,7 @@ where
     for<'r> String: Decode<'r, K::Db> + Type<K::Db>,
     usize: ColumnIndex<<K::Db as Database>::Row>,
 {
-    let kitchen = Kitchen::<K>::open().await;
+    let kitchen = kitchen::<K>().await;
     let pool = &kitchen.pool;
     kitchen.set("boom").await;
 
@@ -114,7 +127,7 @@ where
 /// that reads the same rows elsewhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_closure_is_not_repeated_by_another_fallback() {
-    let kitchen = Kitchen::<crate::kitchen::SqliteFile>::open().await;
+    let kitchen = kitchen::<SqliteFile>().await;
     kitchen.set("boom").await;
     let read = sqlx::query("SELECT name FROM dish WHERE id = 1")
         .map(|row: SqliteRow| {
@@ -152,7 +165,8 @@ macro_rules! on_diesel {
         async fn $name() {
             use fusepool::deadpool::diesel::{ReadError, ReadExt};
             const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(FRESH);
-            let world = crate::family::World::<crate::family::$family>::start().await;
+            let breaker = Breaker::builder().stall_after(PATIENT);
+            let world = crate::family::World::<crate::family::$family>::start_with(breaker).await;
             let boom = || diesel::select("boom".into_sql::<Text>()).cached(&KEPT);
             let reads = (0..10).map(|_| {
                 let read = boom().or_value(Arc::new(Name("none".to_owned())));

@@ -75,7 +75,12 @@ async fn a_load_that_hangs_is_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_that_panics_serves_the_default() {
     const KEPT: CachePolicy = CachePolicy::named("kept").fresh_for(Duration::from_secs(5));
-    let pool = builder(server().await).build().unwrap();
+    // The report of the panic, with its backtrace, may take longer than callers with a default wait.
+    let breaker = Breaker::builder().stall_after(Duration::from_secs(60));
+    let pool = builder(server().await)
+        .query_timeout(Duration::from_secs(60))
+        .breaker(breaker);
+    let pool = pool.build().unwrap();
     let boom = |_: Object<Echoes>| async {
         assert!(
             std::hint::black_box(false),
