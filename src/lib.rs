@@ -292,7 +292,8 @@
 //! - **A probe on a lease** is the first statement on it, not the lease. A lease that is held idle
 //!   frees its probe slot at `probe_timeout`.
 //! - **A stream** is judged by its first row. Later waits count only if they fail. If it is dropped
-//!   after its first row, its connection is drained within a bound, otherwise closed.
+//!   after its first row, the rows that have arrived are read. If there are more, its statement is
+//!   stopped, and its connection is closed.
 //!
 //! # Features
 //!
