@@ -38,6 +38,9 @@ const MOST: usize = 1024;
 #[cfg(feature = "sqlx")]
 const APART: Duration = Duration::from_millis(2);
 
+/// The age from which the session of a connection that was just opened is a pooler's.
+const OLDEST: Duration = Duration::from_secs(10);
+
 /// A session of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
@@ -157,7 +160,13 @@ impl Sessions {
 
     /// The statement that asks for the session of its own connection.
     pub(crate) fn question(&self) -> String {
-        self.system.own_session().to_owned()
+        self.system.own_session(OLDEST)
+    }
+
+    /// The same, for a connection that was opened within this time. A pooler's session is usually older.
+    pub(super) fn question_within(&self, opened: Duration) -> String {
+        // The session begins after the connection, and the answer comes one more round trip later.
+        self.system.own_session(2 * opened)
     }
 
     /// Remembers the session of a connection. `answer` is that of [`question`](Self::question).
@@ -207,21 +216,20 @@ impl Sessions {
 
 /// Each statement returns one text.
 impl System {
-    /// A PostgreSQL session that is older than ten seconds is that of a pooler: the connection was
-    /// opened just now.
-    fn own_session(self) -> &'static str {
+    /// A PostgreSQL session that is older than `oldest` is that of a pooler: the connection was opened
+    /// just now.
+    fn own_session(self, oldest: Duration) -> String {
         match self {
-            Self::Postgres => {
+            Self::Postgres => format!(
                 "SELECT concat_ws(' ', pid, (extract(epoch FROM backend_start) * 1000000)::bigint, \
                  concat_ws('@', extract(epoch FROM pg_postmaster_start_time())::text, \
                  inet_server_addr()::text, inet_server_port()::text)) FROM pg_stat_activity \
-                 WHERE pid = pg_backend_pid() \
-                 AND clock_timestamp() - backend_start < interval '10 seconds'"
-            }
-            Self::MySql => {
-                "SELECT CONCAT_WS(' ', ID, HOST, @@hostname, @@port, @@server_id) \
-                 FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()"
-            }
+                 WHERE pid = pg_backend_pid() AND clock_timestamp() - backend_start < {}",
+                interval(oldest)
+            ),
+            Self::MySql => "SELECT CONCAT_WS(' ', ID, HOST, @@hostname, @@port, @@server_id) \
+                            FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()"
+                .to_owned(),
         }
     }
 
@@ -301,19 +309,27 @@ impl System {
         }
     }
 
-    /// Stops the statement that runs in a session.
+    /// Stops the statement that has run in a session for at least this time. A later one is another
+    /// client's, behind a pooler that was not recognized.
     #[cfg(feature = "sqlx")]
-    pub(super) fn stop(self, session: &Session) -> String {
+    pub(super) fn stop(self, session: &Session, running_for: Duration) -> String {
         let Session { id, started, .. } = session;
         match self {
             Self::Postgres => format!(
                 "SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity \
                  WHERE pid = {id} AND state = 'active' \
-                 AND (extract(epoch FROM backend_start) * 1000000)::bigint = {started}"
+                 AND (extract(epoch FROM backend_start) * 1000000)::bigint = {started} \
+                 AND clock_timestamp() - query_start >= {}",
+                interval(running_for)
             ),
             Self::MySql => format!("KILL QUERY {id}"),
         }
     }
+}
+
+/// An interval of PostgreSQL.
+fn interval(duration: Duration) -> String {
+    format!("interval '{} microseconds'", duration.as_micros())
 }
 
 #[cfg(test)]

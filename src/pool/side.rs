@@ -1,6 +1,6 @@
 //! A connection beside the pool, over which the server is asked about the sessions of the pool.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
@@ -40,9 +40,11 @@ impl<A: Adapter> Shared<A> {
         // Bounded, because all others wait for this one.
         let limit = self.gate.acquire_timeout();
         let before = sessions.known();
+        let began = Instant::now();
         let open = async {
             let mut connection = Fresh::open(&self.adapter).await.ok()?;
-            let answer = connection.question(sessions.question()).await?;
+            let question = sessions.question_within(began.elapsed());
+            let answer = connection.question(question).await?;
             Some((connection, answer))
         };
         let (connection, answer) = timeout(limit, open).await.ok()??;
@@ -78,11 +80,11 @@ impl<A: Adapter> Side<'_, A> {
         Some(system.is_idle(&state))
     }
 
-    /// Stops the statement that runs in this session.
+    /// Stops the statement that has run in this session since before it was given up.
     #[cfg(feature = "sqlx")]
-    pub(super) async fn stop(&mut self, session: &Session) {
+    pub(super) async fn stop(&mut self, session: &Session, given_up: Instant) {
         if self.is_idle(session).await == Some(false) {
-            let stop = self.sessions.system.stop(session);
+            let stop = self.sessions.system.stop(session, given_up.elapsed());
             self.question(stop).await;
         }
     }
