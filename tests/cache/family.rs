@@ -15,7 +15,7 @@ use fusepool::deadpool::postgres::Manager;
 use fusepool::sqlx::{Configured, ReadExt as _};
 use fusepool::{Breaker, PoolSnapshot, Served, breaker};
 use futures_util::future::BoxFuture;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 use tokio_postgres::NoTls;
 
 use crate::support::mariadb::MariaDb;
@@ -104,10 +104,7 @@ fn postgres_sql(ask: &Ask) -> String {
 
 fn mariadb_sql(ask: &Ask) -> String {
     let takes = ask.takes.as_secs_f64();
-    format!(
-        "CAST({} AS SIGNED) FROM (SELECT SLEEP({takes})) AS slept",
-        ask.key
-    )
+    format!("slow({}, {takes})", ask.key)
 }
 
 async fn postgres() -> (Box<dyn Any + Send + Sync>, std::net::SocketAddr) {
@@ -116,8 +113,15 @@ async fn postgres() -> (Box<dyn Any + Send + Sync>, std::net::SocketAddr) {
     (Box::new(server), addr)
 }
 
+/// A cached read may not call `SLEEP` itself.
+const SLOW: &str = "CREATE FUNCTION slow(value BIGINT, seconds DOUBLE) RETURNS BIGINT \
+                    BEGIN DO SLEEP(seconds); RETURN value; END";
+
 async fn mariadb() -> (Box<dyn Any + Send + Sync>, std::net::SocketAddr) {
     let server = MariaDb::start().await;
+    let mut connection = MySqlConnection::connect(&server.url()).await.unwrap();
+    connection.execute(SLOW).await.unwrap();
+    connection.close().await.unwrap();
     let addr = server.addr();
     (Box::new(server), addr)
 }
