@@ -5,8 +5,6 @@ use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-#[cfg(feature = "sqlx")]
-use std::time::Instant;
 
 use tokio::time::timeout;
 
@@ -57,8 +55,6 @@ impl<A: Adapter> Lease<A> {
             #[cfg(feature = "sql")]
             doubts: self.state.doubts.take(),
             is_touched: self.state.is_touched(),
-            #[cfg(feature = "sqlx")]
-            given_up: Instant::now(),
             shared: Arc::clone(&self.shared),
         }
     }
@@ -155,9 +151,6 @@ struct DiscardOnDrop<A: Adapter> {
     doubts: Vec<Doubt>,
     /// It was used past the guard, so an answer does not show which statement has ended.
     is_touched: bool,
-    /// Its statement was given up by this time.
-    #[cfg(feature = "sqlx")]
-    given_up: Instant,
     shared: Arc<Shared<A>>,
 }
 
@@ -296,7 +289,7 @@ impl<A: Adapter> DiscardOnDrop<A> {
             if let Some(session) = &self.session
                 && let Some(mut side) = self.shared.side().await
             {
-                side.stop(session, self.given_up).await;
+                side.stop(session).await;
                 side.close().await;
             }
             return;

@@ -38,9 +38,6 @@ const MOST: usize = 1024;
 #[cfg(feature = "sqlx")]
 const APART: Duration = Duration::from_millis(2);
 
-/// The age from which the session of a connection that was just opened is a pooler's.
-const OLDEST: Duration = Duration::from_secs(10);
-
 /// A session of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
@@ -160,13 +157,7 @@ impl Sessions {
 
     /// The statement that asks for the session of its own connection.
     pub(crate) fn question(&self) -> String {
-        self.system.own_session(OLDEST)
-    }
-
-    /// The same, for a connection that was opened within this time. A pooler's session is usually older.
-    pub(super) fn question_within(&self, opened: Duration) -> String {
-        // The session begins after the connection, and the answer comes one more round trip later.
-        self.system.own_session(2 * opened)
+        self.system.own_session().to_owned()
     }
 
     /// Remembers the session of a connection. `answer` is that of [`question`](Self::question).
@@ -201,47 +192,65 @@ impl Sessions {
         known.iter().map(|(_, session)| session.clone()).collect()
     }
 
-    /// Whether a session that was just opened is later than those on its server that were known
-    /// `before` it was opened. If it is not, it belongs to a pooler. The pool itself may have opened
-    /// others in the meantime.
-    pub(super) fn is_new(&self, session: &Session, before: &[Session]) -> bool {
+    /// The session of a connection that was opened after `began`, when these sessions were known. `None`
+    /// if it belongs to a pooler: then it is older than the connection, or than another one on its
+    /// server. The pool itself may have opened others in the meantime.
+    pub(super) fn new_session(
+        &self,
+        answer: &str,
+        began: Instant,
+        before: &[Session],
+    ) -> Option<Session> {
+        let session = self.system.session(answer)?;
+        let is_older = (self.system.age(answer)).is_some_and(|age| age > began.elapsed());
         let is_later =
             |other: &Session| other.server == session.server && other.started >= session.started;
-        if before.iter().any(is_later) {
+        if is_older || before.iter().any(is_later) {
             self.is_shared.store(true, Ordering::Release);
         }
-        !self.is_shared.load(Ordering::Acquire)
+        (!self.is_shared.load(Ordering::Acquire)).then_some(session)
     }
 }
 
 /// Each statement returns one text.
 impl System {
-    /// A PostgreSQL session that is older than `oldest` is that of a pooler: the connection was opened
-    /// just now.
-    fn own_session(self, oldest: Duration) -> String {
+    /// A PostgreSQL session that is older than ten seconds is that of a pooler: the connection was
+    /// opened just now. The third value is its age in microseconds.
+    fn own_session(self) -> &'static str {
         match self {
-            Self::Postgres => format!(
+            Self::Postgres => {
                 "SELECT concat_ws(' ', pid, (extract(epoch FROM backend_start) * 1000000)::bigint, \
+                 (extract(epoch FROM clock_timestamp() - backend_start) * 1000000)::bigint, \
                  concat_ws('@', extract(epoch FROM pg_postmaster_start_time())::text, \
                  inet_server_addr()::text, inet_server_port()::text)) FROM pg_stat_activity \
-                 WHERE pid = pg_backend_pid() AND clock_timestamp() - backend_start < {}",
-                interval(oldest)
-            ),
-            Self::MySql => "SELECT CONCAT_WS(' ', ID, HOST, @@hostname, @@port, @@server_id) \
-                            FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()"
-                .to_owned(),
+                 WHERE pid = pg_backend_pid() \
+                 AND clock_timestamp() - backend_start < interval '10 seconds'"
+            }
+            Self::MySql => {
+                "SELECT CONCAT_WS(' ', ID, HOST, @@hostname, @@port, @@server_id) \
+                 FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()"
+            }
         }
+    }
+
+    /// The age of the session in an answer to [`own_session`](Self::own_session), at most.
+    fn age(self, answer: &str) -> Option<Duration> {
+        let micros = match self {
+            Self::Postgres => answer.split(' ').nth(2)?.parse().ok()?,
+            Self::MySql => return None,
+        };
+        Some(Duration::from_micros(micros))
     }
 
     /// Reads the answer to [`own_session`](Self::own_session).
     pub(super) fn session(self, answer: &str) -> Option<Session> {
         let (id, rest) = answer.split_once(' ')?;
-        let (second, server) = rest.split_once(' ')?;
+        let (second, rest) = rest.split_once(' ')?;
         let id = id.parse().ok()?;
-        let (started, client) = match self {
-            Self::Postgres => (second.parse().ok()?, ""),
+        let (started, client, server) = match self {
+            Self::Postgres => (second.parse().ok()?, "", rest.split_once(' ')?.1),
             // Connection ids grow.
-            Self::MySql => (id, second),
+            Self::MySql => (id, second, rest),
         };
         // The address becomes part of a statement.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_[]%".contains(&byte);
@@ -309,27 +318,19 @@ impl System {
         }
     }
 
-    /// Stops the statement that has run in a session for at least this time. A later one is another
-    /// client's, behind a pooler that was not recognized.
+    /// Stops the statement that runs in a session.
     #[cfg(feature = "sqlx")]
-    pub(super) fn stop(self, session: &Session, running_for: Duration) -> String {
+    pub(super) fn stop(self, session: &Session) -> String {
         let Session { id, started, .. } = session;
         match self {
             Self::Postgres => format!(
                 "SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity \
                  WHERE pid = {id} AND state = 'active' \
-                 AND (extract(epoch FROM backend_start) * 1000000)::bigint = {started} \
-                 AND clock_timestamp() - query_start >= {}",
-                interval(running_for)
+                 AND (extract(epoch FROM backend_start) * 1000000)::bigint = {started}"
             ),
             Self::MySql => format!("KILL QUERY {id}"),
         }
     }
-}
-
-/// An interval of PostgreSQL.
-fn interval(duration: Duration) -> String {
-    format!("interval '{} microseconds'", duration.as_micros())
 }
 
 #[cfg(test)]
@@ -351,8 +352,8 @@ mod tests {
     fn a_session_is_found_by_the_time_of_its_connection_unless_there_is_doubt() {
         let start = Instant::now();
         let sessions = Sessions::new(System::Postgres);
-        sessions.add(at(start, 1), Some("10 1000 5"));
-        sessions.add(at(start, 2), Some("11 2000 5"));
+        sessions.add(at(start, 1), Some("10 1000 9 5"));
+        sessions.add(at(start, 2), Some("11 2000 9 5"));
         assert_eq!(sessions.find(at(start, 1)).unwrap().id, 10);
         assert_eq!(sessions.find(at(start, 2)).unwrap().id, 11);
         assert_eq!(sessions.find(at(start, 3)), None);
@@ -382,18 +383,24 @@ mod tests {
     fn no_session_is_known_once_a_pooler_was_recognized() {
         let start = Instant::now();
         let shared = Sessions::new(System::Postgres);
-        shared.add(at(start, 1), Some("10 1000 5"));
-        shared.add(at(start, 2), Some("10 1000 5"));
+        shared.add(at(start, 1), Some("10 1000 9 5"));
+        shared.add(at(start, 2), Some("10 1000 9 5"));
         assert_eq!(shared.find(at(start, 1)), None);
+
+        let young = Sessions::new(System::Postgres);
+        let opened = |age| young.new_session(&format!("12 3000 {age} 5"), start, &[]);
+        assert!(opened(0).is_some());
+        assert_eq!(opened(9_000_000), None, "it is older than its connection");
+        assert_eq!(opened(0), None);
 
         let old = Sessions::new(System::MySql);
         old.add(at(start, 1), Some("10 localhost:1 host 3306 1"));
-        let session = |answer| System::MySql.session(answer).unwrap();
         let before = old.known();
-        assert!(old.is_new(&session("9 localhost:2 another 3306 2"), &before));
-        assert!(old.is_new(&session("9 localhost:2 host 3306 1"), &[]));
+        let opened = |answer, before: &[_]| old.new_session(answer, start, before).is_some();
+        assert!(opened("9 localhost:2 another 3306 2", &before));
+        assert!(opened("9 localhost:2 host 3306 1", &[]));
         assert!(old.find(at(start, 1)).is_some());
-        assert!(!old.is_new(&session("9 localhost:2 host 3306 1"), &before));
+        assert!(!opened("9 localhost:2 host 3306 1", &before));
         assert_eq!(old.find(at(start, 1)), None);
     }
 

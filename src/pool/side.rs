@@ -43,13 +43,12 @@ impl<A: Adapter> Shared<A> {
         let began = Instant::now();
         let open = async {
             let mut connection = Fresh::open(&self.adapter).await.ok()?;
-            let question = sessions.question_within(began.elapsed());
-            let answer = connection.question(question).await?;
+            let answer = connection.question(sessions.question()).await?;
             Some((connection, answer))
         };
         let (connection, answer) = timeout(limit, open).await.ok()??;
-        let own = sessions.system.session(&answer)?;
-        sessions.is_new(&own, &before).then_some(Side {
+        let own = sessions.new_session(&answer, began, &before)?;
+        Some(Side {
             connection,
             sessions,
             server: own.server,
@@ -80,11 +79,11 @@ impl<A: Adapter> Side<'_, A> {
         Some(system.is_idle(&state))
     }
 
-    /// Stops the statement that has run in this session since before it was given up.
+    /// Stops the statement that runs in this session.
     #[cfg(feature = "sqlx")]
-    pub(super) async fn stop(&mut self, session: &Session, given_up: Instant) {
+    pub(super) async fn stop(&mut self, session: &Session) {
         if self.is_idle(session).await == Some(false) {
-            let stop = self.sessions.system.stop(session, given_up.elapsed());
+            let stop = self.sessions.system.stop(session);
             self.question(stop).await;
         }
     }

