@@ -22,6 +22,9 @@ use super::side::Side;
 /// several round trips is idle between them.
 const INTERVAL: Duration = Duration::from_millis(50);
 
+/// The time after which the server is asked again about those that were not found lost.
+const RETRY: Duration = Duration::from_millis(200);
+
 /// The shortest time between two searches.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -42,13 +45,17 @@ impl<A: Adapter> Shared<A> {
         let Some(_searching) = self.long_running.reserve_search() else {
             return;
         };
-        let silent = self.long_running.since_before(self.gate.well_since());
-        if !silent.is_empty()
-            && let Some(mut side) = self.side().await
-        {
-            give_up_idle(&mut side, silent).await;
-            side.close().await;
-            sleep(PAUSE).await;
+        // Again soon, because the server may only just have recovered. A caller asks for this once.
+        for pause in [RETRY, RETRY, PAUSE] {
+            let silent = self.long_running.since_before(self.gate.well_since());
+            if silent.is_empty() {
+                return;
+            }
+            if let Some(mut side) = self.side().await {
+                give_up_idle(&mut side, silent).await;
+                side.close().await;
+            }
+            sleep(pause).await;
         }
     }
 }
