@@ -154,6 +154,8 @@ impl Metrics {
             .into_iter()
             .filter_map(|(key, value)| Some(Label::new(key, value?)));
         of_operations.extend(server);
+        // First: an instrument takes its description when it is made.
+        describe();
         let each_call = ArcSwap::from_pointee(EachCall::new(&labels, &of_operations));
         let metrics = Self {
             labels,
@@ -166,7 +168,6 @@ impl Metrics {
             }),
             codes: Mutex::default(),
         };
-        describe();
         metrics.set_state(|_| {});
         metrics
     }
@@ -240,9 +241,9 @@ impl Metrics {
     }
 
     fn sampled(&self, sample: &Sample) {
+        describe();
         self.each_call
             .store(Arc::new(EachCall::new(&self.labels, &self.of_operations)));
-        describe();
         let connections = |state, count: u32| {
             gauge!(CONNECTIONS, self.with([(CONNECTION_STATE, state)])).set(count);
         };
