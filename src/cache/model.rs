@@ -33,14 +33,14 @@ type Dish = usize;
 /// The number of a write.
 type Version = u64;
 
-/// What the library knows of a connection.
+/// The knowledge that the library has of a connection.
 #[derive(Default)]
 struct Connection {
     unpublished: Unpublished,
     doubts: Doubts,
 }
 
-/// What the server and the caller know of it.
+/// The state of it that the server and its caller know.
 #[derive(Default)]
 struct Session<'w> {
     /// The open transaction and its savepoints, from the outside in: the names that were unpublished
@@ -55,7 +55,7 @@ struct Session<'w> {
 struct Sent<'w> {
     /// The invalidations; `None` if it is part of a transaction, or was given up.
     publication: Option<Publication<'w>>,
-    /// What takes effect when the server executes it.
+    /// The changes that take effect when the server executes it.
     writes: Vec<(Dish, Version)>,
     is_executed: bool,
     /// It ends the transaction.
@@ -68,7 +68,7 @@ struct Load {
     started: Generation,
     /// The answer, from the moment at which the server executes the query.
     read: Option<Version>,
-    /// What its callers must see at least.
+    /// The oldest version that its callers may see.
     callers: Vec<Version>,
 }
 

@@ -30,7 +30,7 @@ use crate::outcome::served::{Served, Source, StaleReason, Unanswered};
 #[cfg(test)]
 mod tests;
 
-/// What a caller can serve besides an answer of the database and of the cache.
+/// The values that a caller can serve besides an answer of the database and of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Others {
     None,

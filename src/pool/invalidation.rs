@@ -82,7 +82,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
     /// Adds what the transaction invalidates, whose commit this is.
     #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn committing(mut self) -> Self {
-        // What a savepoint wrote takes effect with the transaction around it.
+        // The writes of a savepoint take effect with the transaction around it.
         if self.state.unpublished.is_outermost() {
             self.consequences.publication = self.watch().commits();
         }
@@ -106,7 +106,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
 }
 
 impl<'l, A: Adapter> Watch<'l, A> {
-    /// What a text does to the transaction of the connection.
+    /// The effect of a text on the transaction of the connection.
     pub(crate) fn effect(self, sql: &str) -> Effect {
         Effect::of(sql, self.shared.adapter.system())
     }
