@@ -14,7 +14,8 @@ pub struct GateSnapshot {
     pub breaker: Snapshot,
     /// Callers in the queue for a connection now.
     pub waiting: u32,
-    /// Calls that were refused because the queue was full.
+    /// Calls that were refused because the queue was full, or moved so slowly that they would have waited
+    /// for longer than `acquire_timeout`.
     pub saturated: u64,
     /// Missed deadlines, for connections and for answers, lost ones included.
     pub deadlines: u64,

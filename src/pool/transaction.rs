@@ -67,7 +67,7 @@ impl Effect {
         let mut statements = 0;
         let mut is_trivial = true;
         let mut tokens = Tokens::of(sql, dialect);
-        // What cannot be read has no effect that is known.
+        // A text that cannot be parsed is treated as one without an effect.
         while let Ok(Some(first)) = tokens.next() {
             if first == Token::Sign(';') {
                 continue;
