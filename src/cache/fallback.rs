@@ -78,7 +78,7 @@ impl<'f, T, P> Reading<'f, T, P> {
     }
 
     /// The values that can be served besides an answer of the cache.
-    fn others(&self) -> Others {
+    pub(crate) fn others(&self) -> Others {
         let has = |which: fn(&Step<'f, T, P>) -> bool| self.steps.iter().any(which);
         if has(|step| matches!(step, Step::Value(_))) {
             Others::Value

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::cache::answers::{Answers, Count};
 use crate::cache::entry::{Entry, Loaded};
 use crate::cache::invalidation::Name;
@@ -54,6 +56,7 @@ impl Answers {
                 answers: Arc::clone(self),
                 origin: Arc::clone(origin),
                 policy: question.policy,
+                patience: question.patience(origin.gate().limits()),
                 key: question.key,
                 names,
             };
@@ -68,6 +71,9 @@ struct Load<O: Origin> {
     answers: Arc<Answers>,
     origin: Arc<O>,
     policy: CachePolicy,
+    /// The longest time that the load may take. In a mode that does not enforce, the gate sets none, and
+    /// all callers would wait for a load whose connection is dead.
+    patience: Duration,
     key: Key,
     names: Box<[Name]>,
 }
@@ -95,9 +101,9 @@ impl<O: Origin> Load<O> {
             return leader.finish(Ok(entry));
         }
         let asked_at = gate.now();
-        let loaded = unless_panicked(load).await;
+        let loaded = timeout(self.patience, unless_panicked(load)).await;
         let took = Duration::from_nanos(gate.now().saturating_sub(asked_at));
-        let outcome = match loaded {
+        let outcome = match loaded.ok().flatten() {
             Some(Ok(loaded)) => {
                 self.answers.count(Count::Loads);
                 let entry = Entry::new(loaded, asked_at, self.names.clone(), generation);

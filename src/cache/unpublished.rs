@@ -5,6 +5,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::cache::invalidation::Name;
 
+/// The most names that a transaction holds one by one. Beyond that, it invalidates all answers.
+const MOST: usize = 1_024;
+
 /// The names that the transaction on a connection invalidates when it is committed. The names of a
 /// savepoint belong to its transaction, unless the savepoint is rolled back. Boxed, because every lease
 /// has one, and few use it.
@@ -20,6 +23,18 @@ struct Transaction {
     is_distrusted: bool,
 }
 
+impl Transaction {
+    /// A name that is held already belongs to this transaction, or to a savepoint around the statement.
+    fn hold(&mut self, mut names: Vec<Name>) {
+        names.retain(|name| !self.names.contains(name));
+        match self.names.len() + names.len() {
+            ..=MOST => self.names.append(&mut names),
+            _ if self.names.contains(&Name::ALL) => {}
+            _ => self.names.push(Name::ALL),
+        }
+    }
+}
+
 impl Unpublished {
     fn lock(&self) -> MutexGuard<'_, Transaction> {
         let transaction = self.0.get_or_init(Box::default);
@@ -31,7 +46,7 @@ impl Unpublished {
     pub(crate) fn hold(&self, mut names: Vec<Name>, in_transaction: bool) -> Vec<Name> {
         let mut transaction = self.lock();
         if in_transaction || transaction.depth > 0 {
-            transaction.names.append(&mut names);
+            transaction.hold(take(&mut names));
         }
         names
     }

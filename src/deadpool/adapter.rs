@@ -147,6 +147,10 @@ impl<M: Manager + 'static> Adapter for Managed<M> {
         self.dialect.answered(error)
     }
 
+    fn has_ended(&self, error: &M::Error) -> bool {
+        self.dialect.has_ended(error)
+    }
+
     fn code(&self, error: &M::Error) -> Option<ErrorCode> {
         self.dialect.code(error)
     }

@@ -64,6 +64,11 @@ pub(super) trait Dialect<M: Manager + 'static>: Send + Sync + 'static {
         false
     }
 
+    /// Whether the backend is known to have ended the statement that failed with this error.
+    fn has_ended(&self, error: &M::Error) -> bool {
+        self.answered(error)
+    }
+
     /// The database's code for an error.
     fn code(&self, _error: &M::Error) -> Option<ErrorCode> {
         None

@@ -116,6 +116,7 @@ impl<M: Manager + 'static> Object<M> {
         let diagnose = |_: &Managed<M>, error: &E| Diagnosis {
             class: classify.classify(error),
             answered: false,
+            has_ended: false,
             code: None,
         };
         self.lease.guard_by(None, diagnose, statement).await

@@ -11,6 +11,7 @@ use deadpool::managed::{self, Manager, Metrics, RetainResult, Status, Timeouts};
 use super::adapter::Managed;
 use super::error::PoolError;
 use super::object::Object;
+use crate::breaker::config::LONGEST;
 use crate::breaker::verdict::Class;
 #[cfg(feature = "cache")]
 use crate::cache::handle::Cache;
@@ -207,7 +208,7 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     // deadpool has no timeouts by default: https://github.com/deadpool-rs/deadpool/issues/9.
     let acquire_timeout = shared.gate.acquire_timeout();
     let wait = timeouts.wait.unwrap_or_default();
-    let limit = acquire_timeout.saturating_add(wait);
+    let limit = acquire_timeout.saturating_add(wait).min(LONGEST);
     let timeouts = &Timeouts {
         // Otherwise a caller with a long `wait` timeout would wait as long for a silent backend.
         create: timeouts

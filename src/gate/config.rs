@@ -150,7 +150,13 @@ mod file {
                 max_queue: config.max_queue.unwrap_or(DEFAULT_MAX_QUEUE),
                 ..usual
             };
-            limits.check("query_timeout", &config.breaker.clone().unwrap_or_default())?;
+            // Without one of both, the other must suit the builder that the file is applied to.
+            let breaker = config
+                .breaker
+                .clone()
+                .filter(|_| config.query_timeout.is_some());
+            let any = || Builder::default().slow_call_rate(None);
+            limits.check("query_timeout", &breaker.unwrap_or_else(any))?;
             Ok(config)
         }
     }

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::adapter::Adapter;
 use super::lease::Lease;
 use super::shared::Shared;
@@ -55,7 +57,12 @@ impl<A: Adapter> Shared<A> {
     async fn learn_role(&self, lease: &mut Lease<A>) {
         let (raw, watch) = lease.parts();
         let in_flight = watch.state.start();
-        if let Some(is_read_only) = self.adapter.is_read_only(raw).await {
+        // The wait for a connection has no deadline in a mode that does not enforce.
+        let limit = self.gate.acquire_timeout();
+        let Ok(is_read_only) = timeout(limit, self.adapter.is_read_only(raw)).await else {
+            return; // The connection is useless.
+        };
+        if let Some(is_read_only) = is_read_only {
             self.role.answered(is_read_only, 0, &self.gate);
         }
         in_flight.end();

@@ -222,6 +222,13 @@ pub trait Adapter: Send + Sync + 'static {
         false
     }
 
+    /// Whether the backend is known to have ended the statement that failed with this error. A pooler may
+    /// report an error of its own while the statement goes on.
+    #[doc(hidden)]
+    fn has_ended(&self, error: &Self::StatementError) -> bool {
+        self.answered(error)
+    }
+
     /// The database's code for this error, such as an SQLSTATE, for [events](crate::telemetry) and
     /// metrics. Default: `None`.
     fn code(&self, error: &Self::StatementError) -> Option<ErrorCode> {
@@ -245,6 +252,7 @@ pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Di
     Diagnosis {
         class: adapter.classify_statement(error),
         answered: adapter.answered(error),
+        has_ended: adapter.has_ended(error),
         code: adapter.code(error),
     }
 }

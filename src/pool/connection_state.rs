@@ -66,6 +66,8 @@ pub(crate) struct Diagnosis {
     pub(crate) class: Class,
     /// The server itself reported the error, so the connection works.
     pub(crate) answered: bool,
+    /// The server is known to have ended the statement.
+    pub(crate) has_ended: bool,
     /// The server's code for the error.
     pub(crate) code: Option<ErrorCode>,
 }

@@ -22,8 +22,8 @@ pub(crate) struct Consequences<'l> {
 }
 
 impl Consequences<'_> {
-    /// The statement ended with this result. `answered`: the server itself reported the error.
-    pub(crate) fn settle<E>(self, result: Result<(), &GateError<E>>, answered: bool) {
+    /// The call ended with this result. `has_ended`: so has the statement, although it failed.
+    pub(crate) fn settle<E>(self, result: Result<(), &GateError<E>>, has_ended: bool) {
         if let Some((state, effect)) = self.text {
             state.follow(effect, result.is_ok());
         }
@@ -32,9 +32,19 @@ impl Consequences<'_> {
         };
         match result {
             Ok(()) => publication.publish(),
-            Err(GateError::Failed(_)) if answered => publication.failed(),
+            Err(GateError::Failed(_)) if has_ended => publication.failed(),
             // It is unknown whether the statement has ended.
             Err(_) => drop(publication),
+        }
+    }
+
+    /// The end of the statement will not be seen. A transaction that it began may be open.
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
+    pub(super) fn unseen(self) {
+        if let Some((state, effect)) = self.text
+            && effect.leaves_open == Some(true)
+        {
+            state.follow(effect, true);
         }
     }
 }
@@ -58,8 +68,8 @@ impl<'l, A: Adapter> Statement<'l, A> {
         self.consequences.text = Some((self.state, effect));
         let watch = self.watch();
         let unpublished = &self.state.unpublished;
-        if effect.may_commit && (self.state.is_in_transaction() || unpublished.is_open()) {
-            watch.doubt(unpublished.distrust());
+        if effect.may_commit {
+            watch.may_commit();
         }
         let mut published = Vec::new();
         if effect.ends {
@@ -110,6 +120,14 @@ impl<'l, A: Adapter> Watch<'l, A> {
     /// The effect of a text on the transaction of the connection.
     pub(crate) fn effect(self, sql: &str) -> Effect {
         Effect::of(sql, self.shared.adapter.system())
+    }
+
+    /// A statement may commit the open transaction, if there is one, as `BEGIN` does in MySQL.
+    pub(crate) fn may_commit(self) {
+        let unpublished = &self.state.unpublished;
+        if self.state.is_in_transaction() || unpublished.is_open() {
+            self.doubt(unpublished.distrust());
+        }
     }
 
     /// What the transaction of the connection invalidates when it is committed.

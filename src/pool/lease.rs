@@ -166,8 +166,12 @@ impl<A: Adapter> Lease<A> {
         self.shared.gate.handed_back(None);
         #[cfg(feature = "sql")]
         {
-            let session = self.shared.session(&self.state);
-            (self.shared).keep_in_doubt(session, self.state.doubts.take());
+            // The end of a transaction will not be observed.
+            if !self.state.unpublished.is_empty() {
+                drop(self.watch().commits());
+            }
+            // The session must not be ended: its connection is still in use.
+            (self.shared).keep_in_doubt(None, self.state.doubts.take());
         }
         present(self.raw.take())
     }

@@ -162,6 +162,9 @@ impl<A: Adapter> DiscardOnDrop<A> {
         // The server is told in any case. The wait for it ends with the pool.
         let is_told = self.tell().await;
         let shared = Arc::clone(&self.shared);
+        if shared.adapter.is_closed() {
+            return; // Closing the pool waits for this connection.
+        }
         shared.background.spawn_if_used(async move {
             let limit = self.shared.gate.limits().query_timeout;
             let has_ended = timeout(limit, self.stop(is_told)).await;

@@ -88,10 +88,10 @@ impl<'c, A: Adapter> Statement<'c, A> {
         let (limit, state, shared) = (self.limit, self.state, self.shared);
         let is_last = self.is_last;
         let consequences = self.take_consequences();
-        let mut answered = false;
+        let mut has_ended = false;
         let diagnose = |adapter: &A, error: &_| {
             let diagnosis = diagnose(adapter, error);
-            answered = diagnosis.answered;
+            has_ended = diagnosis.has_ended;
             diagnosis
         };
         let began = shared.gate.timer();
@@ -104,7 +104,7 @@ impl<'c, A: Adapter> Statement<'c, A> {
         let (first, rest) = match result {
             Ok(loaded) => loaded,
             Err(error) => {
-                consequences.settle(Err(&error), answered);
+                consequences.settle(Err(&error), has_ended);
                 return Err(error);
             }
         };
@@ -161,13 +161,13 @@ where
             }
             Some(Err(error)) => {
                 let diagnosis = diagnose(&*self.shared.adapter, &error);
-                let answered = diagnosis.answered;
+                let has_ended = diagnosis.has_ended;
                 let (class, code) = self.state.note(diagnosis);
                 let gate = &self.shared.gate;
                 let verdict = gate.settle_failed_call(gate.breaker().observe(), class);
                 gate.ended(self.began, Some(verdict), Some(CallError::Failed(code)));
                 let error = GateError::Failed(error);
-                self.end(Err(&error), answered);
+                self.end(Err(&error), has_ended);
                 Some(Err(error))
             }
             None => {
@@ -178,15 +178,16 @@ where
     }
 
     /// The statement has ended.
-    fn end(&mut self, result: Result<(), &GateError<A::StatementError>>, answered: bool) {
+    fn end(&mut self, result: Result<(), &GateError<A::StatementError>>, has_ended: bool) {
         self.rest = None;
-        take(&mut self.consequences).settle(result, answered);
+        take(&mut self.consequences).settle(result, has_ended);
     }
 
     /// Gives up the wait. The connection will be closed.
     fn give_up(&mut self, given_up: GivenUp) -> GateError<A::StatementError> {
         self.rest = None;
         self.waiting = None;
+        drop(take(&mut self.consequences)); // in doubt from now on
         let gate = &self.shared.gate;
         gate.breaker().observe().settle(given_up.verdict);
         gate.ended(self.began, Some(given_up.verdict), Some(given_up.kind()));
@@ -266,6 +267,7 @@ where
         }
         if self.rest.is_some() {
             self.state.leave_rows();
+            take(&mut self.consequences).unseen();
         }
     }
 }

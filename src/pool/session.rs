@@ -117,6 +117,8 @@ pub struct Sessions {
     known: Mutex<VecDeque<(Created, Session)>>,
     /// A pooler shares its server connections between clients.
     is_shared: AtomicBool,
+    /// The server of MySQL may have been restarted, and begun with small ids again.
+    was_restarted: AtomicBool,
     /// The time at which a connection was created last.
     #[cfg(feature = "sqlx")]
     last: Mutex<Option<Instant>>,
@@ -128,6 +130,7 @@ impl Sessions {
             system,
             known: Mutex::default(),
             is_shared: AtomicBool::new(false),
+            was_restarted: AtomicBool::new(false),
             #[cfg(feature = "sqlx")]
             last: Mutex::default(),
         }
@@ -195,6 +198,10 @@ impl Sessions {
     /// The session of a connection that was opened after `began`, when these sessions were known. `None`
     /// if it belongs to a pooler: then it is older than the connection, or than another one on its
     /// server. The pool itself may have opened others in the meantime.
+    ///
+    /// MySQL counts its sessions anew after a restart, under the same name. So when a session there seems
+    /// to be older for the first time, the ones before it are forgotten: after a restart, they are gone.
+    /// Behind a pooler, it happens again.
     pub(super) fn new_session(
         &self,
         answer: &str,
@@ -205,7 +212,14 @@ impl Sessions {
         let is_older = (self.system.age(answer)).is_some_and(|age| age > began.elapsed());
         let is_later =
             |other: &Session| other.server == session.server && other.started >= session.started;
-        if is_older || before.iter().any(is_later) {
+        let is_out_of_order = before.iter().any(is_later);
+        let may_be_restart = is_out_of_order && matches!(self.system, System::MySql);
+        if may_be_restart && !self.was_restarted.swap(true, Ordering::AcqRel) {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|(_, other)| !is_later(other));
+            return None;
+        }
+        if is_older || is_out_of_order {
             self.is_shared.store(true, Ordering::Release);
         }
         (!self.is_shared.load(Ordering::Acquire)).then_some(session)
@@ -402,6 +416,27 @@ mod tests {
         assert!(old.find(at(start, 1)).is_some());
         assert!(!opened("9 localhost:2 host 3306 1", &before));
         assert_eq!(old.find(at(start, 1)), None);
+        old.add(at(start, 2), Some("11 localhost:3 host 3306 1"));
+        assert!(
+            old.find(at(start, 2)).is_some(),
+            "it may have been a restart"
+        );
+        assert!(!opened("9 localhost:4 host 3306 1", &old.known()));
+        assert_eq!(old.find(at(start, 2)), None, "it is a pooler");
+    }
+
+    /// Regression test: after a restart of MySQL, which numbers its sessions anew, the pool took the server
+    /// for a pooler, and stopped no abandoned statement any more.
+    #[test]
+    fn a_restart_of_mysql_is_no_pooler() {
+        let start = Instant::now();
+        let sessions = Sessions::new(System::MySql);
+        sessions.add(at(start, 1), Some("900 localhost:1 host 3306 1"));
+        let opened = |answer| sessions.new_session(answer, start, &sessions.known());
+        assert_eq!(opened("12 localhost:2 host 3306 1"), None);
+        sessions.add(at(start, 2), Some("13 localhost:3 host 3306 1"));
+        assert_eq!(sessions.find(at(start, 2)).unwrap().id, 13);
+        assert_eq!(opened("14 localhost:4 host 3306 1").unwrap().id, 14);
     }
 
     #[cfg(feature = "sql")]

@@ -20,6 +20,9 @@ pub(super) struct Side<'s, A: Adapter> {
     server: String,
     /// The time that an answer may take.
     limit: Duration,
+    /// An answer did not come in time. Nothing more is asked, because all others wait for this
+    /// connection.
+    is_silent: bool,
     _only: SemaphorePermit<'s>,
 }
 
@@ -53,6 +56,7 @@ impl<A: Adapter> Shared<A> {
             sessions,
             server: own.server,
             limit,
+            is_silent: false,
             _only: only,
         })
     }
@@ -106,8 +110,12 @@ impl<A: Adapter> Side<'_, A> {
     }
 
     async fn question(&mut self, sql: String) -> Option<String> {
-        let answer = self.connection.question(sql);
-        timeout(self.limit, answer).await.ok()?
+        if self.is_silent {
+            return None;
+        }
+        let answer = timeout(self.limit, self.connection.question(sql)).await;
+        self.is_silent = answer.is_err();
+        answer.ok()?
     }
 
     pub(super) async fn close(self) {

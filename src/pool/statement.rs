@@ -157,10 +157,10 @@ impl<'l, A: Adapter> Statement<'l, A> {
             permit.withdraw();
             permit = probe;
         }
-        let mut answered = false;
+        let mut has_ended = false;
         let classify = |error: &E| {
             let diagnosis = diagnose(&shared.adapter, error);
-            answered = diagnosis.answered;
+            has_ended = diagnosis.has_ended;
             state.note(diagnosis)
         };
         let in_flight = state.start();
@@ -173,7 +173,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
             state.read_all(unread);
         }
         #[cfg(feature = "sql")]
-        consequences.settle(result.as_ref().map(drop), answered);
+        consequences.settle(result.as_ref().map(drop), has_ended);
         result
     }
 

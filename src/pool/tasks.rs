@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 
 /// The background tasks of a pool, and the runtime for them. Dropping the last handle of the pool stops
 /// the tasks.
@@ -20,10 +20,10 @@ pub(crate) struct Background {
 #[derive(Debug, Default)]
 struct Tasks {
     /// Tasks of the pool itself, such as its prober. Closing the pool stops them.
-    own: JoinSet<()>,
+    own: Vec<AbortHandle>,
     /// Calls on behalf of callers, such as loads for the cache. Closing the pool lets them end, like
     /// all other calls in progress; their deadlines bound them.
-    calls: JoinSet<()>,
+    calls: Vec<AbortHandle>,
 }
 
 /// Shared by all handles of a pool, and not held by its tasks, although these may hold the rest of
@@ -33,9 +33,9 @@ pub(crate) struct Users(Arc<Mutex<Tasks>>);
 
 impl Drop for Users {
     fn drop(&mut self) {
-        let mut tasks = lock(&self.0);
-        tasks.own.abort_all();
-        tasks.calls.abort_all();
+        let tasks = lock(&self.0);
+        abort(&tasks.own);
+        abort(&tasks.calls);
     }
 }
 
@@ -43,9 +43,15 @@ fn lock(tasks: &Mutex<Tasks>) -> MutexGuard<'_, Tasks> {
     tasks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spawn(tasks: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static, on: &Handle) {
-    while tasks.try_join_next().is_some() {}
-    tasks.spawn_on(task, on);
+fn abort(tasks: &[AbortHandle]) {
+    tasks.iter().for_each(AbortHandle::abort);
+}
+
+fn add(tasks: &mut Vec<AbortHandle>, task: AbortHandle) {
+    if tasks.len() == tasks.capacity() {
+        tasks.retain(|task| !task.is_finished());
+    }
+    tasks.push(task);
 }
 
 impl Background {
@@ -55,7 +61,10 @@ impl Background {
         let Some(runtime) = self.runtime() else {
             return false;
         };
-        spawn(&mut lock(&self.tasks).own, task, &runtime);
+        let _users = self.used();
+        // Without the lock: a runtime that shuts down drops the task here, and that may spawn another.
+        let task = runtime.spawn(task).abort_handle();
+        add(&mut lock(&self.tasks).own, task);
         true
     }
 
@@ -64,22 +73,30 @@ impl Background {
     #[cfg(feature = "cache")]
     pub(crate) fn spawn_call(&self, call: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = self.runtime() {
-            spawn(&mut lock(&self.tasks).calls, call, &runtime);
+            let _users = self.used();
+            let call = runtime.spawn(call).abort_handle();
+            add(&mut lock(&self.tasks).calls, call);
         }
     }
 
     /// Spawns a task, as [`spawn`](Self::spawn) does, unless the last handle of the pool was dropped:
     /// then it drops the task.
     pub(crate) fn spawn_if_used(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if users.strong_count() > 0 {
+        if let Some(_users) = self.used() {
             self.spawn(task);
         }
     }
 
+    /// The token of the pool's handles, if there are any. While it is held, a task that is spawned is not
+    /// missed by the drop of the last handle.
+    fn used(&self) -> Option<Arc<Users>> {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.upgrade()
+    }
+
     /// Stops the tasks of the pool itself, because it is closed.
     pub(crate) fn stop(&self) {
-        lock(&self.tasks).own.abort_all();
+        abort(&lock(&self.tasks).own);
     }
 
     /// The token that all handles of the pool share.

@@ -78,7 +78,9 @@ impl Effect {
                     || is_end(first, dialect));
             is_trivial &= first.is_one_of(&["ABORT", "BEGIN", "ROLLBACK", "SAVEPOINT", "START"]);
             effect.may_commit |= dialect == Dialect::MySql && first.is_one_of(&COMMIT_IMPLICITLY);
-            if first.is_one_of(&WORDS) {
+            if first.is("CREATE") && dialect != Dialect::MySql {
+                past_definition(&mut tokens);
+            } else if first.is_one_of(&WORDS) {
                 effect.then(first, &mut tokens, dialect);
             } else if statements == 1 && !sql.contains(';') {
                 break; // most statements
@@ -153,6 +155,20 @@ impl Effect {
         self.leaves_open = Some(!autocommit);
         self.commits |= autocommit;
         self.ends |= autocommit;
+    }
+}
+
+/// Skips the rest of a definition. The body of a trigger of SQLite, or of a function of PostgreSQL, is
+/// statements between `BEGIN` and `END`.
+fn past_definition(tokens: &mut Tokens<'_>) {
+    let mut depth = 0_u32;
+    while let Ok(Some(token)) = tokens.next() {
+        match token {
+            Token::Sign(';') if depth == 0 => return,
+            token if token.is_one_of(&["BEGIN", "CASE"]) => depth += 1,
+            token if token.is("END") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
     }
 }
 
@@ -265,6 +281,23 @@ mod tests {
             }
         }
         assert!(!Effect::of("UPDATE a SET b = 1", Some(System::MySql)).may_commit);
+    }
+
+    /// Regression test: the end of a body counted as a `COMMIT`, and published what the transaction wrote.
+    #[test]
+    fn the_body_of_a_definition_ends_no_transaction() {
+        let trigger = "CREATE TRIGGER a AFTER UPDATE ON t BEGIN \
+                       UPDATE b SET n = CASE WHEN n > 1 THEN 0 ELSE 1 END; DELETE FROM c; END";
+        assert_eq!(Effect::of(trigger, None), Effect::default());
+        let function = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END";
+        let effect = Effect::of(function, Some(System::Postgres));
+        assert_eq!(effect, Effect::default());
+        let then_commit = Effect::of(&format!("{trigger}; COMMIT"), None);
+        assert_eq!(
+            (then_commit.commits, then_commit.leaves_open),
+            (true, Some(false))
+        );
+        assert!(Effect::of("CREATE TABLE a (id int); END", None).commits);
     }
 
     #[test]

@@ -12,11 +12,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Database, Error, SqlSafeSt
 
 use super::created::{Found, watched};
 use super::driver::Traits;
-use super::error;
+use super::error::{self, delivery};
 use super::options::PoolOptions;
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::{Class, Classify};
 use crate::outcome::code::ErrorCode;
+use crate::outcome::delivery::Delivery;
 use crate::outcome::error::refusal;
 use crate::pool::adapter::Adapter;
 use crate::pool::session::{Created, Sessions, System};
@@ -224,6 +225,10 @@ impl<DB: Database> Adapter for Sqlx<DB> {
 
     fn answered(&self, error: &Error) -> bool {
         matches!(error, Error::Database(_))
+    }
+
+    fn has_ended(&self, error: &Error) -> bool {
+        self.answered(error) && delivery(error) != Delivery::Unknown
     }
 
     fn tells_closed(&self, error: &Error) -> bool {

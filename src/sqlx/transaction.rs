@@ -10,6 +10,7 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::adapter::Sqlx;
 use super::connection::{GuardedConnection, Held, PoolConnection};
+use super::driver::in_transaction;
 use super::error;
 use crate::pool::adapter::diagnose;
 use crate::pool::statement::{Admission, Watch};
@@ -66,8 +67,12 @@ async fn begin<DB: Database>(
     admission: Admission,
     statement: Option<SqlStr>,
 ) -> Result<(), Error> {
+    let is_outermost = !in_transaction::<DB>(raw);
     let begin = async {
         let admitted = watch.admit(admission, None).await?;
+        if is_outermost && watch.state.is_in_transaction() {
+            watch.may_commit();
+        }
         let begin = Manager::<DB>::begin(raw, statement);
         admitted.trivial().run(diagnose, begin).await
     };

@@ -14,8 +14,9 @@ use crate::cache::invalidation::Name;
 pub trait WriteExt<DB: Driver>: Sized {
     /// Invalidates the answers cached under any of `tags` when this statement succeeds; in a
     /// transaction, when the transaction commits. A transaction that was begun with SQL text instead
-    /// of `begin` counts, too, except one that is begun by `SET autocommit = 0`, by a `SAVEPOINT` on SQLite or
-    /// on the driver's own connection: the answers are then invalidated before it commits.
+    /// of `begin` counts, too, except one on the driver's own connection: the answers are then invalidated
+    /// before it commits. If a transaction is prepared (`PREPARE TRANSACTION`, `XA PREPARE`), give the
+    /// tags to the statement that commits it, too.
     ///
     /// An invalidated answer is never served again, even while the database cannot answer. So there
     /// is no stale answer to fall back on until the query has been read again. Use narrow tags, for

@@ -4,8 +4,10 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fusepool::Source;
 use fusepool::breaker::{Breaker, Mode};
-use fusepool::sqlx::PgPoolOptions;
+use fusepool::cache::CachePolicy;
+use fusepool::sqlx::{PgPoolOptions, ReadExt, WriteExt};
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -14,6 +16,10 @@ use tokio::time::timeout;
 use crate::support::eventually;
 use crate::support::postgres::Postgres;
 use crate::support::server::Port;
+
+const PRICE: CachePolicy = CachePolicy::named("price")
+    .fresh_for(Duration::from_secs(3_600))
+    .tag("dishes");
 
 /// A PgBouncer in front of a server, which hands out its four server connections by the transaction.
 struct PgBouncer {
@@ -24,12 +30,16 @@ struct PgBouncer {
 
 impl PgBouncer {
     async fn start(server: &Postgres) -> Self {
+        Self::with(server, "").await
+    }
+
+    async fn with(server: &Postgres, settings: &str) -> Self {
         let (port, dir) = (Port::reserve(), tempfile::tempdir().unwrap());
         let config = dir.path().join("pgbouncer.ini");
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr=127.0.0.1\n\
              listen_port={}\nunix_socket_dir=\nauth_type=any\npool_mode=transaction\n\
-             default_pool_size=4\nignore_startup_parameters=extra_float_digits\n",
+             default_pool_size=4\nignore_startup_parameters=extra_float_digits\n{settings}",
             server.addr().port(),
             port.number,
         );
@@ -103,4 +113,45 @@ async fn a_statement_of_another_client_is_not_stopped() {
     let abandoned = pool.snapshot().gate.closed_connections;
     assert!(abandoned > 10, "{abandoned}");
     bystanders.abort_all();
+}
+
+/// Regression test: the pooler's own error counted as the end of the write. A read in the meantime was kept
+/// as fresh, and the write took effect afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_only_the_pooler_has_given_up_is_in_doubt() {
+    let server = Postgres::start().await;
+    let bouncer = PgBouncer::with(&server, "query_timeout=1\n").await;
+    let options = PgPoolOptions::new().max_connections(2);
+    let pool = options.connect(&bouncer.url(&server)).await.unwrap();
+    let mut admin = PgConnection::connect(&server.url()).await.unwrap();
+    for sql in [
+        "CREATE TABLE dish (id int PRIMARY KEY, price int)",
+        "INSERT INTO dish VALUES (1, 0)",
+        "BEGIN",
+        "SELECT 1 FROM dish WHERE id = 1 FOR UPDATE",
+    ] {
+        admin.execute(sql).await.unwrap();
+    }
+    let read = async || {
+        let price = sqlx::query_scalar::<_, i32>("SELECT price FROM dish WHERE id = 1");
+        let read = price.persistent(false).cached(&PRICE);
+        let served = read.fetch_one_served(&pool).await.unwrap();
+        (*served.value, served.source)
+    };
+    read().await;
+    let write = sqlx::query("UPDATE dish SET price = 1 WHERE id = 1").persistent(false);
+    let error = write
+        .invalidates(&["dishes"])
+        .execute(&pool)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("query timeout"), "{error}");
+    assert_eq!(read().await, (0, Source::Live));
+    admin.execute("COMMIT").await.unwrap();
+    eventually("the write has taken effect", async || {
+        let price = sqlx::query_scalar::<_, i32>("SELECT price FROM dish WHERE id = 1");
+        price.fetch_one(&mut admin).await.unwrap() == 1
+    })
+    .await;
+    assert_eq!(read().await, (1, Source::Live));
 }

@@ -38,6 +38,8 @@ struct Running {
 /// The server's children are killed by their own ids, because PostgreSQL puts each into a process
 /// group of its own. A stopped server can't start more of them meanwhile. The kernel hangs up on a
 /// process group that loses its parent while a member is stopped.
+///
+/// PostgreSQL's shared memory would outlive it, and the kernel has room for some thousand segments.
 const SUPERVISE: &str = r#"
 set +e
 trap '' HUP
@@ -48,7 +50,10 @@ read -r order || order=remove
 kill -STOP "$pid"
 kill -KILL $(cat "/proc/$pid/task/$pid/children") "$pid"
 wait "$pid"
-[ "$order" = kill ] || rm -rf "$PWD"
+[ "$order" = kill ] && exit
+shared_memory=$(sed -n '7s/.* //p' data/postmaster.pid 2>>log)
+[ -z "$shared_memory" ] || ipcrm --shmem-id "$shared_memory"
+rm -rf "$PWD"
 "#;
 
 impl Local {

@@ -145,8 +145,10 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Self::Backend> + QueryId + 'query,
     {
-        match self.statement(None) {
-            Ok((raw, statement)) => Box::pin(statement.load(raw.start_load(source))),
+        let query = source.as_query();
+        let sql = self.text(&query);
+        match self.statement(sql.as_deref()) {
+            Ok((raw, statement)) => Box::pin(statement.load(raw.start_load(query))),
             Err(error) => Box::pin(turned_away(Err(error))),
         }
     }

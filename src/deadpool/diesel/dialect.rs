@@ -48,6 +48,13 @@ impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
         error::answered(error)
     }
 
+    fn has_ended(&self, error: &Error) -> bool {
+        match error {
+            Error::QueryError(error) => error::has_ended(error),
+            Error::ConnectionError(_) => false,
+        }
+    }
+
     /// Sends a statement itself, because the manager's `RecyclingMethod` may send none.
     fn ping<'a>(
         &'a self,

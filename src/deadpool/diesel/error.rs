@@ -212,6 +212,11 @@ pub(super) fn answered(error: &PoolError) -> bool {
     }
 }
 
+/// Whether the server is known to have ended the statement that failed with this error.
+pub(super) fn has_ended(error: &Error) -> bool {
+    origin(error) == Origin::Server && delivery(error) != Delivery::Unknown
+}
+
 /// The kind and message of a `DatabaseError`.
 pub(super) fn database_error(error: &Error) -> Option<(&DatabaseErrorKind, &str)> {
     match error {

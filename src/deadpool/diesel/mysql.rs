@@ -9,7 +9,9 @@ use diesel::row::{Field, Row};
 use diesel::sql_types::{Nullable, Text};
 use diesel::{QueryResult, dsl, sql_query};
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
-use diesel_async::{AsyncConnectionCore, AsyncMysqlConnection as Raw, MysqlCancelToken};
+use diesel_async::{
+    AsyncConnectionCore, AsyncMysqlConnection as Raw, MysqlCancelToken, SimpleAsyncConnection,
+};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{TryFutureExt, TryStreamExt};
@@ -73,6 +75,10 @@ impl Driver for Raw {
 
     fn question(&mut self, sql: String) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
+            if sql.starts_with("KILL") {
+                let _ = self.batch_execute(&sql).await;
+                return None;
+            }
             let text = dsl::sql::<Nullable<Text>>(&format!("({sql})"));
             diesel_async::RunQueryDsl::get_result(diesel::select(text), self)
                 .await

@@ -10,11 +10,12 @@ use deadpool_postgres::ClientWrapper;
 use tokio::time::timeout;
 use tokio_postgres::{Error, SimpleQueryMessage};
 
-use super::error;
+use super::error::{self, delivery};
 use super::manager::Manager;
 use crate::breaker::verdict::Class;
 use crate::deadpool::dialect::{BoxFuture, Dialect};
 use crate::outcome::code::ErrorCode;
+use crate::outcome::delivery::Delivery;
 use crate::outcome::error::refusal;
 use crate::outcome::sqlstate::IS_READ_ONLY;
 use crate::pool::session::System;
@@ -81,6 +82,10 @@ impl Dialect<Manager> for Postgres {
 
     fn answered(&self, error: &Error) -> bool {
         error.as_db_error().is_some()
+    }
+
+    fn has_ended(&self, error: &Error) -> bool {
+        self.answered(error) && delivery(error) != Delivery::Unknown
     }
 
     fn ping<'a>(

@@ -238,20 +238,20 @@ impl<S> Read<'_, S> {
         let sql: Arc<str> = sql.into();
         let (reading, limit) = (self.reading, self.limit);
         reading.wording.check_if_cached()?;
-        let wording = reading.wording.clone();
-        let on = async |pool: &Pool| {
+        let (wording, others) = (reading.wording.clone(), reading.others());
+        let on = async |pool: &Pool, others| {
             let sql = Arc::clone(&sql);
-            Statement::on(pool.shared(), sql, wording.key(), limit, params).await
+            Statement::on(pool.shared(), sql, wording.key(), limit, others, params).await
         };
         // Without the other pool's cache, which writes through this pool do not invalidate.
         let ask_other = async |other: Pool| {
-            let statement = on(&other).await?;
+            let statement = on(&other, Others::None).await?;
             let loaded = load(other.shared(), limit, statement).await?;
             Ok::<_, ReadError>(loaded.value)
         };
         let shared = self.pool.shared();
         // The types of the parameters are needed both for the key and to send the statement.
-        let (question, load) = match on(&self.pool).await {
+        let (question, load) = match on(&self.pool, others).await {
             Ok(statement) => {
                 let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<S>());
                 let base = statement.key(wording.key());
@@ -281,13 +281,14 @@ impl Statement {
         sql: Arc<str>,
         mut key: KeyHasher,
         limit: Option<Duration>,
+        others: Others,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Self, ReadError> {
         // The key contains the read's `vary_by`, because what a type's name means can depend on it.
         key.text(TYPES.name());
         key.text(&sql);
         let types_key = key.finish();
-        let types = types(shared, &sql, types_key, limit, params.len()).await?;
+        let types = types(shared, &sql, types_key, limit, others, params.len()).await?;
         Ok(Self {
             parameters: encode(&types, params)?.into(),
             types,
@@ -319,6 +320,7 @@ async fn types(
     sql: &Arc<str>,
     key: Key,
     limit: Option<Duration>,
+    others: Others,
     count: usize,
 ) -> Result<Arc<[Type]>, ReadError> {
     if count == 0 {
@@ -352,7 +354,7 @@ async fn types(
             })
         }))
     };
-    match ask(shared, Some(&question), Others::None, load).await {
+    match ask(shared, Some(&question), others, load).await {
         Ok(served) => Ok(served.value),
         Err(failed) => match failed.stale {
             Some(stale) => Ok(stale.value),
