@@ -7,6 +7,7 @@ use std::time::Duration;
 use fusepool::Source;
 use fusepool::cache::CachePolicy;
 use fusepool::sqlx::{MySqlPoolOptions, PgPool, PgPoolOptions, ReadExt};
+use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
@@ -200,4 +201,22 @@ async fn a_transaction_by_text_is_not_ended() {
     let price = sqlx::query_scalar::<_, i32>("SELECT price FROM dish").cached(&WHO);
     let served = price.fetch_one_served(&pool).await.unwrap();
     assert_eq!((*served.value, served.source), (2, Source::Live));
+}
+
+/// Regression test: a stream that was dropped early forgot that its text began a transaction, and the
+/// connection returned to the pool with that open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_began_a_transaction_is_dropped() {
+    let server = Postgres::start().await;
+    let pool = one_connection(&server).await;
+    let mut lease = pool.acquire().await.unwrap();
+    let mut rows = sqlx::raw_sql("BEGIN; SELECT generate_series(1, 1000)").fetch_many(&mut *lease);
+    rows.try_next().await.unwrap();
+    drop(rows);
+    lease.ping().await.unwrap();
+    drop(lease);
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+    let open = sqlx::query_scalar::<_, i64>(open).fetch_one(&pool);
+    assert_eq!(open.await.unwrap(), 0);
+    assert_eq!(pool.snapshot().gate.closed_connections, 1);
 }

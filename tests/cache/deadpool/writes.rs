@@ -1,5 +1,8 @@
 //! Writes, and what they invalidate.
 
+use fusepool::deadpool::postgres::Client;
+use futures_util::SinkExt;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,4 +124,21 @@ async fn a_write_whose_end_is_not_seen_is_in_doubt() {
     assert!(is_fresh().await, "it is not committed yet");
     client.batch_execute("COMMIT").await.unwrap();
     assert!(!is_fresh().await, "it is committed");
+}
+
+/// Regression test: the session of a client that had been taken out of the pool was ended, because its
+/// connection counted as closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_was_taken_goes_on() {
+    let server = Postgres::start().await;
+    let pool = direct(&server);
+    let client = pool.get().await.unwrap();
+    let create = "CREATE TABLE upload (id int)";
+    client.batch_execute(create).await.unwrap();
+    let write = client.invalidates(&["dishes"]);
+    let upload = write.copy_in::<_, &[u8]>("COPY upload FROM STDIN");
+    std::pin::pin!(upload.await.unwrap()).close().await.unwrap();
+    let taken = Client::take(client);
+    let nap = taken.query_one("SELECT 1 FROM pg_sleep(1)", &[]);
+    nap.await.expect("nobody ends it");
 }
