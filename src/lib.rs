@@ -341,6 +341,8 @@ pub mod cache;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
 mod gate;
+#[cfg(feature = "live")]
+pub mod live;
 // Only rustdoc sees it, so that it costs applications nothing. Its examples need drivers, its pages do not.
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 #[cfg(all(

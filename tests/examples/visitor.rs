@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use hyper_util::client::legacy::Client;
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::storefront::{catalogue::Catalogue, serve};
+use crate::storefront::{catalogue::Catalogue, routes, serve};
 use crate::support::PATIENCE;
 
 /// A running shop, and its client.
@@ -33,6 +34,10 @@ pub struct Visit {
 
 impl Shop {
     pub async fn open(catalogue: impl Catalogue) -> Self {
+        Self::open_with(routes::router(catalogue)).await
+    }
+
+    pub async fn open_with(routes: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -41,7 +46,7 @@ impl Shop {
             addr,
             client: Client::builder(TokioExecutor::new()).build_http(),
             stop,
-            service: tokio::spawn(serve(listener, catalogue, stopped)),
+            service: tokio::spawn(serve(listener, routes, stopped)),
         }
     }
 
