@@ -15,9 +15,9 @@ use crate::breaker::verdict::Class;
 #[cfg(feature = "cache")]
 use crate::cache::handle::Cache;
 use crate::gate::Gate;
-use crate::outcome::error::GateError;
 #[cfg(feature = "live")]
 use crate::live::watch::{Watch, Watched, sealed::Sealed};
+use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
 use crate::pool::lease::Lease;

@@ -11,6 +11,8 @@
 #[path = "../../examples/bb8/src/adapter.rs"]
 mod adapter;
 mod bb8;
+mod browser;
+mod live;
 mod shop;
 #[path = "../../examples/storefront/src/main.rs"]
 #[expect(dead_code, reason = "its `main`, and what only that needs")]

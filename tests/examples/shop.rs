@@ -33,7 +33,9 @@ async fn a_postgres_that_hangs() {
     let server = Postgres::start().await;
     let proxy = Proxy::start(server.addr()).await.unwrap();
     let url = server.url_via(proxy.addr().port());
-    let pool = storefront::database::postgres(url.parse().unwrap()).await.unwrap();
+    let pool = storefront::database::postgres(url.parse().unwrap())
+        .await
+        .unwrap();
     let shop = Shop::open(pool.clone()).await;
     sells(&shop).await;
     proxy.set(Fault::Stall);

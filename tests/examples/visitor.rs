@@ -50,14 +50,18 @@ impl Shop {
         }
     }
 
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
     pub async fn get(&self, path: &str) -> Visit {
-        let request = Request::get(format!("http://{}{path}", self.addr));
+        let request = Request::get(self.url(path));
         self.visit(request.body(Body::empty()).unwrap()).await
     }
 
     /// Sends the form of a product's page.
     pub async fn order(&self, product: &str, key: &str, quantity: u32) -> Visit {
-        let request = Request::post(format!("http://{}{product}/orders", self.addr))
+        let request = Request::post(self.url(&format!("{product}/orders")))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Body::from(format!("key={key}&quantity={quantity}")));
         self.visit(request.unwrap()).await

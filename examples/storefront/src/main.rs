@@ -48,7 +48,11 @@ pub(crate) mod live;
 pub(crate) mod lock;
 mod page;
 #[path = "../../../tests/support/proxy.rs"]
-#[expect(dead_code, unreachable_pub, reason = "it is written for tests, which use more of it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "it is written for tests, which use more of it"
+)]
 mod proxy;
 pub(crate) mod routes;
 pub(crate) mod signals;
