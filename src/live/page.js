@@ -138,7 +138,7 @@ function figures(card, pool) {
   }
   if (cache) {
     const reads = cache.hits + cache.stale + cache.misses;
-    all.push(figure('Reads from the cache', reads ? percent((cache.hits + cache.stale) / reads) : '–',
+    all.push(figure('Cache hits', reads ? percent((cache.hits + cache.stale) / reads) : '–',
       `${digits(cache.entries, 0)} answers, ${bytes(cache.bytes)}`, reads ? (cache.hits + cache.stale) / reads : 0));
   }
   card.querySelector('.figures').replaceChildren(...all);
