@@ -19,4 +19,7 @@ mod shop;
 mod storefront;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
+#[path = "../../examples/top/src/view.rs"]
+mod view;
 mod visitor;
