@@ -309,6 +309,7 @@
 //! | `cache` | cached reads and fallbacks on [`Guarded`] and [`fusepool::deadpool`](deadpool); the sqlx, deadpool-postgres and diesel features enable it |
 //! | `metrics` | [metrics](telemetry#metrics) with the crate `metrics`, for Prometheus and others |
 //! | `opentelemetry_0_33` | the same metrics with version 0.33 of the crate `opentelemetry` |
+//! | `live` | a [page](live) that shows pools at work, for your web service to mount |
 //! | `serde` | settings from a file or the environment: [`GuardConfig`], [`breaker::Builder`], [`cache::PolicyConfig`], [`Config`](deadpool::postgres::Config) |
 //!
 //! No feature is enabled by default. Without any, the crate has the [breaker], the [`Gate`] for

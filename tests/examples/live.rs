@@ -148,7 +148,7 @@ async fn becomes(events: &mut Events, state: State) -> SystemTime {
             }
         }
     };
-    timeout(PATIENCE, reached).await.expect(state.as_str());
+    timeout(PATIENCE, reached).await.expect("a transition");
     SystemTime::now()
 }
 

@@ -7,6 +7,11 @@
     clippy::panic,
     reason = "a panic is how a test fails"
 )]
+// The storefront includes the proxy of the tests, too.
+#![allow(
+    clippy::duplicate_mod,
+    reason = "files of examples are included by path"
+)]
 
 #[path = "../../examples/bb8/src/adapter.rs"]
 mod adapter;

@@ -31,6 +31,7 @@ fn options<DB: Driver>() -> PoolOptions<DB> {
         .max_connections(8)
         .acquire_timeout(PATIENCE)
         .query_timeout(PATIENCE)
+        .metrics()
         // A query of this shop takes a millisecond.
         .breaker(
             Breaker::builder()

@@ -33,7 +33,7 @@ pub(crate) struct Faults {
 enum Target {
     File(PathBuf),
     Postgres {
-        server: PgConnectOptions,
+        server: Box<PgConnectOptions>,
         /// Between the shop and its server. `None` if the server is not at a port, or TLS looks at
         /// its name.
         proxy: Option<Proxy>,
@@ -60,7 +60,7 @@ impl Faults {
             server.get_socket().is_some() || matches!(server.get_ssl_mode(), PgSslMode::VerifyFull);
         if is_direct {
             let target = Target::Postgres {
-                server: server.clone(),
+                server: Box::new(server.clone()),
                 proxy: None,
             };
             return Ok((Self::new(target), server));
@@ -72,8 +72,11 @@ impl Faults {
         let options = (server.clone())
             .host(&addr.ip().to_string())
             .port(addr.port());
-        let proxy = Some(proxy);
-        Ok((Self::new(Target::Postgres { server, proxy }), options))
+        let target = Target::Postgres {
+            server: Box::new(server),
+            proxy: Some(proxy),
+        };
+        Ok((Self::new(target), options))
     }
 
     fn new(target: Target) -> Self {

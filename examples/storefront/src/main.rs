@@ -17,7 +17,7 @@
 //! |---|---|---|
 //! | `GET /`, `GET /products/1` | 200, at most seconds old | 200, stale, with `Age`; 503 if never asked for before |
 //! | `POST /products/1/orders` | 303 to the product | 503 with `Retry-After` |
-//! | `GET /live` | the pool, live | the same |
+//! | `GET /live`, `GET /metrics` | the pool, live and for Prometheus | the same |
 //! | `GET /healthz` | 200 | 200 |
 //! | `GET /readyz` | 200 | 200 while `GET /` is served, else 503; all with the state as JSON |
 //!
@@ -29,8 +29,11 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use axum::Router;
+use axum::routing::get;
 use fusepool::live::Live;
 use fusepool::sqlx::{Driver, Pool};
+use fusepool::telemetry::DURATION_BUCKETS;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 
 use arguments::{Arguments, Database};
@@ -103,8 +106,13 @@ where
     println!("See its pool, and hurt its database, at http://{address}/live");
     let stop = signals::shared(signals::stop());
     let live = live::router(Live::new().watch(&pool), faults, stop.clone());
+    let metrics = PrometheusBuilder::new()
+        .set_buckets(&DURATION_BUCKETS)?
+        .install_recorder()?;
+    let routes = routes::router(pool.clone()).merge(live);
+    let routes = routes.route("/metrics", get(async move || metrics.render()));
     let visitors = visitors::send(&pool);
-    serve(listener, routes::router(pool.clone()).merge(live), stop).await?;
+    serve(listener, routes, stop).await?;
     drop(visitors);
     pool.close().await;
     Ok(())

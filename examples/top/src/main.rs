@@ -34,8 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// `q`, `Esc` or `Ctrl-C`.
 fn is_quit(event: &Event) -> bool {
-    let key = event.as_key_press_event();
-    key.is_some_and(|key| matches!(key.code, KeyCode::Char('q' | 'c') | KeyCode::Esc))
+    event
+        .as_key_press_event()
+        .is_some_and(|key| matches!(key.code, KeyCode::Char('q' | 'c') | KeyCode::Esc))
 }
 
 /// Asks by HTTP/1.0, whose answers end with the connection.
