@@ -60,7 +60,7 @@
 //!
 //! A pool that is watched times its calls with a precise clock, as for [metrics](crate::telemetry), and
 //! records them in about 40 kB: one short lock for each call. There is no background task. The JSON of a
-//! pool has about 5 kB, and is made when somebody asks for it.
+//! pool has up to 10 kB, and is made when somebody asks for it.
 
 use std::sync::Arc;
 
