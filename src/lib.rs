@@ -314,6 +314,7 @@
 //! | `cache` | cached reads and fallbacks on [`Guarded`] and [`fusepool::deadpool`](deadpool); the sqlx, deadpool-postgres and diesel features enable it |
 //! | `metrics` | [metrics](telemetry#metrics) with the crate `metrics`, for Prometheus and others |
 //! | `opentelemetry_0_33` | the same metrics with version 0.33 of the crate `opentelemetry` |
+//! | `live` | a [page](live) that shows pools at work, for your web service to mount |
 //! | `serde` | settings from a file or the environment: [`GuardConfig`], [`breaker::Builder`], [`cache::PolicyConfig`], [`Config`](deadpool::postgres::Config) |
 //!
 //! No feature is enabled by default. Without any, the crate has the [breaker], the [`Gate`] for
@@ -346,6 +347,8 @@ pub mod cache;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
 mod gate;
+#[cfg(feature = "live")]
+pub mod live;
 // Only rustdoc sees it, so that it costs applications nothing. Its examples need drivers, its pages do not.
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 #[cfg(all(

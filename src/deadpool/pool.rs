@@ -16,6 +16,8 @@ use crate::breaker::verdict::Class;
 #[cfg(feature = "cache")]
 use crate::cache::handle::Cache;
 use crate::gate::Gate;
+#[cfg(feature = "live")]
+use crate::live::watch::{Watch, Watched, sealed::Sealed};
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
@@ -225,6 +227,16 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     let mut lease = Lease::empty(Arc::clone(shared));
     shared.fill(&mut lease, limit, classify, acquire).await?;
     Ok(Object { lease }.into())
+}
+
+#[cfg(feature = "live")]
+impl<M: Manager + 'static, W: From<Object<M>>> Watch for Pool<M, W> {}
+
+#[cfg(feature = "live")]
+impl<M: Manager + 'static, W: From<Object<M>>> Sealed for Pool<M, W> {
+    fn watched(&self) -> Watched {
+        self.guarded.watched()
+    }
 }
 
 impl<M: Manager + 'static, W: From<Object<M>>> Clone for Pool<M, W> {

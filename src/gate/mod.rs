@@ -78,6 +78,8 @@ use crate::breaker::state::Mode;
 use crate::telemetry::backend::Backend;
 use crate::telemetry::changes::Events;
 use crate::telemetry::event::{Event, Sample};
+#[cfg(feature = "live")]
+use crate::telemetry::recent::Recent;
 use crate::telemetry::sinks::{SinkList, Sinks};
 
 mod acquire;
@@ -122,9 +124,9 @@ pub struct Gate {
     limits: LiveLimits,
     sinks: Arc<Sinks>,
     /// A sink wants the events of calls, so these are timed.
-    times_calls: bool,
+    times_calls: AtomicBool,
     /// The calls themselves are timed, or have spans.
-    observes_calls: bool,
+    observes_calls: AtomicBool,
     /// Wakes the callers in the queue, and the background probe, when the breaker opens.
     pub(crate) opened: Arc<Notify>,
     progress: Progress,
@@ -198,8 +200,8 @@ impl Gate {
         Self {
             breaker,
             limits: LiveLimits::new(&limits),
-            times_calls: sinks.wants_calls(),
-            observes_calls: sinks.wants_calls() || sinks.spans().is_some(),
+            times_calls: sinks.wants_calls().into(),
+            observes_calls: (sinks.wants_calls() || sinks.spans().is_some()).into(),
             sinks,
             opened,
             progress: Progress::default(),
@@ -299,10 +301,24 @@ impl Gate {
     /// breaker's is coarse by default.
     #[inline]
     pub(crate) fn timer(&self) -> Option<Instant> {
-        match self.times_calls {
+        match self.times_calls.load(Ordering::Relaxed) {
             true => Some(now()),
             false => None,
         }
+    }
+
+    /// Whether calls are timed, or have spans.
+    fn observes_calls(&self) -> bool {
+        self.observes_calls.load(Ordering::Relaxed)
+    }
+
+    /// What happened recently, recorded from the first call of this method on.
+    #[cfg(feature = "live")]
+    pub(crate) fn recent(&self) -> Arc<Recent> {
+        let recent = self.sinks.recent(self.breaker.state());
+        self.times_calls.store(true, Ordering::Relaxed);
+        self.observes_calls.store(true, Ordering::Relaxed);
+        recent
     }
 
     /// Reports an event of a call.

@@ -65,7 +65,7 @@ impl Gate {
         }
         let (call, mut lost) = (pin!(call), pin!(lost));
         let mut observed = None;
-        let ended = match self.observes_calls {
+        let ended = match self.observes_calls() {
             false => {
                 self.bounded(Some(&permit), limit, Duration::ZERO, call, lost)
                     .await

@@ -17,7 +17,7 @@ use crate::pool::lost::search;
 use crate::pool::prober::{self, recover};
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
-use crate::pool::snapshot::{PoolSnapshot, PoolStatus};
+use crate::pool::snapshot::PoolSnapshot;
 use crate::pool::stall::ask;
 use crate::pool::target::Target;
 use crate::pool::tasks::Users;
@@ -87,6 +87,11 @@ impl<A: Adapter> Guarded<A> {
         }
         shared.gate.set_hooks(hooks);
         Self::of(shared)
+    }
+
+    #[cfg(feature = "live")]
+    pub(crate) fn downgrade(&self) -> Weak<Shared<A>> {
+        Arc::downgrade(&self.shared)
     }
 
     /// Another handle of an existing pool.
@@ -179,19 +184,7 @@ impl<A: Adapter> Guarded<A> {
     /// The state and the counters of the pool, its gate and its cache at this moment.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
-        let PoolStatus {
-            size,
-            idle,
-            max_connections,
-        } = self.adapter().status();
-        PoolSnapshot {
-            gate: self.gate().snapshot(),
-            #[cfg(feature = "cache")]
-            cache: self.shared.cache_snapshot(),
-            size,
-            idle,
-            max_connections,
-        }
+        self.shared.snapshot()
     }
 }
 

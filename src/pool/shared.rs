@@ -10,6 +10,7 @@ use super::adapter::Adapter;
 use super::long_running::LongRunning;
 use super::role::Role;
 use super::settings::Settings;
+use super::snapshot::{PoolSnapshot, PoolStatus};
 use super::tasks::Background;
 #[cfg(feature = "sql")]
 use super::unsettled::Unsettled;
@@ -58,6 +59,22 @@ impl<A: Adapter> Shared<A> {
             #[cfg(feature = "cache")]
             cache_bytes: settings.cache_bytes,
         })
+    }
+
+    pub(crate) fn snapshot(&self) -> PoolSnapshot {
+        let PoolStatus {
+            size,
+            idle,
+            max_connections,
+        } = self.adapter.status();
+        PoolSnapshot {
+            gate: self.gate.snapshot(),
+            #[cfg(feature = "cache")]
+            cache: self.cache_snapshot(),
+            size,
+            idle,
+            max_connections,
+        }
     }
 
     /// Remembers the current runtime, if it is the first, and starts sampling in it. Called when a

@@ -16,6 +16,8 @@ use super::error;
 use super::options::PoolOptions;
 use super::transaction::Transaction;
 use crate::gate::Gate;
+#[cfg(feature = "live")]
+use crate::live::watch::{Watch, Watched, sealed::Sealed};
 use crate::pool::adapter::Adapter;
 use crate::pool::guarded::Guarded;
 use crate::pool::release::RELEASE_TIMEOUT;
@@ -290,6 +292,16 @@ fn drop_on_idle_runtime<T>(begin: T) {
         drop(begin);
         drop(entered);
         idle.shutdown_background();
+    }
+}
+
+#[cfg(feature = "live")]
+impl<DB: Database> Watch for Pool<DB> {}
+
+#[cfg(feature = "live")]
+impl<DB: Database> Sealed for Pool<DB> {
+    fn watched(&self) -> Watched {
+        self.guarded.watched()
     }
 }
 

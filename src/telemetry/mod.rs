@@ -82,6 +82,8 @@ pub(crate) mod event;
 pub(crate) mod metrics;
 #[cfg(feature = "opentelemetry_0_33")]
 mod opentelemetry;
+#[cfg(feature = "live")]
+pub(crate) mod recent;
 pub(crate) mod setters;
 pub(crate) mod sink;
 pub(crate) mod sinks;

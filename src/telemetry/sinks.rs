@@ -1,6 +1,8 @@
 //! The sinks of a pool or a gate.
 
 use std::sync::Arc;
+#[cfg(feature = "live")]
+use std::sync::OnceLock;
 
 use super::backend::Backend;
 use super::changes::{Changes, Events};
@@ -9,9 +11,13 @@ use super::event::Event;
 use super::metrics::Metrics;
 #[cfg(feature = "opentelemetry_0_33")]
 use super::opentelemetry::OpenTelemetry;
+#[cfg(feature = "live")]
+use super::recent::Recent;
 use super::sink::Sink;
 use super::span::Spans;
 use super::trace::TracingSink;
+#[cfg(feature = "live")]
+use crate::breaker::state::State;
 
 /// The sinks that a builder has collected.
 #[derive(Clone)]
@@ -69,6 +75,8 @@ impl SinkList {
             all,
             spans,
             changes: Changes::default(),
+            #[cfg(feature = "live")]
+            recent: OnceLock::new(),
         }
     }
 }
@@ -81,6 +89,9 @@ pub(crate) struct Sinks {
     of_samples: Vec<Arc<dyn Sink>>,
     spans: Option<Spans>,
     changes: Changes,
+    /// Not one of the others, because it may be added while the pool is in use.
+    #[cfg(feature = "live")]
+    recent: OnceLock<Arc<Recent>>,
 }
 
 impl Sinks {
@@ -89,6 +100,13 @@ impl Sinks {
         if let Event::Breaker(event) = event {
             self.changes.send(event);
         }
+    }
+
+    /// What happened recently, recorded from the first call of this method on.
+    #[cfg(feature = "live")]
+    pub(crate) fn recent(&self, state: State) -> Arc<Recent> {
+        let recent = self.recent.get_or_init(|| Arc::new(Recent::new(state)));
+        Arc::clone(recent)
     }
 
     pub(crate) fn changes(&self) -> Events {
@@ -121,6 +139,10 @@ impl Sinks {
     fn tell_each(&self, sinks: &[Arc<dyn Sink>], event: &Event<'_>) {
         for sink in sinks {
             sink.event(&self.pool, event);
+        }
+        #[cfg(feature = "live")]
+        if let Some(recent) = self.recent.get() {
+            recent.event(event);
         }
     }
 }

@@ -102,6 +102,12 @@ fn types_of_the_gate_are_send_and_sync() {
     );
 }
 
+#[cfg(feature = "live")]
+#[test]
+fn types_of_the_live_page_are_send_and_sync() {
+    assert_send_sync!(fusepool::live::Events, fusepool::live::Live);
+}
+
 #[test]
 fn calls_through_a_gate_can_be_spawned() {
     let gate = Gate::builder(Breaker::builder()).build().unwrap();

@@ -7,14 +7,24 @@
     clippy::panic,
     reason = "a panic is how a test fails"
 )]
+// The storefront includes the proxy of the tests, too.
+#![allow(
+    clippy::duplicate_mod,
+    reason = "files of examples are included by path"
+)]
 
 #[path = "../../examples/bb8/src/adapter.rs"]
 mod adapter;
 mod bb8;
+mod browser;
+mod live;
 mod shop;
 #[path = "../../examples/storefront/src/main.rs"]
 #[expect(dead_code, reason = "its `main`, and what only that needs")]
 mod storefront;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
+#[path = "../../examples/top/src/view.rs"]
+mod view;
 mod visitor;

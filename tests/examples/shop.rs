@@ -33,7 +33,9 @@ async fn a_postgres_that_hangs() {
     let server = Postgres::start().await;
     let proxy = Proxy::start(server.addr()).await.unwrap();
     let url = server.url_via(proxy.addr().port());
-    let pool = storefront::database::postgres(&url).await.unwrap();
+    let pool = storefront::database::postgres(url.parse().unwrap())
+        .await
+        .unwrap();
     let shop = Shop::open(pool.clone()).await;
     sells(&shop).await;
     proxy.set(Fault::Stall);
@@ -47,7 +49,9 @@ async fn a_postgres_that_hangs() {
 #[tokio::test]
 async fn a_postgres_that_is_killed() {
     let mut server = Postgres::start().await;
-    let pool = storefront::database::postgres(&server.url()).await.unwrap();
+    let pool = storefront::database::postgres(server.url().parse().unwrap())
+        .await
+        .unwrap();
     let shop = Shop::open(pool.clone()).await;
     sells(&shop).await;
     server.kill();

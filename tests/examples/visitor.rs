@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use hyper_util::client::legacy::Client;
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::storefront::{catalogue::Catalogue, serve};
+use crate::storefront::{catalogue::Catalogue, routes, serve};
 use crate::support::PATIENCE;
 
 /// A running shop, and its client.
@@ -33,6 +34,10 @@ pub struct Visit {
 
 impl Shop {
     pub async fn open(catalogue: impl Catalogue) -> Self {
+        Self::open_with(routes::router(catalogue)).await
+    }
+
+    pub async fn open_with(routes: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -41,18 +46,22 @@ impl Shop {
             addr,
             client: Client::builder(TokioExecutor::new()).build_http(),
             stop,
-            service: tokio::spawn(serve(listener, catalogue, stopped)),
+            service: tokio::spawn(serve(listener, routes, stopped)),
         }
     }
 
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
     pub async fn get(&self, path: &str) -> Visit {
-        let request = Request::get(format!("http://{}{path}", self.addr));
+        let request = Request::get(self.url(path));
         self.visit(request.body(Body::empty()).unwrap()).await
     }
 
     /// Sends the form of a product's page.
     pub async fn order(&self, product: &str, key: &str, quantity: u32) -> Visit {
-        let request = Request::post(format!("http://{}{product}/orders", self.addr))
+        let request = Request::post(self.url(&format!("{product}/orders")))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Body::from(format!("key={key}&quantity={quantity}")));
         self.visit(request.unwrap()).await

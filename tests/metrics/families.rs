@@ -7,6 +7,7 @@ use bb8_postgres::PostgresConnectionManager;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncMysqlConnection, AsyncPgConnection, RunQueryDsl};
 use fusepool::deadpool::{self, Manager, Metrics, RecycleResult};
+use fusepool::live::Live;
 use fusepool::sqlx::{Driver, Pool, PoolOptions};
 use fusepool::{Breaker, Class, Gate, Guarded};
 use tokio_postgres::{Client, Error, NoTls};
@@ -26,7 +27,7 @@ const DUPLICATE: &str = "DO $$ BEGIN RAISE unique_violation; END $$";
 
 /// Checks the metrics of a pool on which one connection was opened, and leased twice: for one statement
 /// that succeeded, and for one with this error, which is an answer.
-async fn check(metrics: &Prometheus, pool: &str, system: &str, code: Option<&str>) {
+async fn check(metrics: &Prometheus, live: &Live, pool: &str, system: &str, code: Option<&str>) {
     let own = [(POOL, pool), (SYSTEM, system)];
     let count = |name: &str, labels: &[(&str, &str)]| {
         let labels = [&own, labels].concat();
@@ -85,6 +86,19 @@ async fn check(metrics: &Prometheus, pool: &str, system: &str, code: Option<&str
     metrics
         .becomes("db_client_connection_pending_requests", &own, 0.0)
         .await;
+    is_live(live, pool);
+}
+
+/// The page shows both calls, and the connections.
+fn is_live(live: &Live, pool: &str) {
+    let report: serde_json::Value = serde_json::from_str(&live.json()).unwrap();
+    let shown = &report["pools"][0];
+    assert_eq!(shown["name"], pool);
+    let answered = shown["history"]["answered"].as_array().unwrap();
+    let answered = answered.iter().map(|calls| calls.as_u64().unwrap());
+    assert_eq!(answered.sum::<u64>(), 2, "{shown}");
+    assert!(shown["latency"]["p99"].as_f64().is_some(), "{shown}");
+    assert_eq!(shown["connections"]["max"], 3);
 }
 
 async fn sqlx<DB: Driver>(url: &str, name: &str, system: &str, code: &str) {
@@ -94,6 +108,7 @@ async fn sqlx<DB: Driver>(url: &str, name: &str, system: &str, code: &str) {
         .metrics()
         .connect_lazy(url)
         .unwrap();
+    let live = Live::new().watch(&pool);
     let mut connection = pool.acquire().await.unwrap();
     sqlx::raw_sql("SELECT 1")
         .execute(&mut *connection)
@@ -105,7 +120,7 @@ async fn sqlx<DB: Driver>(url: &str, name: &str, system: &str, code: &str) {
     let missing = sqlx::raw_sql("SELECT * FROM missing");
     assert!(missing.execute(&mut *connection).await.is_err());
     drop(connection);
-    check(&metrics, name, system, Some(code)).await;
+    check(&metrics, &live, name, system, Some(code)).await;
     drop(pool);
     let own = [("db_client_connection_pool_name", name)];
     metrics.becomes("db_client_connection_max", &own, 0.0).await;
@@ -144,6 +159,7 @@ async fn deadpool_postgres() {
     let metrics = Prometheus::listen();
     let pool = builder(&server, server.addr().port());
     let pool = pool.max_size(3).metrics().build().unwrap();
+    let live = Live::new().watch(&pool);
     pool.get()
         .await
         .unwrap()
@@ -154,7 +170,7 @@ async fn deadpool_postgres() {
     client.batch_execute(DUPLICATE).await.unwrap_err();
     drop(client);
     let name = name(server.addr(), "postgres");
-    check(&metrics, &name, "postgresql", Some("23505")).await;
+    check(&metrics, &live, &name, "postgresql", Some("23505")).await;
 }
 
 /// diesel-async drops the codes of errors; some are recognized.
@@ -166,6 +182,7 @@ async fn diesel_on_postgres() {
     let pool = deadpool::diesel::Pool::builder(manager);
     let pool: deadpool::diesel::Pool<deadpool::diesel::AsyncPgConnection> =
         pool.max_size(3).metrics().build().unwrap();
+    let live = Live::new().watch(&pool);
     let mut connection = pool.get().await.unwrap();
     diesel::sql_query("SELECT 1")
         .execute(&mut connection)
@@ -178,7 +195,7 @@ async fn diesel_on_postgres() {
         .await
         .unwrap_err();
     drop(connection);
-    check(&metrics, "diesel", "postgresql", Some("23505")).await;
+    check(&metrics, &live, "diesel", "postgresql", Some("23505")).await;
 }
 
 #[tokio::test]
@@ -190,6 +207,7 @@ async fn diesel_on_mariadb() {
     let pool = deadpool::diesel::Pool::builder(manager);
     let pool: deadpool::diesel::Pool<deadpool::diesel::AsyncMysqlConnection> =
         pool.max_size(3).metrics().build().unwrap();
+    let live = Live::new().watch(&pool);
     let mut connection = pool.get().await.unwrap();
     diesel::sql_query("SELECT 1")
         .execute(&mut connection)
@@ -200,7 +218,7 @@ async fn diesel_on_mariadb() {
     let missing = diesel::sql_query("SELECT * FROM missing");
     missing.execute(&mut connection).await.unwrap_err();
     drop(connection);
-    check(&metrics, "diesel", "mysql", None).await;
+    check(&metrics, &live, "diesel", "mysql", None).await;
 }
 
 /// A manager that fusepool does not know.
@@ -228,6 +246,7 @@ async fn any_other_manager() {
     let pool = deadpool::Pool::<Clients>::builder(Clients(server.url()));
     let pool = pool.classify(|_: &Error| Class::Success);
     let pool = pool.max_size(3).metrics().build().unwrap();
+    let live = Live::new().watch(&pool);
     let mut client = pool.get().await.unwrap();
     client
         .guard(async |client| client.batch_execute("SELECT 1").await)
@@ -249,6 +268,7 @@ async fn any_other_manager() {
     metrics
         .becomes("db_client_connection_count", &own, 1.0)
         .await;
+    is_live(&live, "deadpool");
 }
 
 #[tokio::test]
@@ -266,6 +286,7 @@ async fn a_pool_with_an_adapter() {
         classify: |_| Class::Success,
     });
     let pool = pool.metrics().build().unwrap();
+    let live = Live::new().watch(&pool);
     let mut lease = pool.lease().await.unwrap();
     lease
         .guard(async |client| client.batch_execute("SELECT 1").await)
@@ -284,6 +305,7 @@ async fn a_pool_with_an_adapter() {
     assert_eq!(count("db_client_connection_wait_time_count"), Some(2.0));
     assert_eq!(count("db_client_connection_use_time_count"), Some(2.0));
     metrics.becomes("db_client_connection_max", &own, 3.0).await;
+    is_live(&live, "bb8");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,9 @@ mod adapter;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod families;
+mod monitoring;
 mod outage;
 mod page;
 mod scrape;

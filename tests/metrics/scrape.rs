@@ -34,6 +34,10 @@ impl Prometheus {
         }
     }
 
+    pub fn handle(&self) -> PrometheusHandle {
+        self.handle.clone()
+    }
+
     pub fn scrape(&self) -> Vec<Series> {
         let text = self.handle.render();
         let lines = text

@@ -7,6 +7,8 @@
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 
 mod gate;
+#[cfg(feature = "live")]
+mod live;
 mod page;
 mod recorder;
 mod sinks;

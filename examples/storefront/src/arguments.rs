@@ -1,10 +1,8 @@
 //! The command line of the example.
 
-use std::path::PathBuf;
-
 use super::Outcome;
 
-const USAGE: &str = "usage: storefront [--port PORT] [postgres://...]\n       storefront lock FILE";
+const USAGE: &str = "usage: storefront [--port PORT] [postgres://...]";
 
 /// The command line.
 pub(crate) struct Arguments {
@@ -18,8 +16,6 @@ pub(crate) enum Database {
     Own,
     /// The URL of a running PostgreSQL server.
     Postgres(String),
-    /// No shop: locks the file of one.
-    Lock(PathBuf),
 }
 
 impl Arguments {
@@ -31,7 +27,6 @@ impl Arguments {
         while let Some(argument) = given.next() {
             match argument.as_str() {
                 "--port" => arguments.port = given.next().ok_or(USAGE)?.parse()?,
-                "lock" => arguments.database = Database::Lock(given.next().ok_or(USAGE)?.into()),
                 url if url.starts_with("postgres") => {
                     arguments.database = Database::Postgres(argument);
                 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fusepool::Breaker;
 use fusepool::sqlx::{Driver, PgPool, Pool, PoolOptions, SqlitePool};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
 /// How long a visitor waits for a connection, and for an answer, until the breaker has opened.
@@ -21,8 +22,8 @@ pub(crate) async fn sqlite(file: &Path) -> sqlx::Result<SqlitePool> {
     set_up(options().connect_with(file).await?).await
 }
 
-pub(crate) async fn postgres(url: &str) -> sqlx::Result<PgPool> {
-    set_up(options().connect(url).await?).await
+pub(crate) async fn postgres(server: PgConnectOptions) -> sqlx::Result<PgPool> {
+    set_up(options().connect_with(server).await?).await
 }
 
 fn options<DB: Driver>() -> PoolOptions<DB> {
@@ -30,6 +31,7 @@ fn options<DB: Driver>() -> PoolOptions<DB> {
         .max_connections(8)
         .acquire_timeout(PATIENCE)
         .query_timeout(PATIENCE)
+        .metrics()
         // A query of this shop takes a millisecond.
         .breaker(
             Breaker::builder()

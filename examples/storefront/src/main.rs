@@ -9,14 +9,15 @@
 //! cargo run -p storefront -- postgres://user@host/database
 //! ```
 //!
-//! Without a URL, the database is a temporary SQLite file. To cause an outage, run `storefront lock
-//! FILE` in another process. In the database of a URL, the example creates the tables
+//! Then open `/live`: it shows the pool at work, with visitors in the shop, and has buttons that hurt the
+//! database. Without a URL, the database is a temporary SQLite file. In the database of a URL, the example creates the tables
 //! `storefront_product` and `storefront_order`, and leaves them there.
 //!
 //! | request | healthy | in an outage |
 //! |---|---|---|
 //! | `GET /`, `GET /products/1` | 200, at most seconds old | 200, stale, with `Age`; 503 if never asked for before |
 //! | `POST /products/1/orders` | 303 to the product | 503 with `Retry-After` |
+//! | `GET /live`, `GET /metrics` | the pool, live and for Prometheus | the same |
 //! | `GET /healthz` | 200 | 200 |
 //! | `GET /readyz` | 200 | 200 while `GET /` is served, else 503; all with the state as JSON |
 //!
@@ -27,22 +28,38 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
+use axum::Router;
+use axum::routing::get;
+use fusepool::live::Live;
 use fusepool::sqlx::{Driver, Pool};
+use fusepool::telemetry::DURATION_BUCKETS;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 
 use arguments::{Arguments, Database};
 use catalogue::Catalogue;
+use faults::Faults;
 
 mod arguments;
 pub(crate) mod catalogue;
 pub(crate) mod database;
 mod error;
+pub(crate) mod faults;
 mod health;
 mod html;
+pub(crate) mod live;
 pub(crate) mod lock;
 mod page;
-mod routes;
-mod signals;
+#[path = "../../../tests/support/proxy.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "it is written for tests, which use more of it"
+)]
+mod proxy;
+pub(crate) mod routes;
+pub(crate) mod signals;
+pub(crate) mod visitors;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -66,20 +83,17 @@ async fn run() -> Outcome<()> {
             let directory = tempfile::tempdir()?;
             let file = directory.path().join("shop.db");
             let pool = database::sqlite(&file).await?;
-            println!(
-                "Break the database, in another terminal, with\n\
-                 cargo run -p storefront -- lock {}",
-                file.display()
-            );
-            shop(arguments.port, pool).await
+            shop(arguments.port, pool, Faults::of_file(file)).await
         }
-        Database::Postgres(url) => shop(arguments.port, database::postgres(&url).await?).await,
-        Database::Lock(file) => Ok(lock::until(&file, signals::stop()).await?),
+        Database::Postgres(url) => {
+            let (faults, options) = Faults::of_postgres(url.parse()?).await?;
+            shop(arguments.port, database::postgres(options).await?, faults).await
+        }
     }
 }
 
 /// Runs the shop until it receives a signal to stop.
-async fn shop<DB: Driver>(port: u16, pool: Pool<DB>) -> Outcome<()>
+async fn shop<DB: Driver>(port: u16, pool: Pool<DB>, faults: Faults) -> Outcome<()>
 where
     Pool<DB>: Catalogue,
 {
@@ -87,8 +101,19 @@ where
     let listener = listener.map_err(|error| {
         format!("cannot listen on port {port}: {error}; choose another with --port")
     })?;
-    println!("The shop is at http://{}/", listener.local_addr()?);
-    serve(listener, pool.clone(), signals::stop()).await?;
+    let address = listener.local_addr()?;
+    println!("The shop is at http://{address}/");
+    println!("See its pool, and hurt its database, at http://{address}/live");
+    let stop = signals::shared(signals::stop());
+    let live = live::router(Live::new().watch(&pool), faults, stop.clone());
+    let metrics = PrometheusBuilder::new()
+        .set_buckets(&DURATION_BUCKETS)?
+        .install_recorder()?;
+    let routes = routes::router(pool.clone()).merge(live);
+    let routes = routes.route("/metrics", get(async move || metrics.render()));
+    let visitors = visitors::send(&pool);
+    serve(listener, routes, stop).await?;
+    drop(visitors);
     pool.close().await;
     Ok(())
 }
@@ -96,10 +121,10 @@ where
 /// Serves the shop until `stop` ends, then finishes the running requests.
 pub(crate) async fn serve(
     listener: TcpListener,
-    catalogue: impl Catalogue,
+    routes: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, routes::router(catalogue))
+    axum::serve(listener, routes)
         .with_graceful_shutdown(stop)
         .await
 }

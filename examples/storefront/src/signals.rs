@@ -1,5 +1,16 @@
 //! The signals that stop the service.
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+
+/// Ends when the service is to stop. Clones end together.
+pub(crate) type Stop = Shared<BoxFuture<'static, ()>>;
+
+/// Ends as this future does.
+pub(crate) fn shared(stop: impl Future<Output = ()> + Send + 'static) -> Stop {
+    stop.boxed().shared()
+}
+
 /// Ends at Ctrl-C or SIGTERM.
 pub(crate) async fn stop() {
     let interrupted = async {
