@@ -8,15 +8,15 @@ use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
 use diesel::sql_types::{Nullable, Text};
-use diesel::{QueryResult, dsl, sql_query};
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel::{ConnectionResult, QueryResult, dsl, sql_query};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{CancelToken, NoTls, Socket};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres::{CancelToken, Client, NoTls, Socket};
 
 use super::connection::Connection;
 use super::dialect::Diesel;
@@ -43,6 +43,33 @@ impl Connection<Raw> {
     /// diesel-async.
     pub fn build_transaction(&mut self) -> TransactionBuilder<'_> {
         TransactionBuilder::new(self)
+    }
+
+    /// Sets up a guarded connection outside of a pool, as in diesel-async; see its
+    /// [`From`](#impl-From%3CR%3E-for-Connection%3CR%3E).
+    ///
+    /// # Errors
+    ///
+    /// diesel-async's.
+    pub async fn try_from(client: Client) -> ConnectionResult<Self> {
+        Ok(Raw::try_from(client).await?.into())
+    }
+
+    /// Sets up a guarded connection outside of a pool, for example with TLS, as in diesel-async; see its
+    /// [`From`](#impl-From%3CR%3E-for-Connection%3CR%3E).
+    ///
+    /// # Errors
+    ///
+    /// diesel-async's.
+    pub async fn try_from_client_and_connection<S>(
+        client: Client,
+        connection: tokio_postgres::Connection<Socket, S>,
+    ) -> ConnectionResult<Self>
+    where
+        S: TlsStream + Unpin + Send + 'static,
+    {
+        let raw = Raw::try_from_client_and_connection(client, connection).await?;
+        Ok(raw.into())
     }
 
     /// A token that cancels the statement that runs on this connection, as in diesel-async.
@@ -176,6 +203,10 @@ impl Driver for Raw {
 
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
+
+    fn manager(config: ManagerConfig<Self>) -> Self::Manager {
+        AsyncDieselConnectionManager::new_with_config("", config)
+    }
 
     fn start_load<'c, 'q, T>(
         &'c mut self,
