@@ -58,8 +58,8 @@
 //! ```no_run
 //! # #[cfg(feature = "diesel-postgres")]
 //! # async fn run(url: &str) -> Result<(), Box<dyn std::error::Error>> {
-//! use diesel_async::RunQueryDsl;
-//! use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, AsyncPgConnection, Pool};
+//! use fusepool::deadpool::diesel::pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool};
+//! use fusepool::deadpool::diesel::{AsyncPgConnection, RunQueryDsl}; // was: diesel_async::{..}
 //!
 //! let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
 //! let pool: Pool<AsyncPgConnection> = Pool::builder(manager).build()?;
@@ -175,6 +175,10 @@
 //! [deadpool-postgres]: deadpool::postgres
 //! [diesel-async]: deadpool::diesel
 //! [any deadpool manager]: deadpool
+//!
+//! [SeaORM](sqlx::sea_orm) runs on the sqlx pools, and has their column. Its statements, transactions and
+//! savepoints are guarded; the entry points are [`ReadExt`](sqlx::sea_orm::ReadExt) and
+//! [`invalidates`](sqlx::sea_orm::DatabaseConnection::invalidates).
 //!
 //! 1. Begun by a method, or by a text: of a statement on sqlx, of `batch_execute` and the like elsewhere.
 //!    One that is begun in another way is not seen, for example by `SET autocommit = 0` or by a `SAVEPOINT`
@@ -302,6 +306,7 @@
 //! | `sqlx-postgres` | [`fusepool::sqlx`](sqlx) for PostgreSQL |
 //! | `sqlx-mysql` | for MySQL and MariaDB |
 //! | `sqlx-sqlite` | for SQLite |
+//! | `sea-orm` | [`fusepool::sqlx::sea_orm`](sqlx::sea_orm), for SeaORM 2 with the sqlx drivers that are enabled |
 //! | `deadpool` | [`fusepool::deadpool`](deadpool) for any manager |
 //! | `deadpool-postgres` | [`fusepool::deadpool::postgres`](deadpool::postgres) |
 //! | `diesel-postgres` | [`fusepool::deadpool::diesel`](deadpool::diesel), for diesel-async with PostgreSQL |

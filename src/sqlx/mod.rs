@@ -132,6 +132,8 @@ mod pool;
 #[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
 mod read;
+#[cfg(feature = "sea-orm")]
+pub mod sea_orm;
 mod shared;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
