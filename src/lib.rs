@@ -191,7 +191,7 @@
 //!    [`Cache::invalidate_tag`] after it.
 //! 5. Not on an existing pool that is only wrapped, nor behind a pooler, and not for sqlx's connections
 //!    from `try_acquire`: their server sessions are not known.
-//! 6. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
+//! 6. On PostgreSQL over TLS, use `Pool::builder_with_tls`, or set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
 //! 7. deadpool's `Manager` has no method for it.
 //! 8. The server is unknown, and so are the database's codes for errors, but for some that diesel-async's texts
 //!    tell, and for what an [`Adapter`] implements.
@@ -355,6 +355,7 @@ mod gate;
         all(
             feature = "sqlx-postgres",
             feature = "sqlx-sqlite",
+            feature = "sea-orm",
             feature = "deadpool-postgres",
             feature = "diesel-postgres"
         )

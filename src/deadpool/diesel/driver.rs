@@ -33,7 +33,7 @@ pub trait Driver:
 
     /// A manager of this configuration.
     #[doc(hidden)]
-    fn manager(config: ManagerConfig<Self>) -> Self::Manager;
+    fn manager_of(config: ManagerConfig<Self>) -> Self::Manager;
 
     /// A row that borrows nothing.
     #[doc(hidden)]

@@ -58,9 +58,9 @@
 //! waits [until the server has stopped](crate#abandoned-statements), and then closes the connection.
 //! It is never leased again.
 //!
-//! If a `custom_setup` connects to PostgreSQL over TLS, give the same TLS to the pool's builder
-//! with [`cancel_tls`](PoolBuilder::cancel_tls), because fusepool cannot learn it from a
-//! connection. Without it, the cancel request is sent unencrypted. PostgreSQL accepts that,
+//! For PostgreSQL over TLS, use `Pool::builder_with_tls`. If the pool has a `custom_setup` of your own that
+//! connects over TLS, give the same TLS to the pool's builder with
+//! [`cancel_tls`](PoolBuilder::cancel_tls), because fusepool cannot learn it from a connection. Without it, the cancel request is sent unencrypted. PostgreSQL accepts that,
 //! whatever `pg_hba.conf` says. But with `sslmode=require`, or behind a proxy that requires TLS,
 //! the request is not delivered: the statement runs until it ends or reaches its
 //! `statement_timeout`, and its connection keeps its place in the pool meanwhile, up to

@@ -45,7 +45,7 @@ impl Driver for Raw {
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
 
-    fn manager(config: ManagerConfig<Self>) -> Self::Manager {
+    fn manager_of(config: ManagerConfig<Self>) -> Self::Manager {
         AsyncDieselConnectionManager::new_with_config("", config)
     }
 

@@ -31,7 +31,7 @@ impl<R: Driver> From<R> for Connection<R> {
             let gone = || ConnectionError::BadConnection("it cannot be opened again".to_owned());
             std::future::ready(taken.ok_or_else(gone)).boxed()
         });
-        let pool = managed::Pool::builder(R::manager(config)).max_size(1);
+        let pool = managed::Pool::builder(R::manager_of(config)).max_size(1);
         let at_once = Timeouts {
             wait: Some(Duration::ZERO),
             ..Timeouts::new()

@@ -8,7 +8,7 @@ use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
 use diesel::sql_types::{Nullable, Text};
-use diesel::{ConnectionResult, QueryResult, dsl, sql_query};
+use diesel::{ConnectionError::BadConnection, ConnectionResult, QueryResult, dsl, sql_query};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
 use futures_core::Stream;
@@ -30,6 +30,7 @@ use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only;
 use crate::cache::tokens::Dialect;
 use crate::deadpool::builder::PoolBuilder;
+use crate::deadpool::pool::Pool;
 use crate::gate::admission::turned_away;
 use crate::outcome::code::ErrorCode;
 use crate::outcome::sqlstate;
@@ -82,6 +83,46 @@ impl Connection<Raw> {
     /// a statement: it is not guarded and has no deadline.
     pub fn notifications_stream(&mut self) -> impl Stream<Item = QueryResult<PgNotification>> + '_ {
         self.unguarded().notifications_stream()
+    }
+}
+
+impl Pool<AsyncDieselConnectionManager<Raw>, Object<AsyncPgConnection>> {
+    /// Starts to configure a pool whose connections use `tls`, and whose [cancel requests use
+    /// it](PoolBuilder::cancel_tls), too.
+    ///
+    /// ```no_run
+    /// use fusepool::deadpool::diesel::{AsyncPgConnection, Pool};
+    ///
+    /// # fn run(tls: tokio_postgres::NoTls) -> Result<(), Box<dyn std::error::Error>> {
+    /// // `tls` is a connector such as tokio-postgres-rustls' `MakeRustlsConnect`.
+    /// let url = "postgres://db.example.com/shop?sslmode=require";
+    /// let pool: Pool<AsyncPgConnection> = Pool::builder_with_tls(url, tls).max_size(16).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder_with_tls<T>(
+        url: impl Into<String>,
+        tls: T,
+    ) -> PoolBuilder<AsyncDieselConnectionManager<Raw>, Object<AsyncPgConnection>>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send + 'static,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let connector = tls.clone();
+        let mut config = ManagerConfig::default();
+        config.custom_setup = Box::new(move |url| {
+            let (url, tls) = (url.to_owned(), connector.clone());
+            Box::pin(async move {
+                let connected = tokio_postgres::connect(&url, tls).await;
+                let failed = |error: tokio_postgres::Error| BadConnection(error.to_string());
+                let (client, connection) = connected.map_err(failed)?;
+                Raw::try_from_client_and_connection(client, connection).await
+            })
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+        Self::builder(manager).cancel_tls(tls)
     }
 }
 
@@ -204,7 +245,7 @@ impl Driver for Raw {
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
 
-    fn manager(config: ManagerConfig<Self>) -> Self::Manager {
+    fn manager_of(config: ManagerConfig<Self>) -> Self::Manager {
         AsyncDieselConnectionManager::new_with_config("", config)
     }
 

@@ -1,6 +1,6 @@
 //! The drivers of sqlx that SeaORM supports, and how its statements become theirs.
 
-use sea_orm::{AccessMode, DbBackend, ExecResult, IsolationLevel, QueryResult, TransactionOptions};
+use sea_orm::{DbBackend, ExecResult, QueryResult, TransactionOptions};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Database, Error, Executor, IntoArguments, SqlSafeStr};
 
@@ -59,39 +59,43 @@ pub(super) fn statement<DB: Backend>(statement: sea_orm::Statement) -> Statement
     Statement::new(statement.sql, Some(DB::arguments(SqlxValues(values))))
 }
 
-/// Begins a transaction or a savepoint as SeaORM does: PostgreSQL takes the settings after `BEGIN`, MySQL
-/// before it, and SQLite has only its mode.
+/// Begins a transaction or a savepoint as SeaORM does: MySQL takes the settings before `BEGIN`, PostgreSQL
+/// [after it](after_begin), and SQLite has only its mode.
 pub(super) async fn begin<DB: Backend>(
     connection: &mut GuardedConnection<DB>,
     options: TransactionOptions,
 ) -> Result<Level, Error> {
-    let settings = settings(options.isolation_level, options.access_mode);
-    let mode = (options.sqlite_transaction_mode)
-        .filter(|_| DB::BACKEND == DbBackend::Sqlite && !in_transaction::<DB>(connection))
-        .map(|mode| AssertSqlSafe(format!("BEGIN {}", mode.sqlite_keyword())).into_sql_str());
-    let Some(settings) = settings else {
-        return Level::begin(connection, None, mode).await;
-    };
     match DB::BACKEND {
-        DbBackend::Postgres => {
-            let level = Level::begin(connection, None, None).await?;
-            match set(connection, settings).await {
-                Ok(()) => Ok(level),
-                Err(error) => {
-                    level.end(connection);
-                    Err(error)
-                }
-            }
-        }
         DbBackend::MySql => {
+            let Some(settings) = settings(options) else {
+                return Level::begin(connection, None, None).await;
+            };
             set(connection, settings).await?;
             // Not refused any more: the next transaction on the connection would have the settings.
             Level::begin(connection, Some(Admission::Transaction), None).await
         }
-        _ => {
-            tracing::warn!("SQLite has neither isolation levels nor access modes");
+        DbBackend::Sqlite if !in_transaction::<DB>(connection) => {
+            let mode = options.sqlite_transaction_mode.map(|mode| {
+                AssertSqlSafe(format!("BEGIN {}", mode.sqlite_keyword())).into_sql_str()
+            });
             Level::begin(connection, None, mode).await
         }
+        _ => Level::begin(connection, None, None).await,
+    }
+}
+
+/// Sends what a transaction needs after its begin. If this fails or is dropped, its owner rolls it back.
+pub(super) async fn after_begin<DB: Backend>(
+    connection: &mut GuardedConnection<DB>,
+    options: TransactionOptions,
+) -> Result<(), Error> {
+    match (DB::BACKEND, settings(options)) {
+        (DbBackend::Postgres, Some(settings)) => set(connection, settings).await,
+        (DbBackend::Sqlite, Some(_)) => {
+            tracing::warn!("SQLite has neither isolation levels nor access modes");
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -106,9 +110,9 @@ async fn set<DB: Backend>(
         .map(drop)
 }
 
-fn settings(level: Option<IsolationLevel>, mode: Option<AccessMode>) -> Option<String> {
-    let level = level.map(|level| format!("ISOLATION LEVEL {level}"));
-    let mode = mode.as_ref().map(AccessMode::to_string);
+fn settings(options: TransactionOptions) -> Option<String> {
+    let level = (options.isolation_level).map(|level| format!("ISOLATION LEVEL {level}"));
+    let mode = options.access_mode.map(|mode| mode.to_string());
     let settings: Vec<String> = level.into_iter().chain(mode).collect();
     (!settings.is_empty()).then(|| settings.join(", "))
 }

@@ -47,6 +47,8 @@
 //!
 //! # What differs from SeaORM
 //!
+//! - **A [`Pool`](crate::sqlx::Pool) is no connection of SeaORM**, because its own `begin` returns sqlx's
+//!   transaction. It converts into a [`DatabaseConnection`], which dereferences to it.
 //! - **`Database::connect`**: a pool of [`PoolOptions`](crate::sqlx::PoolOptions) takes its place, because the
 //!   options of SeaORM cannot be read completely. Its own connection, unguarded, is
 //!   `sea_orm::DatabaseConnection::from(db.inner().clone())`, for example for `Migrator::up`, which takes no
@@ -85,6 +87,8 @@ pub mod mysql {
 
     /// A guarded pool for MySQL or MariaDB.
     pub type DatabaseConnection = super::DatabaseConnection<MySql>;
+    /// SeaORM's short name of [`DatabaseConnection`].
+    pub type DbConn = DatabaseConnection;
     /// A guarded transaction on MySQL or MariaDB.
     pub type DatabaseTransaction = super::DatabaseTransaction<MySql>;
 }
@@ -96,6 +100,8 @@ pub mod postgres {
 
     /// A guarded pool for PostgreSQL.
     pub type DatabaseConnection = super::DatabaseConnection<Postgres>;
+    /// SeaORM's short name of [`DatabaseConnection`].
+    pub type DbConn = DatabaseConnection;
     /// A guarded transaction on PostgreSQL.
     pub type DatabaseTransaction = super::DatabaseTransaction<Postgres>;
 }
@@ -107,6 +113,8 @@ pub mod sqlite {
 
     /// A guarded pool for SQLite.
     pub type DatabaseConnection = super::DatabaseConnection<Sqlite>;
+    /// SeaORM's short name of [`DatabaseConnection`].
+    pub type DbConn = DatabaseConnection;
     /// A guarded transaction on SQLite.
     pub type DatabaseTransaction = super::DatabaseTransaction<Sqlite>;
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use sea_orm::{DbErr, RuntimeErr, TransactionError, TransactionOptions, TransactionSession};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
-use super::backend::{Backend, begin};
+use super::backend::{Backend, after_begin, begin};
 use super::configured::{Configured, Connection};
 use super::error;
 use crate::sqlx::connection::GuardedConnection;
@@ -77,19 +77,14 @@ impl<DB: Backend> Drop for Session<DB> {
 impl<DB: Backend> DatabaseTransaction<DB> {
     /// Begins a transaction on a leased connection.
     pub(super) async fn on(
-        mut connection: GuardedConnection<DB>,
+        connection: GuardedConnection<DB>,
         options: TransactionOptions,
     ) -> Result<Self, DbErr> {
-        let level = begin(&mut connection, options).await;
-        let level = level.map_err(|e| error::of(DbErr::Query, e))?;
         let session = Session {
             connection: AsyncMutex::new(connection),
             dropped: Mutex::default(),
         };
-        Ok(Self {
-            session: Arc::new(session),
-            level,
-        })
+        Self::begin(Arc::new(session), options).await
     }
 
     /// Begins a savepoint.
@@ -97,11 +92,17 @@ impl<DB: Backend> DatabaseTransaction<DB> {
         &self,
         options: TransactionOptions,
     ) -> Result<Self, DbErr> {
-        let begun = begin(&mut *self.session.lock().await, options).await;
-        Ok(Self {
-            session: Arc::clone(&self.session),
-            level: begun.map_err(|e| error::of(DbErr::Query, e))?,
-        })
+        Self::begin(Arc::clone(&self.session), options).await
+    }
+
+    async fn begin(session: Arc<Session<DB>>, options: TransactionOptions) -> Result<Self, DbErr> {
+        let begun = begin(&mut *session.lock().await, options).await;
+        let level = begun.map_err(|e| error::of(DbErr::Query, e))?;
+        // From here on, it is rolled back if it is dropped.
+        let transaction = Self { session, level };
+        let ready = after_begin(&mut *transaction.session.lock().await, options).await;
+        ready.map_err(|e| error::of(DbErr::Exec, e))?;
+        Ok(transaction)
     }
 
     /// This transaction for one operation, each of whose statements has the deadline `limit` instead of the
