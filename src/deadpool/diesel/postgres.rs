@@ -46,8 +46,8 @@ impl Connection<Raw> {
         TransactionBuilder::new(self)
     }
 
-    /// Sets up a guarded connection outside of a pool, as in diesel-async; see its
-    /// [`From`](#impl-From%3CR%3E-for-Connection%3CR%3E).
+    /// Sets up a guarded connection outside of a pool, as in diesel-async. It is like one that is
+    /// converted by `From` the driver's.
     ///
     /// # Errors
     ///
@@ -56,8 +56,8 @@ impl Connection<Raw> {
         Ok(Raw::try_from(client).await?.into())
     }
 
-    /// Sets up a guarded connection outside of a pool, for example with TLS, as in diesel-async; see its
-    /// [`From`](#impl-From%3CR%3E-for-Connection%3CR%3E).
+    /// Sets up a guarded connection outside of a pool, for example with TLS, as in diesel-async. It is
+    /// like one that is converted by `From` the driver's.
     ///
     /// # Errors
     ///

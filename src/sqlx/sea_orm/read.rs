@@ -125,7 +125,7 @@ pub trait ReadExt: Readable {
     ///
     /// The key of an answer consists of the statement's text, its values, the types, and the policy. **If
     /// the rows depend on anything else, add it to the key with [`vary_by`](Read::vary_by)**: [see
-    /// there](crate::sqlx::ReadExt::cached#multi-tenant-data-vary-the-key). `all` and `one` are different
+    /// there](crate::sqlx::ReadExt::cached). `all` and `one` are different
     /// statements, because `one` has a limit.
     ///
     /// See [this table](crate::cache#what-is-served-when) for what is served when. In a transaction, neither
@@ -133,7 +133,7 @@ pub trait ReadExt: Readable {
     ///
     /// # Errors
     ///
-    /// Fetching fails with the [errors of a statement](super::sea_orm#errors), and, before anything is
+    /// Fetching fails with the [errors of a statement](super#errors), and, before anything is
     /// sent, with a [`ConfigError`](crate::ConfigError) if the policy is invalid, or a
     /// [`NotARead`](crate::NotARead) if the statement writes or locks, in a `DbErr::Query`. If a load fails,
     /// all callers that wait for it get its error.
