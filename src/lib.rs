@@ -58,8 +58,8 @@
 //! ```no_run
 //! # #[cfg(feature = "diesel-postgres")]
 //! # async fn run(url: &str) -> Result<(), Box<dyn std::error::Error>> {
-//! use diesel_async::RunQueryDsl;
-//! use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, AsyncPgConnection, Pool};
+//! use fusepool::deadpool::diesel::pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool};
+//! use fusepool::deadpool::diesel::{AsyncPgConnection, RunQueryDsl}; // was: diesel_async::{..}
 //!
 //! let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
 //! let pool: Pool<AsyncPgConnection> = Pool::builder(manager).build()?;
@@ -177,6 +177,10 @@
 //! [diesel-async]: deadpool::diesel
 //! [any deadpool manager]: deadpool
 //!
+//! [SeaORM](sqlx::sea_orm) runs on the sqlx pools, and has their column. Its statements, transactions and
+//! savepoints are guarded; the entry points are [`ReadExt`](sqlx::sea_orm::ReadExt) and
+//! [`invalidates`](sqlx::sea_orm::DatabaseConnection::invalidates).
+//!
 //! 1. Begun by a method, or by a text: of a statement on sqlx, of `batch_execute` and the like elsewhere.
 //!    `SET autocommit = 0`, `XA START` and an outermost `SAVEPOINT` of SQLite are such texts, too. fusepool
 //!    does not see a transaction that begins in another way, for example in a procedure. A connection whose
@@ -188,7 +192,7 @@
 //!    [`Cache::invalidate_tag`] after it.
 //! 5. Not on an existing pool that is only wrapped, nor behind a pooler, and not for sqlx's connections
 //!    from `try_acquire`: their server sessions are not known.
-//! 6. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
+//! 6. On PostgreSQL over TLS, use `Pool::builder_with_tls`, or set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
 //! 7. deadpool's `Manager` has no method for it.
 //! 8. fusepool does not know the server. It knows an error code only if an [`Adapter`] returns it, or if it
 //!    recognizes diesel-async's text.
@@ -307,6 +311,7 @@
 //! | `sqlx-postgres` | [`fusepool::sqlx`](sqlx) for PostgreSQL |
 //! | `sqlx-mysql` | for MySQL and MariaDB |
 //! | `sqlx-sqlite` | for SQLite |
+//! | `sea-orm` | [`fusepool::sqlx::sea_orm`](sqlx::sea_orm), for SeaORM 2 with the sqlx drivers that are enabled |
 //! | `deadpool` | [`fusepool::deadpool`](deadpool) for any manager |
 //! | `deadpool-postgres` | [`fusepool::deadpool::postgres`](deadpool::postgres) |
 //! | `diesel-postgres` | [`fusepool::deadpool::diesel`](deadpool::diesel), for diesel-async with PostgreSQL |
@@ -358,6 +363,7 @@ pub mod live;
         all(
             feature = "sqlx-postgres",
             feature = "sqlx-sqlite",
+            feature = "sea-orm",
             feature = "deadpool-postgres",
             feature = "diesel-postgres"
         )

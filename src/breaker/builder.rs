@@ -301,10 +301,8 @@ impl Builder {
         self
     }
 
-    pub(crate) fn name_if_unset(mut self, name: impl Into<Arc<str>>) -> Self {
-        if self.name.is_none() {
-            self.name = Some(name.into());
-        }
+    pub(crate) fn name_if_unset<N: Into<Arc<str>>>(mut self, name: impl FnOnce() -> N) -> Self {
+        self.name = self.name.or_else(|| Some(name().into()));
         self
     }
 

@@ -258,7 +258,8 @@ pub fn deadline_exceeded<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e 
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// The error and its sources, and the errors inside of `io::Error`s, which are not among their sources.
+/// The error and its sources, and the errors inside of `io::Error`s and of SeaORM's, which are not among
+/// their sources.
 fn chain<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
@@ -268,9 +269,28 @@ fn chain<'e>(
             .and_then(io::Error::get_ref);
         match held {
             Some(held) => Some(held),
-            None => error.source(),
+            None => hidden(error).or_else(|| error.source()),
         }
     })
+}
+
+/// The error that an error of SeaORM hides.
+#[cfg(all(feature = "sea-orm", feature = "sqlx"))]
+fn hidden<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
+    use sea_orm::{DbErr, RuntimeErr, TransactionError};
+    match error.downcast_ref() {
+        Some(RuntimeErr::SqlxError(error)) => return Some(&**error),
+        Some(_) => return None,
+        None => {}
+    }
+    match error.downcast_ref::<TransactionError<DbErr>>()? {
+        TransactionError::Connection(error) | TransactionError::Transaction(error) => Some(error),
+    }
+}
+
+#[cfg(not(all(feature = "sea-orm", feature = "sqlx")))]
+fn hidden<'e>(_: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
+    None
 }
 
 /// Whether an error of any type is or holds a refusal, as far as its type is known here: one of the
@@ -285,6 +305,8 @@ pub(crate) fn holds_refusal<E: 'static>(error: &E) -> bool {
     let in_driver = [
         #[cfg(feature = "sqlx")]
         of::<sqlx::Error>(error),
+        #[cfg(all(feature = "sea-orm", feature = "sqlx"))]
+        of::<sea_orm::DbErr>(error),
         #[cfg(feature = "deadpool-postgres")]
         of::<tokio_postgres::Error>(error),
         #[cfg(feature = "diesel")]

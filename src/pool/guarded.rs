@@ -133,7 +133,7 @@ impl<A: Adapter> Guarded<A> {
 
     /// Leases a connection that `acquire` provides without waiting. `None` if it provides none, if
     /// the breaker rejects the call, or if the call would be a probe.
-    #[cfg(feature = "sqlx")]
+    #[cfg(any(feature = "sqlx", feature = "diesel"))]
     pub(crate) fn lease_at_hand(
         &self,
         acquire: impl FnOnce(&A) -> Option<A::Lease>,

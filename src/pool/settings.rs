@@ -89,7 +89,7 @@ impl Settings {
             max_queue: self.max_queue,
             connections: size,
         };
-        let breaker = self.breaker.clone().name_if_unset(adapter.name());
+        let breaker = self.breaker.clone().name_if_unset(|| adapter.name());
         let (breaker, sinks) = (breaker.ramp_if_unset(size), self.sinks.clone());
         Gate::new(breaker, limits, "query_timeout", sinks, adapter.backend())
     }

@@ -130,7 +130,7 @@ impl<'c, DB: Database> Configured<'c, DB> {
         }
     }
 
-    fn on(lease: &'c mut GuardedConnection<DB>, limit: Option<Duration>) -> Self {
+    pub(super) fn on(lease: &'c mut GuardedConnection<DB>, limit: Option<Duration>) -> Self {
         Self {
             target: Target::Lease(lease),
             limit,

@@ -85,14 +85,14 @@
 //! - **`begin`**: [`PoolConnection`] and [`Transaction`] have their own `begin`, which takes
 //!   precedence over `Acquire::begin`, so that savepoints are guarded, too. If `use sqlx::Acquire`
 //!   was only there for `begin`, it becomes an unused import.
-//! - **[`sqlx::Acquire`]**: the trait fixes its types. Through it, a leased connection is an
+//! - **[`sqlx::Acquire`]**: import [`Acquire`] of this module instead. sqlx's trait fixes its types. Through it, a leased connection is an
 //!   [`AcquiredConnection`] and a transaction is sqlx's own. Admission and acquisition are guarded,
 //!   statements are not. The same holds for `Connection::transaction` and `Connection::begin` on
 //!   the driver's connection. If such a transaction is dropped while the database hangs, it keeps
 //!   its slot in the pool until the database answers or the connection breaks.
 //! - **`#[sqlx::test]`** provides sqlx's pool: convert it with `.into()`.
-//! - **`PgListener::connect_with` and `PgPoolCopyExt`** take sqlx's pool: [`Pool::inner`] returns
-//!   it, unguarded. `PgListener::connect`, and `COPY` on a connection, work unchanged.
+//! - **`PgListener::connect_with`** takes sqlx's pool: [`Pool::inner`] returns it, unguarded.
+//!   `PgListener::connect` works unchanged.
 //! - **Generic code** needs `DB: Database`, as with sqlx. Where it builds a pool, or uses `&mut
 //!   *conn` or `&mut *tx` as an executor, it needs [`DB: Driver`](Driver).
 //! - **Missing**: items that sqlx hides from its documentation (`PoolOptions::{parent, __fair}`,
@@ -125,6 +125,7 @@ mod created;
 mod driver;
 mod error;
 mod executor;
+mod guarded_acquire;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;
 mod operation;
@@ -133,6 +134,8 @@ mod pool;
 #[cfg(feature = "sqlx-postgres")]
 pub mod postgres;
 mod read;
+#[cfg(feature = "sea-orm")]
+pub mod sea_orm;
 mod shared;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
@@ -147,6 +150,7 @@ pub use connection::{AcquiredConnection, GuardedConnection, PoolConnection};
 pub use driver::Driver;
 pub use error::{CouldNotConnect, delivery};
 pub use executor::Configured;
+pub use guarded_acquire::Acquire;
 #[cfg(feature = "sqlx-mysql")]
 pub use mysql::{MySqlPool, MySqlPoolOptions, MySqlTransaction};
 pub use options::{DEFAULT_ALIVE_BYPASS, PoolOptions};

@@ -239,6 +239,20 @@ impl<DB: Database> Pool<DB> {
         }
     }
 
+    /// Guards a call of the inner pool, which acquires a connection of its own.
+    #[cfg(feature = "sqlx-postgres")]
+    pub(super) async fn guard_inner<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.shared().remember_runtime();
+        let permit = self.gate().admit_on_lease().map_err(error::refused)?;
+        let adapter = self.guarded.adapter();
+        let classify = |error: &Error| (adapter.classify(error), adapter.code(error));
+        let result = (self.gate().run(permit, None, classify, call, pending())).await;
+        result.map_err(error::of_statement)
+    }
+
     /// Begins sqlx's own transaction, for [`sqlx::Acquire`].
     ///
     /// Cancellation: if sqlx's `begin` is dropped in flight, the connection is returned to the pool

@@ -5,10 +5,14 @@
 //! The driver itself reports an `Error::Protocol` for more arguments than a statement can have.
 //! This is `Ignored`: a mistake of the application is no failure of the database.
 
+use bytes::Bytes;
 use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
 use sqlx::error::DatabaseError;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{
-    PgConnectOptions, PgConnection, PgDatabaseError, PgRow, PgSeverity, PgValueRef, Postgres,
+    PgConnectOptions, PgConnection, PgCopyIn, PgDatabaseError, PgPoolCopyExt, PgRow, PgSeverity,
+    PgValueRef, Postgres,
 };
 use sqlx::{AssertSqlSafe, Error, Executor, Row, raw_sql};
 
@@ -29,6 +33,24 @@ pub type PgPool = super::Pool<Postgres>;
 pub type PgPoolOptions = super::PoolOptions<Postgres>;
 /// A guarded PostgreSQL transaction.
 pub type PgTransaction<'c> = super::Transaction<'c, Postgres>;
+
+/// `COPY` on a connection of the pool. Admission, and the time until the server is ready for the data, are
+/// guarded; the data are not.
+impl PgPoolCopyExt for PgPool {
+    async fn copy_in_raw(
+        &self,
+        statement: &str,
+    ) -> Result<PgCopyIn<PoolConnection<Postgres>>, Error> {
+        self.guard_inner(self.inner().copy_in_raw(statement)).await
+    }
+
+    async fn copy_out_raw(
+        &self,
+        statement: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        self.guard_inner(self.inner().copy_out_raw(statement)).await
+    }
+}
 
 /// The report of the server in an error of the driver.
 pub(super) fn report(error: &dyn DatabaseError) -> Option<Report<'_>> {

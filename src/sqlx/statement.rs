@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "sea-orm")]
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 use sqlx::{Database, Error, Execute, SqlStr};
 
 /// A statement taken out of a query, so that its text can be read before it is executed, and so that it
@@ -25,6 +27,17 @@ impl<DB: Database> Statement<DB> {
             prepared,
             persistent,
         })
+    }
+
+    /// A statement of a text. Without arguments, not even none, it is not prepared.
+    #[cfg(feature = "sea-orm")]
+    pub(super) fn new(sql: String, arguments: Option<DB::Arguments>) -> Self {
+        Self {
+            sql: AssertSqlSafe(sql).into_sql_str(),
+            arguments,
+            prepared: None,
+            persistent: true,
+        }
     }
 
     /// The same statement for any connection: the driver prepares the text again on one that has not

@@ -8,12 +8,11 @@ use sqlx::{Database, Error, SqlSafeStr, SqlStr};
 // the alternatives in https://github.com/SeaQL/sea-orm/issues/2600.
 use sqlx_core::transaction::TransactionManager;
 
-use super::adapter::Sqlx;
 use super::connection::{GuardedConnection, Held, PoolConnection};
 use super::driver::in_transaction;
 use super::error;
 use crate::pool::adapter::diagnose;
-use crate::pool::statement::{Admission, Watch};
+use crate::pool::statement::Admission;
 
 /// A transaction, or a savepoint in one. It is rolled back if it is dropped without
 /// [`commit`](Self::commit).
@@ -32,12 +31,104 @@ use crate::pool::statement::{Admission, Watch};
 /// ```
 pub struct Transaction<'c, DB: Database> {
     connection: Held<'c, DB>,
+    level: Level,
+}
+
+type Manager<DB> = <DB as Database>::TransactionManager;
+
+/// A transaction or a savepoint on a connection, which the methods are given.
+#[derive(Clone, Copy)]
+pub(super) struct Level {
     open: bool,
+    /// The number of transactions and savepoints that are open on the connection, with this one.
+    #[cfg(feature = "sea-orm")]
+    depth: usize,
     /// The number of cache tags that were waiting to be published when it began.
     unpublished: usize,
 }
 
-type Manager<DB> = <DB as Database>::TransactionManager;
+impl Level {
+    /// Sends `BEGIN`, or `statement`, or begins a savepoint. Without an admission, that of any statement on
+    /// the connection applies.
+    ///
+    /// Cancellation: if this is dropped in flight, the connection is closed. sqlx 0.9.0 would lease it
+    /// again with the transaction open on it: <https://github.com/transact-rs/sqlx/issues/4393>, and for
+    /// SQLite <https://github.com/transact-rs/sqlx/issues/3932>.
+    pub(super) async fn begin<DB: Database>(
+        connection: &mut GuardedConnection<DB>,
+        admission: Option<Admission>,
+        statement: Option<SqlStr>,
+    ) -> Result<Self, Error> {
+        let (raw, watch, usual) = connection.parts();
+        let is_outermost = !in_transaction::<DB>(raw);
+        let begin = async {
+            let admitted = watch.admit(admission.unwrap_or(usual), None).await?;
+            if is_outermost && watch.state.is_in_transaction() {
+                watch.may_commit();
+            }
+            let begin = Manager::<DB>::begin(raw, statement);
+            admitted.trivial().run(diagnose, begin).await
+        };
+        begin.await.map_err(error::of_statement)?;
+        Ok(Self {
+            open: true,
+            #[cfg(feature = "sea-orm")]
+            depth: Manager::<DB>::get_transaction_depth(connection),
+            unpublished: connection.lease.state.unpublished.enter(),
+        })
+    }
+
+    /// Whether no savepoint in it is open.
+    #[cfg(feature = "sea-orm")]
+    pub(super) fn is_innermost<DB: Database>(&self, connection: &GuardedConnection<DB>) -> bool {
+        Manager::<DB>::get_transaction_depth(connection) == self.depth
+    }
+
+    pub(super) async fn commit<DB: Database>(
+        &mut self,
+        connection: &mut GuardedConnection<DB>,
+    ) -> Result<(), Error> {
+        let (raw, watch, _) = connection.parts();
+        let commit = async {
+            let statement = watch.admit(Admission::Transaction, None).await?;
+            let commit = Manager::<DB>::commit(raw);
+            statement.committing().run(diagnose, commit).await
+        };
+        commit.await.map_err(error::of_statement)?;
+        self.open = false;
+        Ok(())
+    }
+
+    pub(super) async fn rollback<DB: Database>(
+        &mut self,
+        connection: &mut GuardedConnection<DB>,
+    ) -> Result<(), Error> {
+        let (raw, watch, _) = connection.parts();
+        let rollback = async {
+            let statement = watch.admit(Admission::Transaction, None).await?;
+            let rollback = Manager::<DB>::rollback(raw);
+            statement.trivial().run(diagnose, rollback).await
+        };
+        rollback.await.map_err(error::of_statement)?;
+        self.open = false;
+        let unpublished = &connection.lease.state.unpublished;
+        unpublished.forget_since(self.unpublished);
+        Ok(())
+    }
+
+    /// Ends it, when its owner is dropped. If it was neither committed nor rolled back, this queues the
+    /// rollback. That is sent before the next use of the connection, at the latest when the connection is
+    /// returned to the pool.
+    pub(super) fn end<DB: Database>(&self, connection: &mut GuardedConnection<DB>) {
+        if self.open {
+            let (raw, ..) = connection.parts();
+            Manager::<DB>::start_rollback(raw);
+            let unpublished = &connection.lease.state.unpublished;
+            unpublished.forget_since(self.unpublished);
+        }
+        connection.lease.state.unpublished.leave();
+    }
+}
 
 impl<DB: Database> Transaction<'static, DB> {
     /// Begins a transaction that owns its connection.
@@ -46,37 +137,12 @@ impl<DB: Database> Transaction<'static, DB> {
         admission: Admission,
         statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
-        let (raw, watch, _) = connection.parts();
-        begin(raw, watch, admission, statement).await?;
+        let level = Level::begin(&mut connection, Some(admission), statement).await?;
         Ok(Self {
-            unpublished: connection.lease.state.unpublished.enter(),
             connection: Held::Owned(connection),
-            open: true,
+            level,
         })
     }
-}
-
-/// Sends `BEGIN`, or `statement`.
-///
-/// Cancellation: if this is dropped in flight, the connection is closed. sqlx 0.9.0 would lease it
-/// again with the transaction open on it: <https://github.com/transact-rs/sqlx/issues/4393>, and for
-/// SQLite <https://github.com/transact-rs/sqlx/issues/3932>.
-async fn begin<DB: Database>(
-    raw: &mut DB::Connection,
-    watch: Watch<'_, Sqlx<DB>>,
-    admission: Admission,
-    statement: Option<SqlStr>,
-) -> Result<(), Error> {
-    let is_outermost = !in_transaction::<DB>(raw);
-    let begin = async {
-        let admitted = watch.admit(admission, None).await?;
-        if is_outermost && watch.state.is_in_transaction() {
-            watch.may_commit();
-        }
-        let begin = Manager::<DB>::begin(raw, statement);
-        admitted.trivial().run(diagnose, begin).await
-    };
-    begin.await.map_err(error::of_statement)
 }
 
 impl<'c, DB: Database> Transaction<'c, DB> {
@@ -85,12 +151,10 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         connection: &'c mut GuardedConnection<DB>,
         statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
-        let (raw, watch, admission) = connection.parts();
-        begin(raw, watch, admission, statement).await?;
+        let level = Level::begin(connection, None, statement).await?;
         Ok(Self {
-            unpublished: connection.lease.state.unpublished.enter(),
             connection: Held::Borrowed(connection),
-            open: true,
+            level,
         })
     }
 
@@ -126,15 +190,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     /// The [errors of a statement](super#errors). After a deadline it is unknown whether the
     /// transaction was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
-        let (raw, watch, _) = self.connection.parts();
-        let commit = async {
-            let statement = watch.admit(Admission::Transaction, None).await?;
-            let commit = Manager::<DB>::commit(raw);
-            statement.committing().run(diagnose, commit).await
-        };
-        commit.await.map_err(error::of_statement)?;
-        self.open = false;
-        Ok(())
+        self.level.commit(&mut self.connection).await
     }
 
     /// Rolls back the transaction, or to the savepoint.
@@ -147,17 +203,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     ///
     /// The [errors of a statement](super#errors).
     pub async fn rollback(mut self) -> Result<(), Error> {
-        let (raw, watch, _) = self.connection.parts();
-        let rollback = async {
-            let statement = watch.admit(Admission::Transaction, None).await?;
-            let rollback = Manager::<DB>::rollback(raw);
-            statement.trivial().run(diagnose, rollback).await
-        };
-        rollback.await.map_err(error::of_statement)?;
-        self.open = false;
-        let unpublished = &self.connection.lease.state.unpublished;
-        unpublished.forget_since(self.unpublished);
-        Ok(())
+        self.level.rollback(&mut self.connection).await
     }
 }
 
@@ -187,15 +233,7 @@ impl<DB: Database> PoolConnection<DB> {
 
 impl<DB: Database> Drop for Transaction<'_, DB> {
     fn drop(&mut self) {
-        if self.open {
-            // Queues the rollback. It is sent before the next use of the connection, at the latest
-            // when the connection is returned to the pool.
-            let (raw, ..) = self.connection.parts();
-            Manager::<DB>::start_rollback(raw);
-            let unpublished = &self.connection.lease.state.unpublished;
-            unpublished.forget_since(self.unpublished);
-        }
-        self.connection.lease.state.unpublished.leave();
+        self.level.end(&mut self.connection);
     }
 }
 

@@ -79,6 +79,7 @@ mod races;
 mod reads;
 mod reasons;
 mod refusals;
+mod sea_orm;
 mod shared_errors;
 mod shop;
 mod situations;

@@ -1,8 +1,8 @@
 //! Ordinary code for pools, compiled and run twice: against the original crate, and against fusepool.
 //!
 //! `application/` is an application that uses sqlx. It is compiled for each driver, together with the
-//! code for that driver: `postgres/`, `mysql/` and `sqlite/`. `deadpool/` and `diesel/` are separate
-//! applications. All use the pool's types only through the module `imports`, which is the only
+//! code for that driver: `postgres/`, `mysql/` and `sqlite/`. `deadpool/`, `diesel/` and `sea_orm/` are
+//! separate applications. All use the pool's types only through the module `imports`, which is the only
 //! difference between the two halves. Everything else (queries, rows, traits, macros) comes from the
 //! original crate in both.
 //!
@@ -61,6 +61,13 @@ mod diesel;
 mod mysql;
 #[cfg(feature = "sqlx-postgres")]
 mod postgres;
+#[cfg(all(
+    feature = "sea-orm",
+    feature = "sqlx-postgres",
+    feature = "sqlx-mysql",
+    feature = "sqlx-sqlite"
+))]
+mod sea_orm;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlite;
 #[path = "../support/mod.rs"]

@@ -10,6 +10,7 @@ mod driver;
 
 mod on_sqlx {
     mod imports {
+        pub use sqlx::Acquire;
         pub use sqlx::mysql::MySqlPoolOptions as DbPoolOptions;
         pub use sqlx::pool::{Pool, PoolConnection, PoolOptions};
         pub use sqlx::{MySqlPool as DbPool, MySqlTransaction as DbTransaction, Transaction};
@@ -23,7 +24,7 @@ mod on_sqlx {
 mod on_fusepool {
     mod imports {
         pub use fusepool::sqlx::{
-            MySqlPool as DbPool, MySqlPoolOptions as DbPoolOptions,
+            Acquire, MySqlPool as DbPool, MySqlPoolOptions as DbPoolOptions,
             MySqlTransaction as DbTransaction, Pool, PoolConnection, PoolOptions, Transaction,
         };
     }

@@ -10,6 +10,7 @@ mod driver;
 
 mod on_sqlx {
     mod imports {
+        pub use sqlx::Acquire;
         pub use sqlx::pool::{Pool, PoolConnection, PoolOptions};
         pub use sqlx::postgres::PgPoolOptions as DbPoolOptions;
         pub use sqlx::{PgPool as DbPool, PgTransaction as DbTransaction, Transaction};
@@ -23,14 +24,33 @@ mod on_sqlx {
 mod on_fusepool {
     mod imports {
         pub use fusepool::sqlx::{
-            PgPool as DbPool, PgPoolOptions as DbPoolOptions, PgTransaction as DbTransaction, Pool,
-            PoolConnection, PoolOptions, Transaction,
+            Acquire, PgPool as DbPool, PgPoolOptions as DbPoolOptions,
+            PgTransaction as DbTransaction, Pool, PoolConnection, PoolOptions, Transaction,
         };
     }
     mod particular {
         include!("postgres/particular.rs");
     }
     include!("application.rs");
+}
+
+/// What an open breaker refuses, although the driver's trait is used.
+#[tokio::test]
+async fn copies_and_acquired_connections_are_guarded() -> Checked {
+    use fusepool::sqlx::{Acquire, PgPool};
+    use sqlx::postgres::PgPoolCopyExt;
+
+    let server = Postgres::start().await;
+    let pool = PgPool::connect(&server.url()).await?;
+    let mut conn = Acquire::acquire(&pool).await?;
+    let _open = pool.gate().breaker().force_open();
+    let refused = sqlx::query("SELECT 1").execute(&mut *conn).await;
+    assert!(refused.is_err_and(|error| fusepool::refusal(&error).is_some()));
+    let refused = pool.copy_out_raw("COPY (SELECT 1) TO STDOUT").await;
+    assert!(refused.is_err_and(|error| fusepool::refusal(&error).is_some()));
+    let refused = Acquire::begin(&pool).await;
+    assert!(refused.is_err_and(|error| fusepool::refusal(&error).is_some()));
+    Ok(())
 }
 
 /// An empty database on the server: its URL.

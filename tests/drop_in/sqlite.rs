@@ -8,6 +8,7 @@ mod driver;
 
 mod on_sqlx {
     mod imports {
+        pub use sqlx::Acquire;
         pub use sqlx::pool::{Pool, PoolConnection, PoolOptions};
         pub use sqlx::sqlite::SqlitePoolOptions as DbPoolOptions;
         pub use sqlx::{SqlitePool as DbPool, SqliteTransaction as DbTransaction, Transaction};
@@ -21,7 +22,7 @@ mod on_sqlx {
 mod on_fusepool {
     mod imports {
         pub use fusepool::sqlx::{
-            Pool, PoolConnection, PoolOptions, SqlitePool as DbPool,
+            Acquire, Pool, PoolConnection, PoolOptions, SqlitePool as DbPool,
             SqlitePoolOptions as DbPoolOptions, SqliteTransaction as DbTransaction, Transaction,
         };
     }
@@ -32,16 +33,16 @@ mod on_fusepool {
 }
 
 /// A directory for one database file, removed when dropped.
-struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("{name}_{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("the temporary directory is writable");
         Self(path)
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("sqlite://{}/drop_in.db?mode=rwc", self.0.display())
     }
 }

@@ -180,8 +180,12 @@ async fn diesel_on_postgres() {
     let metrics = Prometheus::listen();
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(server.url());
     let pool = deadpool::diesel::Pool::builder(manager);
-    let pool: deadpool::diesel::Pool<deadpool::diesel::AsyncPgConnection> =
-        pool.max_size(3).metrics().build().unwrap();
+    let pool: deadpool::diesel::Pool<deadpool::diesel::AsyncPgConnection> = pool
+        .max_size(3)
+        .metrics()
+        .breaker(fusepool::Breaker::builder().name("diesel"))
+        .build()
+        .unwrap();
     let live = Live::new().watch(&pool);
     let mut connection = pool.get().await.unwrap();
     diesel::sql_query("SELECT 1")
@@ -205,8 +209,12 @@ async fn diesel_on_mariadb() {
     let url = format!("{}?prefer_socket=false", server.url());
     let manager = AsyncDieselConnectionManager::<AsyncMysqlConnection>::new(url);
     let pool = deadpool::diesel::Pool::builder(manager);
-    let pool: deadpool::diesel::Pool<deadpool::diesel::AsyncMysqlConnection> =
-        pool.max_size(3).metrics().build().unwrap();
+    let pool: deadpool::diesel::Pool<deadpool::diesel::AsyncMysqlConnection> = pool
+        .max_size(3)
+        .metrics()
+        .breaker(fusepool::Breaker::builder().name("diesel"))
+        .build()
+        .unwrap();
     let live = Live::new().watch(&pool);
     let mut connection = pool.get().await.unwrap();
     diesel::sql_query("SELECT 1")

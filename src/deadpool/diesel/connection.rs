@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::associations::{HasTable, Identifiable};
 use diesel::connection::{CacheSize, Instrumentation};
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
-use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel::{ConnectionResult, QueryResult};
 use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection,
     TransactionManager, UpdateAndFetchResults,
@@ -171,12 +171,9 @@ impl<R: Driver> AsyncConnectionCore for Connection<R> {
 impl<R: Driver> AsyncConnection for Connection<R> {
     type TransactionManager = AnsiTransactionManager;
 
-    async fn establish(_: &str) -> ConnectionResult<Self> {
-        Err(ConnectionError::BadConnection(
-            "fusepool's connections cannot be opened directly: call `Pool::get`, or for an \
-             unguarded one `establish` of diesel_async's"
-                .to_owned(),
-        ))
+    /// Opens a guarded connection outside of a pool, as the driver does.
+    async fn establish(url: &str) -> ConnectionResult<Self> {
+        Ok(R::establish(url).await?.into())
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {

@@ -1,6 +1,7 @@
 //! What fusepool knows about diesel-async's connections.
 
 use std::error::Error as StdError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deadpool::managed::PoolError;
 use diesel_async::pooled_connection;
@@ -28,9 +29,14 @@ impl<R: Driver> Default for Diesel<R> {
 }
 
 impl<R: Driver> Dialect<R::Manager> for Diesel<R> {
-    /// diesel-async's manager does not expose the address that it connects to.
+    /// diesel-async's manager does not expose the address that it connects to, so the pools are numbered:
+    /// `diesel`, `diesel-2`, ...
     fn name(&self, _: &R::Manager) -> String {
-        "diesel".to_owned()
+        static POOLS: AtomicUsize = AtomicUsize::new(0);
+        match POOLS.fetch_add(1, Ordering::Relaxed) {
+            0 => "diesel".to_owned(),
+            others => format!("diesel-{}", others + 1),
+        }
     }
 
     fn classify(&self, error: &Error) -> Class {

@@ -5,7 +5,7 @@ use diesel::QueryResult;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::Row;
-use diesel_async::pooled_connection::PoolError;
+use diesel_async::pooled_connection::{ManagerConfig, PoolError};
 use diesel_async::{AnsiTransactionManager, AsyncConnection};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
@@ -30,6 +30,10 @@ pub trait Driver:
     /// diesel-async's manager of these connections.
     #[doc(hidden)]
     type Manager: Manager<Type = Self, Error = PoolError> + Send + Sync + 'static;
+
+    /// A manager of this configuration.
+    #[doc(hidden)]
+    fn manager_of(config: ManagerConfig<Self>) -> Self::Manager;
 
     /// A row that borrows nothing.
     #[doc(hidden)]

@@ -1,13 +1,14 @@
 //! Guarded pools for [diesel-async](https://docs.rs/diesel-async): its types under the same names.
 //!
-//! Import the types of `diesel_async` and of its module `pooled_connection` from here instead.
-//! Traits, queries and functions are used as before:
+//! This module has all paths of the crate `diesel_async`: replace `diesel_async::` by
+//! `fusepool::deadpool::diesel::`. Types of connections and pools are guarded; traits and all else are
+//! diesel-async's own.
 //!
 #![cfg_attr(feature = "diesel-postgres", doc = "```no_run")]
 #![cfg_attr(not(feature = "diesel-postgres"), doc = "```ignore")]
 //! use diesel::prelude::*;
-//! use diesel_async::{AsyncConnection, RunQueryDsl};
-//! use fusepool::deadpool::diesel::{AsyncDieselConnectionManager, AsyncPgConnection, Pool};
+//! use fusepool::deadpool::diesel::pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool};
+//! use fusepool::deadpool::diesel::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 //!
 //! diesel::table! {
 //!     users (id) {
@@ -57,9 +58,9 @@
 //! waits [until the server has stopped](crate#abandoned-statements), and then closes the connection.
 //! It is never leased again.
 //!
-//! If a `custom_setup` connects to PostgreSQL over TLS, give the same TLS to the pool's builder
-//! with [`cancel_tls`](PoolBuilder::cancel_tls), because fusepool cannot learn it from a
-//! connection. Without it, the cancel request is sent unencrypted. PostgreSQL accepts that,
+//! For PostgreSQL over TLS, use `Pool::builder_with_tls`. If the pool has a `custom_setup` of your own that
+//! connects over TLS, give the same TLS to the pool's builder with
+//! [`cancel_tls`](PoolBuilder::cancel_tls), because fusepool cannot learn it from a connection. Without it, the cancel request is sent unencrypted. PostgreSQL accepts that,
 //! whatever `pg_hba.conf` says. But with `sslmode=require`, or behind a proxy that requires TLS,
 //! the request is not delivered: the statement runs until it ends or reaches its
 //! `statement_timeout`, and its connection keeps its place in the pool meanwhile, up to
@@ -117,15 +118,17 @@
 //!
 //! # What differs from diesel-async
 //!
-//! - [`AsyncPgConnection`] and [`AsyncMysqlConnection`] are guarded connections. Only a pool
-//!   provides them: `AsyncPgConnection::establish` fails. Code that opens connections itself, such
-//!   as a `custom_setup`, still uses the driver's type, `diesel_async::AsyncPgConnection`.
+//! - [`AsyncPgConnection`] and [`AsyncMysqlConnection`] are guarded connections. One that is opened
+//!   outside of a pool, by `establish` or from the driver's by `into()`, has a breaker of its own and
+//!   the same deadlines: give a migration more time by [`with_timeout`](Connection::with_timeout). A
+//!   `custom_setup` and a [`Hook`] use the driver's type, `diesel_async::AsyncPgConnection`.
 //! - A function that takes `&mut diesel_async::AsyncPgConnection` does not accept a guarded
 //!   connection. Change its import, let it take `&mut impl AsyncConnection<Backend = Pg>`, or pass
 //!   it the connection that [`unguarded`](Connection::unguarded) returns.
 //! - [`PoolError`] has one more variant, `Refused`.
-//! - The manager does not expose the address that it connects to. The default name of every pool is
-//!   `diesel`: set the breaker's [name](crate::breaker::Builder::name).
+//! - The manager does not expose the address that it connects to. By default, the
+//!   pools of a process are `diesel`, `diesel-2`, and so on: set the breaker's
+//!   [name](crate::breaker::Builder::name).
 //! - Probes send `SELECT 1`, whatever the [`RecyclingMethod`], or the
 //!   [`probe_query`](PoolBuilder::probe_query).
 //! - diesel-async tests each connection before it is leased, unless the [`RecyclingMethod`] is
@@ -141,7 +144,11 @@ mod error;
 #[cfg(feature = "diesel-mysql")]
 mod mysql;
 mod object;
+mod own;
+#[cfg(feature = "diesel-postgres")]
+pub mod pg;
 mod pool;
+pub mod pooled_connection;
 #[cfg(feature = "diesel-postgres")]
 mod postgres;
 mod read;
@@ -150,6 +157,9 @@ mod statement;
 mod texts;
 #[cfg(feature = "diesel-postgres")]
 mod transaction_builder;
+
+// diesel-async's traits and other items. Those that are named below take the place of its own.
+pub use diesel_async::*;
 
 pub use super::error::BuildError;
 pub use configured::Configured;

@@ -8,7 +8,7 @@ use diesel::result::Error;
 use diesel::row::{Field, Row};
 use diesel::sql_types::{Nullable, Text};
 use diesel::{QueryResult, dsl, sql_query};
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{
     AsyncConnectionCore, AsyncMysqlConnection as Raw, MysqlCancelToken, SimpleAsyncConnection,
 };
@@ -46,6 +46,10 @@ impl Driver for Raw {
 
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
+
+    fn manager_of(config: ManagerConfig<Self>) -> Self::Manager {
+        AsyncDieselConnectionManager::new_with_config("", config)
+    }
 
     fn start_load<'c, 'q, T>(
         &'c mut self,

@@ -39,6 +39,10 @@ impl<R: Driver> Wrapper<R::Manager> for Object<Connection<R>> {
 }
 
 impl<R: Driver> Object<Connection<R>> {
+    pub(super) fn into_inner(self) -> Connection<R> {
+        self.0
+    }
+
     /// The driver's connection, and the watch on its statements, borrowed side by side.
     pub(super) fn parts(&mut self) -> (&mut R, Watch<'_, Managed<R::Manager>>) {
         self.0.object.lease.parts()

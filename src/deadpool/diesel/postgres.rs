@@ -8,15 +8,15 @@ use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, Row};
 use diesel::sql_types::{Nullable, Text};
-use diesel::{QueryResult, dsl, sql_query};
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel::{ConnectionError::BadConnection, ConnectionResult, QueryResult, dsl, sql_query};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection as Raw, SimpleAsyncConnection};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{CancelToken, NoTls, Socket};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres::{CancelToken, Client, NoTls, Socket};
 
 use super::connection::Connection;
 use super::dialect::Diesel;
@@ -30,6 +30,7 @@ use crate::cache::not_a_read::NotARead;
 use crate::cache::read_only;
 use crate::cache::tokens::Dialect;
 use crate::deadpool::builder::PoolBuilder;
+use crate::deadpool::pool::Pool;
 use crate::gate::admission::turned_away;
 use crate::outcome::code::ErrorCode;
 use crate::outcome::sqlstate;
@@ -45,6 +46,33 @@ impl Connection<Raw> {
         TransactionBuilder::new(self)
     }
 
+    /// Sets up a guarded connection outside of a pool, as in diesel-async. It is like one that is
+    /// converted by `From` the driver's.
+    ///
+    /// # Errors
+    ///
+    /// diesel-async's.
+    pub async fn try_from(client: Client) -> ConnectionResult<Self> {
+        Ok(Raw::try_from(client).await?.into())
+    }
+
+    /// Sets up a guarded connection outside of a pool, for example with TLS, as in diesel-async. It is
+    /// like one that is converted by `From` the driver's.
+    ///
+    /// # Errors
+    ///
+    /// diesel-async's.
+    pub async fn try_from_client_and_connection<S>(
+        client: Client,
+        connection: tokio_postgres::Connection<Socket, S>,
+    ) -> ConnectionResult<Self>
+    where
+        S: TlsStream + Unpin + Send + 'static,
+    {
+        let raw = Raw::try_from_client_and_connection(client, connection).await?;
+        Ok(raw.into())
+    }
+
     /// A token that cancels the statement that runs on this connection, as in diesel-async.
     #[must_use]
     pub fn cancel_token(&self) -> CancelToken {
@@ -55,6 +83,46 @@ impl Connection<Raw> {
     /// a statement: it is not guarded and has no deadline.
     pub fn notifications_stream(&mut self) -> impl Stream<Item = QueryResult<PgNotification>> + '_ {
         self.unguarded().notifications_stream()
+    }
+}
+
+impl Pool<AsyncDieselConnectionManager<Raw>, Object<AsyncPgConnection>> {
+    /// Starts to configure a pool whose connections use `tls`, and whose [cancel requests use
+    /// it](PoolBuilder::cancel_tls), too.
+    ///
+    /// ```no_run
+    /// use fusepool::deadpool::diesel::{AsyncPgConnection, Pool};
+    ///
+    /// # fn run(tls: tokio_postgres::NoTls) -> Result<(), Box<dyn std::error::Error>> {
+    /// // `tls` is a connector such as tokio-postgres-rustls' `MakeRustlsConnect`.
+    /// let url = "postgres://db.example.com/shop?sslmode=require";
+    /// let pool: Pool<AsyncPgConnection> = Pool::builder_with_tls(url, tls).max_size(16).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder_with_tls<T>(
+        url: impl Into<String>,
+        tls: T,
+    ) -> PoolBuilder<AsyncDieselConnectionManager<Raw>, Object<AsyncPgConnection>>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send + 'static,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let connector = tls.clone();
+        let mut config = ManagerConfig::default();
+        config.custom_setup = Box::new(move |url| {
+            let (url, tls) = (url.to_owned(), connector.clone());
+            Box::pin(async move {
+                let connected = tokio_postgres::connect(&url, tls).await;
+                let failed = |error: tokio_postgres::Error| BadConnection(error.to_string());
+                let (client, connection) = connected.map_err(failed)?;
+                Raw::try_from_client_and_connection(client, connection).await
+            })
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+        Self::builder(manager).cancel_tls(tls)
     }
 }
 
@@ -176,6 +244,10 @@ impl Driver for Raw {
 
     type Manager = AsyncDieselConnectionManager<Self>;
     type OwnedRow = <Self as AsyncConnectionCore>::Row<'static, 'static>;
+
+    fn manager_of(config: ManagerConfig<Self>) -> Self::Manager {
+        AsyncDieselConnectionManager::new_with_config("", config)
+    }
 
     fn start_load<'c, 'q, T>(
         &'c mut self,

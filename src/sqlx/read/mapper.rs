@@ -18,19 +18,19 @@ use crate::sqlx::driver::{Driver, Rows};
 use crate::sqlx::statement::Statement;
 
 /// Maps rows to values as the query it was taken from does.
-pub(super) enum Mapper<DB: Database, O> {
-    /// By `FromRow` of the value's type.
-    ByType(fn(&DB::Row) -> Result<O, Error>),
+pub(in crate::sqlx) enum Mapper<DB: Database, O> {
+    /// By the conversion of the value's type, such as `FromRow`.
+    ByType(fn(DB::Row) -> Result<O, Error>),
     /// By the closure given to `map`.
     ByClosure(Arc<Mapping<DB, O>>),
 }
 
 /// The parts of a query: the statement, and how its rows are mapped.
 pub struct Parts<DB: Database, O> {
-    pub(super) statement: Result<Statement<DB>, Error>,
-    pub(super) mapper: Mapper<DB, O>,
+    pub(in crate::sqlx) statement: Result<Statement<DB>, Error>,
+    pub(in crate::sqlx) mapper: Mapper<DB, O>,
     /// Identifies the mapper. Two mappers with the same id map equal rows to equal values.
-    pub(super) mapper_id: TypeId,
+    pub(in crate::sqlx) mapper_id: TypeId,
 }
 
 /// A query that returns rows and maps them to values: `query_as`, `query_scalar`, `query` with
@@ -57,7 +57,7 @@ where
     fn take_apart(self) -> Parts<DB, O> {
         Parts {
             statement: Statement::take(self).map(Statement::unprepared),
-            mapper: Mapper::ByType(|row| O::from_row(row)),
+            mapper: Mapper::ByType(|row| O::from_row(&row)),
             mapper_id: TypeId::of::<fn() -> O>(),
         }
     }
@@ -76,7 +76,7 @@ where
     fn take_apart(self) -> Parts<DB, O> {
         Parts {
             statement: Statement::take(self).map(Statement::unprepared),
-            mapper: Mapper::ByType(|row| <(O,)>::from_row(row).map(|(value,)| value)),
+            mapper: Mapper::ByType(|row| <(O,)>::from_row(&row).map(|(value,)| value)),
             mapper_id: TypeId::of::<fn() -> (O,)>(),
         }
     }
@@ -113,7 +113,7 @@ where
 impl<DB: Database, O: Send + 'static> Mapper<DB, O> {
     pub(super) fn map(&self, rows: Vec<DB::Row>) -> Result<Vec<O>, Error> {
         match self {
-            Self::ByType(map) => rows.iter().map(map).collect(),
+            Self::ByType(map) => rows.into_iter().map(map).collect(),
             Self::ByClosure(mapping) => mapping.map(rows),
         }
     }
@@ -133,7 +133,7 @@ impl<DB: Database, O> Clone for Mapper<DB, O> {
 /// sqlx does not expose the closure: a `Map` applies it to the rows that an executor returns. So
 /// this runs the `Map` on an [`Interceptor`], which takes the statement and then returns the rows
 /// that were fetched elsewhere.
-pub(super) struct Mapping<DB: Database, O> {
+pub(in crate::sqlx) struct Mapping<DB: Database, O> {
     values: Mutex<BoxStream<'static, Result<O, Error>>>,
     rows: Arc<Mutex<VecDeque<DB::Row>>>,
 }

@@ -18,7 +18,7 @@ use crate::sqlx::pool::Pool;
 
 mod cache;
 pub(super) mod mapper;
-mod serve;
+pub(super) mod serve;
 mod shared_error;
 
 /// Adds a cache and other fallbacks to queries that return rows: `query_as`, `query_scalar`, `query`

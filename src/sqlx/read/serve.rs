@@ -23,7 +23,7 @@ use crate::sqlx::pool::Pool;
 use crate::sqlx::statement::Statement;
 
 /// A read's cache policy and its fallbacks.
-pub(super) type Reading<'f, DB, T> = crate::cache::fallback::Reading<'f, T, Pool<DB>>;
+pub(in crate::sqlx) type Reading<'f, DB, T> = crate::cache::fallback::Reading<'f, T, Pool<DB>>;
 
 type Load<S> = BoxFuture<'static, Result<Loaded<S>, ReadError<Error>>>;
 
@@ -31,7 +31,7 @@ type Load<S> = BoxFuture<'static, Result<Loaded<S>, ReadError<Error>>>;
 ///
 /// On a leased connection and in a transaction, the read goes to the database, without cache or
 /// fallbacks.
-pub(super) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
+pub(in crate::sqlx) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
     parts: Parts<DB, O>,
     reading: Reading<'_, DB, S>,
     executor: Configured<'_, DB>,
@@ -103,7 +103,7 @@ async fn fetch<DB: Driver, O: Send + Sync + 'static, S: Shape<O>>(
 }
 
 /// Adds the text and the arguments of a statement to the key of a read.
-pub(super) fn with_statement<DB: Driver>(
+pub(in crate::sqlx) fn with_statement<DB: Driver>(
     mut key: KeyHasher,
     statement: &Statement<DB>,
 ) -> KeyHasher {

@@ -1,7 +1,9 @@
 // Functions and types of the application that take or hold pools, connections and transactions.
 
-use super::driver::{self, Db, DbConnection, ID_BY_NAME, Id, Price, RENAME, SET_PRICE};
-use super::imports::{DbPool, DbTransaction, Pool};
+use super::driver::{
+    self, Db, DbConnection, ID_BY_NAME, Id, Price, RENAME, SET_PRICE, SET_PRICES,
+};
+use super::imports::{Acquire, DbPool, DbTransaction, Pool};
 use super::menu::{Dish, count, dearest, fill_menu};
 use super::transactions::add;
 use crate::Checked;
@@ -11,6 +13,7 @@ pub async fn all(pool: &DbPool) -> Checked {
     fill_menu(pool).await?;
     functions_take_any_executor(pool).await?;
     functions_take_anything_to_acquire_from(pool).await?;
+    functions_import_the_trait_to_acquire(pool).await?;
     functions_take_the_driver_connection(pool).await?;
     applications_hold_a_pool(pool).await?;
     tasks_share_a_pool(pool).await?;
@@ -70,6 +73,42 @@ async fn functions_take_anything_to_acquire_from(pool: &DbPool) -> Checked {
     assert_eq!(order(&mut *tx, "soup").await?, 5);
     assert_eq!(rename(&mut tx, "soup", "broth").await?, 1);
     assert_eq!(rename(&mut *tx, "broth", "stew").await?, 1);
+    tx.rollback().await?;
+    assert_eq!(dearest(pool).await?, "soup");
+    Ok(())
+}
+
+/// A function that imports the trait as it imports the pool.
+async fn reprice<'a, A>(db: A, name: &str, price: Price) -> sqlx::Result<String>
+where
+    A: Acquire<'a, Database = Db> + Send,
+{
+    let mut conn = db.acquire().await?;
+    sqlx::query(SET_PRICE)
+        .bind(price)
+        .bind(name)
+        .execute(&mut *conn)
+        .await?;
+    dearest(&mut *conn).await
+}
+
+async fn reprice_all<'a>(db: impl Acquire<'a, Database = Db>, price: Price) -> sqlx::Result<()> {
+    let mut tx = db.begin().await?;
+    sqlx::query(SET_PRICES).bind(price).execute(&mut *tx).await?;
+    tx.rollback().await
+}
+
+async fn functions_import_the_trait_to_acquire(pool: &DbPool) -> Checked {
+    let mut conn = pool.acquire().await?;
+    assert_eq!(reprice(pool, "cake", 350).await?, "soup");
+    assert_eq!(reprice(&mut conn, "cake", 350).await?, "soup");
+    assert_eq!(reprice(&mut *conn, "cake", 350).await?, "soup");
+    reprice_all(pool, 1).await?;
+    reprice_all(&mut conn, 1).await?;
+    reprice_all(&mut *conn, 1).await?;
+    let mut tx = pool.begin().await?;
+    reprice_all(&mut tx, 1).await?;
+    assert_eq!(reprice(&mut tx, "cake", 900).await?, "cake");
     tx.rollback().await?;
     assert_eq!(dearest(pool).await?, "soup");
     Ok(())

@@ -12,6 +12,9 @@ mod transactions {
 mod connections {
     include!("postgres/connections.rs");
 }
+mod paths {
+    include!("postgres/paths.rs");
+}
 mod pools {
     include!("postgres/pools.rs");
 }
@@ -27,5 +30,6 @@ pub async fn all(url: String) -> Checked {
     rows::all(&pool).await?;
     transactions::all(&pool).await?;
     connections::all(&pool).await?;
+    paths::all(&url).await?;
     pools::all(pool, &url).await
 }

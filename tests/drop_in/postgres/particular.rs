@@ -5,7 +5,7 @@ use super::imports::{DbPool, DbPoolOptions, DbTransaction};
 use super::menu::{Dish, count, fill_menu};
 use crate::{Checked, Failure};
 use futures_util::TryStreamExt;
-use sqlx::postgres::{PgAdvisoryLock, PgListener};
+use sqlx::postgres::{PgAdvisoryLock, PgListener, PgPoolCopyExt};
 use sqlx::{Either, Executor};
 use std::time::Duration;
 
@@ -165,6 +165,18 @@ async fn copy_goes_in_and_out(pool: &DbPool) -> Checked {
     copy.send(b"tea,150\n".as_slice()).await?;
     copy.send(b"milk,120\n".as_slice()).await?;
     assert_eq!(copy.finish().await?, 2);
+
+    let mut copy = pool
+        .copy_in_raw("COPY dishes (name, price) FROM STDIN WITH (FORMAT csv)")
+        .await?;
+    copy.send(b"cocoa,900\n".as_slice()).await?;
+    assert_eq!(copy.finish().await?, 1);
+    let lines: Vec<_> = pool
+        .copy_out_raw("COPY (DELETE FROM dishes WHERE price = 900 RETURNING name) TO STDOUT")
+        .await?
+        .try_collect()
+        .await?;
+    assert_eq!(lines.concat(), b"cocoa\n");
 
     let mut tx = pool.begin().await?;
     let lines: Vec<_> = tx
