@@ -32,6 +32,8 @@ pub(super) struct Inner {
     pub(super) epoch: ArcSwap<Epoch>,
     /// A copy of [`Epoch::passes`], which is cheaper to read than the epoch.
     pub(super) passes: AtomicBool,
+    /// A copy of [`Epoch::rejects_until`].
+    pub(super) rejects_until: AtomicU64,
     /// While half-open: no probe slot is free before this time, unless a probe ends. 0: ask the
     /// machine.
     pub(super) full_until: AtomicU64,
@@ -90,6 +92,7 @@ impl Inner {
             lateness: Lateness::new(),
             observer: builder.observer,
             passes: AtomicBool::new(epoch.passes()),
+            rejects_until: AtomicU64::new(epoch.rejects_until()),
             epoch: ArcSwap::from_pointee(epoch),
             full_until: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
@@ -191,6 +194,7 @@ impl Inner {
 
     pub(super) fn store_epoch(&self, epoch: Epoch) {
         self.passes.store(epoch.passes(), Ordering::Release);
+        (self.rejects_until).store(epoch.rejects_until(), Ordering::Release);
         let is_learning = epoch.settings.is_learning();
         self.is_learning.store(is_learning, Ordering::Relaxed);
         self.epoch.store(Arc::new(epoch));
@@ -231,6 +235,7 @@ impl Core {
             },
             mode,
             forced_open,
+            slow_threshold: self.settings.slow_threshold(),
             settings: Arc::clone(&self.settings),
             ledger,
         }
