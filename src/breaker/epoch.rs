@@ -1,4 +1,4 @@
-//! The breaker as the hot path sees it, behind one atomic pointer: the state, the rules and the
+//! The breaker as the hot path sees it: the state, the rules and the
 //! counts.
 
 use std::sync::Arc;
