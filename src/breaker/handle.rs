@@ -171,6 +171,7 @@ impl Breaker {
     }
 
     /// Whether calls are admitted without taking the lock.
+    #[inline]
     pub(crate) fn passes(&self) -> bool {
         self.inner.passes.load(Ordering::Acquire)
     }
