@@ -4,7 +4,10 @@
 //! ```sh
 //! cargo run --release --locked -p instructions            # fails if a path of fusepool grew by more than 5 %
 //! cargo run --release --locked -p instructions -- --renew # writes the table
+//! cargo run --release --locked -p instructions -- --page  # prints the table of the guide, beside the peers
 //! ```
+//!
+//! It needs valgrind, and a release build of SQLite, which takes minutes. So it is no part of `.ci/run`.
 //!
 //! The counts belong to one version of the compiler on one kind of machine. With another one they are
 //! printed beside the table, and nothing fails. A system call counts as one instruction, and valgrind
@@ -22,6 +25,28 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+
+/// The paths of the guide's table, and what each is compared with. Several are added up.
+const PEERS: [(&str, &[&str]); 9] = [
+    ("breaker, closed", &["recloser, closed"]),
+    (
+        "breaker, 100 calls, no slow rate, closed",
+        &["recloser, closed"],
+    ),
+    ("breaker, open", &["recloser, open"]),
+    ("gate, async, closed", &["recloser, async, closed"]),
+    ("gate, async, open", &["recloser, async, open"]),
+    (
+        "deadpool, guarded, get and drop",
+        &["deadpool, get and drop"],
+    ),
+    ("deadpool, guarded, statement on a lease", &[]),
+    ("cached read, fresh", &READ),
+    ("cached read, open and stale", &READ),
+];
+
+/// What a cached read cannot do without.
+const READ: [&str; 2] = ["quick_cache get", "sqlx, building the query"];
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.tsv");
 
@@ -43,9 +68,30 @@ fn main() -> ExitCode {
         let table = format!("{compiler}\n{}", rows.collect::<String>());
         fs::write(TABLE, table).unwrap();
     }
+    if argument.as_deref() == Some("--page") {
+        page(&counts);
+    }
     let has_grown = compare(&counts, &compiler);
     println!("\nThe profiles are in {}.", profiles.display());
     ExitCode::from(u8::from(has_grown))
+}
+
+/// Prints the table of the guide.
+fn page(counts: &[(String, u64)]) {
+    let counts: BTreeMap<_, _> = counts.iter().map(|(path, n)| (path.as_str(), *n)).collect();
+    println!("| call | instructions | beside it | ratio |\n|---|---|---|---|");
+    for (path, peers) in PEERS {
+        let count = counts[path];
+        let beside: u64 = peers.iter().map(|peer| counts[peer]).sum();
+        match beside {
+            0 => println!("| {path} | {count} | | |"),
+            _ => {
+                let (names, ratio) = (peers.join(", and "), count as f64 / beside as f64);
+                println!("| {path} | {count} | {names}: {beside} | {ratio:.1} |");
+            }
+        }
+    }
+    println!();
 }
 
 /// Prints the counts beside those of the table. Returns whether a path has grown.
