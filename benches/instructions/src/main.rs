@@ -13,11 +13,6 @@
 //! printed beside the table, and nothing fails. A system call counts as one instruction, and valgrind
 //! reads the clock with a system call: `Instant::now` costs more than is counted.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a benchmark that cannot measure has no result"
-)]
-
 mod measure;
 mod paths;
 
