@@ -1,5 +1,6 @@
 //! Counters with many writers and few reads.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
@@ -22,7 +23,7 @@ impl<const N: usize> Counters<N> {
     }
 
     pub(crate) fn add(&self, index: usize, n: u64) {
-        self.shards[shard()][index].fetch_add(n, Ordering::Relaxed);
+        self.shards[shard() % SHARDS][index].fetch_add(n, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self, index: usize) -> u64 {
@@ -33,10 +34,18 @@ impl<const N: usize> Counters<N> {
     }
 }
 
+/// The number of this thread.
 fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        // A constant at first, which is cheaper to read.
+        static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
     }
-    SHARD.with(|shard| *shard)
+    match SHARD.get() {
+        usize::MAX => {
+            SHARD.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+            SHARD.get()
+        }
+        shard => shard,
+    }
 }

@@ -1,4 +1,4 @@
-//! The breaker as the hot path sees it, behind one atomic pointer: the state, the rules and the
+//! The breaker as the hot path sees it: the state, the rules and the
 //! counts.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use super::demand::Demand;
 use super::running::{Running, Started};
 use super::settings::Settings;
 use super::state::{Mode, State};
+use super::tally::Outcome;
 use super::verdict::Verdict;
 use super::window::Recent;
 
@@ -21,6 +22,8 @@ pub(super) struct Epoch {
     pub(super) open_until: u64,
     pub(super) mode: Mode,
     pub(super) forced_open: bool,
+    /// A copy of [`Settings::slow_threshold`], which takes long to compute.
+    pub(super) slow_threshold: Option<u64>,
     pub(super) settings: Arc<Settings>,
     pub(super) ledger: Arc<Ledger>,
 }
@@ -41,11 +44,24 @@ impl Epoch {
         self.state != State::Open && self.mode != Mode::Disabled
     }
 
+    /// Calls are rejected before this time, because the breaker is open. 0 if it is not, or if that is
+    /// not the reason.
+    pub(super) fn rejects_until(&self) -> u64 {
+        match (self.state, self.mode) {
+            (State::Open, Mode::Enforce) if !self.forced_open => self.open_until,
+            _ => 0,
+        }
+    }
+
     /// Whether running calls are tracked, to count them as slow in time.
     pub(super) fn sweeps(&self) -> bool {
-        self.state == State::Closed
-            && self.settings.slow_threshold().is_some()
-            && self.mode != Mode::Disabled
+        self.state == State::Closed && self.slow_threshold.is_some() && self.mode != Mode::Disabled
+    }
+
+    /// The outcome that a call adds to the window when it ends; `None` if it adds nothing.
+    pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
+        let is_slow = self.slow_threshold.is_some_and(|bound| elapsed >= bound);
+        Outcome::of(verdict, is_slow)
     }
 
     /// Starts a counted call.

@@ -99,6 +99,9 @@ impl Breaker {
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejection> {
         let inner = &*self.inner;
         let now = inner.now();
+        if let Some(rejection) = inner.rejection_at(now) {
+            return Err(rejection);
+        }
         let epoch = inner.epoch.load();
         let kind = if epoch.admits() && !inner.sweep(&epoch, now) {
             epoch.start(now)
@@ -168,6 +171,7 @@ impl Breaker {
     }
 
     /// Whether calls are admitted without taking the lock.
+    #[inline]
     pub(crate) fn passes(&self) -> bool {
         self.inner.passes.load(Ordering::Acquire)
     }

@@ -103,6 +103,7 @@ pub(crate) mod builder;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod counters;
+mod current;
 pub(crate) mod demand;
 mod epoch;
 pub(crate) mod error;

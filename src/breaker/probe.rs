@@ -10,11 +10,24 @@ use super::error::Rejection;
 use super::machine::{Admission, Change, Phase};
 use super::snapshot::Count;
 use super::state::{Mode, State};
+use super::tally::Outcome;
 use super::verdict::Verdict;
 
 use super::shell::{Core, Inner};
 
 impl Inner {
+    /// Rejects a call if the breaker is open until a later time than `now`. This is the whole way of a
+    /// rejected call: it loads no epoch.
+    #[inline]
+    pub(super) fn rejection_at(&self, now: u64) -> Option<Rejection> {
+        let until = self.rejects_until.load(Ordering::Acquire);
+        (now < until).then(|| {
+            self.count(Count::Rejected, 1);
+            let retry_after = Duration::from_nanos(until - now);
+            Rejection::Open { retry_after }
+        })
+    }
+
     /// Admits a call when the breaker may not be closed. `starts`: the call starts now, not later.
     pub(super) fn admit(&self, now: u64, starts: bool) -> Result<Kind, Rejection> {
         let epoch = self.epoch.load();
@@ -111,7 +124,7 @@ impl Inner {
             let settings = Arc::clone(&core.settings);
             let outcome = match core.mode {
                 Mode::Disabled => None,
-                _ => verdict.and_then(|verdict| settings.outcome(verdict, elapsed)),
+                _ => verdict.and_then(|verdict| Outcome::of(verdict, settings.is_slow(elapsed))),
             };
             let random = core.random.f64();
             let (known, change) = core.machine.settle(id, now, outcome, &settings, random);

@@ -202,7 +202,7 @@ impl Inner {
         if epoch.mode != Mode::Observe || epoch.state == State::Closed {
             return false;
         }
-        let outcome = epoch.settings.outcome(verdict, elapsed);
+        let outcome = epoch.outcome(verdict, elapsed);
         if let Some(outcome) = outcome {
             epoch.ledger.recent.record(now, outcome);
         }
@@ -231,7 +231,7 @@ impl Inner {
             ledger.count_consecutive(verdict)
         };
         // A slow call counts even if its failure is coalesced, as a sweep would have counted it.
-        let outcome = (settings.outcome(verdict, elapsed))
+        let outcome = (epoch.outcome(verdict, elapsed))
             .filter(|outcome| !counted && (outcome.slow || !coalesced));
         let counts = match outcome {
             Some(outcome) => {
@@ -247,10 +247,13 @@ impl Inner {
 
     /// Counts the running calls that have reached the slow-call threshold. Returns whether there
     /// were any: the epoch may then be out of date.
+    #[inline]
     pub(super) fn sweep(&self, epoch: &Epoch, now: u64) -> bool {
-        if !epoch.sweeps() {
-            return false;
-        }
+        epoch.sweeps() && epoch.ledger.running.is_due(now) && self.count_overdue(epoch, now)
+    }
+
+    #[cold]
+    fn count_overdue(&self, epoch: &Epoch, now: u64) -> bool {
         let ledger = &epoch.ledger;
         let overdue = ledger.running.sweep(now);
         if overdue == 0 {

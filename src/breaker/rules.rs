@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::clock::nanos;
 use super::settings::{DEFAULT_CONSECUTIVE_FAILURES, Settings};
 use super::state::Reason;
-use super::tally::{Counts, Outcome};
-use super::verdict::Verdict;
+use super::tally::Counts;
 
 /// A backend that answers pings may leave callers without an answer for this many times
 /// `stall_after`. Its disk may hang.
@@ -92,25 +91,6 @@ impl Settings {
     pub(super) fn is_stalling(&self, silent: u64, calls: u32) -> bool {
         let silent = silent.saturating_mul(2);
         self.is_stall(silent, silent, calls)
-    }
-
-    /// The outcome that a call adds to the window when it ends; `None` if it adds nothing. A call that
-    /// reached the slow-call threshold is slow and not a failure, as if a sweep had counted it while
-    /// it ran.
-    pub(super) fn outcome(&self, verdict: Verdict, elapsed: u64) -> Option<Outcome> {
-        let slow = self.is_slow(elapsed);
-        match verdict {
-            _ if slow => Some(Outcome {
-                failure: false,
-                slow: true,
-            }),
-            Verdict::Failure => Some(Outcome {
-                failure: true,
-                slow: false,
-            }),
-            Verdict::Success => Some(Outcome::default()),
-            Verdict::Ignored => None,
-        }
     }
 
     /// The open duration after `attempt` failed ones. `random` is in [0, 1) and sets the jitter.

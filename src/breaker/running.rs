@@ -57,9 +57,8 @@ impl Running {
         // Rounded up, so that no call counts as slow too early. Most often it is the first slot after
         // those that were due, so that no division is necessary.
         let next = swept + STEPS;
-        let starts_in_next =
-            now <= next.saturating_mul(self.width) && now > (next - 1).saturating_mul(self.width);
-        let mut number = match starts_in_next {
+        let left = next.saturating_mul(self.width).checked_sub(now);
+        let mut number = match left.is_some_and(|left| left < self.width) {
             true => next,
             false => now.div_ceil(self.width).max(swept),
         };
@@ -95,13 +94,16 @@ impl Running {
             })
     }
 
+    /// Whether the next slot is due, so that [`sweep`](Self::sweep) has something to do.
+    #[inline]
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        let next = self.swept.load(Ordering::Acquire) + STEPS;
+        now >= next.saturating_mul(self.width)
+    }
+
     /// Removes the calls that have reached the threshold by `now`; returns their number.
     pub(super) fn sweep(&self, now: u64) -> u32 {
         let swept = self.swept.load(Ordering::Acquire);
-        // The next slot is not due yet.
-        if now < (swept + STEPS).saturating_mul(self.width) {
-            return 0;
-        }
         let due = due(now, self.width);
         // One lap covers every slot, however long ago the last sweep was.
         let overdue = (swept.max(due.saturating_sub(RING))..due)

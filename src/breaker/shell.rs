@@ -1,20 +1,20 @@
 //! The shell around the state machine. It reads the clock, holds the lock, and calls the observer
 //! after releasing it.
 //!
-//! The hot path needs only the [`Epoch`], behind one atomic pointer: while the breaker is closed, a
-//! call loads it once to be admitted and once to be counted, takes no lock and allocates nothing.
-//! Every change of state takes the lock, and stores a new epoch before it releases the lock. A call
-//! that only needs a connection reads the flag `passes` instead.
+//! The hot path needs only the [`Epoch`] that is in effect: while the breaker is closed, a call loads it
+//! once to be admitted and once to be counted, takes no lock and allocates nothing, except for the
+//! first call of a thread after a change. While it is open, a call needs only the number
+//! `rejects_until`, and one that only needs a connection reads the flag `passes`. Every change of
+//! state takes the lock, and stores a new epoch before it releases the lock.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
 use super::builder::Builder;
 use super::clock::Time;
 use super::counters::Counters;
+use super::current::Current;
 use super::epoch::{Epoch, Ledger};
 use super::event::{Event, Observer};
 use super::lateness::Lateness;
@@ -29,9 +29,11 @@ pub(super) struct Inner {
     pub(super) clock: Time,
     pub(super) lateness: Lateness,
     pub(super) observer: Option<Observer>,
-    pub(super) epoch: ArcSwap<Epoch>,
+    pub(super) epoch: Current,
     /// A copy of [`Epoch::passes`], which is cheaper to read than the epoch.
     pub(super) passes: AtomicBool,
+    /// A copy of [`Epoch::rejects_until`].
+    pub(super) rejects_until: AtomicU64,
     /// While half-open: no probe slot is free before this time, unless a probe ends. 0: ask the
     /// machine.
     pub(super) full_until: AtomicU64,
@@ -90,7 +92,8 @@ impl Inner {
             lateness: Lateness::new(),
             observer: builder.observer,
             passes: AtomicBool::new(epoch.passes()),
-            epoch: ArcSwap::from_pointee(epoch),
+            rejects_until: AtomicU64::new(epoch.rejects_until()),
+            epoch: Current::new(epoch),
             full_until: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
             is_asked: AtomicBool::new(false),
@@ -191,9 +194,10 @@ impl Inner {
 
     pub(super) fn store_epoch(&self, epoch: Epoch) {
         self.passes.store(epoch.passes(), Ordering::Release);
+        (self.rejects_until).store(epoch.rejects_until(), Ordering::Release);
         let is_learning = epoch.settings.is_learning();
         self.is_learning.store(is_learning, Ordering::Relaxed);
-        self.epoch.store(Arc::new(epoch));
+        self.epoch.store(epoch);
     }
 
     pub(super) fn emit(&self, event: &Event<'_>) {
@@ -231,6 +235,7 @@ impl Core {
             },
             mode,
             forced_open,
+            slow_threshold: self.settings.slow_threshold(),
             settings: Arc::clone(&self.settings),
             ledger,
         }

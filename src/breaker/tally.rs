@@ -1,12 +1,28 @@
 //! Counts of calls, failures and slow calls, shared by many threads.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::verdict::Verdict;
 
 /// The contribution of one call to the counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) failure: bool,
     pub(super) slow: bool,
+}
+
+impl Outcome {
+    /// The outcome that a call adds to the counts when it ends; `None` if it adds nothing. A call that
+    /// reached the slow-call threshold is slow and not a failure, as if a sweep had counted it while
+    /// it ran.
+    pub(super) fn of(verdict: Verdict, slow: bool) -> Option<Self> {
+        match verdict {
+            Verdict::Ignored if !slow => None,
+            verdict => Some(Self {
+                failure: verdict == Verdict::Failure && !slow,
+                slow,
+            }),
+        }
+    }
 }
 
 /// The counts of a tally at one moment.

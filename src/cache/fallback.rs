@@ -171,15 +171,16 @@ where
     A: Future<Output = Result<T, E>>,
 {
     for step in steps {
-        let served =
-            match step {
-                Step::Stale => stale.take(),
-                Step::Value(value) => Some(Served::new(value, Source::Default { reason })),
-                Step::Alternative(alternative) => (alternative.await)
-                    .map(|value| Served::new(value, Source::Alternative { reason })),
-                Step::Pool(pool) => (ask(pool).await.ok())
-                    .map(|value| Served::new(value, Source::OtherPool { reason })),
-            };
+        let served = match step {
+            Step::Stale => stale.take(),
+            Step::Value(value) => Some(Served::new(value, Source::Default { reason })),
+            Step::Alternative(alternative) => {
+                (alternative.await).map(|value| Served::new(value, Source::Alternative { reason }))
+            }
+            // Boxed, so that the other steps do not carry it.
+            Step::Pool(pool) => (Box::pin(ask(pool)).await.ok())
+                .map(|value| Served::new(value, Source::OtherPool { reason })),
+        };
         if served.is_some() {
             return served;
         }

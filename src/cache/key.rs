@@ -8,6 +8,8 @@ use std::any::TypeId;
 use std::fmt::Write;
 use std::fmt::{self, Debug};
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+#[cfg(feature = "sqlx")]
+use std::mem::take;
 use std::sync::LazyLock;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -69,12 +71,15 @@ impl KeyHasher {
     pub(crate) fn printed(&mut self, value: &impl Debug) {
         let mut printed = Printed {
             hasher: &mut self.0,
-            length: 0,
+            hashed: 0,
+            filled: 0,
+            buffer: [0; BUFFER],
         };
         // The writer below never fails. If the `Debug` of a driver's type does, the key has the
         // output up to the failure, and the fact that it failed.
         let failed = write!(printed, "{value:?}").is_err();
-        let length = printed.length;
+        printed.flush();
+        let length = printed.hashed;
         self.0.write_usize(length);
         self.0.write_u8(u8::from(failed));
     }
@@ -85,18 +90,49 @@ impl KeyHasher {
     }
 }
 
+/// The number of bytes that are hashed at once. `Debug` writes many pieces of a few bytes.
+#[cfg(feature = "sqlx")]
+const BUFFER: usize = 128;
+
 /// Hashes what is written to it.
 #[cfg(feature = "sqlx")]
 struct Printed<'h> {
     hasher: &'h mut SipHasher13,
-    length: usize,
+    /// The number of bytes that are hashed.
+    hashed: usize,
+    /// The number of bytes in the buffer, which are hashed next.
+    filled: usize,
+    buffer: [u8; BUFFER],
+}
+
+#[cfg(feature = "sqlx")]
+impl Printed<'_> {
+    fn hash(&mut self, bytes: &[u8]) {
+        self.hasher.write(bytes);
+        self.hashed += bytes.len();
+    }
+
+    /// Hashes what is in the buffer.
+    fn flush(&mut self) {
+        let (buffer, filled) = (self.buffer, take(&mut self.filled));
+        self.hash(&buffer[..filled]);
+    }
 }
 
 #[cfg(feature = "sqlx")]
 impl Write for Printed<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.length += text.len();
-        self.hasher.write(text.as_bytes());
+        let (bytes, end) = (text.as_bytes(), self.filled + text.len());
+        match self.buffer.get_mut(self.filled..end) {
+            Some(free) => {
+                free.copy_from_slice(bytes);
+                self.filled = end;
+            }
+            None => {
+                self.flush();
+                self.hash(bytes);
+            }
+        }
         Ok(())
     }
 }
@@ -132,6 +168,29 @@ mod tests {
         assert_eq!(key("a", "b"), key("a", "b"));
         assert_ne!(key("a", "b"), key("b", "a"));
         assert_ne!(key("a\"", "b"), key("a", "\"b"));
+    }
+
+    /// Text that is printed in pieces of any length has the key of the whole.
+    #[cfg(feature = "sqlx")]
+    #[test]
+    fn a_printed_value_is_the_same_in_any_pieces() {
+        let key = |pieces: &[&str]| {
+            let mut hasher = KeyHasher::new();
+            hasher.printed(&fmt::from_fn(|f| {
+                pieces.iter().try_for_each(|piece| f.write_str(piece))
+            }));
+            hasher.finish()
+        };
+        let text: String = (0..4 * BUFFER)
+            .map(|n| char::from(b'a' + (n % 26) as u8))
+            .collect();
+        for cut in 0..=text.len() {
+            let (one, two) = text.split_at(cut);
+            assert_eq!(key(&[one, two]), key(&[&text]), "{cut}");
+            let (two, three) = two.split_at(two.len().min(7));
+            assert_eq!(key(&[one, two, three]), key(&[&text]), "{cut}");
+            assert_ne!(key(&[one, "-", two, three]), key(&[&text]), "{cut}");
+        }
     }
 
     #[test]

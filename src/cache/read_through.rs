@@ -22,6 +22,7 @@ use crate::cache::origin::Origin;
 use crate::cache::policy::Freshness;
 use crate::cache::question::Question;
 use crate::cache::single_flight::Lost;
+use crate::gate::Gate;
 use crate::gate::admission::turned_away;
 use crate::gate::joined::Joined;
 use crate::outcome::error::Refused;
@@ -89,6 +90,12 @@ impl Answers {
             _ => {}
         }
         self.count(Count::Misses);
+        // A statement whose answer is kept was checked before that was loaded.
+        if kept.is_some()
+            && let Some(refused) = refused(gate).await
+        {
+            return Err(self.failed(origin, question, Arc::new(refused.into())));
+        }
         let load = match load() {
             Ok(load) => load,
             Err(error) => return Err(self.failed(origin, question, Arc::new(error))),
@@ -97,7 +104,8 @@ impl Answers {
             Some(_) => Others::Value,
             None => others,
         };
-        match self.ask(origin, question, others, load).await {
+        // Boxed, so that a read that is served from the cache does not carry it.
+        match Box::pin(self.ask(origin, question, others, load)).await {
             Ok(entry) => match entry.value() {
                 Some(value) => Ok(Served::new(value, Source::Live)),
                 None => Err(self.failed(origin, question, Arc::new(O::lost()))),
@@ -136,9 +144,8 @@ impl Answers {
     {
         let gate = origin.gate();
         // Spawns no task while the breaker is open.
-        gate.ask_if_overdue().await;
-        if let Some(refused) = gate.refusal() {
-            return Err(Arc::new(turned_away(refused).await.into()));
+        if let Some(refused) = refused(gate).await {
+            return Err(Arc::new(refused.into()));
         }
         let patience = question.patience(gate.limits());
         let limit = match others {
@@ -197,6 +204,13 @@ impl Answers {
             stale,
         }
     }
+}
+
+/// The refusal of a load while the breaker is open.
+async fn refused(gate: &Gate) -> Option<Refused> {
+    gate.ask_if_overdue().await;
+    let refused = gate.refusal()?;
+    Some(turned_away(refused).await)
 }
 
 /// Reads from `origin`, through its cache if there is a `question`. `others` says what the caller has

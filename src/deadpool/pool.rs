@@ -72,8 +72,11 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     /// - [`PoolError::Closed`]: the pool was closed.
     /// - [`PoolError::NoRuntimeSpecified`]: the wrapped deadpool pool has a timeout, but no runtime.
     pub async fn get(&self) -> Result<W, PoolError<M::Error>> {
-        let lease = lease(self.shared(), &self.guarded.adapter().timeouts);
-        lease.await.map_err(PoolError::from_gate)
+        let (shared, timeouts) = (self.shared(), &self.guarded.adapter().timeouts);
+        let mut lease = Lease::empty(Arc::clone(shared));
+        let filled = fill(shared, timeouts, &mut lease).await;
+        filled.map_err(PoolError::from_gate)?;
+        Ok(Object { lease }.into())
     }
 
     /// [`get`](Self::get) with the given timeouts instead of the pool's.
@@ -105,8 +108,8 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
             recycle,
             ..*timeouts
         };
-        let lease = lease(self.shared(), &timeouts);
-        lease.await.map_err(PoolError::from_gate)
+        let lease = lease(self.shared(), &timeouts).await;
+        lease.map_err(PoolError::from_gate)
     }
 
     /// Changes the maximum number of objects. Surplus objects are dropped: idle ones at once, others
@@ -206,6 +209,17 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
     shared: &Arc<Shared<Managed<M>>>,
     timeouts: &Timeouts,
 ) -> Result<W, GateError<managed::PoolError<M::Error>>> {
+    let mut lease = Lease::empty(Arc::clone(shared));
+    fill(shared, timeouts, &mut lease).await?;
+    Ok(Object { lease }.into())
+}
+
+/// Leases an object into an empty lease, because moving it from call to call would be dear.
+async fn fill<M: Manager + 'static>(
+    shared: &Shared<Managed<M>>,
+    timeouts: &Timeouts,
+    lease: &mut Lease<Managed<M>>,
+) -> Result<(), GateError<managed::PoolError<M::Error>>> {
     let managed = &*shared.adapter;
     // deadpool has no timeouts by default: https://github.com/deadpool-rs/deadpool/issues/9.
     let acquire_timeout = shared.gate.acquire_timeout();
@@ -224,9 +238,7 @@ pub(super) async fn lease<M: Manager + 'static, W: From<Object<M>>>(
         class => class,
     };
     let acquire = pin!(managed.raw.timeout_get(timeouts));
-    let mut lease = Lease::empty(Arc::clone(shared));
-    shared.fill(&mut lease, limit, classify, acquire).await?;
-    Ok(Object { lease }.into())
+    shared.fill(lease, limit, classify, acquire).await
 }
 
 #[cfg(feature = "live")]

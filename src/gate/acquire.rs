@@ -166,11 +166,13 @@ impl Gate {
     }
 
     /// Counts a connection that a caller holds from now on.
+    #[inline]
     pub(crate) fn handed_out(&self) {
         self.leased.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Counts a connection that its caller has returned, and obtained at this time if it was timed.
+    #[inline]
     pub(crate) fn handed_back(&self, at: Option<Instant>) {
         self.leased.fetch_sub(1, Ordering::AcqRel);
         if let Some(at) = at {

@@ -75,8 +75,8 @@ impl Gate {
             return;
         }
         let (now, due) = (self.now(), self.next_revival.load(Ordering::Acquire));
-        let next = now.saturating_add(nanos(self.breaker.probe_interval()));
         let turn = || {
+            let next = now.saturating_add(nanos(self.breaker.probe_interval()));
             self.next_revival
                 .compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire)
         };

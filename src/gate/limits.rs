@@ -43,6 +43,7 @@ impl LiveLimits {
         self.max_queue.store(limits.max_queue, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn get(&self) -> Limits {
         Limits {
             acquire_timeout: self.acquire_timeout(),
@@ -52,10 +53,12 @@ impl LiveLimits {
         }
     }
 
+    #[inline]
     pub(super) fn acquire_timeout(&self) -> Duration {
         self.acquire_timeout.get()
     }
 
+    #[inline]
     pub(super) fn query_timeout(&self) -> Duration {
         self.query_timeout.get()
     }

@@ -258,6 +258,7 @@ impl Gate {
         self.limits.get()
     }
 
+    #[inline]
     pub(crate) fn acquire_timeout(&self) -> Duration {
         self.limits.acquire_timeout()
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::admission::turned_away;
+use super::at_once::within;
 use super::{Count, Gate};
 use crate::breaker::clock::nanos;
 use crate::breaker::lateness::BEAT;
@@ -149,16 +150,16 @@ impl Gate {
         lost: impl Future<Output = ()>,
     ) -> Result<T, GivenUp> {
         let limit = own.unwrap_or_else(|| self.limits.query_timeout());
-        let start = Instant::now();
-        let end = start + limit.saturating_sub(spent);
+        let left = limit.saturating_sub(spent);
+        let start = match within(left.min(LONG_AFTER), call.as_mut()).await {
+            Ok(ended) => return Ok(ended),
+            Err(start) => start,
+        };
+        let end = start + left;
         let deadline = match own {
             Some(_) => Deadline::of_call(end),
             None => Deadline::of_gate(end),
         };
-        let quick_until = deadline.at.min(start + LONG_AFTER);
-        if let Ok(ended) = timeout_at(quick_until, call.as_mut()).await {
-            return Ok(ended);
-        }
         let _running = permit.and_then(Permit::running);
         let mut lost = pin!(lost);
         let ended = pin!(poll_fn(|context| match call.as_mut().poll(context) {

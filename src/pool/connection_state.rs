@@ -92,6 +92,7 @@ impl ConnectionState {
     }
 
     /// Takes the reserved probe slot.
+    #[inline]
     pub(crate) fn take_probe(&self) -> Option<ProbeSlot> {
         if !self.has_probe.load(Ordering::Acquire) {
             return None;
@@ -112,6 +113,7 @@ impl ConnectionState {
     }
 
     /// Counts a statement that starts.
+    #[inline]
     pub(crate) fn start(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(Some(self))
@@ -128,11 +130,13 @@ impl ConnectionState {
     }
 
     /// Whether a statement was given up.
+    #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
     }
 
     /// Whether a statement has started and not ended.
+    #[inline]
     pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) > 0
     }
@@ -151,16 +155,19 @@ impl ConnectionState {
     }
 
     /// Whether rows may be on their way, for which it would take too long to wait.
+    #[inline]
     pub(crate) fn has_rows(&self) -> bool {
         self.unread() > 0 && self.has_rows.load(Ordering::Acquire)
     }
 
     /// The number to pass to [`read_all`](Self::read_all), before a statement starts.
+    #[inline]
     pub(crate) fn unread(&self) -> u32 {
         self.unread.load(Ordering::Acquire)
     }
 
     /// A statement was answered, before which this number of statements was unread.
+    #[inline]
     pub(crate) fn read_all(&self, unread: u32) {
         if unread > 0 {
             let (acquire, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
@@ -242,6 +249,7 @@ impl ConnectionState {
 
     /// The reason why the connection must be closed instead of returned to the pool, at the end of
     /// its lease.
+    #[inline]
     pub(crate) fn must_close(&self) -> Option<&'static str> {
         if self.is_in_flight() {
             return Some("abandoned");
@@ -266,6 +274,7 @@ pub(crate) struct InFlight<'c>(Option<&'c ConnectionState>);
 
 impl InFlight<'_> {
     /// The statement has ended.
+    #[inline]
     pub(crate) fn end(mut self) {
         if let Some(state) = self.0.take() {
             state.in_flight.fetch_sub(1, Ordering::AcqRel);

@@ -45,6 +45,7 @@ impl Role {
 
     /// Whether to ask the server of a connection before it is leased, to learn whether the servers of
     /// this pool accept writes.
+    #[inline]
     pub(crate) fn is_unknown(&self, gate: &Gate) -> bool {
         let ask_at = self.ask_at.load(Ordering::Acquire);
         if ask_at == NEVER {
@@ -61,6 +62,7 @@ impl Role {
 
     /// Whether to ask the server of a connection before it returns to the pool, because this many
     /// statements on it have failed with a read-only error.
+    #[inline]
     pub(crate) fn is_doubtful(&self, errors: u32) -> bool {
         errors > 0 && self.was_writable.load(Ordering::Acquire)
     }

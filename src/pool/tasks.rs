@@ -117,6 +117,7 @@ impl Background {
     }
 
     /// Remembers the current runtime, if it is the first. Returns whether it is.
+    #[inline]
     pub(super) fn remember_runtime(&self) -> bool {
         self.runtime.get().is_none()
             && Handle::try_current().is_ok_and(|handle| self.runtime.set(handle).is_ok())

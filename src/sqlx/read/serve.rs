@@ -44,7 +44,8 @@ pub(in crate::sqlx) async fn serve<DB: Driver, O: Send + Sync + 'static, S: Shap
         .map_err(error::misconfigured)?;
     let Target::Pool(shared) = &executor.target else {
         DB::check_read(statement.sql.as_str()).map_err(error::not_a_read)?;
-        let loaded = fetch(executor, statement, &mapper).await;
+        // Boxed, so that reads from the cache do not carry it.
+        let loaded = Box::pin(fetch(executor, statement, &mapper)).await;
         let loaded = loaded.map_err(error::of_statement)?;
         return Ok(Served::new(loaded.value, Source::Live));
     };

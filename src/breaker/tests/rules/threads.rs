@@ -5,6 +5,8 @@ use std::thread;
 
 use super::rig::{Failure, Ignored, Rig, Success, ms, rules, slow_rules};
 use crate::breaker::builder::Builder;
+use crate::breaker::handle::Breaker;
+use crate::breaker::permit::Permit;
 use crate::breaker::settings::{Ramp, Window};
 use crate::breaker::state::State;
 
@@ -112,4 +114,38 @@ fn never_more_probes_run_than_the_batch_has_slots() {
     // No slot was lost.
     rig.calls([Success; SLOTS as usize]);
     assert_eq!(rig.state(), State::Closed);
+}
+
+/// A thread remembers the epochs of some breakers. These are more, and all of them change.
+#[test]
+fn a_thread_that_uses_many_breakers_finds_each_in_its_own_state() {
+    let breakers: Vec<_> = (0..100)
+        .map(|_| Breaker::builder().build().unwrap())
+        .collect();
+    for round in 0..4 {
+        let is_open = |number: usize| (number + round) % 3 == 0;
+        for (number, breaker) in breakers.iter().enumerate() {
+            match is_open(number) {
+                true => breaker.trip_for(ms(60_000)),
+                false => breaker.reset(),
+            }
+        }
+        let check = || {
+            for (number, breaker) in breakers.iter().enumerate() {
+                let permit = breaker.try_acquire();
+                assert_eq!(
+                    permit.is_err(),
+                    is_open(number),
+                    "{number} in round {round}"
+                );
+                permit.into_iter().for_each(Permit::withdraw);
+                assert_eq!(breaker.state() == State::Open, is_open(number), "{number}");
+            }
+        };
+        check();
+        // On a thread that has seen none of them, and on it again after it has seen all.
+        thread::scope(|scope| {
+            scope.spawn(|| (0..2).for_each(|_| check()));
+        });
+    }
 }
