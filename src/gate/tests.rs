@@ -63,9 +63,12 @@ async fn the_whole_queue_is_refused_as_soon_as_the_breaker_opens() {
     assert!(is_rejected(&second), "{second:?}");
     assert_eq!(started.elapsed(), Duration::ZERO);
     let snapshot = gate.snapshot();
-    assert_eq!((snapshot.waiting, snapshot.deadlines), (0, 0));
+    assert_eq!((snapshot.waiting, snapshot.totals.deadlines), (0, 0));
     assert_eq!(
-        (snapshot.breaker.rejected, snapshot.breaker.failures),
+        (
+            snapshot.breaker.totals.rejected,
+            snapshot.breaker.totals.failures
+        ),
         (2, 1)
     );
 }
@@ -108,7 +111,7 @@ async fn the_queue_waits_on_while_an_open_breaker_only_observes() {
     };
     let (acquired, ()) = tokio::join!(acquire(&gate, connect), failure(&gate));
     assert_eq!(acquired, Ok(((), false)));
-    assert_eq!(gate.snapshot().breaker.trips, 1);
+    assert_eq!(gate.snapshot().breaker.totals.trips, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -266,7 +269,13 @@ async fn a_call_whose_answer_is_lost_is_given_up() {
         assert_eq!(missed.awaited(), Awaited::LostAnswer);
         assert_eq!(start.elapsed().as_millis(), 1000);
         let snapshot = gate.snapshot();
-        assert_eq!((snapshot.lost_answers, snapshot.breaker.ignored), (1, 1));
+        assert_eq!(
+            (
+                snapshot.totals.lost_answers,
+                snapshot.breaker.totals.ignored
+            ),
+            (1, 1)
+        );
     }
 }
 
@@ -305,7 +314,11 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
             tokio::time::sleep(DEFAULT_OPEN_DURATION * 2).await;
         }
         let snapshot = gate.snapshot();
-        assert_eq!((snapshot.deadlines, snapshot.saturated), (0, 0), "{mode:?}");
+        assert_eq!(
+            (snapshot.totals.deadlines, snapshot.totals.saturated),
+            (0, 0),
+            "{mode:?}"
+        );
         let own = Duration::from_secs(1);
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
@@ -346,7 +359,7 @@ async fn the_breaker_closes_for_a_healthy_backend_however_long_its_calls_take() 
             "{takes:?}: {:?}",
             opened.elapsed()
         );
-        assert_eq!(gate.snapshot().breaker.trips, 1);
+        assert_eq!(gate.snapshot().breaker.totals.trips, 1);
     }
 }
 
@@ -408,7 +421,11 @@ async fn a_statement_whose_admission_opens_the_breaker_is_refused() {
     let connected = acquire(&gate, ready(Ok(()))).await;
     assert_eq!(connected, Ok(((), false)));
     assert!(gate.admit_on_lease().is_err());
-    assert_eq!(gate.snapshot().breaker.ignored, 0, "the call was not made");
+    assert_eq!(
+        gate.snapshot().breaker.totals.ignored,
+        0,
+        "the call was not made"
+    );
     drop(hung);
 }
 
@@ -451,7 +468,10 @@ async fn the_time_in_which_the_process_stands_still_is_nobodys() {
     let ended = tokio::join!(stands_still, a, b, c, d, e, f, g, h, i, j);
     assert!(ended.0.is_ok() && ended.10.is_ok());
     let seen = gate.snapshot().breaker;
-    assert_eq!((seen.trips, seen.slow, seen.successes), (0, 0, 11));
+    assert_eq!(
+        (seen.totals.trips, seen.totals.slow, seen.totals.successes),
+        (0, 0, 11)
+    );
 }
 
 /// Regression test: a full server refuses connections sooner than it opens the first one, which opened

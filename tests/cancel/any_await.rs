@@ -220,7 +220,11 @@ fn play<DB>(
         }
         drop(leases);
         let breaker = pool.snapshot().gate.breaker;
-        let harm = (breaker.trips, breaker.failures, breaker.rejected);
+        let harm = (
+            breaker.totals.trips,
+            breaker.totals.failures,
+            breaker.totals.rejected,
+        );
         assert_eq!((breaker.state, harm), (State::Closed, (0, 0, 0)));
         eventually("the leases are back", async || settled()).await;
     });

@@ -14,6 +14,8 @@ mod configuration;
 mod files;
 #[cfg(feature = "deadpool")]
 mod manager;
+#[cfg(all(feature = "serde", feature = "sqlx-sqlite"))]
+mod snapshots;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlite;
 #[path = "../support/mod.rs"]

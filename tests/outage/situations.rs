@@ -81,7 +81,7 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
         let load = is_warm.then(|| callers::<S>(pool.clone(), patience));
         if is_warm {
             eventually("a warm pool", async || {
-                S::gate(&pool).snapshot().breaker.successes >= 5
+                S::gate(&pool).snapshot().breaker.totals.successes >= 5
             })
             .await;
         }
@@ -102,7 +102,7 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
             "patience {patience:?}, warm {is_warm}: {reason} after {opened:?}"
         );
         eventually("callers are refused", async || {
-            S::gate(&pool).snapshot().breaker.rejected > 0
+            S::gate(&pool).snapshot().breaker.totals.rejected > 0
         })
         .await;
         load.unwrap().abort();
@@ -140,7 +140,7 @@ async fn connections_that_are_held_while_others_wait<S: System>() {
     while let Some(call) = calls.join_next().await {
         call.unwrap().unwrap();
     }
-    assert_eq!(world.gate().snapshot().breaker.trips, 0);
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 0);
 }
 
 /// Regression test: healthy calls were admitted as probes and ended after 0.9 s, whatever deadline they
@@ -211,7 +211,7 @@ async fn statements_that_take_longer_than_a_probe_may<S: System>() {
     let tally = load.stop().await;
     println!("{}: closed after {closed:?}, {tally}", S::NAME);
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
-    assert_eq!(world.gate().snapshot().breaker.trips, 1);
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 1);
 }
 
 /// Regression test: a service whose statements always take longer than a second, as its users are
@@ -226,7 +226,7 @@ async fn statements_that_are_always_slow<S: System>() {
     println!("{}: always slow: {tally}", S::NAME);
     assert_eq!(tally.rejected.len(), 0, "{tally}");
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
-    assert_eq!(world.gate().snapshot().breaker.trips, 0);
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 0);
 }
 
 /// A breaker that is tried on real traffic does not affect it, whatever its state would be.
@@ -321,7 +321,7 @@ async fn statement_on_a_lease_after_one_that_was_given_up<S: System>() {
     }
     drop(lease);
     eventually("it is closed", async || {
-        world.gate().snapshot().closed_connections == 1
+        world.gate().snapshot().totals.closed_connections == 1
     })
     .await;
     world.assert_unharmed().await;

@@ -45,7 +45,7 @@ async fn a_probe_and_a_closed_connection_are_reported() {
         pool.gate().breaker().observe().settle(Verdict::Failure);
     }
     let closes = async {
-        while pool.snapshot().gate.probes == 0 {
+        while pool.snapshot().gate.totals.probes == 0 {
             tokio::task::yield_now().await;
         }
     };

@@ -50,10 +50,11 @@ fn every_permit_ends_in_one_count_under(rules: Builder) {
         }
     });
     let now = rig.snapshot();
-    let ended = now.successes + now.failures + now.ignored + now.abandoned;
+    let ended =
+        now.totals.successes + now.totals.failures + now.totals.ignored + now.totals.abandoned;
     assert_eq!(ended, issued.into_inner());
-    assert_eq!(now.rejected, rejected.into_inner());
-    assert_eq!(ended + now.rejected, THREADS * CALLS);
+    assert_eq!(now.totals.rejected, rejected.into_inner());
+    assert_eq!(ended + now.totals.rejected, THREADS * CALLS);
 }
 
 #[test]
