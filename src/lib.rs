@@ -356,6 +356,7 @@ mod gate;
     )
 ))]
 pub mod guide;
+pub mod lint;
 mod outcome;
 mod pool;
 #[cfg(feature = "sqlx")]

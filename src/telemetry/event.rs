@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::breaker::event as breaker;
 use crate::breaker::state::State;
 use crate::breaker::verdict::Verdict;
+use crate::lint::Warning;
 use crate::outcome::error::{Awaited, Refused};
 use crate::outcome::served::Source;
 
@@ -72,6 +73,8 @@ pub enum Event<'a> {
         /// The largest number of callers in the queue for a connection.
         max_queue: u32,
     },
+    /// A setting does not do what it should, found when the pool was built.
+    Lint(&'a Warning),
     /// A caller obtained a connection. Only for sinks that [want calls](super::Sink::wants_calls).
     Acquired {
         /// The time that the caller waited.

@@ -11,6 +11,7 @@
 #[path = "../../examples/bb8/src/adapter.rs"]
 mod adapter;
 mod bb8;
+mod lint;
 mod shop;
 #[path = "../../examples/storefront/src/main.rs"]
 #[expect(dead_code, reason = "its `main`, and what only that needs")]
