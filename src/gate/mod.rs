@@ -343,6 +343,16 @@ impl Gate {
         self.sinks.tell_of_call(event);
     }
 
+    /// Whether anybody records what the system of the server is called.
+    pub(crate) fn names_system(&self) -> bool {
+        self.observes_calls
+    }
+
+    /// Tells what the server says that it is.
+    pub(crate) fn tell_system(&self, name: &'static str) {
+        self.sinks.tell_system(name);
+    }
+
     /// Whether a sink wants samples of the pool.
     pub(crate) fn wants_samples(&self) -> bool {
         self.sinks.wants_samples()

@@ -95,8 +95,8 @@ pub enum System {
 }
 
 impl System {
-    /// The system in OpenTelemetry's terms. MariaDB is called `mysql`, too: which of the two answers is
-    /// known only after a connection is open.
+    /// The system in OpenTelemetry's terms. MariaDB is called `mysql` until its first connection has
+    /// [told](Self::version).
     #[cfg(any(
         feature = "sqlx-mysql",
         feature = "sqlx-postgres",
@@ -214,6 +214,14 @@ impl Sessions {
 
 /// Each statement returns one text.
 impl System {
+    /// Asks for the version, if that tells which system it is.
+    pub(super) fn version(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => None,
+            Self::MySql => Some("SELECT VERSION()"),
+        }
+    }
+
     /// Asks how many connections the server has, and how many of them are reserved, and how many this user
     /// and this database may have, which is negative if there is no such limit.
     pub(super) fn room(self) -> &'static str {

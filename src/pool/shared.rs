@@ -1,8 +1,6 @@
 //! The state that all handles of a guarded pool share.
 
-use std::sync::Arc;
-#[cfg(feature = "cache")]
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 
@@ -31,6 +29,8 @@ pub(crate) struct Shared<A: Adapter> {
     /// The one connection beside the pool.
     pub(super) side: Semaphore,
     pub(super) long_running: LongRunning,
+    /// The server has said what it is.
+    pub(super) is_system_known: OnceLock<()>,
     /// What its user expects.
     pub(super) load: Load,
     pub(crate) role: Arc<Role>,
@@ -54,6 +54,7 @@ impl<A: Adapter> Shared<A> {
             probe_query: settings.probe_query.as_deref().map(Arc::from),
             side: Semaphore::new(1),
             long_running: LongRunning::default(),
+            is_system_known: OnceLock::new(),
             load: settings.load,
             #[cfg(feature = "sql")]
             unsettled: Unsettled::default(),

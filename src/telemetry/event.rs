@@ -75,6 +75,13 @@ pub enum Event<'a> {
     },
     /// A setting does not do what it should, found when the pool was built.
     Lint(&'a Warning),
+    /// The server of the first connection said that it is another system than metrics and spans have
+    /// called it: MariaDB is reached by the drivers of MySQL. A pool asks only if it records metrics or
+    /// spans, or a sink [wants calls](super::Sink::wants_calls).
+    System {
+        /// The name of the system: `mariadb`.
+        name: &'static str,
+    },
     /// A caller obtained a connection. Only for sinks that [want calls](super::Sink::wants_calls).
     Acquired {
         /// The time that the caller waited.

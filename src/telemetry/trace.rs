@@ -115,7 +115,7 @@ impl Sink for TracingSink {
             Event::Connected { took } => {
                 trace!(target: GATE, pool, took = seconds(took), "connected");
             }
-            Event::Sampled(_) => {} // there are gauges for it
+            Event::Sampled(_) | Event::System { .. } => {} // they are for metrics
         }
     }
 }
