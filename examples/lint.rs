@@ -80,6 +80,10 @@ impl Arguments {
 }
 
 /// The warnings about what these arguments describe.
+///
+/// # Errors
+///
+/// An argument or the file is wrong, or the server cannot be reached.
 pub async fn run(
     arguments: impl IntoIterator<Item = String>,
 ) -> Result<Vec<Warning>, Box<dyn Error>> {

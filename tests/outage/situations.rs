@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fusepool::breaker::{Breaker, Mode, State};
+use fusepool::breaker::{Breaker, Mode, Reason, State};
 use fusepool::{Delivery, Verdict};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -252,6 +252,11 @@ async fn observed<S: System>() {
     println!("{}: observed: {tally}", S::NAME);
     assert_eq!((tally.saturated, tally.rejected.len()), (0, 0), "{tally}");
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
+    let seen = world.gate().snapshot().breaker;
+    let tripped_by = seen.tripped_by.expect("what would have opened it");
+    assert_eq!(tripped_by.reason, Reason::ConsecutiveFailures);
+    assert!(tripped_by.ago <= tripped.elapsed() + Duration::from_millis(100));
+    assert_eq!((seen.totals.rejected, seen.totals.trips), (0, 1));
 }
 
 /// Opening a connection is slow, through TLS, a proxy or a long distance, but the database is healthy.
