@@ -68,7 +68,7 @@ pub(crate) fn check_room(plan: &Plan, load: &Load, room: Room) -> Option<Warning
         what: "the pools of all instances do not fit on the server",
         why: "it refuses connections when all of them are busy, such as in a deployment or an outage",
         numbers: format!(
-            "({connections} connections + {beside} beside the pool) × {replicas} instances = {all} > \
+            "({connections} connections + {beside} beside the pool) × {replicas} replicas = {all} > \
              {allowed} = {made_up_of}"
         ),
         set: match (allowed / replicas).checked_sub(beside) {

@@ -27,10 +27,7 @@ impl<A: Adapter> Shared<A> {
     ///
     /// Cancellation: may be dropped at any await. The connection beside the pool is then closed.
     pub(super) async fn lint(&self, load: &Load) -> Result<Vec<Warning>, GateError<A::Error>> {
-        let plan = Plan {
-            connections: self.adapter.status().max_connections,
-            ..self.gate.plan()
-        };
+        let plan = self.plan();
         let mut warnings = check(&plan, load);
         warnings.extend(self.lint_server(&plan, load).await?);
         Ok(warnings)
@@ -45,12 +42,19 @@ impl<A: Adapter> Shared<A> {
         }
         let shared = Arc::clone(self);
         self.background.spawn(async move {
-            let plan = shared.gate.plan();
+            let plan = shared.plan();
             // If the server cannot be reached, there are other events that tell.
             if let Ok(warnings) = shared.lint_server(&plan, &shared.load).await {
                 shared.gate.warn(warnings);
             }
         });
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            connections: self.adapter.status().max_connections, // a pool of deadpool can be resized
+            ..self.gate.plan()
+        }
     }
 
     async fn lint_server(

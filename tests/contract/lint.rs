@@ -96,7 +96,7 @@ async fn the_pools_of_all_instances_do_not_fit_on_postgres() {
     let (numbers, set) = only(&warnings, Code::ConnectionsBeyondServer);
     assert_eq!(
         numbers,
-        "(10 connections + 3 beside the pool) × 8 instances = 104 > 37 = `max_connections` 40 − 3 reserved"
+        "(10 connections + 3 beside the pool) × 8 replicas = 104 > 37 = `max_connections` 40 − 3 reserved"
     );
     assert_eq!(set, "the size of the pool to at most 1");
     let small = PgPoolOptions::new().max_connections(1);
@@ -123,7 +123,7 @@ async fn the_pools_of_all_instances_do_not_fit_on_postgres() {
     let (numbers, set) = only(&warnings, Code::ConnectionsBeyondServer);
     assert_eq!(
         numbers,
-        "(10 connections + 3 beside the pool) × 1 instances = 13 > 12 = the limit of this user"
+        "(10 connections + 3 beside the pool) × 1 replicas = 13 > 12 = the limit of this user"
     );
     assert_eq!(set, "the size of the pool to at most 9");
 }
@@ -137,7 +137,7 @@ async fn the_pools_of_all_instances_do_not_fit_on_mariadb() {
     let (numbers, set) = only(&warnings, Code::ConnectionsBeyondServer);
     assert_eq!(
         numbers,
-        "(10 connections + 3 beside the pool) × 3 instances = 39 > 30 = `max_connections` 30 − 0 reserved"
+        "(10 connections + 3 beside the pool) × 3 replicas = 39 > 30 = `max_connections` 30 − 0 reserved"
     );
     assert_eq!(set, "the size of the pool to at most 7");
 
@@ -158,7 +158,7 @@ async fn the_pools_of_all_instances_do_not_fit_on_mariadb() {
     let (numbers, _) = only(&warnings, Code::ConnectionsBeyondServer);
     assert_eq!(
         numbers,
-        "(4 connections + 3 beside the pool) × 1 instances = 7 > 5 = the limit of this user"
+        "(4 connections + 3 beside the pool) × 1 replicas = 7 > 5 = the limit of this user"
     );
 }
 
