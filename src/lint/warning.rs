@@ -31,6 +31,6 @@ impl fmt::Display for Warning {
             set,
         } = self;
         let code = code.as_str();
-        write!(f, "{code}: {what}: {numbers}. {why}. Set {set}.")
+        write!(f, "{code}: {what}: {numbers}; {why}. Set {set}.")
     }
 }

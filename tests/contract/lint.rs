@@ -221,6 +221,12 @@ fn deadlines_beyond_that_of_the_request() {
         "`acquire_timeout` 2s + `query_timeout` 30s = 32s > 5s"
     );
     assert_eq!(set, "`query_timeout` to at most 3s");
+    assert_eq!(
+        warnings[0].to_string(),
+        "deadline_beyond_request: a statement may take longer than its request: `acquire_timeout` 2s + \
+         `query_timeout` 30s = 32s > 5s; its client has left, and nobody reads the answer for which a \
+         connection is held. Set `query_timeout` to at most 3s."
+    );
     let right = config(|config| config.query_timeout = Some(secs(3)));
     assert_eq!(right.lint(10, &load), []);
 
