@@ -86,12 +86,18 @@ pub(crate) fn check_probe(
     ping: Option<Duration>,
 ) -> Option<Warning> {
     let (acquire, probe) = (plan.acquire_timeout, plan.breaker.get_probe_timeout());
-    let (numbers, set) = if ping.is_none_or(|ping| ping > probe / 2) {
-        let took = ping.map_or("no answer".to_owned(), |ping| format!("{ping:.1?}"));
-        let enough = ping.map_or(probe * 2, |ping| ping * 4);
+    let (numbers, set) = if let Some(ping) = ping.filter(|ping| *ping > probe / 2) {
         (
-            format!("a ping took {took}, of `probe_timeout` {probe:?}"),
-            format!("`probe_timeout` to {enough:.1?}, or a quicker `probe_query`"),
+            format!("a ping took {ping:.1?}, of `probe_timeout` {probe:?}"),
+            format!(
+                "`probe_timeout` to {:.1?}, or a quicker `probe_query`",
+                ping * 4
+            ),
+        )
+    } else if ping.is_none() {
+        (
+            format!("a ping got no answer in the `probe_timeout` of {probe:?}"),
+            "a longer `probe_timeout`, or a quicker `probe_query`".to_owned(),
         )
     } else if connect > acquire / 2 {
         let enough = connect * 4;

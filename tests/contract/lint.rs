@@ -192,22 +192,24 @@ async fn a_server_that_cannot_be_reached_is_an_error() {
 async fn probes_that_cannot_end_in_their_time() {
     let server = Postgres::start().await;
     let none = Load::default();
-    let probe = Breaker::builder().probe_timeout(ms(300));
-    let probing = |sql: &str| {
-        let options = PgPoolOptions::new().breaker(probe.clone()).probe_query(sql);
+    let probing = |limit: Duration, sql: &str| {
+        let breaker = Breaker::builder().probe_timeout(limit);
+        let options = PgPoolOptions::new().breaker(breaker).probe_query(sql);
         options.connect_lazy(&server.url()).unwrap()
     };
-    let warnings = probing("SELECT pg_sleep(0.2)").lint(&none).await.unwrap();
+    let late = probing(secs(2), "SELECT pg_sleep(1.2)");
+    let warnings = late.lint(&none).await.unwrap();
     let (numbers, set) = only(&warnings, Code::ProbesTooSlow);
-    assert!(numbers.starts_with("a ping took 2"), "{numbers}");
-    assert!(
-        numbers.ends_with("ms, of `probe_timeout` 300ms"),
-        "{numbers}"
-    );
-    assert!(set.starts_with("`probe_timeout` to 8"), "{set}");
-    let warnings = probing("SELECT pg_sleep(60)").lint(&none).await.unwrap();
+    assert!(numbers.starts_with("a ping took 1."), "{numbers}");
+    assert!(numbers.ends_with("s, of `probe_timeout` 2s"), "{numbers}");
+    assert!(set.starts_with("`probe_timeout` to "), "{set}");
+    let silent = probing(ms(300), "SELECT pg_sleep(60)");
+    let warnings = silent.lint(&none).await.unwrap();
     let (numbers, _) = only(&warnings, Code::ProbesTooSlow);
-    assert_eq!(numbers, "a ping took no answer, of `probe_timeout` 300ms");
+    assert_eq!(
+        numbers,
+        "a ping got no answer in the `probe_timeout` of 300ms"
+    );
 }
 
 /// The queue and the statements of a request that has ended.
