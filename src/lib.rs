@@ -114,8 +114,9 @@
 //!
 //! # Refusals
 //!
-//! A refused call returns the error type of its pool. [`refusal`] finds the [`Refused`] in it, which
-//! says when to retry. It also finds the rejection of a [`Breaker`] without a pool:
+//! A refused call returns the error type of its pool. [`refusal`] finds the [`Refused`] in this error.
+//! [`Refused::retry_after`] is the time to wait. `refusal` also finds the rejection of a [`Breaker`]
+//! without a pool:
 //!
 //! ```
 //! # fn status(error: &sqlx::Error) -> (u16, Option<u64>) {
@@ -177,9 +178,9 @@
 //! [any deadpool manager]: deadpool
 //!
 //! 1. Begun by a method, or by a text: of a statement on sqlx, of `batch_execute` and the like elsewhere.
-//!    One that is begun in another way is not seen, for example by `SET autocommit = 0` or by a `SAVEPOINT`
-//!    on SQLite. A connection whose transaction was begun by a text and not ended is closed when it is
-//!    returned.
+//!    `SET autocommit = 0`, `XA START` and an outermost `SAVEPOINT` of SQLite are such texts, too. fusepool
+//!    does not see a transaction that begins in another way, for example in a procedure. A connection whose
+//!    transaction was begun by a text and not ended is closed when it is returned.
 //! 2. fusepool does not know the manager's transactions: between the calls of `guard`, the breaker may
 //!    refuse the next one. Run a transaction in one call of `guard`, which has one deadline.
 //! 3. `cached`, `read` and `cache()` need the feature `cache`.
@@ -189,12 +190,12 @@
 //!    from `try_acquire`: their server sessions are not known.
 //! 6. On PostgreSQL over TLS, set [`cancel_tls`](deadpool::diesel::PoolBuilder::cancel_tls).
 //! 7. deadpool's `Manager` has no method for it.
-//! 8. The server is unknown, and so are the database's codes for errors, but for some that diesel-async's texts
-//!    tell, and for what an [`Adapter`] implements.
+//! 8. fusepool does not know the server. It knows an error code only if an [`Adapter`] returns it, or if it
+//!    recognizes diesel-async's text.
 //!
 //! # What happens to a call
 //!
-//! 1. The [breaker] admits or rejects it. A rejection takes a fraction of a microsecond.
+//! 1. The [breaker] admits or rejects it, in less than a microsecond.
 //! 2. It waits for a connection, up to `acquire_timeout`. If the queue moves so slowly that its
 //!    connection would come later than that, it is refused at once.
 //! 3. It runs, up to `query_timeout`. If a statement is given up, its connection refuses every other
@@ -204,7 +205,7 @@
 //!    broken connection is a failure. A call that hangs counts as slow while it still hangs. Callers
 //!    with timeouts of their own, who leave earlier than that, count as
 //!    [demand](breaker::Builder::stall_after): if no call succeeds, and the database does not answer
-//!    the pool's own question either, the breaker opens.
+//!    the pool's own ping either, the breaker opens.
 //!
 //! While the breaker is open, a background task probes the database on a connection of its own. So
 //! recovery needs no traffic, and no caller's call is the first to try. The task has `acquire_timeout`
@@ -228,8 +229,9 @@
 //! read. If there are more, the server is asked to stop, and the connection is closed at once.
 //!
 //! deadpool-postgres and diesel-async have cancel requests of their own. For sqlx, fusepool asks each
-//! connection once, when it is opened, which server session serves it: one more round trip. Connections that
-//! are opened at the same time are completed 2 ms apart, so that they can be told apart. It stops the
+//! connection once, when it is opened, which server session serves it: one more round trip. It tells
+//! sessions apart by the time at which their connections were opened, so it delays connections that are
+//! opened at the same time by 2 ms each. It stops the
 //! statement with `pg_cancel_backend` or `KILL QUERY`, on a connection beside the pool. There is at most
 //! one such connection at a time. While the breaker is open, nothing is stopped.
 //!
@@ -240,8 +242,9 @@
 //!
 //! # Connections used past the guard
 //!
-//! The driver's own connection can be used directly, through `DerefMut` or `unguarded`. What is broken off
-//! there is not seen, and some drivers then answer one statement late. So at the end of such a lease, a
+//! The driver's own connection can be used directly, through `DerefMut` or `unguarded`. fusepool does not
+//! see a statement that is cancelled there. Some drivers then return its answer to the next statement. So
+//! at the end of such a lease, a
 //! connection to PostgreSQL, MySQL or MariaDB must echo a random number: one more round trip. If the answer
 //! is another one, or takes longer than 200 ms, the connection is closed. Connections of other managers of
 //! deadpool are only recycled, as without fusepool.
@@ -259,18 +262,19 @@
 //! so](Awaited::LostAnswer). A statement that still runs is left alone, however long it takes. The server
 //! is asked twice, 50 ms apart, because an answer may be on its way.
 //!
-//! Only deadlines end statements whose server session is not known: on SQLite, behind a pooler, on a wrapped
-//! pool, and if another server answers after a failover. No statement is given up in a mode other than
-//! [`Enforce`](breaker::Mode::Enforce), or if `side_connections` is off.
+//! If fusepool does not know the server session of a statement, only its deadline ends it. This is so on
+//! SQLite, behind a pooler, on a wrapped pool, and if another server answers after a failover. No statement
+//! is given up in a mode other than [`Enforce`](breaker::Mode::Enforce), or if `side_connections` is off.
 //!
 //! # Where this differs from what one might expect
 //!
-//! - **Starvation** is judged by the last `acquire_timeout`, not by the breaker's window: it is a
-//!   failure if no call obtained a connection in that time, otherwise saturation. With a window of
-//!   10 s, fusepool would notice a hanging database 10 s late. The same rule applies to a server or a
-//!   pooler that has no free slot for a connection. If the database answers when it is asked, waiting
-//!   callers are no failure: the connections are busy with long statements. A statement for which a
-//!   pooler had no connection is a failure if no call was answered in that time.
+//! - **Starvation.** If a caller obtains no connection in time, fusepool checks whether any other call
+//!   obtained one within the last `acquire_timeout`. If so, the pool is saturated, and the call is
+//!   ignored. If not, fusepool asks the database. If it answers, the connections are busy with long
+//!   statements, and the call is ignored, too. Otherwise the call is a failure. The breaker's window of
+//!   10 s plays no role: a database that hangs would be noticed 10 s late. The same rule applies to a
+//!   server or a pooler that has no free slot for a connection. A statement for which a pooler had no
+//!   connection is a failure if no call was answered in that time.
 //! - **A read-only server** is no failure by itself: it may be a replica, or a role may not write. If a
 //!   server of the pool accepted writes before, it is a failover: a connection on which a write
 //!   failed is closed, so that a new one can reach the new primary, and the write counts as a
@@ -286,9 +290,10 @@
 //!   the database nothing, and would hide a backend that accepts connections but cannot answer.
 //! - **A call is counted once**, at its end or when it reaches the slow-call threshold. If it fails
 //!   after that, it still counts towards `consecutive_failures`.
-//! - **A mode that does not enforce changes nothing.** In [`Observe`](breaker::Mode::Observe) and
-//!   [`Disabled`](breaker::Mode::Disabled), nothing is refused, and neither `acquire_timeout` nor
-//!   `query_timeout` ends a call. A statement's own deadline does.
+//! - **A mode that does not enforce** refuses no call: [`Observe`](breaker::Mode::Observe) and
+//!   [`Disabled`](breaker::Mode::Disabled). `query_timeout` ends no call either, but a statement's own
+//!   deadline does, and so does the timeout of the driver's own pool. Only a connection on which a
+//!   statement was abandoned refuses later statements.
 //! - **A probe on a lease** is the first statement on it, not the lease. A lease that is held idle
 //!   frees its probe slot at `probe_timeout`.
 //! - **A stream** is judged by its first row. Later waits count only if they fail. If it is dropped
@@ -317,8 +322,8 @@
 //! # Runtimes
 //!
 //! fusepool needs a tokio runtime with its timers enabled. A pool can be used from several runtimes,
-//! also from ones that end or that nobody drives all the time, for instance a pool in a `static` that
-//! is used by tests with a runtime each:
+//! including runtimes that end, and current-thread runtimes that stand still outside of `block_on`. An
+//! example is a pool in a `static` that is used by tests with a runtime each:
 //!
 //! - A connection that was opened on another runtime is leased only if that runtime is driven.
 //!   Otherwise it would accept a statement and never answer. This holds for connections to servers

@@ -119,11 +119,12 @@ impl Builder {
     /// The duration from which a call is slow, even while it still runs. A slow call is counted at
     /// once, and not again when it ends. Default: learned.
     ///
-    /// The learned threshold is [`DEFAULT_SLOW_CALL_THRESHOLD`](super::DEFAULT_SLOW_CALL_THRESHOLD), 1 second, or three times what calls
-    /// normally take, if that is longer: the duration that the fraction
-    /// [`slow_call_rate`](Self::slow_call_rate) of the successful calls exceed. So a service whose
-    /// reports always take 2 seconds is healthy. Until [`minimum_calls`](Self::minimum_calls) calls
-    /// succeeded, no call is slow. Half of what was learned is forgotten each minute.
+    /// The learned threshold is [`DEFAULT_SLOW_CALL_THRESHOLD`](super::DEFAULT_SLOW_CALL_THRESHOLD), 1 second. It is longer for a service
+    /// whose calls are normally long: three times the duration that the fraction
+    /// [`slow_call_rate`](Self::slow_call_rate), by default 80 %, of the successful calls exceed. So a
+    /// service whose reports always take 2 seconds is healthy. Until
+    /// [`minimum_calls`](Self::minimum_calls) calls succeeded, no call is slow. The breaker forgets half
+    /// of what it learned each minute.
     ///
     /// Running calls are checked whenever another call starts or ends, with a resolution of 1/64 of
     /// this duration. Without a [`slow_call_rate`](Self::slow_call_rate) no call is slow.
@@ -165,8 +166,8 @@ impl Builder {
         self
     }
 
-    /// Counts failures within this duration of the first of them as one failure, since a reset of
-    /// ten pooled connections is one event. Default: `None`, which counts every failure.
+    /// Counts failures within this duration of the first of them as one failure: a load balancer that
+    /// resets ten connections counts once. Default: `None`, which counts every failure.
     #[must_use]
     pub fn coalesce_failures(mut self, span: impl Into<Option<Duration>>) -> Self {
         self.settings.coalesce_failures = span.into();
@@ -181,8 +182,8 @@ impl Builder {
         self
     }
 
-    /// The factor by which the open duration grows each time the breaker opens again without having
-    /// closed. At least 1. Default: [`DEFAULT_OPEN_DURATION_MULTIPLIER`].
+    /// The factor by which the open duration grows each time the breaker opens. The open duration starts
+    /// over when the breaker has stayed closed for the length of the window. At least 1. Default: [`DEFAULT_OPEN_DURATION_MULTIPLIER`].
     #[must_use]
     pub fn open_duration_multiplier(mut self, multiplier: f64) -> Self {
         self.settings.open_duration_multiplier = multiplier;

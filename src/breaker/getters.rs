@@ -1,5 +1,4 @@
-//! The values that a builder has, for those who ask a running breaker with
-//! [`Breaker::to_builder`](super::Breaker::to_builder).
+//! Getters of the builder that [`Breaker::to_builder`](super::Breaker::to_builder) returns.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -48,7 +48,7 @@
 //! no timer. In a pool, a background task asks the database instead, at `probe_interval`, so that
 //! callers are served as soon as it is well, and none of them has to try first.
 //!
-//! The open duration doubles each time that the breaker opens, up to a maximum, and jitter spreads it.
+//! The open duration grows each time that the breaker opens, up to a maximum, and jitter spreads it.
 //! It starts over only when the breaker has stayed closed for a window. So a backend that answers
 //! pings and fails statements is tried less and less often.
 //!

@@ -14,8 +14,8 @@ pub enum State {
     HalfOpen,
     /// An operator holds the breaker open with
     /// [`Breaker::force_open`](super::Breaker::force_open), and every call is rejected. No
-    /// [`Transition`] leads to this state or out of it: underneath, the breaker keeps the state in
-    /// which it then continues.
+    /// [`Transition`] leads to this state or out of it. When the hold ends, the breaker continues in
+    /// its previous state.
     ForcedOpen,
 }
 
@@ -110,9 +110,9 @@ pub enum Mode {
     /// Rejects calls according to the state.
     #[default]
     Enforce,
-    /// Records calls, changes state and reports, but never rejects. This tries out a configuration
-    /// on real traffic. The deadlines of a pool and its `max_queue` have no effect either; a
-    /// statement's own deadline still applies.
+    /// Records calls, changes its state and reports it, but does not reject calls. This tries out a
+    /// configuration on real traffic. A pool's `query_timeout` and `max_queue` have no effect. The
+    /// timeout of the driver's own pool and a statement's own deadline still apply.
     Observe,
     /// Admits every call and records nothing; the state stays as it is. As in
     /// [`Observe`](Self::Observe), the deadlines of a pool and its `max_queue` have no effect.

@@ -1,7 +1,7 @@
 //! Doubt about answers, after a write whose outcome is not known.
 //!
-//! A write that was given up may still take effect, at any time until the server has ended it. Whoever
-//! reads before that is answered with the old rows. So while a doubt lasts, no answer that depends on
+//! A write that was given up may still take effect, at any time until the server has ended it. A read
+//! before that returns the old rows. So while a doubt lasts, no answer that depends on
 //! its names is fresh, whenever it was loaded: such an answer is only served if the database cannot
 //! answer. It makes no difference to the answers that are loaded after the end of the doubt.
 

@@ -121,7 +121,7 @@ impl<O: Origin> Load<O> {
 }
 
 /// The output of `load`; `None` if it panicked, for instance in the code that maps its rows. The panic
-/// hook has reported that. It must not reach the callers: what they chose as a fallback is served.
+/// hook has reported the panic. It does not reach the callers: they are served their fallbacks.
 async fn unless_panicked<T>(load: impl Future<Output = T>) -> Option<T> {
     let mut load = pin!(load);
     poll_fn(|context| {

@@ -56,8 +56,9 @@
 //! `or_value` that is written before `cached` takes precedence over a stale answer.
 //! [`Source`](crate::Source) tells which one was served.
 //!
-//! - **An error that the database answers with is never hidden.** A missing table or a
-//!   serialization failure is returned to the caller, even if there is a fallback.
+//! - **Fallbacks do not hide an answer of the database.** A missing table or a serialization failure is
+//!   returned to the caller. Three errors count as no answer: a statement timeout of the server, a busy
+//!   SQLite file, and a refused login.
 //! - **[`database_first`](CachePolicy::database_first)** policies have no fresh answers: every read
 //!   queries the database, and only the last two columns apply.
 //! - **On a lease and in a transaction**, nothing is read from the cache, stored in it, or served

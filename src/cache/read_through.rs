@@ -106,7 +106,8 @@ impl Answers {
         }
     }
 
-    /// Loads a newer answer in the background. Nobody waits for it, so whoever is next looks after it.
+    /// Loads a newer answer in the background. No caller waits for it, so the next caller checks whether
+    /// it still runs.
     fn revalidate<O, T, L>(self: &Arc<Self>, origin: &Arc<O>, question: &Question, load: L)
     where
         O: Origin,

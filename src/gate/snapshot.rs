@@ -23,7 +23,8 @@ pub struct GateSnapshot {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GateTotals {
-    /// Calls that were refused because the queue was full.
+    /// Calls that were refused because the queue was full, or moved so slowly that they would have waited
+    /// for longer than `acquire_timeout`.
     pub saturated: u64,
     /// Missed deadlines, for connections and for answers, lost ones included.
     pub deadlines: u64,

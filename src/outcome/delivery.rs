@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// It was never sent, or refused before it began, so it is safe to retry.
+    /// The statement was not sent, or the server refused it before it began. Sending it again cannot
+    /// execute it twice.
     NotSent,
     /// It may have been sent, and its outcome is unknown.
     Unknown,

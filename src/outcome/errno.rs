@@ -5,7 +5,7 @@
 use crate::breaker::verdict::Class;
 use crate::outcome::delivery::Delivery;
 
-/// A query that returns a row if the server is read-only. On an Aurora replica, it is InnoDB that is.
+/// A query that returns a row if the server is read-only. On an Aurora replica, only InnoDB is.
 pub(crate) const IS_READ_ONLY: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
     ('read_only', 'super_read_only', 'innodb_read_only') AND Value NOT IN ('OFF', '0')";
 

@@ -11,7 +11,10 @@ use std::{fmt, io};
 use crate::breaker::config::ConfigError;
 use crate::breaker::error::Rejection;
 
-/// The refusal of a call. The call was never sent to the backend, so it is safe to retry.
+/// The refusal of a call. fusepool did not send the call, so sending it again cannot execute it twice.
+///
+/// After [`Abandoned`](Self::Abandoned), retry on another connection; in a transaction, run the whole
+/// transaction again.
 ///
 /// [`refusal`] finds it in any error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -241,12 +244,15 @@ pub fn refusal(error: &(dyn StdError + 'static)) -> Option<Refused> {
 /// ```
 /// use fusepool::Awaited;
 ///
-/// # fn may_retry(error: &sqlx::Error) -> bool {
+/// # fn may_retry(error: &fusepool::GateError<std::io::Error>) -> bool {
 /// // Without a connection, nothing was sent.
 /// fusepool::deadline_exceeded(error)
 ///     .is_some_and(|deadline| deadline.awaited() == Awaited::Connection)
 /// # }
 /// ```
+///
+/// A pool returns another error for a connection that was not obtained in time: `PoolTimedOut` on sqlx,
+/// and `PoolError::Timeout` on deadpool. This function does not find those.
 #[must_use]
 pub fn deadline_exceeded<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e DeadlineExceeded> {
     chain(error).find_map(|error| error.downcast_ref())

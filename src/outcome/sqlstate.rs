@@ -5,8 +5,8 @@
 use crate::breaker::verdict::Class;
 use crate::outcome::delivery::Delivery;
 
-/// A query that returns a row if the server, the database or the role is read-only. What a session
-/// sets for itself, and a transaction, does not matter.
+/// A query that returns a row if the server, the database or the role is read-only. It ignores a
+/// read-only setting of the session or of a transaction.
 pub(crate) const IS_READ_ONLY: &str = "SELECT 1 WHERE pg_catalog.pg_is_in_recovery() OR EXISTS \
     (SELECT 1 FROM pg_catalog.pg_settings \
     WHERE name = 'default_transaction_read_only' AND reset_val = 'on')";

@@ -175,8 +175,7 @@ pub trait Adapter: Send + Sync + 'static {
     }
 
     /// Whether the server, or the role of this pool on it, does not accept writes. `None` if that is
-    /// unknown. What only the session or a transaction of the application does not allow must not
-    /// matter.
+    /// unknown. Ignore what only a session or a transaction of the application does not allow.
     ///
     /// The pool asks to tell a failover from a server that is [read-only](Class::ReadOnly) on purpose:
     /// before it leases its first connection, and another one every ten seconds until a server accepts

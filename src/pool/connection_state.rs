@@ -1,5 +1,7 @@
 //! The state of a leased connection, which decides whether it may be used again.
 
+#[cfg(feature = "sql")]
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -37,6 +39,12 @@ pub(crate) struct ConnectionState {
     /// A transaction was begun by the text of a statement, so the driver may not know of it.
     #[cfg(feature = "sql")]
     in_transaction: AtomicBool,
+    /// Each statement begins a transaction if none is open.
+    #[cfg(feature = "sql")]
+    autocommit_is_off: AtomicBool,
+    /// The open savepoints of SQLite, of which the first one began the transaction.
+    #[cfg(feature = "sql")]
+    savepoints: AtomicI32,
     /// The next statement is a probe.
     has_probe: AtomicBool,
     probe: Mutex<Option<ProbeSlot>>,
@@ -175,6 +183,49 @@ impl ConnectionState {
             && (succeeded || !leaves_open || !effect.is_trivial)
         {
             self.in_transaction.store(leaves_open, Ordering::Release);
+            if !leaves_open {
+                self.savepoints.store(0, Ordering::Release);
+            }
+        }
+        if let Some(autocommit) = effect.autocommit.filter(|_| succeeded) {
+            self.autocommit_is_off.store(!autocommit, Ordering::Release);
+        }
+        if succeeded && self.in_savepoints(effect) {
+            self.savepoints
+                .fetch_add(effect.savepoints, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether a text with this effect begins or releases savepoints of a transaction that a savepoint
+    /// began.
+    #[cfg(feature = "sql")]
+    fn in_savepoints(&self, effect: Effect) -> bool {
+        effect.savepoints != 0
+            && (self.savepoints.load(Ordering::Acquire) > 0 || effect.leaves_open == Some(true))
+    }
+
+    /// The effect of a text on this connection. An outermost savepoint of SQLite begins a transaction, and
+    /// its release commits that.
+    #[cfg(feature = "sql")]
+    pub(crate) fn resolve(&self, effect: Effect) -> Effect {
+        if effect.savepoints == 0 || effect.leaves_open.is_some() {
+            return effect;
+        }
+        let open = self.savepoints.load(Ordering::Acquire);
+        let after = open + effect.savepoints;
+        if open > 0 && after <= 0 {
+            return Effect {
+                commits: true,
+                ends: true,
+                leaves_open: Some(false),
+                ..effect
+            };
+        }
+        let is_outside = open == 0 && !self.is_in_transaction() && !self.unpublished.is_open();
+        let leaves_open = (is_outside && after > 0).then_some(true);
+        Effect {
+            leaves_open,
+            ..effect
         }
     }
 
@@ -184,6 +235,7 @@ impl ConnectionState {
     #[cfg(feature = "sql")]
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.in_transaction.load(Ordering::Acquire)
+            || self.autocommit_is_off.load(Ordering::Acquire)
     }
 
     /// The reason why the connection must be closed instead of returned to the pool, at the end of

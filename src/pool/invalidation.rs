@@ -54,6 +54,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
         if effect == Effect::default() {
             return self.invalidating(names);
         }
+        let effect = self.state.resolve(effect);
         self.consequences.text = Some((self.state, effect));
         let watch = self.watch();
         let unpublished = &self.state.unpublished;

@@ -140,7 +140,8 @@ macro_rules! setters {
         }
 
         /// The longest time that a caller waits for a connection. Default:
-        /// [`DEFAULT_ACQUIRE_TIMEOUT`](crate::DEFAULT_ACQUIRE_TIMEOUT), 2 seconds.
+        /// [`DEFAULT_ACQUIRE_TIMEOUT`](crate::DEFAULT_ACQUIRE_TIMEOUT), 2 seconds. Longer than zero, and
+        /// at most one day.
         pub fn acquire_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.acquire_timeout = Some(timeout);
             self
@@ -148,7 +149,8 @@ macro_rules! setters {
 
         /// The longest time that a statement may run. At its deadline, the statement is given up, and
         /// its connection is closed. Default:
-        /// [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT), 30 seconds.
+        /// [`DEFAULT_QUERY_TIMEOUT`](crate::DEFAULT_QUERY_TIMEOUT), 30 seconds. Longer than the slow-call
+        /// threshold, and at most one day.
         pub fn query_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.settings.query_timeout = timeout;
             self

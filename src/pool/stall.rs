@@ -21,7 +21,8 @@ pub(crate) async fn ask<A: Adapter>(gate: Arc<Gate>, target: Target<A>) {
     let Some(_asking) = gate.reserve_asking() else {
         return;
     };
-    // Usually, a stall is as far away as the first, and the end of a caller's wait as the second.
+    // The database has twice the time that remains until the stall would open the breaker, and at least
+    // half of a caller's wait for a connection.
     let (stall, wait) = (
         2 * gate.breaker().time_to_answer(),
         gate.limits().acquire_timeout / 2,

@@ -79,6 +79,7 @@ impl<'l, A: Adapter> Watch<'l, A> {
         Ok(Statement {
             permit,
             limit,
+            unread: state.unread(),
             state,
             shared,
             is_trivial: false,
@@ -103,6 +104,8 @@ pub(crate) struct Statement<'l, A: Adapter> {
     permit: Permit<'l>,
     /// `None`: the pool's.
     pub(super) limit: Option<Duration>,
+    /// The number of earlier statements whose rows were not read to the end.
+    unread: u32,
     pub(super) state: &'l ConnectionState,
     pub(super) shared: &'l Shared<A>,
     /// A server that can do nothing else would answer it, too.
@@ -138,6 +141,7 @@ impl<'l, A: Adapter> Statement<'l, A> {
         let Self {
             mut permit,
             limit,
+            unread,
             state,
             shared,
             is_trivial,
@@ -159,7 +163,6 @@ impl<'l, A: Adapter> Statement<'l, A> {
             answered = diagnosis.answered;
             state.note(diagnosis)
         };
-        let unread = state.unread();
         let in_flight = state.start();
         let lost = shared.lost(state);
         let result = shared.gate.run(permit, limit, classify, call, lost).await;

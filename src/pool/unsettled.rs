@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     writes: Mutex<Vec<Write>>,
-    /// Whether there are writes, for those who need no lock.
+    /// Whether there are writes. It is read without the lock.
     has_any: AtomicBool,
     is_asking: AtomicBool,
 }

@@ -128,9 +128,11 @@ impl<DB: Database> Clone for Traits<DB> {
 
 impl<DB: Database> Copy for Traits<DB> {}
 
+/// An item of the stream that `fetch_many` returns.
+pub(super) type Item<DB> = Either<<DB as Database>::QueryResult, <DB as Database>::Row>;
+
 /// The stream that `fetch_many` returns.
-pub(super) type Rows<'e, DB> =
-    BoxStream<'e, Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, Error>>;
+pub(super) type Rows<'e, DB> = BoxStream<'e, Result<Item<DB>, Error>>;
 
 /// The [`Executor`] methods of a driver's connection, as a trait that can be used as a bound.
 ///

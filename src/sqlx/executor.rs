@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_core::future::BoxFuture;
-use futures_util::{TryFutureExt, TryStreamExt};
-use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
+use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
+use sqlx::{Database, Describe, Either, Error, Execute, Executor, SqlStr};
 
-use super::adapter::Shared;
+use super::adapter::{Shared, Sqlx};
 use super::connection::{GuardedConnection, Held, lease};
-use super::driver::{Driver, RawExecutor, Rows};
+use super::driver::{Driver, Item, RawExecutor, Rows};
 use super::error;
 use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
@@ -21,7 +21,12 @@ use super::statement::Statement;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::cache::invalidation::Name;
 use crate::outcome::error::GateError;
-use crate::pool::adapter::diagnose;
+use crate::pool::adapter::{Adapter, diagnose};
+use crate::pool::rows;
+use crate::pool::session::System;
+
+/// The most rows that are read in order to return the first one.
+const MOST_ROWS: usize = 256;
 
 /// A pool or a connection as the executor of one statement, with its own deadline or with tags to
 /// invalidate; see [`Pool::with_timeout`] and [`Pool::invalidates`].
@@ -39,12 +44,39 @@ pub(super) enum Target<'c, DB: Database> {
 }
 
 impl<DB: Database> Target<'_, DB> {
+    fn system(&self) -> Option<System> {
+        let shared = match self {
+            Self::Pool(shared) => shared,
+            Self::Lease(connection) => &connection.lease.shared,
+        };
+        shared.adapter.system()
+    }
+
     /// The connection for the statement.
     async fn lease(&mut self) -> Result<Held<'_, DB>, GateError<Error>> {
         match self {
             Self::Pool(shared) => Ok(Held::Owned(lease(shared).await?)),
             Self::Lease(connection) => Ok(Held::Borrowed(connection)),
         }
+    }
+}
+
+type Loaded<'h, DB> = rows::Rows<'h, Sqlx<DB>, Rows<'h, DB>, Item<DB>>;
+
+impl<DB: Database<Connection: RawExecutor<DB>>> Held<'_, DB> {
+    /// Runs a statement up to its first row.
+    async fn rows(
+        &mut self,
+        query: Statement<DB>,
+        limit: Option<Duration>,
+        invalidates: Vec<Name>,
+    ) -> Result<Loaded<'_, DB>, GateError<Error>> {
+        let is_last = matches!(self, Self::Owned(_));
+        let (raw, watch, admission) = self.parts();
+        let effect = watch.effect(query.sql.as_str());
+        let statement = watch.admit(admission.of(effect), limit).await?;
+        let statement = statement.by_text(effect, invalidates).last(is_last);
+        statement.load(ready(Ok(raw.raw_fetch_many(query)))).await
     }
 }
 
@@ -152,12 +184,32 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Self: 'e,
     {
         match only_first {
-            true => {
-                let first = self.attempt(FetchOptional(query));
-                Box::pin(first.map_ok(|first| first.into_iter().collect()))
-            }
+            true => Box::pin(
+                self.first(query)
+                    .map_ok(|first| first.into_iter().collect()),
+            ),
             false => Box::pin(self.attempt(FetchAll(query))),
         }
+    }
+
+    /// Fetches the first row of a statement.
+    ///
+    /// From MySQL, sqlx leaves the other rows unread. It reads them before the next statement, however
+    /// many they are, without ever yielding. So they are read here, or the connection is closed.
+    async fn first(mut self, query: Statement<DB>) -> Result<Option<DB::Row>, GateError<Error>> {
+        if !matches!(self.target.system(), Some(System::MySql)) {
+            return self.attempt(FetchOptional(query)).await;
+        }
+        let limit = self.limit().map_err(GateError::Failed)?;
+        let mut held = self.target.lease().await?;
+        let mut rows = held.rows(query, limit, Vec::new()).await?.take(MOST_ROWS);
+        let mut first = None;
+        while let Some(next) = rows.try_next().await? {
+            if let Either::Right(row) = next {
+                first.get_or_insert(row);
+            }
+        }
+        Ok(first)
     }
 
     /// Leases a connection if the target is a pool, and executes the operation on it.
@@ -184,13 +236,7 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Box::pin(try_stream! {
             let (limit, query) = (limit?, query?);
             let mut held = self.target.lease().await.map_err(error::of_statement)?;
-            let is_last = matches!(held, Held::Owned(_));
-            let (raw, watch, admission) = held.parts();
-            let effect = watch.effect(query.sql.as_str());
-            let admitted = watch.admit(admission.of(effect), limit).await;
-            let statement = admitted.map_err(error::refused)?;
-            let statement = statement.by_text(effect, take(&mut self.invalidates)).last(is_last);
-            let rows = statement.load(ready(Ok(raw.raw_fetch_many(query)))).await;
+            let rows = held.rows(query, limit, take(&mut self.invalidates)).await;
             let mut rows = rows.map_err(error::of_statement)?;
             while let Some(row) = rows.try_next().await.map_err(error::of_statement)? {
                 yield row;
@@ -236,7 +282,7 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
     {
         let query = Statement::take(query);
         if self.invalidates.is_empty() {
-            return self.run(query.map(FetchOptional));
+            return Box::pin(async { self.first(query?).await.map_err(error::of_statement) });
         }
         // At its first row, a write has not been committed yet.
         let rows = self.run(query.map(FetchAll));

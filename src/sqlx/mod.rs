@@ -74,9 +74,9 @@
 //!
 //! `execute`, `fetch_one`, `fetch_optional` and `fetch_all` have one deadline each, for all of their rows:
 //! [`query_timeout`](PoolOptions::query_timeout), or that of [`with_timeout`](Pool::with_timeout). sqlx
-//! collects the rows of `query_as`, `query_scalar` and the macros from a stream, and nothing tells that from
-//! a stream that the application drives. So the waits of a caller that comes back for the next row at once
-//! add up to one deadline. If it does something else between two rows, for longer than 50 ms and 0.1 ms for
+//! collects the rows of `query_as`, `query_scalar` and the macros from a stream. fusepool cannot distinguish
+//! this from a stream that the application reads. So the waits of a caller that asks for the next row at
+//! once add up to one deadline. If it does something else between two rows, for longer than 50 ms and 0.1 ms for
 //! each row that it received since it last waited, the next wait has the whole deadline again. The time
 //! that a caller spends on its rows does not count. An export that is faster than the database needs a
 //! deadline of its own.
@@ -111,8 +111,10 @@
 //!   pool that was only wrapped, and behind a pooler. There, set a `statement_timeout` (PostgreSQL) or
 //!   `max_statement_time` (MariaDB) that is a little shorter than
 //!   [`query_timeout`](PoolOptions::query_timeout).
-//! - **Errors of a shared load**: the driver's own error in them is found by [`database_error`], and not
-//!   by `try_downcast_ref`.
+//! - **Errors of a shared load**: [`database_error`] finds the driver's own error in them.
+//!   `try_downcast_ref` does not.
+//! - **`fetch_one` and `fetch_optional` on MySQL** read up to 256 rows, and then close the connection if
+//!   more are on their way. sqlx returns the first row, and reads the others before the next statement.
 //! - **An in-memory SQLite database** lives in its connection: an abandoned statement closes the
 //!   connection, and with it the database.
 

@@ -47,8 +47,8 @@ type BeforeAcquire<DB> = dyn Fn(
 
 /// Configures a guarded [`Pool`](super::Pool).
 ///
-/// Setters that sqlx has, too, mean the same as in sqlx, except where noted. The settings are
-/// checked when the pool is built.
+/// Setters that sqlx has, too, mean the same as in sqlx, except where noted, and except that the default
+/// of `acquire_timeout` is 2 s. The settings are checked when the pool is built.
 ///
 /// ```
 /// use fusepool::sqlx::PgPoolOptions;
@@ -96,9 +96,9 @@ impl<DB: Driver> PoolOptions<DB> {
 impl<DB: Database> PoolOptions<DB> {
     setters!();
 
-    /// A connection that has been idle for less than this time is not tested before use. An older
-    /// one is tested with a ping, for at most half of `acquire_timeout` or of the breaker's
-    /// `probe_timeout`, whichever is shorter. Default: [`DEFAULT_ALIVE_BYPASS`].
+    /// A connection that has been idle for less than this time is not tested before use. One that was
+    /// idle for longer is tested with a ping, for at most half of `acquire_timeout` or of the breaker's
+    /// `probe_timeout`, whichever is shorter. Default: [`DEFAULT_ALIVE_BYPASS`], 500 ms.
     ///
     /// A connection that was opened on another runtime is leased only if that runtime is driven,
     /// whatever its age.
@@ -221,7 +221,7 @@ impl<DB: Database> PoolOptions<DB> {
         self
     }
 
-    /// Whether connections are tested before use, be it only after
+    /// Whether connections are tested before use, always or after they were idle for
     /// [`alive_bypass`](Self::alive_bypass).
     #[must_use]
     pub fn get_test_before_acquire(&self) -> bool {

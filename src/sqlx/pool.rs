@@ -64,13 +64,16 @@ impl<DB: Database> Pool<DB> {
     /// - [`Error::PoolClosed`]: the pool was closed.
     /// - [`Error::Io`] with [`CouldNotConnect`](super::CouldNotConnect): opening a connection
     ///   failed.
+    /// - [`Error::Configuration`] with a [`ConfigError`](crate::ConfigError): the pool was built with an
+    ///   invalid setting by `connect_lazy_with`.
     /// - Other errors of the driver, for example a failed login.
     pub fn acquire(&self) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + 'static {
         let pool = self.clone();
         async move { Ok(PoolConnection::new(pool.lease_ready().await?)) }
     }
 
-    /// Leases an idle connection. Returns `None` if there is none, or if the breaker is not closed.
+    /// Leases an idle connection. Returns `None` if there is none, or if the breaker rejects calls or is
+    /// half-open.
     /// As in sqlx, the connection is not tested, and `before_acquire` is not called.
     #[must_use]
     pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
@@ -86,8 +89,8 @@ impl<DB: Database> Pool<DB> {
         self.begin_on_lease(None).await
     }
 
-    /// Begins a transaction on an idle connection. Returns `None` if there is none, or if the
-    /// breaker is not closed.
+    /// Begins a transaction on an idle connection. Returns `None` if there is none, or if the breaker
+    /// rejects calls or is half-open.
     ///
     /// # Errors
     ///

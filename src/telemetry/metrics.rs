@@ -18,8 +18,8 @@ use crate::breaker::verdict::Verdict;
 use crate::outcome::code::ErrorCode;
 use crate::outcome::error::Awaited;
 
-/// The buckets for histograms of durations that OpenTelemetry prescribes, in seconds. An exporter must
-/// be told: without buckets, Prometheus' records summaries.
+/// The buckets for histograms of durations that OpenTelemetry prescribes, in seconds. Pass them to the
+/// exporter: without buckets, that of Prometheus records summaries.
 pub const DURATION_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// The largest number of different error codes of a pool. Later ones are recorded as `_OTHER`.

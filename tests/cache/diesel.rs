@@ -217,8 +217,7 @@ application!(
 /// In MariaDB, some statements commit the transaction that they are part of.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_is_committed_by_another_statement() {
-    use crate::diesel_shop::DieselMysql;
-    use crate::shop::{Settings, Shop, World, set};
+    use crate::shop::{DieselMysql, Settings, Shop, World, set};
     let world = World::<DieselMysql>::open(Settings::default()).await;
     let shop = &world.shop;
     shop.read().await.unwrap();

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::diesel_shop::{DieselMysql, DieselPostgres};
-use crate::shop::{Deadpool, End, LIMIT, Settings, Shop, Sqlx, World, set};
+use crate::shop::{
+    Deadpool, DieselMysql, DieselPostgres, End, LIMIT, Settings, Shop, Sqlx, World, set,
+};
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 

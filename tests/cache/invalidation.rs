@@ -5,8 +5,9 @@ use std::time::Duration;
 use fusepool::Source;
 use fusepool::cache::CachePolicy;
 use fusepool::sqlx::Configured;
+use sqlx::MySql;
 
-use crate::kitchen::{Kind, Kitchen, MENU};
+use crate::kitchen::{Kind, Kitchen, MENU, Networked, SqliteFile};
 use crate::support::eventually;
 
 on_all! {
@@ -218,4 +219,48 @@ async fn in_doubt_by_a_write_of_unknown_outcome<K: Kind>() {
     })
     .await;
     assert_eq!(kitchen.pool.cache().snapshot().totals.invalidations, 0);
+}
+
+/// Regression: a write was published before the end of a transaction that began in another way than by
+/// `BEGIN`, so that the next read put the old row back as fresh.
+async fn at_the_end_of<K: Kind>(begin: &[&'static str], end: &[&'static str]) {
+    let kitchen = Kitchen::<K>::open().await;
+    let mut lease = kitchen.pool.acquire().await.unwrap();
+    for name in ["a", "b"] {
+        let before = kitchen.ask().await.unwrap().value;
+        for sql in begin {
+            sqlx::raw_sql(*sql).execute(&mut *lease).await.unwrap();
+        }
+        K::rename(name, (&mut *lease).into()).await.unwrap();
+        for sql in end {
+            let served = kitchen.ask().await.unwrap();
+            assert!(matches!(served.source, Source::Fresh { .. }), "{sql}");
+            assert_eq!(served.value, before, "{sql}");
+            sqlx::raw_sql(*sql).execute(&mut *lease).await.unwrap();
+        }
+        let served = kitchen.ask().await.unwrap();
+        assert_eq!((served.value.as_str(), served.source), (name, Source::Live));
+    }
+    drop(lease);
+    assert_eq!(*kitchen.ask().await.unwrap().value, "b");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_commits_without_autocommit() {
+    at_the_end_of::<Networked<MySql>>(&["SET autocommit = 0"], &["COMMIT"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_commit_in_one_phase() {
+    at_the_end_of::<Networked<MySql>>(
+        &["XA START 'a'"],
+        &["XA END 'a'", "XA COMMIT 'a' ONE PHASE"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_release_of_the_outermost_savepoint() {
+    let begin = ["SAVEPOINT a", "SAVEPOINT b"];
+    at_the_end_of::<SqliteFile>(&begin, &["RELEASE b", "RELEASE a"]).await;
 }

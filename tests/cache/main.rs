@@ -66,7 +66,6 @@ macro_rules! on_families {
 mod deadpool;
 mod denied;
 mod diesel;
-mod diesel_shop;
 mod doubt;
 mod fallbacks;
 mod family;

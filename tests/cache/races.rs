@@ -10,8 +10,9 @@ use fusepool::Source;
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
-use crate::diesel_shop::{DieselMysql, DieselPostgres};
-use crate::shop::{Admin, Deadpool, End, RAISE, Settings, Shop, Sqlx, World};
+use crate::shop::{
+    Admin, Deadpool, DieselMysql, DieselPostgres, End, RAISE, Settings, Shop, Sqlx, World,
+};
 use crate::support::eventually;
 
 const ROUNDS: usize = 15;

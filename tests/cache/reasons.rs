@@ -7,8 +7,10 @@ use std::pin::Pin;
 use fusepool::breaker::ForcedOpen;
 use fusepool::{Source, StaleReason, Unanswered};
 
-use crate::diesel_shop::{DieselMysql, DieselPostgres};
-use crate::shop::{DEFAULT, Deadpool, Fallback, SIMPLER, Server, Settings, Shop, Sqlx, World, set};
+use crate::shop::{
+    DEFAULT, Deadpool, DieselMysql, DieselPostgres, Fallback, SIMPLER, Server, Settings, Shop,
+    Sqlx, World, set,
+};
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 

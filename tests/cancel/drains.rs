@@ -1,4 +1,4 @@
-//! A stream of many rows that is dropped after two. The only connection of the pool must soon be free
+//! A stream of many rows that is dropped after two, or of which only the first row is asked for. The only connection of the pool must soon be free
 //! again, and nothing of it is a failure of the database.
 
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::support::deadpool::builder;
 use crate::support::mariadb::MariaDb;
 use crate::support::postgres::Postgres;
 
-const POSTGRES: &str = "SELECT 1 AS n FROM generate_series(1, 30000000)";
+const POSTGRES: &str = "SELECT generate_series(1, 30000000) AS n";
 const MARIADB: &str = "SELECT 1 AS n FROM seq_1_to_30000000";
 const SQLITE: &str = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 30000000) \
                       SELECT n FROM c";
@@ -61,6 +61,14 @@ where
         one.await.map(drop).map_err(|error| format!("{error:?}"))
     };
     assert_soon_free(pool.gate(), take_two, ask).await;
+    // sqlx reads all rows from PostgreSQL.
+    if DB::NAME != "PostgreSQL" {
+        let take_first = async || {
+            let first = sqlx::query_scalar::<DB, i32>(rows).fetch_one(&pool).await;
+            assert_eq!(first.unwrap(), 1);
+        };
+        assert_soon_free(pool.gate(), take_first, ask).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +123,6 @@ async fn deadpool_postgres_frees_the_connection_of_a_dropped_stream() {
 #[derive(diesel::QueryableByName)]
 struct Row {
     #[diesel(sql_type = diesel::sql_types::Integer)]
-    #[expect(dead_code, reason = "only counted")]
     n: i32,
 }
 
@@ -144,6 +151,15 @@ macro_rules! on_diesel {
                 one.await.map(drop).map_err(|error| format!("{error:?}"))
             };
             assert_soon_free(pool.gate(), take_two, ask).await;
+            let take_first = async || {
+                let mut conn = pool.get().await.unwrap();
+                let first: Row = diesel::sql_query($rows)
+                    .get_result(&mut conn)
+                    .await
+                    .unwrap();
+                assert_eq!(first.n, 1);
+            };
+            assert_soon_free(pool.gate(), take_first, ask).await;
         }
     };
 }

@@ -19,6 +19,7 @@ use crate::world::{AT_ONCE, World, options};
 on_all! {
     callers_with_timeouts_of_their_own_and_a_database_that_hangs
     callers_with_timeouts_of_their_own_and_a_closed_port
+    callers_with_timeouts_of_their_own_and_a_server_that_stands_still
     connections_that_are_held_while_others_wait
     long_statements_while_half_open
     statements_that_take_longer_than_a_probe_may
@@ -72,7 +73,7 @@ fn callers<S: System>(pool: S::Pool, patience: Option<Duration>) -> JoinHandle<(
 async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
     let world = World::<S>::start().await;
     let url = world.server.url_via(world.proxy.addr().port());
-    let patience = [50, 300, 900, 1_500, 1_900].map(Duration::from_millis);
+    let patience = [50, 300, 500, 900, 1_100, 1_500, 1_900, 2_500].map(Duration::from_millis);
     let patience = patience.map(Some).into_iter().chain([None]);
     let mut services = Vec::new();
     for (patience, is_warm) in patience.flat_map(|patience| [(patience, true), (patience, false)]) {
@@ -119,6 +120,10 @@ async fn callers_with_timeouts_of_their_own_and_a_closed_port<S: System>() {
         world.set(Fault::Refuse);
     })
     .await;
+}
+
+async fn callers_with_timeouts_of_their_own_and_a_server_that_stands_still<S: System>() {
+    callers_with_timeouts_of_their_own::<S>(|world| world.server.pause()).await;
 }
 
 /// Each holder of a connection calls another service before it goes on. The callers in the queue wait

@@ -1,5 +1,5 @@
 //! Model checking of the lock-free parts:
-//! `RUSTFLAGS="--cfg fusepool_loom" cargo test --lib --release loom`
+//! `.ci/interleavings`
 
 use std::time::Duration;
 

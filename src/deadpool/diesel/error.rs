@@ -126,8 +126,8 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
-/// Whether a statement reached the server that reported this error. Of which system it is, the
-/// messages tell.
+/// Whether a statement reached the server that reported this error. The message tells PostgreSQL from
+/// MySQL.
 fn reported(kind: &DatabaseErrorKind, message: &str) -> Delivery {
     #[cfg(feature = "diesel-postgres")]
     match report(kind, message, false) {

@@ -29,8 +29,8 @@ impl<DB: Database> Pool<DB> {
         Cache::new(&shared.gate, shared.answers())
     }
 
-    /// The reason why a call on this pool that failed with `error` has no answer of the database.
-    /// `None` if the database answered with this error, or if the caller made a mistake.
+    /// The reason why the database did not answer a call on this pool that failed with `error`. `None` if
+    /// the database answered with this error, or if the caller made a mistake.
     ///
     /// This is the rule for serving fallbacks. A service can use it to respond with `503 Service
     /// Unavailable`.

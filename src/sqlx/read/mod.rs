@@ -357,7 +357,7 @@ impl<'f, DB: Driver, O: Send + Sync + 'static> Read<'f, DB, O, Arc<O>> {
     ///
     /// # Errors
     ///
-    /// [`Error::RowNotFound`], if there is no row, be it by a cached answer; otherwise as
+    /// [`Error::RowNotFound`], if there is no row, also according to a cached answer; otherwise as
     /// [`ReadExt::cached`] lists.
     pub async fn fetch_one<'c>(
         self,

@@ -10,7 +10,7 @@ use fusepool::deadpool::diesel::{
 };
 use fusepool::{Gate, Source};
 
-use crate::shop::{DEFAULT, End, Fallback, LAST, PRICE, SIMPLER, Settings, Shop, breaker, text};
+use super::{DEFAULT, End, Fallback, LAST, PRICE, SIMPLER, Settings, Shop, breaker, text};
 use crate::support;
 
 diesel::table! {
@@ -127,7 +127,7 @@ macro_rules! shop_on_diesel {
             async fn write_refused(&self) {
                 let mut conn = self.0.get().await.unwrap();
                 let open = self.gate().breaker().force_open();
-                let write = diesel::sql_query(crate::shop::set(1));
+                let write = diesel::sql_query(super::set(1));
                 let mut tagged = conn.invalidates(&["dishes"]);
                 let refused = write.load_stream::<Row>(&mut tagged).await.err();
                 assert!(fusepool::refusal(&refused.unwrap()).is_some());
