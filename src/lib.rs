@@ -370,6 +370,7 @@ pub mod live;
     )
 ))]
 pub mod guide;
+pub mod lint;
 mod outcome;
 mod pool;
 #[cfg(feature = "sqlx")]
@@ -396,7 +397,7 @@ pub use gate::Gate;
 pub use gate::builder::GateBuilder;
 pub use gate::config::GuardConfig;
 pub use gate::limits::{DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT};
-pub use gate::snapshot::GateSnapshot;
+pub use gate::snapshot::{GateSnapshot, GateTotals};
 pub use outcome::code::ErrorCode;
 #[cfg(any(feature = "sqlx", feature = "deadpool-postgres", feature = "diesel"))]
 #[cfg_attr(

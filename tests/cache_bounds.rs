@@ -119,7 +119,7 @@ impl World {
              those taken",
             snapshot.entries, snapshot.bytes
         );
-        assert!(snapshot.evictions > 0, "the cache was not full");
+        assert!(snapshot.totals.evictions > 0, "the cache was not full");
         assert!(snapshot.bytes <= BOUND);
         assert!(part <= 1.10, "{what} take {part:.3} of the bound");
         assert!(
@@ -184,14 +184,14 @@ async fn a_stream_does_not_push_out_what_is_in_use() {
         world.wide(id % in_use.end).await;
     }
     assert!(
-        world.snapshot().evictions > 10_000,
+        world.snapshot().totals.evictions > 10_000,
         "the stream passed through"
     );
     let before = world.snapshot();
     for id in in_use.clone() {
         world.wide(id).await;
     }
-    let hits = world.snapshot().hits - before.hits;
+    let hits = world.snapshot().totals.hits - before.totals.hits;
     assert_eq!(hits, in_use.end as u64, "some were pushed out");
 }
 
@@ -214,7 +214,7 @@ async fn an_answer_that_is_too_large_is_not_kept() {
     let read: Arc<String> = zeros(length, &huge).fetch_one(&world.pool).await.unwrap();
     assert_eq!(read.len() as i64, length);
     let snapshot = world.snapshot();
-    assert_eq!((snapshot.entries, snapshot.too_large), (0, 2));
+    assert_eq!((snapshot.entries, snapshot.totals.too_large), (0, 2));
     let read: Arc<String> = zeros(100, &SMALL).fetch_one(&world.pool).await.unwrap();
     assert_eq!((read.len(), world.snapshot().entries), (100, 1));
 }
@@ -227,5 +227,5 @@ async fn a_newer_answer_is_no_eviction() {
     world.pool.cache().invalidate_policy(&KEPT);
     world.tiny(1).await;
     let snapshot = world.snapshot();
-    assert_eq!((snapshot.entries, snapshot.evictions), (1, 0));
+    assert_eq!((snapshot.entries, snapshot.totals.evictions), (1, 0));
 }

@@ -53,10 +53,10 @@ pub(crate) fn print(pools: &Pools) {
         cache.entries,
         cache.bytes >> 10,
         cache.max_bytes >> 10,
-        cache.hits,
-        cache.revalidating,
-        cache.stale,
-        cache.loads,
+        cache.totals.hits,
+        cache.totals.revalidating,
+        cache.totals.stale,
+        cache.totals.loads,
     );
     println!("(A call belongs to the phase that it started in.)");
 }

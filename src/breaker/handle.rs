@@ -11,11 +11,10 @@ use super::config::ConfigError;
 #[cfg(feature = "cache")]
 use super::demand::LongRunning;
 use super::error::{CallError, Rejection};
-use super::machine::Phase;
 use super::permit::{OwnedPermit, Permit, ProbeSlot};
 use super::settings::Ramp;
 use super::shell::Inner;
-use super::snapshot::{Count, Rates, Snapshot};
+use super::snapshot::Count;
 use super::state::{Mode, State};
 use super::verdict::{Class, Verdict};
 
@@ -93,7 +92,7 @@ impl Breaker {
     /// let breaker = Breaker::builder().build()?;
     /// let permit = breaker.try_acquire().expect("the breaker is closed");
     /// permit.settle(Verdict::Success); // after the call
-    /// assert_eq!(breaker.snapshot().successes, 1);
+    /// assert_eq!(breaker.snapshot().totals.successes, 1);
     /// # Ok::<(), fusepool::ConfigError>(())
     /// ```
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejection> {
@@ -126,7 +125,7 @@ impl Breaker {
     /// let permit = breaker.try_acquire_owned().expect("the breaker is closed");
     /// let call = std::thread::spawn(move || permit.settle(Verdict::Success));
     /// call.join().expect("no panic");
-    /// assert_eq!(breaker.snapshot().successes, 1);
+    /// assert_eq!(breaker.snapshot().totals.successes, 1);
     /// # Ok::<(), fusepool::ConfigError>(())
     /// ```
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejection> {
@@ -329,7 +328,7 @@ impl Breaker {
 
     /// Returns a permit for a call that is made in any case, such as the next statement of an open
     /// transaction. The call is never rejected and is never a probe. Its result counts in the window
-    /// while the breaker is closed, and otherwise only in the totals of the [`Snapshot`].
+    /// while the breaker is closed, and otherwise only in the [`Totals`](super::Totals).
     pub fn observe(&self) -> Permit<'_> {
         let inner = &*self.inner;
         let now = inner.now();
@@ -360,7 +359,7 @@ impl Breaker {
     /// let classify = |_: &std::num::ParseIntError| Class::Success; // an answer, though an error
     /// let answer = breaker.call_with(classify, || "x".parse::<u32>());
     /// assert!(answer.is_err());
-    /// assert_eq!(breaker.snapshot().failures, 0);
+    /// assert_eq!(breaker.snapshot().totals.failures, 0);
     /// # Ok::<(), fusepool::ConfigError>(())
     /// ```
     ///
@@ -432,50 +431,6 @@ impl Breaker {
         self.inner
             .count(Count::Rejected, u64::from(rejection.is_some()));
         rejection
-    }
-
-    /// The state, the rates and the counts of the breaker at this moment.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let inner = &*self.inner;
-        // No epoch is stored while the lock is held, so state and counts are of one generation.
-        let core = inner.core();
-        let now = inner.now();
-        let epoch = inner.epoch.load();
-        let counts = match (core.machine.state(), core.mode) {
-            (State::Closed, _) | (_, Mode::Observe) => epoch.ledger.recent.counts(now),
-            _ => core.machine.opened_by,
-        };
-        let not_closed = core.not_closed
-            + core
-                .not_closed_since
-                .map_or(0, |since| now.saturating_sub(since));
-        let count = |what| inner.counters.get(what as usize);
-        Snapshot {
-            name: Arc::clone(&inner.name),
-            state: match core.forced_open {
-                0 => core.machine.state(),
-                _ => State::ForcedOpen,
-            },
-            mode: core.mode,
-            window: Rates::of(counts),
-            slow_call_threshold: core.settings.slow_threshold().map(Duration::from_nanos),
-            consecutive_failures: epoch.ledger.streak(),
-            attempt: core.machine.attempt,
-            retry_after: match core.machine.phase {
-                Phase::Open { until } => Some(Duration::from_nanos(until.saturating_sub(now))),
-                _ => None,
-            },
-            trips: core.trips,
-            time_not_closed: Duration::from_nanos(not_closed),
-            successes: count(Count::Successes),
-            failures: count(Count::Failures),
-            ignored: count(Count::Ignored),
-            abandoned: count(Count::Abandoned),
-            slow: count(Count::Slow),
-            discarded: count(Count::Discarded),
-            rejected: count(Count::Rejected),
-        }
     }
 }
 

@@ -54,6 +54,14 @@ pub(super) enum Change {
     Slow,
 }
 
+/// An opening of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) at: u64,
+    pub(super) reason: Reason,
+    pub(super) counts: Counts,
+}
+
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) phase: Phase,
@@ -61,8 +69,10 @@ pub(super) struct Machine {
     pub(super) attempt: u32,
     /// The time at which it last closed.
     closed_since: u64,
-    /// The counts that opened the machine last.
-    pub(super) opened_by: Counts,
+    /// How it opened when it was closed last.
+    pub(super) tripped_by: Option<Opening>,
+    /// How it opened last without having been closed since then.
+    pub(super) reopened_by: Option<Opening>,
     next_probe: u64,
 }
 
@@ -72,7 +82,8 @@ impl Machine {
             phase: Phase::Closed,
             attempt: 0,
             closed_since: 0,
-            opened_by: Counts::default(),
+            tripped_by: None,
+            reopened_by: None,
             next_probe: 0,
         }
     }
@@ -105,12 +116,18 @@ impl Machine {
     /// Opens for `duration`, whatever the rules say. `counts`: those of a closed breaker.
     pub(super) fn trip_for(&mut self, now: u64, duration: Duration, counts: Counts) -> Change {
         let counts = match self.phase {
-            Phase::Open { .. } => self.opened_by,
+            Phase::Open { .. } => self.opened_by(),
             _ => self.evidence(counts),
         };
         self.attempt = self.attempt.max(1);
         let until = now.saturating_add(nanos(duration));
         self.open_until(until, now, Reason::Manual, counts)
+    }
+
+    /// The counts that opened the machine last.
+    fn opened_by(&self) -> Counts {
+        let last = self.reopened_by.or(self.tripped_by);
+        last.map(|opening| opening.counts).unwrap_or_default()
     }
 
     /// The counts that decide now: those of the batch, or else the `counts` of a closed breaker.
@@ -313,7 +330,15 @@ impl Machine {
     }
 
     fn open_until(&mut self, until: u64, now: u64, reason: Reason, counts: Counts) -> Change {
-        self.opened_by = counts;
+        let opening = Some(Opening {
+            at: now,
+            reason,
+            counts,
+        });
+        match self.phase {
+            Phase::Closed => (self.tripped_by, self.reopened_by) = (opening, None),
+            _ => self.reopened_by = opening,
+        }
         let retry_after = Duration::from_nanos(until.saturating_sub(now));
         self.transition(Phase::Open { until }, reason, counts, Some(retry_after))
     }

@@ -74,7 +74,7 @@
 //! any other trip. [`Breaker::force_open`] holds it open until it is released; its state is
 //! [`State::ForcedOpen`] meanwhile. [`Breaker::reset`] closes it. [`Breaker::set_mode`] changes what it
 //! does with its state, and [`Breaker::reconfigure`] its rules. [`Breaker::snapshot`] has the rates of
-//! the window, which stay those that opened the breaker until it is closed again, and the totals.
+//! the window, those that opened the breaker last, and the totals.
 //!
 //! # Defaults
 //!
@@ -121,6 +121,8 @@ mod probe;
 mod record;
 mod rules;
 mod running;
+#[cfg(feature = "serde")]
+mod serialize;
 pub(crate) mod settings;
 mod shell;
 pub(crate) mod snapshot;
@@ -148,5 +150,5 @@ pub use settings::{
     DEFAULT_SLOW_CALL_RATE, DEFAULT_SLOW_CALL_THRESHOLD, DEFAULT_WINDOW, LARGEST_BATCH,
     LARGEST_WINDOW, LONGEST_WINDOW, MOST_BUCKETS, Ramp, Window,
 };
-pub use snapshot::{Rates, Snapshot};
+pub use snapshot::{Rates, Snapshot, Totals, Trip};
 pub use state::{Mode, Reason, State, Transition};

@@ -48,11 +48,12 @@ impl Inner {
                 Err(rejection) => rejection,
             },
         };
-        self.count(Count::Rejected, 1);
-        match epoch.mode {
-            Mode::Observe => Ok(Kind::Uncounted),
-            _ => Err(rejection),
+        if epoch.mode == Mode::Observe {
+            self.count(Count::WouldBeRejected, 1);
+            return Ok(Kind::Uncounted);
         }
+        self.count(Count::Rejected, 1);
+        Err(rejection)
     }
 
     /// The reason why no probe can start at `now`. `None` if only the lock can tell.

@@ -91,6 +91,16 @@ impl Window {
     }
 }
 
+impl Window {
+    /// The time that it spans; `None` if it is a number of calls.
+    pub(crate) fn span(self) -> Option<Duration> {
+        match self.0 {
+            Shape::Calls(_) => None,
+            Shape::Span { length, .. } => Some(length),
+        }
+    }
+}
+
 /// How a half-open breaker increases the load until it closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

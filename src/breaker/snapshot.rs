@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::state::{Mode, State};
+use super::handle::Breaker;
+use super::machine::{Opening, Phase};
+use super::state::{Mode, Reason, State};
 use super::tally::Counts;
 
 /// The totals, counted since the breaker was built.
@@ -16,20 +18,22 @@ pub(super) enum Count {
     Slow,
     Discarded,
     Rejected,
+    WouldBeRejected,
 }
 
-pub(super) const COUNTS: usize = Count::Rejected as usize + 1;
+pub(super) const COUNTS: usize = Count::WouldBeRejected as usize + 1;
 
-/// The rates over the calls in the window of a breaker.
-///
-/// Until the breaker is closed again, these are the rates that opened it last, as in its
-/// [`Transition`](super::Transition). In [`Mode::Observe`], calls go on being counted instead, and
-/// these are the rates of the last calls in every state.
+/// The number of some calls, and the fractions of them that failed or were slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Rates {
-    /// The number of calls in the window.
+    /// The number of calls.
     pub calls: u32,
+    /// The number of `calls` that failed.
+    pub failures: u32,
+    /// The number of `calls` that were slow.
+    pub slow_calls: u32,
     /// The fraction of `calls` that failed; 0 without calls.
     pub failure_rate: f64,
     /// The fraction of `calls` that were slow; 0 without calls.
@@ -40,19 +44,38 @@ impl Rates {
     pub(super) fn of(counts: Counts) -> Self {
         Self {
             calls: counts.calls,
+            failures: counts.failures,
+            slow_calls: counts.slow,
             failure_rate: counts.failure_rate(),
             slow_call_rate: counts.slow_call_rate(),
         }
     }
 }
 
+/// The reason why a breaker opened, and the calls on which that was decided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Trip {
+    /// The reason.
+    pub reason: Reason,
+    /// The calls of the window, or of the batch of probes.
+    pub rates: Rates,
+    /// The time since then.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::seconds"))]
+    pub ago: Duration,
+}
+
 /// The state and the counts of a breaker at one moment, from
 /// [`Breaker::snapshot`](super::Breaker::snapshot).
 ///
-/// Only `window` and `consecutive_failures` are recent: `trips`, `time_not_closed`, and `successes`
-/// to `rejected` are totals since the breaker was built. Calls that were admitted while it was
-/// disabled are in none of them.
+/// `window` and `consecutive_failures` are about recent calls, `tripped_by` and `reopened_by` about
+/// those that opened the breaker last, and `totals` about all calls since the breaker was built.
+///
+/// With the feature `serde`, it can be serialized, as those of gates, pools and caches. Durations are
+/// in seconds, as floating-point numbers; states, modes and reasons have the names of their `as_str`.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The name of the breaker.
@@ -61,20 +84,46 @@ pub struct Snapshot {
     pub state: State,
     /// The mode.
     pub mode: Mode,
-    /// The rates over the calls in the window.
+    /// The calls in the window. While the breaker is not closed, they are those from before it opened,
+    /// until they leave the window; in [`Mode::Observe`], calls go on being counted.
     pub window: Rates,
+    /// How the breaker opened when it was closed last. It is kept after the breaker has closed.
+    /// `None` if it has never opened.
+    pub tripped_by: Option<Trip>,
+    /// How the breaker opened last without having been closed since `tripped_by`, by failed probes for
+    /// instance. `None` if it has not.
+    pub reopened_by: Option<Trip>,
     /// The duration from which a call is slow. `None` if no call is: the rule is disabled, or too few
     /// calls have succeeded to [learn](super::Builder::slow_call_threshold) it.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "super::serialize::seconds_if_any")
+    )]
     pub slow_call_threshold: Option<Duration>,
     /// The consecutive failures of the closed breaker; coalesced failures count as one.
     pub consecutive_failures: u32,
     /// How often the breaker has opened without staying closed for a window in between.
     pub attempt: u32,
     /// The time until a probe may start. `None` unless the breaker is open.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "super::serialize::seconds_if_any")
+    )]
     pub retry_after: Option<Duration>,
+    /// The totals since the breaker was built.
+    pub totals: Totals,
+}
+
+/// What a breaker has counted since it was built. Nothing here ever decreases. Calls that were admitted
+/// while it was disabled are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Totals {
     /// How often the breaker opened.
     pub trips: u64,
     /// The time that the breaker was open or half-open.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::seconds"))]
     pub time_not_closed: Duration,
     /// Calls that ended with [`Verdict::Success`](crate::Verdict::Success).
     pub successes: u64,
@@ -88,7 +137,60 @@ pub struct Snapshot {
     pub slow: u64,
     /// Results that came too late to count. They are also in the count of their verdict.
     pub discarded: u64,
-    /// Calls that were rejected, or would have been in [`Mode::Enforce`] while the mode was
-    /// [`Mode::Observe`].
+    /// Calls that were rejected.
     pub rejected: u64,
+    /// Calls that were admitted only because the mode was [`Mode::Observe`].
+    pub would_be_rejected: u64,
+}
+
+impl Breaker {
+    /// The state, the rates and the counts of the breaker at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = &*self.inner;
+        // No epoch is stored while the lock is held, so state and counts are of one generation.
+        let core = inner.core();
+        let now = inner.now();
+        let epoch = inner.epoch.load();
+        let not_closed = core.not_closed
+            + core
+                .not_closed_since
+                .map_or(0, |since| now.saturating_sub(since));
+        let trip = |opening: Opening| Trip {
+            reason: opening.reason,
+            rates: Rates::of(opening.counts),
+            ago: Duration::from_nanos(now.saturating_sub(opening.at)),
+        };
+        let count = |what| inner.counters.get(what as usize);
+        Snapshot {
+            name: Arc::clone(&inner.name),
+            state: match core.forced_open {
+                0 => core.machine.state(),
+                _ => State::ForcedOpen,
+            },
+            mode: core.mode,
+            window: Rates::of(epoch.ledger.recent.counts(now)),
+            tripped_by: core.machine.tripped_by.map(trip),
+            reopened_by: core.machine.reopened_by.map(trip),
+            slow_call_threshold: core.settings.slow_threshold().map(Duration::from_nanos),
+            consecutive_failures: epoch.ledger.streak(),
+            attempt: core.machine.attempt,
+            retry_after: match core.machine.phase {
+                Phase::Open { until } => Some(Duration::from_nanos(until.saturating_sub(now))),
+                _ => None,
+            },
+            totals: Totals {
+                trips: core.trips,
+                time_not_closed: Duration::from_nanos(not_closed),
+                successes: count(Count::Successes),
+                failures: count(Count::Failures),
+                ignored: count(Count::Ignored),
+                abandoned: count(Count::Abandoned),
+                slow: count(Count::Slow),
+                discarded: count(Count::Discarded),
+                rejected: count(Count::Rejected),
+                would_be_rejected: count(Count::WouldBeRejected),
+            },
+        }
+    }
 }

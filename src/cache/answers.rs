@@ -11,7 +11,7 @@ use crate::cache::key::Key;
 use crate::cache::policy::{CachePolicy, Freshness};
 use crate::cache::question::Question;
 use crate::cache::single_flight::SingleFlight;
-use crate::cache::snapshot::CacheSnapshot;
+use crate::cache::snapshot::{CacheSnapshot, CacheTotals};
 use crate::cache::store::Store;
 use crate::gate::Gate;
 use crate::outcome::served::{Source, StaleReason};
@@ -141,19 +141,21 @@ impl Answers {
             bytes: self.store.bytes(),
             max_bytes: self.max_bytes,
             loading: self.single_flight.len(),
-            hits: count(Count::Hits),
-            revalidating: count(Count::Revalidating),
-            misses: count(Count::Misses),
-            stale: count(Count::Stale),
-            defaults: count(Count::Defaults),
-            alternatives: count(Count::Alternatives),
-            other_pools: count(Count::OtherPools),
-            loads: count(Count::Loads),
-            failed_loads: count(Count::FailedLoads),
-            evictions: self.store.evictions(),
-            too_large: count(Count::TooLarge),
-            outdated: count(Count::Outdated),
-            invalidations: count(Count::Invalidations),
+            totals: CacheTotals {
+                hits: count(Count::Hits),
+                revalidating: count(Count::Revalidating),
+                misses: count(Count::Misses),
+                stale: count(Count::Stale),
+                defaults: count(Count::Defaults),
+                alternatives: count(Count::Alternatives),
+                other_pools: count(Count::OtherPools),
+                loads: count(Count::Loads),
+                failed_loads: count(Count::FailedLoads),
+                evictions: self.store.evictions(),
+                too_large: count(Count::TooLarge),
+                outdated: count(Count::Outdated),
+                invalidations: count(Count::Invalidations),
+            },
         }
     }
 

@@ -163,6 +163,6 @@ pub use config::PolicyConfig;
 pub use policy::{
     CachePolicy, DEFAULT_JITTER, DEFAULT_MAX_ENTRY_BYTES, LONGEST_AGE, MAX_POLICY_TAGS,
 };
-pub use snapshot::CacheSnapshot;
+pub use snapshot::{CacheSnapshot, CacheTotals};
 pub use store::{DEFAULT_CACHE_BYTES, LARGEST_CACHE_BYTES, SMALLEST_CACHE_BYTES};
 pub use weigh::Weigh;

@@ -1,9 +1,8 @@
 //! The state of a cache at one moment.
 
 /// The state of a pool's cache at one moment.
-///
-/// The counters start at zero when the cache is first used, and never decrease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CacheSnapshot {
     /// The number of answers stored now.
@@ -14,6 +13,15 @@ pub struct CacheSnapshot {
     pub max_bytes: u64,
     /// The number of keys with a load in progress or waiting to start.
     pub loading: usize,
+    /// The totals since the cache was first used.
+    pub totals: CacheTotals,
+}
+
+/// What a pool's cache has counted since it was first used. Nothing here ever decreases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct CacheTotals {
     /// Reads served a fresh answer, without a query.
     pub hits: u64,
     /// Reads served a stale answer within `stale_while_revalidate`.

@@ -56,6 +56,7 @@
 //! | [`active_probing`](PoolBuilder::active_probing) | on | probe the backend in the background while the breaker is open |
 //! | [`side_connections`](PoolBuilder::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolBuilder::classify) | every error is a failure | what the manager's errors mean |
+//! | [`load`](PoolBuilder::load) | unknown | what the pool is used for, for [warnings](crate::lint) |
 //! | [`sink`](PoolBuilder::sink) | none | who else receives the [events](crate::telemetry) |
 //! | [`tracing`](PoolBuilder::tracing) | on | emit the events with `tracing` |
 //! | [`spans`](PoolBuilder::spans) | off | make a [span](crate::telemetry#spans) of each statement |

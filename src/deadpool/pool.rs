@@ -16,6 +16,7 @@ use crate::breaker::verdict::Class;
 #[cfg(feature = "cache")]
 use crate::cache::handle::Cache;
 use crate::gate::Gate;
+use crate::lint::{Load, Warning};
 #[cfg(feature = "live")]
 use crate::live::watch::{Watch, Watched, sealed::Sealed};
 use crate::outcome::error::GateError;
@@ -187,6 +188,17 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     #[must_use]
     pub fn events(&self) -> Events {
         self.gate().events()
+    }
+
+    /// Checks the settings of this pool, and asks its server over one connection beside the pool, whether
+    /// the breaker is open or not. The warnings are only returned, and not [reported](crate::lint).
+    ///
+    /// # Errors
+    ///
+    /// That of [`get`](Self::get): no object could be created, or a ping on it failed.
+    pub async fn lint(&self, load: &Load) -> Result<Vec<Warning>, PoolError<M::Error>> {
+        let warnings = self.guarded.lint(load).await;
+        warnings.map_err(PoolError::from_gate)
     }
 
     /// The current state and counters of the pool, its breaker and its cache.

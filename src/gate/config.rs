@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::Gate;
+use super::limits::Limits;
 use crate::breaker::builder::Builder;
 use crate::breaker::config::ConfigError;
+use crate::lint::{Load, Plan, Warning, check};
 use crate::telemetry::event::Event;
 
 /// The settings of a pool as data. `None` leaves a setting as it is.
@@ -50,6 +52,39 @@ pub struct GuardConfig {
     /// The largest memory of all cached answers, in bytes. It cannot be changed later, and has no
     /// effect without the feature `cache`.
     pub cache_bytes: Option<u64>,
+}
+
+impl GuardConfig {
+    /// Checks these settings for a pool of this size. Nothing is asked; `lint` of a pool asks its server,
+    /// too. What is not set has its default.
+    ///
+    /// ```
+    /// use fusepool::GuardConfig;
+    /// use fusepool::lint::{Code, Load};
+    /// use std::time::Duration;
+    ///
+    /// let load = Load::default().request_deadline(Duration::from_secs(10));
+    /// let warnings = GuardConfig::default().lint(10, &load);
+    /// assert_eq!(warnings[0].code, Code::DeadlineBeyondRequest);
+    /// assert_eq!(
+    ///     warnings[0].numbers,
+    ///     "`acquire_timeout` 2s + `query_timeout` 30s = 32s > 10s"
+    /// );
+    /// assert_eq!(warnings[0].set, "`query_timeout` to at most 8s");
+    /// ```
+    #[must_use]
+    pub fn lint(&self, max_connections: u32, load: &Load) -> Vec<Warning> {
+        let usual = Limits::default();
+        let plan = Plan {
+            breaker: self.breaker.clone().unwrap_or_default(),
+            acquire_timeout: self.acquire_timeout.unwrap_or(usual.acquire_timeout),
+            query_timeout: self.query_timeout.unwrap_or(usual.query_timeout),
+            connections: max_connections,
+            probes: self.active_probing.unwrap_or(true),
+            asks: self.side_connections.unwrap_or(true),
+        };
+        check(&plan, load)
+    }
 }
 
 impl Gate {

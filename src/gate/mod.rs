@@ -60,7 +60,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -75,6 +75,7 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::counters::Counters;
 use crate::breaker::handle::Breaker;
 use crate::breaker::state::Mode;
+use crate::lint::{Plan, Warning};
 use crate::telemetry::backend::Backend;
 use crate::telemetry::changes::Events;
 use crate::telemetry::event::{Event, Sample};
@@ -148,6 +149,7 @@ pub struct Gate {
     next_revival: AtomicU64,
     hooks: Arc<OnceLock<Hooks>>,
     starved: Notify,
+    warnings: Mutex<Vec<Warning>>,
 }
 
 #[derive(Clone, Copy)]
@@ -216,6 +218,7 @@ impl Gate {
             next_revival: AtomicU64::new(0),
             hooks,
             starved: Notify::new(),
+            warnings: Mutex::default(),
         }
     }
 
@@ -246,6 +249,36 @@ impl Gate {
     #[must_use]
     pub fn events(&self) -> Events {
         self.sinks.changes()
+    }
+
+    /// The warnings about the settings with which the pool was built, in the order in which they were
+    /// [reported](crate::lint). A gate without a pool has none.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let warnings = self.warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reports warnings.
+    pub(crate) fn warn(&self, new: Vec<Warning>) {
+        for warning in &new {
+            self.tell(&Event::Lint(warning));
+        }
+        let warnings = self.warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner).extend(new);
+    }
+
+    /// The settings at this moment.
+    pub(crate) fn plan(&self) -> Plan {
+        let (limits, hooks) = (self.limits(), self.hooks.get());
+        Plan {
+            breaker: self.breaker.to_builder(),
+            acquire_timeout: limits.acquire_timeout,
+            query_timeout: limits.query_timeout,
+            connections: limits.connections,
+            probes: hooks.is_some_and(|hooks| hooks.opened.is_some()),
+            asks: hooks.is_some_and(|hooks| hooks.starved.is_some()),
+        }
     }
 
     /// Whether the breaker acts on its state.
@@ -325,6 +358,16 @@ impl Gate {
     /// Reports an event of a call.
     pub(crate) fn tell_of_call(&self, event: &Event<'_>) {
         self.sinks.tell_of_call(event);
+    }
+
+    /// Whether anybody records what the system of the server is called.
+    pub(crate) fn names_system(&self) -> bool {
+        self.observes_calls()
+    }
+
+    /// Tells what the server says that it is.
+    pub(crate) fn tell_system(&self, name: &'static str) {
+        self.sinks.tell_system(name);
     }
 
     /// Whether a sink wants samples of the pool.

@@ -5,15 +5,24 @@ use std::sync::atomic::Ordering;
 use super::{Count, Gate};
 use crate::breaker::snapshot::Snapshot;
 
-/// The state and the counts of a gate at one moment, from [`Gate::snapshot`]. All counts but
-/// `waiting` are totals since the gate was built.
+/// The state and the counts of a gate at one moment, from [`Gate::snapshot`].
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GateSnapshot {
     /// The breaker.
     pub breaker: Snapshot,
     /// Callers in the queue for a connection now.
     pub waiting: u32,
+    /// The totals since the gate was built. Those of the breaker are in its own snapshot.
+    pub totals: GateTotals,
+}
+
+/// What a gate has counted since it was built. Nothing here ever decreases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct GateTotals {
     /// Calls that were refused because the queue was full, or moved so slowly that they would have waited
     /// for longer than `acquire_timeout`.
     pub saturated: u64,
@@ -40,11 +49,13 @@ impl Gate {
         GateSnapshot {
             breaker: self.breaker.snapshot(),
             waiting: self.waiting(),
-            saturated: count(Count::Saturated),
-            deadlines: count(Count::Deadlines),
-            lost_answers: count(Count::LostAnswers),
-            probes: count(Count::Probes),
-            closed_connections: count(Count::ClosedConnections),
+            totals: GateTotals {
+                saturated: count(Count::Saturated),
+                deadlines: count(Count::Deadlines),
+                lost_answers: count(Count::LostAnswers),
+                probes: count(Count::Probes),
+                closed_connections: count(Count::ClosedConnections),
+            },
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::adapter::Adapter;
 use super::lease::Lease;
+use super::session::System;
 use super::shared::Shared;
 use crate::breaker::verdict::Class;
 use crate::outcome::error::GateError;
@@ -51,7 +52,7 @@ impl<A: Adapter> Shared<A> {
         Ok(())
     }
 
-    /// Asks the server of a new lease whether it accepts writes.
+    /// Asks the server of a new lease whether it accepts writes, and what it is.
     ///
     /// Cancellation: the connection is closed when its lease is dropped.
     async fn learn_role(&self, lease: &mut Lease<A>) {
@@ -65,6 +66,21 @@ impl<A: Adapter> Shared<A> {
         if let Some(is_read_only) = is_read_only {
             self.role.answered(is_read_only, 0, &self.gate);
         }
+        self.learn_system(raw).await;
         in_flight.end();
+    }
+
+    /// Asks the server once what it is, if its driver does not tell, and if that is recorded.
+    async fn learn_system(&self, connection: &mut A::Connection) {
+        let question = self.adapter.system().and_then(System::version);
+        let question = question.filter(|_| self.gate.names_system());
+        if let Some(question) = question
+            && self.is_system_known.get().is_none()
+            && let Some(version) = self.adapter.question(connection, question.to_owned()).await
+            && self.is_system_known.set(()).is_ok()
+            && version.contains("MariaDB")
+        {
+            self.gate.tell_system("mariadb");
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::breaker::config::ConfigError;
 use crate::cache::handle::Cache;
 use crate::gate::Gate;
 use crate::gate::reporter::Hooks;
+use crate::lint::{Load, Warning};
 use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
@@ -179,6 +180,17 @@ impl<A: Adapter> Guarded<A> {
     #[must_use]
     pub fn events(&self) -> Events {
         self.gate().events()
+    }
+
+    /// Checks the settings of this pool, and asks its server over one connection beside the pool, whether
+    /// the breaker is open or not. The warnings are only returned, and not [reported](crate::lint).
+    ///
+    /// # Errors
+    ///
+    /// - [`GateError::Deadline`]: no connection could be opened within `acquire_timeout`.
+    /// - [`GateError::Failed`]: the pool's own error, of the connection or of a ping.
+    pub async fn lint(&self, load: &Load) -> Result<Vec<Warning>, GateError<A::Error>> {
+        self.shared.lint(load).await
     }
 
     /// The state and the counters of the pool, its gate and its cache at this moment.

@@ -14,6 +14,7 @@ pub(crate) mod homes;
 #[cfg(feature = "sql")]
 pub(crate) mod invalidation;
 pub(crate) mod lease;
+mod lint;
 mod long_running;
 mod lost;
 mod prober;

@@ -130,7 +130,7 @@ mod tests {
             !role.answered(false, 5, &gate),
             "only the transactions were"
         );
-        assert_eq!(gate.breaker().snapshot().failures, 0);
+        assert_eq!(gate.breaker().snapshot().totals.failures, 0);
         assert!(role.answered(true, 4, &gate));
         assert!(!role.awaits_writable());
         assert!(role.answered(true, 1, &gate));

@@ -59,11 +59,12 @@ impl<A: Adapter> Shared<A> {
     #[cfg(feature = "cache")]
     fn cache_sample(&self) -> CacheSample {
         let cache = self.cache_snapshot();
+        let totals = cache.totals;
         CacheSample {
-            hits: cache.hits,
-            misses: cache.misses,
-            stale: cache.revalidating + cache.stale,
-            evictions: cache.evictions,
+            hits: totals.hits,
+            misses: totals.misses,
+            stale: totals.revalidating + totals.stale,
+            evictions: totals.evictions,
             bytes: cache.bytes,
         }
     }

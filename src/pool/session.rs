@@ -95,8 +95,8 @@ pub enum System {
 }
 
 impl System {
-    /// The system in OpenTelemetry's terms. MariaDB is called `mysql`, too: which of the two answers is
-    /// known only after a connection is open.
+    /// The system in OpenTelemetry's terms. MariaDB is called `mysql` until its first connection has
+    /// [told](Self::version).
     #[cfg(any(
         feature = "sqlx-mysql",
         feature = "sqlx-postgres",
@@ -228,6 +228,33 @@ impl Sessions {
 
 /// Each statement returns one text.
 impl System {
+    /// Asks for the version, if that tells which system it is.
+    pub(super) fn version(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => None,
+            Self::MySql => Some("SELECT VERSION()"),
+        }
+    }
+
+    /// Asks how many connections the server has, and how many of them are reserved, and how many this user
+    /// and this database may have, which is negative if there is no such limit.
+    pub(super) fn room(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "SELECT concat_ws(' ', current_setting('max_connections'), \
+                 current_setting('superuser_reserved_connections')::int \
+                 + coalesce(current_setting('reserved_connections', true)::int, 0), \
+                 (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), \
+                 (SELECT datconnlimit FROM pg_database WHERE datname = current_database()))"
+            }
+            // One more than `max_connections` is reserved.
+            Self::MySql => {
+                "SELECT CONCAT_WS(' ', @@max_connections, 0, \
+                 IF(@@max_user_connections = 0, '-1', @@max_user_connections), '-1')"
+            }
+        }
+    }
+
     /// A PostgreSQL session that is older than ten seconds is that of a pooler: the connection was
     /// opened just now. The third value is its age in microseconds.
     fn own_session(self) -> &'static str {

@@ -13,6 +13,7 @@ use crate::gate::config::GuardConfig;
 use crate::gate::limits::{
     DEFAULT_ACQUIRE_TIMEOUT, DEFAULT_MAX_QUEUE, DEFAULT_QUERY_TIMEOUT, Limits,
 };
+use crate::lint::{Load, Plan, check};
 use crate::pool::adapter::Adapter;
 use crate::telemetry::sinks::SinkList;
 
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) active_probing: bool,
     pub(crate) side_connections: bool,
     pub(crate) probe_query: Option<String>,
+    pub(crate) load: Load,
     pub(crate) sinks: SinkList,
     #[cfg(feature = "cache")]
     pub(crate) cache_bytes: u64,
@@ -41,6 +43,7 @@ impl Default for Settings {
             active_probing: true,
             side_connections: true,
             probe_query: None,
+            load: Load::default(),
             sinks: SinkList::default(),
             #[cfg(feature = "cache")]
             cache_bytes: DEFAULT_CACHE_BYTES,
@@ -91,7 +94,14 @@ impl Settings {
         };
         let breaker = self.breaker.clone().name_if_unset(|| adapter.name());
         let (breaker, sinks) = (breaker.ramp_if_unset(size), self.sinks.clone());
-        Gate::new(breaker, limits, "query_timeout", sinks, adapter.backend())
+        let gate = Gate::new(breaker, limits, "query_timeout", sinks, adapter.backend())?;
+        let plan = Plan {
+            probes: self.active_probing,
+            asks: self.side_connections,
+            ..gate.plan()
+        };
+        gate.warn(check(&plan, &self.load));
+        Ok(gate)
     }
 }
 
@@ -105,6 +115,7 @@ impl fmt::Debug for Settings {
             .field("active_probing", &self.active_probing)
             .field("side_connections", &self.side_connections)
             .field("probe_query", &self.probe_query)
+            .field("load", &self.load)
             .finish_non_exhaustive()
     }
 }
@@ -169,6 +180,13 @@ macro_rules! setters {
         /// deadlines end a statement. Default: `true`.
         pub fn side_connections(mut self, on: bool) -> Self {
             self.settings.side_connections = on;
+            self
+        }
+
+        /// What the pool is used for, so that it can [warn](crate::lint) about settings that do not fit.
+        /// It changes nothing else. Default: unknown.
+        pub fn load(mut self, load: $crate::lint::Load) -> Self {
+            self.settings.load = load;
             self
         }
 

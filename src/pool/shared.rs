@@ -1,8 +1,6 @@
 //! The state that all handles of a guarded pool share.
 
-use std::sync::Arc;
-#[cfg(feature = "cache")]
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 
@@ -19,6 +17,7 @@ use crate::cache::answers::Answers;
 #[cfg(feature = "cache")]
 use crate::cache::snapshot::CacheSnapshot;
 use crate::gate::Gate;
+use crate::lint::Load;
 
 pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
@@ -31,6 +30,10 @@ pub(crate) struct Shared<A: Adapter> {
     /// The one connection beside the pool.
     pub(super) side: Semaphore,
     pub(super) long_running: LongRunning,
+    /// The server has said what it is.
+    pub(super) is_system_known: OnceLock<()>,
+    /// What its user expects.
+    pub(super) load: Load,
     pub(crate) role: Arc<Role>,
     #[cfg(feature = "sql")]
     pub(super) unsettled: Unsettled,
@@ -52,6 +55,8 @@ impl<A: Adapter> Shared<A> {
             probe_query: settings.probe_query.as_deref().map(Arc::from),
             side: Semaphore::new(1),
             long_running: LongRunning::default(),
+            is_system_known: OnceLock::new(),
+            load: settings.load,
             #[cfg(feature = "sql")]
             unsettled: Unsettled::default(),
             #[cfg(feature = "cache")]
@@ -77,11 +82,12 @@ impl<A: Adapter> Shared<A> {
         }
     }
 
-    /// Remembers the current runtime, if it is the first, and starts sampling in it. Called when a
-    /// connection is leased.
+    /// Remembers the current runtime, if it is the first, and starts sampling in it, and the check of
+    /// the server. Called when a connection is leased.
     pub(crate) fn remember_runtime(self: &Arc<Self>) {
         if self.background.remember_runtime() {
             self.start_sampling();
+            self.lint_in_background();
         }
     }
 

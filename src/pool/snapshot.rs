@@ -22,7 +22,11 @@ impl PoolStatus {
 }
 
 /// The state of a pool at one moment: its connections, its gate with the breaker, and its cache.
+///
+/// With the feature `serde`, it can be serialized, with the names of the fields. Durations are in
+/// seconds, as floating-point numbers.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PoolSnapshot {
     /// The gate, with its breaker.

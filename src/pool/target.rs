@@ -47,6 +47,12 @@ impl<A: Adapter> Fresh<A> {
         self.adapter.question(connection, sql).await
     }
 
+    /// Asks the backend by the `query`, or else by a ping.
+    pub(super) async fn ping(&mut self, query: Option<&str>) -> Result<(), A::Error> {
+        let raw = present(self.raw.as_mut());
+        ping(&*self.adapter, raw, query).await
+    }
+
     pub(super) async fn close(mut self) {
         if let Some(raw) = self.raw.take() {
             self.adapter.disconnect(raw).await;
@@ -114,10 +120,7 @@ impl<A: Adapter> Probed<A> {
     /// Asks the backend by the `query`, or else by a ping.
     async fn ping(&mut self, query: Option<&str>) -> Result<(), A::Error> {
         match self {
-            Self::Fresh(fresh) => {
-                let raw = present(fresh.raw.as_mut());
-                ping(&*fresh.adapter, raw, query).await
-            }
+            Self::Fresh(fresh) => fresh.ping(query).await,
             Self::Borrowed(lease) => {
                 let (raw, watch) = lease.parts();
                 let in_flight = watch.state.start();

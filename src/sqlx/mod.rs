@@ -34,6 +34,7 @@
 //! | [`active_probing`](PoolOptions::active_probing) | on | probe the database in the background while the breaker is open |
 //! | [`side_connections`](PoolOptions::side_connections) | on | stop [abandoned statements](crate#abandoned-statements) on the server, and ask it about those [from before an outage](crate#what-an-outage-leaves-behind) |
 //! | [`classify`](PoolOptions::classify) | the driver's table | what each error means |
+//! | [`load`](PoolOptions::load) | unknown | what the pool is used for, for [warnings](crate::lint) |
 //! | [`sink`](PoolOptions::sink) | none | who else receives the [events](crate::telemetry) |
 //! | [`tracing`](PoolOptions::tracing) | on | emit the events with `tracing` |
 //! | [`spans`](PoolOptions::spans) | off | make a [span](crate::telemetry#spans) of each statement |

@@ -16,6 +16,7 @@ use super::error;
 use super::options::PoolOptions;
 use super::transaction::Transaction;
 use crate::gate::Gate;
+use crate::lint::{Load, Warning};
 #[cfg(feature = "live")]
 use crate::live::watch::{Watch, Watched, sealed::Sealed};
 use crate::pool::adapter::Adapter;
@@ -194,6 +195,17 @@ impl<DB: Database> Pool<DB> {
     #[must_use]
     pub fn events(&self) -> Events {
         self.gate().events()
+    }
+
+    /// Checks the settings of this pool, and asks its server over one connection beside the pool, whether
+    /// the breaker is open or not. The warnings are only returned, and not [reported](crate::lint).
+    ///
+    /// # Errors
+    ///
+    /// That of an acquire: no connection could be opened, or a ping on it failed.
+    pub async fn lint(&self, load: &Load) -> Result<Vec<Warning>, Error> {
+        let warnings = self.guarded.lint(load).await;
+        warnings.map_err(|error| error::of_acquire(self.gate(), error))
     }
 
     /// The current state and counters of the pool, its breaker and its cache.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::breaker::event as breaker;
 use crate::breaker::state::State;
 use crate::breaker::verdict::Verdict;
+use crate::lint::Warning;
 use crate::outcome::error::{Awaited, Refused};
 use crate::outcome::served::Source;
 
@@ -71,6 +72,15 @@ pub enum Event<'a> {
         query_timeout: Duration,
         /// The largest number of callers in the queue for a connection.
         max_queue: u32,
+    },
+    /// A setting does not do what it should, found when the pool was built.
+    Lint(&'a Warning),
+    /// The server of the first connection said that it is another system than metrics and spans have
+    /// called it: MariaDB is reached by the drivers of MySQL. A pool asks only if it records metrics or
+    /// spans, or a sink [wants calls](super::Sink::wants_calls).
+    System {
+        /// The name of the system: `mariadb`.
+        name: &'static str,
     },
     /// A caller obtained a connection. Only for sinks that [want calls](super::Sink::wants_calls).
     Acquired {

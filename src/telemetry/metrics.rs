@@ -112,15 +112,21 @@ fn describe() {
 
 /// Records the metrics of one pool or gate.
 pub(crate) struct Metrics {
-    /// The labels of every metric.
-    labels: Vec<Label>,
-    /// The labels of operations.
-    of_operations: Vec<Label>,
+    /// They change once, if the server says that it is another system than its driver is for.
+    labels: ArcSwap<Labels>,
     /// The instruments that each call uses. They belong to the recorder that was installed when they
     /// were made, so every sample makes them anew: a recorder may be installed after the pool.
     each_call: ArcSwap<EachCall>,
     breaker: Mutex<BreakerState>,
     codes: Mutex<Vec<ErrorCode>>,
+}
+
+/// The labels of a pool.
+struct Labels {
+    /// Those of every metric.
+    all: Vec<Label>,
+    /// Those of operations.
+    of_operations: Vec<Label>,
 }
 
 /// The state of the breaker, as its events tell it.
@@ -142,24 +148,12 @@ struct EachCall {
 
 impl Metrics {
     pub(crate) fn new(pool: Arc<str>, backend: &Backend) -> Self {
-        let mut labels = vec![Label::new(POOL, pool)];
-        labels.extend(backend.system.map(|system| Label::new(SYSTEM, system)));
-        let mut of_operations = labels.clone();
-        let server = [
-            ("server.address", backend.address.clone()),
-            ("server.port", backend.port.map(|port| port.to_string())),
-            ("db.namespace", backend.namespace.clone()),
-        ];
-        let server = server
-            .into_iter()
-            .filter_map(|(key, value)| Some(Label::new(key, value?)));
-        of_operations.extend(server);
+        let labels = Labels::new(pool, backend);
         // First: an instrument takes its description when it is made.
         describe();
-        let each_call = ArcSwap::from_pointee(EachCall::new(&labels, &of_operations));
+        let each_call = ArcSwap::from_pointee(EachCall::new(&labels));
         let metrics = Self {
-            labels,
-            of_operations,
+            labels: ArcSwap::from_pointee(labels),
             each_call,
             breaker: Mutex::new(BreakerState {
                 state: State::Closed,
@@ -172,9 +166,24 @@ impl Metrics {
         metrics
     }
 
+    /// The labels of every metric.
+    fn own(&self) -> Vec<Label> {
+        self.labels.load().all.clone()
+    }
+
     fn with<const N: usize>(&self, more: [(&'static str, &'static str); N]) -> Vec<Label> {
-        let more = more.map(|(key, value)| Label::new(key, value));
-        self.labels.iter().cloned().chain(more).collect()
+        self.labels.load().with(more)
+    }
+
+    /// Goes on with another name of the system.
+    fn rename(&self, system: &'static str) {
+        self.set_state(|_| {
+            let before = self.labels.load_full();
+            let labels = before.of_system(system);
+            self.each_call.store(Arc::new(EachCall::new(&labels)));
+            self.labels.store(Arc::new(labels));
+            before.clear();
+        });
     }
 
     fn count<const N: usize>(&self, name: &'static str, more: [(&'static str, &'static str); N]) {
@@ -210,7 +219,7 @@ impl Metrics {
             if to != State::Closed {
                 breaker.opened.get_or_insert_with(Instant::now);
             } else if let Some(opened) = breaker.opened.take() {
-                histogram!(OPEN_DURATION, self.labels.clone()).record(opened.elapsed());
+                histogram!(OPEN_DURATION, self.own()).record(opened.elapsed());
             }
         });
     }
@@ -231,7 +240,7 @@ impl Metrics {
     }
 
     fn failed(&self, took: Duration, code: Option<&str>, error: &str) {
-        let mut labels = self.of_operations.clone();
+        let mut labels = self.labels.load().of_operations.clone();
         let kind = self.bounded(error, code.is_some());
         if code == Some(&*kind) {
             labels.push(Label::new("db.response.status_code", kind.clone()));
@@ -243,13 +252,13 @@ impl Metrics {
     fn sampled(&self, sample: &Sample) {
         describe();
         self.each_call
-            .store(Arc::new(EachCall::new(&self.labels, &self.of_operations)));
+            .store(Arc::new(EachCall::new(&self.labels.load())));
         let connections = |state, count: u32| {
             gauge!(CONNECTIONS, self.with([(CONNECTION_STATE, state)])).set(count);
         };
         connections("idle", sample.idle);
         connections("used", sample.used);
-        let set = |name, value: u32| gauge!(name, self.labels.clone()).set(value);
+        let set = |name, value: u32| gauge!(name, self.own()).set(value);
         set(CONNECTIONS_MAX, sample.max_connections);
         set(PENDING, sample.pending);
         self.set_state(|_| {});
@@ -265,25 +274,77 @@ impl Metrics {
             (CACHE_STALE, cache.stale),
             (CACHE_EVICTIONS, cache.evictions),
         ] {
-            counter!(name, self.labels.clone()).absolute(total);
+            counter!(name, self.own()).absolute(total);
         }
-        gauge!(CACHE_BYTES, self.labels.clone()).set(cache.bytes as f64);
+        gauge!(CACHE_BYTES, self.own()).set(cache.bytes as f64);
+    }
+}
+
+impl Labels {
+    fn new(pool: Arc<str>, backend: &Backend) -> Self {
+        let mut all = vec![Label::new(POOL, pool)];
+        all.extend(backend.system.map(|system| Label::new(SYSTEM, system)));
+        let mut of_operations = all.clone();
+        let server = [
+            ("server.address", backend.address.clone()),
+            ("server.port", backend.port.map(|port| port.to_string())),
+            ("db.namespace", backend.namespace.clone()),
+        ];
+        let server = server
+            .into_iter()
+            .filter_map(|(key, value)| Some(Label::new(key, value?)));
+        of_operations.extend(server);
+        Self { all, of_operations }
+    }
+
+    /// The same labels, with another system.
+    fn of_system(&self, system: &'static str) -> Self {
+        let change = |labels: &[Label]| {
+            let change = |label: &Label| match label.key() {
+                SYSTEM => Label::new(SYSTEM, system),
+                _ => label.clone(),
+            };
+            labels.iter().map(change).collect()
+        };
+        Self {
+            all: change(&self.all),
+            of_operations: change(&self.of_operations),
+        }
+    }
+
+    fn with<const N: usize>(&self, more: [(&'static str, &'static str); N]) -> Vec<Label> {
+        let more = more.map(|(key, value)| Label::new(key, value));
+        self.all.iter().cloned().chain(more).collect()
+    }
+
+    /// Sets the gauges to zero.
+    fn clear(&self) {
+        let zero = |name, labels| gauge!(name, labels).set(0);
+        for state in STATES {
+            zero(BREAKER_STATE, self.with([("state", state.as_str())]));
+        }
+        for state in ["idle", "used"] {
+            zero(CONNECTIONS, self.with([(CONNECTION_STATE, state)]));
+        }
+        for name in [CONNECTIONS_MAX, PENDING, CACHE_BYTES] {
+            zero(name, self.all.clone());
+        }
     }
 }
 
 impl EachCall {
-    fn new(labels: &[Label], of_operations: &[Label]) -> Self {
+    fn new(labels: &Labels) -> Self {
+        let Labels { all, of_operations } = labels;
         let with = |key: &'static str, value: &'static str| -> Vec<_> {
-            labels
-                .iter()
+            all.iter()
                 .cloned()
                 .chain([Label::new(key, value)])
                 .collect()
         };
         Self {
-            succeeded: histogram!(OPERATION, of_operations.to_vec()),
-            waited: histogram!(WAIT_TIME, labels.to_vec()),
-            used: histogram!(USE_TIME, labels.to_vec()),
+            succeeded: histogram!(OPERATION, of_operations.clone()),
+            waited: histogram!(WAIT_TIME, all.clone()),
+            used: histogram!(USE_TIME, all.clone()),
             successes: counter!(CALLS, with("verdict", Verdict::Success.as_str())),
             refusals: REASONS.map(|reason| counter!(REFUSALS, with("reason", reason))),
         }
@@ -330,7 +391,7 @@ impl Sink for Metrics {
                 ];
                 self.count(FALLBACKS, labels);
                 if let Some(age) = source.age() {
-                    histogram!(CACHE_AGE, self.labels.clone()).record(age);
+                    histogram!(CACHE_AGE, self.own()).record(age);
                 }
             }
             Event::Acquired { waited } => self.each_call.load().waited.record(waited),
@@ -356,9 +417,10 @@ impl Sink for Metrics {
             }
             Event::Released { used } => self.each_call.load().used.record(used),
             Event::Connected { took } => {
-                histogram!(CREATE_TIME, self.labels.clone()).record(took);
+                histogram!(CREATE_TIME, self.own()).record(took);
             }
             Event::Sampled(sample) => self.sampled(sample),
+            Event::System { name } => self.rename(name),
             _ => {}
         }
     }
@@ -367,15 +429,6 @@ impl Sink for Metrics {
 /// Sets the gauges of a pool that ended to zero.
 impl Drop for Metrics {
     fn drop(&mut self) {
-        let zero = |name, labels| gauge!(name, labels).set(0);
-        for state in STATES {
-            zero(BREAKER_STATE, self.with([("state", state.as_str())]));
-        }
-        for state in ["idle", "used"] {
-            zero(CONNECTIONS, self.with([(CONNECTION_STATE, state)]));
-        }
-        for name in [CONNECTIONS_MAX, PENDING, CACHE_BYTES] {
-            zero(name, self.labels.clone());
-        }
+        self.labels.load().clear();
     }
 }

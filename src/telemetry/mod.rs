@@ -21,6 +21,7 @@
 //! | `probe` | `fusepool::gate` | DEBUG, INFO if it failed | `error` |
 //! | `closed_connection` | `fusepool::gate` | DEBUG | `reason` |
 //! | `limits` | `fusepool::gate` | INFO | `acquire_timeout`, `query_timeout`, `max_queue` |
+//! | `lint` | `fusepool::lint` | WARN | `code`, `what`, `why`, `numbers`, `set` |
 //! | `fallback` | `fusepool::cache` | DEBUG | `policy`, `source`, `age`, `reason` |
 //! | `load` | `fusepool::cache` | DEBUG | `policy`, `took`, `bytes` |
 //! | `not_kept` | `fusepool::cache` | DEBUG | `policy`, `reason` |
@@ -38,6 +39,7 @@
 //! | `rejected` | `reason`: [`Refused::reason`](crate::Refused::reason) |
 //! | `deadline` | `awaited`: [`Awaited::as_str`](crate::Awaited::as_str) |
 //! | `closed_connection` | `reason`: `abandoned` (a statement on it was given up), `unread` (a stream of rows was dropped before its end), `broken`, `unusable`, `out_of_step` (its answers were not those to its statements), `in_transaction` (a transaction that a text began was not ended), `read_only` (its server was demoted) or `close_on_drop` |
+//! | `lint` | `code`: [`Code::as_str`](crate::lint::Code::as_str) |
 //! | `fallback` | `source`: [`Source::as_str`](crate::Source::as_str); `reason`: [`Source::reason`](crate::Source::reason) |
 //! | `not_kept` | `reason`: `too_large` or `outdated` |
 //!

@@ -136,6 +136,14 @@ impl Sinks {
         self.tell_each(&self.of_samples, event);
     }
 
+    /// Tells what the server says that it is.
+    pub(crate) fn tell_system(&self, name: &'static str) {
+        if let Some(spans) = &self.spans {
+            spans.rename(name);
+        }
+        self.tell(&Event::System { name });
+    }
+
     fn tell_each(&self, sinks: &[Arc<dyn Sink>], event: &Event<'_>) {
         for sink in sinks {
             sink.event(&self.pool, event);

@@ -1,6 +1,6 @@
 //! Spans of calls, as OpenTelemetry's exporters understand them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing::field::Empty;
 use tracing::{Span, info_span};
@@ -11,16 +11,31 @@ use super::backend::Backend;
 pub(crate) struct Spans {
     pool: Arc<str>,
     backend: Backend,
+    /// The name of the system, if the server says that it is another one.
+    system: OnceLock<&'static str>,
 }
 
 impl Spans {
     pub(crate) fn new(pool: Arc<str>, backend: Backend) -> Self {
-        Self { pool, backend }
+        Self {
+            pool,
+            backend,
+            system: OnceLock::new(),
+        }
+    }
+
+    /// Goes on with another name of the system.
+    pub(crate) fn rename(&self, system: &'static str) {
+        let _ = self.system.set(system);
     }
 
     /// The span of a call that starts now.
     pub(crate) fn start(&self) -> Span {
-        let Self { pool, backend } = self;
+        let Self {
+            pool,
+            backend,
+            system,
+        } = self;
         info_span!(
             target: "fusepool::call",
             "call",
@@ -28,7 +43,7 @@ impl Spans {
             otel.kind = "client",
             otel.status_code = Empty,
             db.client.connection.pool.name = &**pool,
-            db.system.name = backend.system,
+            db.system.name = system.get().copied().or(backend.system),
             db.namespace = backend.namespace.as_deref(),
             server.address = backend.address.as_deref(),
             server.port = backend.port,

@@ -9,10 +9,12 @@ use super::sink::Sink;
 use crate::breaker::event as breaker;
 use crate::breaker::state::{Mode, State, Transition};
 use crate::breaker::verdict::Verdict;
+use crate::lint::Warning;
 
 const BREAKER: &str = "fusepool::breaker";
 const GATE: &str = "fusepool::gate";
 const CACHE: &str = "fusepool::cache";
+const LINT: &str = "fusepool::lint";
 
 /// The default sink, which emits `tracing` events as the [module documentation](super) says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,6 +92,7 @@ impl Sink for TracingSink {
                     (seconds(acquire_timeout), seconds(query_timeout));
                 info!(target: GATE, pool, acquire_timeout, query_timeout, max_queue, "limits");
             }
+            Event::Lint(warning) => self::warning(pool, warning),
             Event::Acquired { waited } => {
                 trace!(target: GATE, pool, waited = seconds(waited), "acquired");
             }
@@ -112,7 +115,7 @@ impl Sink for TracingSink {
             Event::Connected { took } => {
                 trace!(target: GATE, pool, took = seconds(took), "connected");
             }
-            Event::Sampled(_) => {} // there are gauges for it
+            Event::Sampled(_) | Event::System { .. } => {} // they are for metrics
         }
     }
 }
@@ -167,6 +170,18 @@ fn transition(pool: &str, transition: &Transition) {
             "transition"
         );
     }
+}
+
+fn warning(pool: &str, warning: &Warning) {
+    let Warning {
+        code,
+        what,
+        why,
+        numbers,
+        set,
+    } = warning;
+    let (code, numbers, set) = (code.as_str(), &**numbers, &**set);
+    warn!(target: LINT, pool, code, what, why, numbers, set, "lint");
 }
 
 fn mode(pool: &str, mode: Mode, forced_open: bool) {

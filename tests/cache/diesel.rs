@@ -121,7 +121,7 @@ macro_rules! application {
                 let all = query().cached(&MENU).load(&kitchen.pool);
                 let all: Arc<Vec<String>> = all.await.unwrap();
                 assert_eq!(*all, ["soup"], "another shape is another answer");
-                assert_eq!(kitchen.pool.snapshot().cache.loads, 8);
+                assert_eq!(kitchen.pool.snapshot().cache.totals.loads, 8);
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,7 +166,7 @@ macro_rules! application {
                         .unwrap();
                     assert_eq!(*names, ["the usual"]);
                 }
-                assert_eq!(pool.snapshot().gate.breaker.trips, 0);
+                assert_eq!(pool.snapshot().gate.breaker.totals.trips, 0);
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,7 +44,7 @@ async fn each_stands_in_by_itself<K: Kind>() {
         );
     }
     assert!(!asked.load(Ordering::SeqCst));
-    assert_eq!(replica.pool.snapshot().gate.breaker.successes, 0);
+    assert_eq!(replica.pool.snapshot().gate.breaker.totals.successes, 0);
 
     let open = pool.gate().breaker().force_open();
     let reason = OPEN;
@@ -70,7 +70,11 @@ async fn each_stands_in_by_itself<K: Kind>() {
     }
     let cache = pool.snapshot().cache;
     assert_eq!(
-        (cache.defaults, cache.alternatives, cache.other_pools),
+        (
+            cache.totals.defaults,
+            cache.totals.alternatives,
+            cache.totals.other_pools
+        ),
         (1, 1, 1)
     );
 

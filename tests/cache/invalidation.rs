@@ -54,7 +54,7 @@ async fn by_key_tag_policy_or_all<K: Kind>() {
     cache.invalidate_all();
     assert_eq!(cache.snapshot().entries, 0);
     assert_eq!(outdated().await, ["1", "2", "other"]);
-    assert_eq!(cache.snapshot().invalidations, 5);
+    assert_eq!(cache.snapshot().totals.invalidations, 5);
 
     // A tag of the query's own, and every way to fetch it.
     let read = || K::name(1, &OTHER).tag("dish:1");
@@ -105,7 +105,7 @@ async fn in_doubt_by_a_write_that_fails<K: Kind>() {
     drop(open);
     kitchen.kind.run("ALTER TABLE gone RENAME TO dish").await;
     assert_eq!(kitchen.ask().await.unwrap().source, Source::Live);
-    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+    assert_eq!(kitchen.pool.cache().snapshot().totals.invalidations, 0);
 }
 
 async fn by_a_transaction_when_it_is_committed<K: Kind>() {
@@ -118,7 +118,7 @@ async fn by_a_transaction_when_it_is_committed<K: Kind>() {
     savepoint.commit().await.unwrap();
     let served = kitchen.ask().await.unwrap();
     assert_eq!(*served.value, "old", "nobody else sees it yet");
-    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+    assert_eq!(kitchen.pool.cache().snapshot().totals.invalidations, 0);
     transaction.commit().await.unwrap();
     let served = kitchen.ask().await.unwrap();
     assert_eq!((served.value.as_str(), served.source), ("b", Source::Live));
@@ -191,7 +191,7 @@ async fn not_by_what_is_rolled_back<K: Kind>() {
     }
     let served = kitchen.ask().await.unwrap();
     assert!(matches!(served.source, Source::Fresh { .. }), "{served:?}");
-    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+    assert_eq!(kitchen.pool.cache().snapshot().totals.invalidations, 0);
 }
 
 /// An answer that may have changed is loaded again, but kept in case the database cannot answer.
@@ -218,7 +218,7 @@ async fn in_doubt_by_a_write_of_unknown_outcome<K: Kind>() {
         matches!(source, Source::Fresh { .. })
     })
     .await;
-    assert_eq!(kitchen.pool.cache().snapshot().invalidations, 0);
+    assert_eq!(kitchen.pool.cache().snapshot().totals.invalidations, 0);
 }
 
 /// Regression: a write was published before the end of a transaction that began in another way than by

@@ -118,7 +118,7 @@ impl<K: Kind> Kitchen<K> {
     /// The number of loads so far.
     pub fn loads(&self) -> u64 {
         let cache = self.pool.snapshot().cache;
-        cache.loads + cache.failed_loads
+        cache.totals.loads + cache.totals.failed_loads
     }
 }
 

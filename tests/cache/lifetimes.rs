@@ -76,11 +76,11 @@ async fn a_load_whose_runtime_ends_is_begun_anew<F: Family>() {
     }
     spawn_blocking(move || job.join().unwrap()).await.unwrap();
     assert_eq!(
-        F::snapshot(&world.pool).cache.loads,
+        F::snapshot(&world.pool).cache.totals.loads,
         1,
         "one of them made the load"
     );
-    assert_eq!(F::snapshot(&world.pool).gate.breaker.trips, 0);
+    assert_eq!(F::snapshot(&world.pool).gate.breaker.totals.trips, 0);
 }
 
 /// Regression test: callers waited for such a load until their deadlines, again and again.
@@ -105,7 +105,7 @@ async fn a_load_whose_runtime_stands_still_is_begun_anew<F: Family>() {
     println!("{}: {took:?}", F::NAME);
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(world.loading(), 0);
-    assert_eq!(F::snapshot(&world.pool).cache.loads, 1);
+    assert_eq!(F::snapshot(&world.pool).cache.totals.loads, 1);
     still.shutdown_background();
 }
 
@@ -197,7 +197,7 @@ async fn few_keys_that_hang_are_served_stale_and_open_the_breaker<F: Family>() {
         let (pool, ask) = (world.pool.clone(), keys[n % 2]);
         tokio::spawn(async move {
             let mut longest = Duration::ZERO;
-            while F::snapshot(&pool).gate.breaker.trips == 0 {
+            while F::snapshot(&pool).gate.breaker.totals.trips == 0 {
                 let start = Instant::now();
                 let served = F::ask(&pool, ask).await.unwrap();
                 longest = longest.max(start.elapsed());
@@ -239,7 +239,7 @@ where
         let pool = kitchen.pool.clone();
         async move {
             let mut longest = Duration::ZERO;
-            while pool.snapshot().gate.breaker.trips == 0 {
+            while pool.snapshot().gate.breaker.totals.trips == 0 {
                 let start = Instant::now();
                 let served = ask(1 + n % 2).fetch_one_served(&pool).await.unwrap();
                 longest = longest.max(start.elapsed());

@@ -81,7 +81,7 @@ where
         assert_eq!(served.value.0, "none");
         assert_eq!(served.source, Source::Default { reason: REASON });
     }
-    let failed = pool.cache().snapshot().failed_loads;
+    let failed = pool.cache().snapshot().totals.failed_loads;
     assert!(failed < 10, "not every caller loads again: {failed}");
     let error = dish::<K::Db>()
         .cached::<Arc<_>>(&MENU)
@@ -110,7 +110,10 @@ where
 
     let snapshot = pool.snapshot();
     assert_eq!(
-        (snapshot.cache.loading, snapshot.gate.breaker.failures),
+        (
+            snapshot.cache.loading,
+            snapshot.gate.breaker.totals.failures
+        ),
         (0, 0)
     );
     assert_eq!(

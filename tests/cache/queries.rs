@@ -209,7 +209,11 @@ async fn empty_answers_are_answers() {
     assert_eq!(twice!(pool, fetch_optional_served, none()), None);
     let one = none().cached(&MENU).fetch_one(pool).await;
     assert!(matches!(one, Err(Error::RowNotFound)), "{one:?}");
-    assert_eq!(pool.cache().snapshot().loads, 2, "one answer serves both");
+    assert_eq!(
+        pool.cache().snapshot().totals.loads,
+        2,
+        "one answer serves both"
+    );
 }
 
 /// The same text and argument, but five different reads.
@@ -224,7 +228,7 @@ async fn what_is_made_of_the_rows_is_part_of_the_question() {
     let name = || sqlx::query(SQL).map(|row: SqliteRow| row.get::<i64, _>("price").to_string());
     assert_eq!(*twice!(pool, fetch_one_served, price()), "soup");
     assert_eq!(*twice!(pool, fetch_one_served, name()), "400");
-    assert_eq!(pool.cache().snapshot().loads, 5);
+    assert_eq!(pool.cache().snapshot().totals.loads, 5);
 }
 
 /// If a mapping closure fails, the query fails, and so does the next one.

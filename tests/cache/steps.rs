@@ -70,7 +70,7 @@ async fn an_upload_ends_well_on_sqlx() {
     assert_eq!(upload.finish().await.unwrap(), 2);
     drop(lease);
     assert_eq!(session().await, before);
-    assert_eq!(pool.snapshot().gate.closed_connections, 0);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 0);
 }
 
 /// A function that takes the driver's connection, and is broken off.

@@ -82,7 +82,7 @@ async fn a_thousand_misses_make_one_query<S: System>() {
         assert_eq!(answer, 1);
     }
     assert_eq!(world.asked().await, 1);
-    assert_eq!(world.pool.cache().snapshot().loads, 1);
+    assert_eq!(world.pool.cache().snapshot().totals.loads, 1);
 }
 
 async fn a_load_that_fails_fails_for_those_who_waited<S: System>() {
@@ -97,9 +97,9 @@ async fn a_load_that_fails_fails_for_those_who_waited<S: System>() {
     }
     assert_eq!(world.asked().await, 1, "they all waited for one load");
     let snapshot = world.pool.cache().snapshot();
-    assert_eq!((snapshot.failed_loads, snapshot.loading), (1, 0));
+    assert_eq!((snapshot.totals.failed_loads, snapshot.loading), (1, 0));
     assert!(fail().await.is_err(), "whoever comes later asks again");
-    assert_eq!(world.pool.cache().snapshot().failed_loads, 2);
+    assert_eq!(world.pool.cache().snapshot().totals.failed_loads, 2);
 }
 
 async fn a_load_outlives_its_caller<S: System>() {

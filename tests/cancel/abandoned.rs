@@ -54,7 +54,7 @@ async fn nothing_more_is_run_once_a_begin_was_given_up() {
     assert_refused(&lease.begin().await.unwrap_err());
     drop(lease);
     (&pool).execute("INSERT INTO t VALUES (2)").await.unwrap();
-    assert_eq!(pool.snapshot().gate.closed_connections, 1);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 1);
 }
 
 /// The answer may still arrive, and would be taken for another statement's. Even the end of a
@@ -73,7 +73,7 @@ async fn nothing_more_is_run_once_a_statement_was_given_up() {
     }
     assert_refused(&lease.ping().await.unwrap_err());
     drop(lease);
-    assert_eq!(pool.snapshot().gate.closed_connections, 1);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 1);
 
     let mut transaction = pool.begin().await.unwrap();
     (&mut *transaction)
@@ -86,5 +86,5 @@ async fn nothing_more_is_run_once_a_statement_was_given_up() {
     assert_refused(&transaction.commit().await.unwrap_err());
     let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM t");
     assert_eq!(count.fetch_one(&pool).await.unwrap(), 0);
-    assert_eq!(pool.snapshot().gate.closed_connections, 2);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 2);
 }

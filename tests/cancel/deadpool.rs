@@ -73,7 +73,7 @@ async fn a_statement_that_is_given_up_is_stopped_on_the_server() {
         assert!(timeout(patience, sleep).await.is_err());
     })
     .await;
-    assert_eq!(pool.gate().snapshot().closed_connections, 4);
+    assert_eq!(pool.gate().snapshot().totals.closed_connections, 4);
 }
 
 /// All statements of the bystanders must succeed, on connections that are leased, used and returned
@@ -127,7 +127,7 @@ async fn a_cancel_never_hits_the_statement_of_another_client() {
     assert!(hit.is_none(), "{hit:?}");
     let snapshot = pool.gate().snapshot();
     assert!(
-        snapshot.closed_connections >= CANCELS as u64,
+        snapshot.totals.closed_connections >= CANCELS as u64,
         "{snapshot:?}"
     );
 }

@@ -39,7 +39,7 @@ async fn assert_soon_free(
         let took = start.elapsed();
         assert!(asked.is_ok() && took < SOON, "{asked:?} after {took:?}");
     }
-    assert_eq!(gate.snapshot().breaker.failures, 0);
+    assert_eq!(gate.snapshot().breaker.totals.failures, 0);
 }
 
 async fn on_sqlx<DB>(pool: Pool<DB>, rows: &'static str)

@@ -110,7 +110,7 @@ async fn a_statement_of_another_client_is_not_stopped() {
             hit.unwrap();
         }
     }
-    let abandoned = pool.snapshot().gate.closed_connections;
+    let abandoned = pool.snapshot().gate.totals.closed_connections;
     assert!(abandoned > 10, "{abandoned}");
     bystanders.abort_all();
 }

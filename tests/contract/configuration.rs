@@ -143,7 +143,7 @@ async fn a_deadline_that_no_statement_can_meet_is_refused() {
             .expect_err("a refusal");
         assert_eq!(field_of(&error), Some("with_timeout"), "{error}");
     }
-    assert_eq!(pool.snapshot().gate.breaker.failures, 0);
+    assert_eq!(pool.snapshot().gate.breaker.totals.failures, 0);
 }
 
 /// One invalid statement that is run repeatedly must not open the breaker for all callers.
@@ -159,7 +159,10 @@ async fn what_the_driver_itself_does_not_accept_is_no_fault() {
     }
     let snapshot = pool.snapshot().gate;
     assert_eq!(
-        (snapshot.breaker.failures, snapshot.closed_connections),
+        (
+            snapshot.breaker.totals.failures,
+            snapshot.totals.closed_connections
+        ),
         (0, 0)
     );
 }
@@ -281,6 +284,6 @@ async fn a_breaker_that_does_not_enforce_refuses_nobody_in_the_queue() {
         for waiting in waiting.drain(..) {
             drop(waiting.await.unwrap().unwrap());
         }
-        assert_eq!(pool.snapshot().gate.saturated, 0, "{mode:?}");
+        assert_eq!(pool.snapshot().gate.totals.saturated, 0, "{mode:?}");
     }
 }

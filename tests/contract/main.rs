@@ -12,8 +12,18 @@
 mod configuration;
 #[cfg(all(feature = "serde", feature = "sqlx-sqlite"))]
 mod files;
+#[cfg(all(
+    feature = "deadpool-postgres",
+    feature = "diesel-mysql",
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite"
+))]
+mod lint;
 #[cfg(feature = "deadpool")]
 mod manager;
+#[cfg(all(feature = "serde", feature = "sqlx-sqlite"))]
+mod snapshots;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlite;
 #[path = "../support/mod.rs"]

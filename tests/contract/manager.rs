@@ -132,7 +132,7 @@ async fn an_object_whose_statement_is_given_up_is_taken_out_of_the_pool() {
         drop(object);
         eventually("it is gone", async || pool.status().size == 0).await;
     }
-    assert_eq!(pool.snapshot().gate.closed_connections, 6);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 6);
 }
 
 /// The pool's deadline is 300 ms.
@@ -162,7 +162,7 @@ async fn a_statement_may_have_a_deadline_of_its_own() {
     let error = object.guard_with_timeout(limit, silent).await.unwrap_err();
     assert_eq!(deadline_exceeded(&error).unwrap().limit(), limit);
     drop(object);
-    assert_eq!(pool.snapshot().gate.closed_connections, 1);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 1);
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn what_errors_mean_is_up_to_the_user() {
     }
     drop(object);
     assert_eq!(pool.status().size, 1);
-    assert_eq!(pool.snapshot().gate.breaker.failures, 0);
+    assert_eq!(pool.snapshot().gate.breaker.totals.failures, 0);
 
     let mut object = pool.get().await.unwrap();
     let broken = object.guard_with(&found, async |_| Err::<(), _>("fault"));
@@ -326,7 +326,10 @@ async fn the_manager_takes_leave_of_all_that_it_creates() {
     let broken = async |(): &mut ()| Err::<(), _>(io::ErrorKind::NotConnected.into());
     object.guard(broken).await.unwrap_err();
     drop(object);
-    eventually("probes fail", async || pool.gate().snapshot().probes > 2).await;
+    eventually("probes fail", async || {
+        pool.gate().snapshot().totals.probes > 2
+    })
+    .await;
     pool.close();
     eventually("all are gone", async || {
         let Ill { created, detached } = pool.manager();
@@ -364,7 +367,7 @@ async fn to_wait_for_a_place_is_not_to_wait_for_a_connection() {
     let error = pool.get().await.unwrap_err();
     assert!(matches!(error, PoolError::Timeout(TimeoutType::Create)));
     assert_eq!(start.elapsed(), acquire_timeout);
-    assert_eq!(pool.snapshot().gate.breaker.failures, 1);
+    assert_eq!(pool.snapshot().gate.breaker.totals.failures, 1);
 }
 
 /// A caller that does not wait, and gets no object, says nothing about the backend.

@@ -64,5 +64,5 @@ async fn a_manual_trip_of_a_pool_recovers_by_itself() {
     .await;
     assert!(tripped.elapsed() >= duration - Duration::from_millis(10));
     pool.execute("SELECT 1").await.unwrap();
-    assert_eq!(breaker.snapshot().trips, 1);
+    assert_eq!(breaker.snapshot().totals.trips, 1);
 }

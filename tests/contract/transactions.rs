@@ -53,16 +53,16 @@ async fn only_what_frees_something_passes() {
     savepoint.execute(INSERT, &[]).await.unwrap();
     savepoint.commit().await.unwrap();
     transaction.commit().await.unwrap();
-    let refused = pool.gate().snapshot().breaker.rejected;
+    let refused = pool.gate().snapshot().breaker.totals.rejected;
     by_hand.batch_execute(INSERT).await.unwrap();
     by_hand.execute(INSERT, &[]).await.unwrap();
     by_hand.batch_execute("/* done */ COMMIT").await.unwrap();
-    assert_eq!(pool.gate().snapshot().breaker.rejected, refused);
+    assert_eq!(pool.gate().snapshot().breaker.totals.rejected, refused);
     assert_refused(by_hand.batch_execute(INSERT).await);
 
     drop(forced);
     assert_eq!(rows(&plain).await, 5);
-    assert_eq!(pool.gate().snapshot().breaker.failures, 0);
+    assert_eq!(pool.gate().snapshot().breaker.totals.failures, 0);
 }
 
 async fn rows(client: &Client) -> i64 {
@@ -110,7 +110,7 @@ async fn what_does_not_wait_for_the_server_is_no_answer() {
     let mut client = pool.get().await.unwrap();
     let transaction = client.transaction().await.unwrap();
     let portal = transaction.bind("SELECT 1", &[]).await.unwrap();
-    let answered = || pool.gate().snapshot().breaker.successes;
+    let answered = || pool.gate().snapshot().breaker.totals.successes;
     let before = answered();
     let rows = transaction.query_portal_raw(&portal, 0).await.unwrap();
     assert_eq!(rows.try_collect::<Vec<_>>().await.unwrap().len(), 1);
@@ -147,7 +147,7 @@ async fn errors_that_are_none_of_the_breakers_business() {
     }
     drop(client);
     let snapshot = pool.snapshot();
-    assert_eq!(snapshot.gate.breaker.failures, 0, "{snapshot:?}");
-    assert_eq!(snapshot.gate.closed_connections, 0, "{snapshot:?}");
+    assert_eq!(snapshot.gate.breaker.totals.failures, 0, "{snapshot:?}");
+    assert_eq!(snapshot.gate.totals.closed_connections, 0, "{snapshot:?}");
     assert_eq!(snapshot.size, 1);
 }

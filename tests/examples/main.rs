@@ -17,6 +17,7 @@
 mod adapter;
 mod bb8;
 mod browser;
+mod lint;
 mod live;
 mod shop;
 #[path = "../../examples/storefront/src/main.rs"]

@@ -142,7 +142,26 @@ async fn sqlx_on_postgres() {
 async fn sqlx_on_mariadb() {
     let server = MariaDb::start().await;
     let name = name(server.addr(), "test");
-    sqlx::<sqlx::MySql>(&server.url(), &name, "mysql", "1146").await;
+    sqlx::<sqlx::MySql>(&server.url(), &name, "mariadb", "1146").await;
+}
+
+/// The driver cannot tell which of the two it reaches. The server is asked, over the first connection.
+#[tokio::test]
+async fn mariadb_is_called_mysql_until_it_has_told() {
+    let server = MariaDb::start().await;
+    let name = name(server.addr(), "test");
+    let metrics = Prometheus::listen();
+    let options = PoolOptions::<sqlx::MySql>::new().side_connections(false);
+    let pool = options.metrics().connect_lazy(&server.url()).unwrap();
+    let state = |system| {
+        let labels = [(POOL, &*name), (SYSTEM, system)];
+        metrics.sum("fusepool_breaker_state", &labels)
+    };
+    assert_eq!((state("mysql"), state("mariadb")), (Some(1.0), None));
+    sqlx::raw_sql("SELECT 1").execute(&pool).await.unwrap();
+    assert_eq!((state("mysql"), state("mariadb")), (Some(0.0), Some(1.0)));
+    let own = [(POOL, &*name), (SYSTEM, "mysql")];
+    assert_eq!(metrics.sum("fusepool_calls", &own), Some(0.0));
 }
 
 #[tokio::test]
@@ -226,7 +245,7 @@ async fn diesel_on_mariadb() {
     let missing = diesel::sql_query("SELECT * FROM missing");
     missing.execute(&mut connection).await.unwrap_err();
     drop(connection);
-    check(&metrics, &live, "diesel", "mysql", None).await;
+    check(&metrics, &live, "diesel", "mariadb", None).await;
 }
 
 /// A manager that fusepool does not know.

@@ -145,7 +145,7 @@ async fn they_use_only_names_of_a_scrape() {
         .becomes(
             "fusepool_cache_misses",
             &[],
-            shop.pool.snapshot().cache.misses as f64,
+            shop.pool.snapshot().cache.totals.misses as f64,
         )
         .await;
     let mut scrape: BTreeMap<_, Vec<_>> = BTreeMap::new();

@@ -149,12 +149,15 @@ async fn an_outage_is_seen_from_its_beginning_to_its_end() {
     assert_eq!(sum("fusepool_fallbacks", &stale), Some(1.0));
     assert_eq!(sum("fusepool_cache_age_count", &[]), Some(1.0));
     let cache = shop.pool.snapshot().cache;
-    assert!(cache.hits >= 1 && cache.misses >= 2, "{cache:?}");
+    assert!(
+        cache.totals.hits >= 1 && cache.totals.misses >= 2,
+        "{cache:?}"
+    );
     metrics
-        .becomes("fusepool_cache_hits", &[], cache.hits as f64)
+        .becomes("fusepool_cache_hits", &[], cache.totals.hits as f64)
         .await;
     metrics
-        .becomes("fusepool_cache_misses", &[], cache.misses as f64)
+        .becomes("fusepool_cache_misses", &[], cache.totals.misses as f64)
         .await;
     assert!(sum("fusepool_cache_bytes", &[]) > Some(0.0));
 }

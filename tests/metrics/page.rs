@@ -108,7 +108,7 @@ async fn a_meter_receives_the_same_metrics() {
     shop.metrics
         .becomes("fusepool_cache_evictions", &[], 0.0)
         .await;
-    let known = shop.pool.snapshot().cache.hits;
+    let known = shop.pool.snapshot().cache.totals.hits;
     shop.metrics
         .becomes("fusepool_cache_hits", &[], known as f64)
         .await;

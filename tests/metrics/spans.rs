@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fusepool::sqlx::{PgPool, PgPoolOptions};
+use fusepool::sqlx::{MySqlPoolOptions, PgPool, PgPoolOptions};
 use opentelemetry::trace::{SpanKind, Status, TracerProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use opentelemetry_semantic_conventions::attribute;
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::support::mariadb::MariaDb;
 use crate::support::postgres::Postgres;
 
 struct Tracer {
@@ -131,6 +132,17 @@ async fn each_statement_is_a_span() {
         attributes(&tracer.only())[attribute::ERROR_TYPE],
         "abandoned"
     );
+}
+
+#[tokio::test]
+async fn mariadb_is_not_called_mysql() {
+    let server = MariaDb::start().await;
+    let pool = MySqlPoolOptions::new().tracing(false).spans(true);
+    let pool = pool.connect_lazy(&server.url()).unwrap();
+    let tracer = Tracer::listen();
+    sqlx::query("SELECT 1").execute(&pool).await.unwrap();
+    let span = tracer.only();
+    assert_eq!(attributes(&span)[attribute::DB_SYSTEM_NAME], "mariadb");
 }
 
 #[tokio::test]

@@ -31,6 +31,9 @@ async fn errors_of_one_statement<S: System<Server = Postgres>>() {
         }
     }
     let gate = world.gate().snapshot();
-    assert_eq!((gate.breaker.trips, gate.breaker.failures), (0, 0));
-    assert_eq!(gate.closed_connections, 0);
+    assert_eq!(
+        (gate.breaker.totals.trips, gate.breaker.totals.failures),
+        (0, 0)
+    );
+    assert_eq!(gate.totals.closed_connections, 0);
 }

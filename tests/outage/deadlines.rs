@@ -54,8 +54,8 @@ pub async fn missed<S: System>(limit: Duration, call: fn(&S::Pool) -> Answer<'_,
         assert_deadline::<S>(&error, limit, start);
         assert_ne!(before, world.number(S::Server::SESSION).await.unwrap());
     }
-    assert_eq!(world.gate().snapshot().deadlines, 3);
-    assert_eq!(world.gate().snapshot().closed_connections, 3);
+    assert_eq!(world.gate().snapshot().totals.deadlines, 3);
+    assert_eq!(world.gate().snapshot().totals.closed_connections, 3);
     // The server ends the connection when it notices that the client is gone.
     world.rest().await;
     world.run("SELECT 1").await.unwrap();
@@ -108,13 +108,13 @@ async fn deadline_of_a_stream<D: Dialect>() {
     );
 
     // A stream that is dropped in the middle is no failure, and its connection stays usable.
-    let faults = world.gate().snapshot().breaker.failures;
+    let faults = world.gate().snapshot().breaker.totals.failures;
     for _ in 0..3 {
         let mut rows = world.pool.with_timeout(QUERY_TIMEOUT).fetch_many(D::BULK);
         rows.try_next().await.unwrap();
     }
     world.assert_unharmed().await;
-    assert_eq!(world.gate().snapshot().breaker.failures, faults);
+    assert_eq!(world.gate().snapshot().breaker.totals.failures, faults);
 }
 
 /// Rows that come one by one, each long before the deadline of the statement, and all of them long after.

@@ -39,7 +39,7 @@ async fn a_burst_of_small_statements<S: System>() {
         failed.len(),
         failed[0]
     );
-    assert_eq!(world.gate().snapshot().breaker.trips, 0);
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 0);
 }
 
 /// Regression test: all callers that waited for connections timed out together, and opened the
@@ -74,7 +74,7 @@ async fn a_pool_that_long_statements_hold<S: System>() {
         "{tally}"
     );
     let seen = world.gate().snapshot().breaker;
-    assert_eq!(seen.trips, 0, "{:?}", world.events.all());
+    assert_eq!(seen.totals.trips, 0, "{:?}", world.events.all());
 }
 
 /// Regression test: each ping closed the breaker, the next statements opened it, and the open duration
@@ -98,10 +98,14 @@ async fn pings_that_succeed_and_statements_that_fail<S: System>() {
     println!(
         "{}: {} trips in 8 s, {sent} statements sent",
         S::NAME,
-        seen.trips
+        seen.totals.trips
     );
     // 0, 0.25, 0.75, 1.75, 3.75 and 7.75 s after the first one, with jitter.
-    assert!((4..=8).contains(&seen.trips), "{} trips", seen.trips);
+    assert!(
+        (4..=8).contains(&seen.totals.trips),
+        "{} trips",
+        seen.totals.trips
+    );
     assert!(sent <= 60, "{sent} statements sent");
 }
 
@@ -118,7 +122,7 @@ async fn a_probe_query_that_fails_like_the_statements<S: System>() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let seen = world.gate().snapshot().breaker;
     assert_eq!(
-        (seen.trips, seen.state),
+        (seen.totals.trips, seen.state),
         (1, State::Open),
         "{:?}",
         world.events.all()

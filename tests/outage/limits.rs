@@ -62,7 +62,10 @@ async fn one_caller_too_many<S: System>() {
         caller.unwrap().unwrap();
     }
     let snapshot = world.gate().snapshot();
-    assert_eq!((snapshot.saturated, snapshot.breaker.trips), (100, 0));
+    assert_eq!(
+        (snapshot.totals.saturated, snapshot.breaker.totals.trips),
+        (100, 0)
+    );
     world.assert_unharmed().await;
 }
 
@@ -140,7 +143,13 @@ async fn wrong_password_and_unknown_database<S: System>() {
             assert!(refusal.is(&said), "{error:?}");
         }
         let snapshot = S::gate(&pool).snapshot();
-        assert_eq!((snapshot.breaker.trips, snapshot.breaker.failures), (0, 0));
+        assert_eq!(
+            (
+                snapshot.breaker.totals.trips,
+                snapshot.breaker.totals.failures
+            ),
+            (0, 0)
+        );
         assert_eq!((snapshot.waiting, S::connections(&pool).0), (0, 0));
     }
 }
@@ -173,7 +182,7 @@ async fn refused_again_and_again_on_a_lease<S: System>() {
     }
     drop(open);
     let breaker = world.gate().snapshot().breaker;
-    assert_eq!((breaker.rejected, breaker.ignored), (1000, 0));
+    assert_eq!((breaker.totals.rejected, breaker.totals.ignored), (1000, 0));
     S::run_on(&mut lease, "SELECT 1").await.unwrap();
 }
 
@@ -199,9 +208,15 @@ async fn answered_errors<S: System>() {
     });
     join_all(callers).await;
     let snapshot = world.gate().snapshot();
-    assert_eq!((snapshot.breaker.trips, snapshot.breaker.failures), (0, 0));
-    assert!(snapshot.breaker.successes >= 3600, "{snapshot:?}");
-    assert_eq!(snapshot.closed_connections, 0);
+    assert_eq!(
+        (
+            snapshot.breaker.totals.trips,
+            snapshot.breaker.totals.failures
+        ),
+        (0, 0)
+    );
+    assert!(snapshot.breaker.totals.successes >= 3600, "{snapshot:?}");
+    assert_eq!(snapshot.totals.closed_connections, 0);
     assert!(world.size() <= CONNECTIONS as usize);
     world.assert_unharmed().await;
 }

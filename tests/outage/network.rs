@@ -154,7 +154,7 @@ async fn long_statements_of_a_full_pool_go_on<S: System>() {
     let begun = Instant::now();
     let load = Load::start::<S>(&world.pool, 8);
     eventually("callers wait in vain", async || {
-        world.gate().snapshot().deadlines > 0
+        world.gate().snapshot().totals.deadlines > 0
     })
     .await;
     world.gate().breaker().trip_for(OPEN_DELAY);
@@ -163,7 +163,7 @@ async fn long_statements_of_a_full_pool_go_on<S: System>() {
         statement.unwrap().unwrap();
     }
     load.stop().await;
-    assert_eq!(world.gate().snapshot().lost_answers, 0);
+    assert_eq!(world.gate().snapshot().totals.lost_answers, 0);
     world.assert_unharmed().await;
 }
 
@@ -185,7 +185,7 @@ async fn forgotten_while_idle<S: System>() {
         world.run("SELECT 1").await.unwrap();
         assert!(start.elapsed() < timeout, "{:?}", start.elapsed());
     }
-    assert_eq!(world.gate().snapshot().breaker.failures, 0);
+    assert_eq!(world.gate().snapshot().breaker.totals.failures, 0);
     world.assert_unharmed().await;
 }
 

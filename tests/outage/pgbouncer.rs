@@ -67,7 +67,7 @@ async fn callers_that_wait_for_a_server<S: System<Server = Postgres>>() {
         }
     }
     let breaker = world.gate().snapshot().breaker;
-    assert_eq!(breaker.trips, 0, "{breaker:?}");
+    assert_eq!(breaker.totals.trips, 0, "{breaker:?}");
 }
 
 /// Regression test: a new connection that PgBouncer turns away counted as a failure of the server,
@@ -81,7 +81,12 @@ async fn clients_that_are_one_too_many<S: System<Server = Postgres>>() {
     let tally = load.stop().await;
     println!("{}: one client too many: {tally}", S::NAME);
     let breaker = world.gate().snapshot().breaker;
-    assert_eq!(breaker.trips, 0, "{breaker:?} {:?}", world.events.all());
+    assert_eq!(
+        breaker.totals.trips,
+        0,
+        "{breaker:?} {:?}",
+        world.events.all()
+    );
     assert!(tally.rejected.is_empty() && tally.unknown == 0, "{tally}");
 }
 

@@ -49,8 +49,16 @@ async fn replica_as_an_ordinary_mode<S: System>() {
         start.elapsed()
     );
     let gate = world.gate().snapshot();
-    assert_eq!((gate.breaker.trips, gate.breaker.failures), (0, 0));
-    assert_eq!(gate.closed_connections, 0, "{:?}", world.events.all());
+    assert_eq!(
+        (gate.breaker.totals.trips, gate.breaker.totals.failures),
+        (0, 0)
+    );
+    assert_eq!(
+        gate.totals.closed_connections,
+        0,
+        "{:?}",
+        world.events.all()
+    );
 }
 
 async fn transactions_that_are_read_only_by_their_own_wish<S: System>() {
@@ -68,8 +76,16 @@ async fn transactions_that_are_read_only_by_their_own_wish<S: System>() {
         assert_eq!(world.number(S::Server::SESSION).await.unwrap(), first);
     }
     let gate = world.gate().snapshot();
-    assert_eq!((gate.breaker.trips, gate.breaker.failures), (0, 0));
-    assert_eq!(gate.closed_connections, 0, "{:?}", world.events.all());
+    assert_eq!(
+        (gate.breaker.totals.trips, gate.breaker.totals.failures),
+        (0, 0)
+    );
+    assert_eq!(
+        gate.totals.closed_connections,
+        0,
+        "{:?}",
+        world.events.all()
+    );
 }
 
 /// The situation after a failover that left the pool connected to the standby.
@@ -131,7 +147,7 @@ async fn every_transaction_fails_after_a_failover<S: System>() {
 
 /// While the server is read-only, no probe closes the breaker. A bare ping would.
 async fn recovers_with_a_writable_server<S: System>(world: &World<S>, broken: Instant) {
-    let probes = || world.gate().snapshot().probes;
+    let probes = || world.gate().snapshot().totals.probes;
     let before = probes();
     eventually("the server is asked", async || probes() >= before + 3).await;
     assert_ne!(world.state(), State::Closed);
@@ -139,7 +155,7 @@ async fn recovers_with_a_writable_server<S: System>(world: &World<S>, broken: In
     world.admin(&S::Server::READ_WRITE).await;
     world.events.closed(healed).await;
     let attempts = world.events.failed_batches(broken) as u64;
-    let trips = world.gate().snapshot().breaker.trips;
+    let trips = world.gate().snapshot().breaker.totals.trips;
     assert_eq!(trips, 1 + attempts, "it closed in between");
     world.run(INSERT).await.unwrap();
     world.assert_unharmed().await;

@@ -193,7 +193,7 @@ async fn too_few_slots_are_saturation<S: System>() {
     println!("{}: too few slots: {tally}", S::NAME);
     let snapshot = world.gate().snapshot();
     assert_eq!(
-        snapshot.breaker.trips,
+        snapshot.breaker.totals.trips,
         0,
         "{:?} {snapshot:?}",
         world.events.all()
@@ -216,7 +216,7 @@ async fn all_slots_are_the_pools_own<S: System>() {
     let load = of_locked_table(&world, 2 * S::Server::SLOTS_OF_TEN);
     let (opened, _) = world.events.opened(broken).await;
     eventually("the server is asked", async || {
-        world.gate().snapshot().probes >= 2
+        world.gate().snapshot().totals.probes >= 2
     })
     .await;
     dialect::close::<S::Server>(lock).await;

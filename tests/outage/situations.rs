@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fusepool::breaker::{Breaker, Mode, State};
+use fusepool::breaker::{Breaker, Mode, Reason, State};
 use fusepool::{Delivery, Verdict};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -82,7 +82,7 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
         let load = is_warm.then(|| callers::<S>(pool.clone(), patience));
         if is_warm {
             eventually("a warm pool", async || {
-                S::gate(&pool).snapshot().breaker.successes >= 5
+                S::gate(&pool).snapshot().breaker.totals.successes >= 5
             })
             .await;
         }
@@ -103,7 +103,7 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
             "patience {patience:?}, warm {is_warm}: {reason} after {opened:?}"
         );
         eventually("callers are refused", async || {
-            S::gate(&pool).snapshot().breaker.rejected > 0
+            S::gate(&pool).snapshot().breaker.totals.rejected > 0
         })
         .await;
         load.unwrap().abort();
@@ -145,7 +145,7 @@ async fn connections_that_are_held_while_others_wait<S: System>() {
     while let Some(call) = calls.join_next().await {
         call.unwrap().unwrap();
     }
-    assert_eq!(world.gate().snapshot().breaker.trips, 0);
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 0);
 }
 
 /// Regression test: healthy calls were admitted as probes and ended after 0.9 s, whatever deadline they
@@ -216,7 +216,7 @@ async fn statements_that_take_longer_than_a_probe_may<S: System>() {
     let tally = load.stop().await;
     println!("{}: closed after {closed:?}, {tally}", S::NAME);
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
-    assert_eq!(world.gate().snapshot().breaker.trips, 1);
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 1);
 }
 
 /// Regression test: a service whose statements always take longer than a second, as its users are
@@ -231,7 +231,7 @@ async fn statements_that_are_always_slow<S: System>() {
     println!("{}: always slow: {tally}", S::NAME);
     assert_eq!(tally.rejected.len(), 0, "{tally}");
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
-    assert_eq!(world.gate().snapshot().breaker.trips, 0);
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 0);
 }
 
 /// A breaker that is tried on real traffic does not affect it, whatever its state would be.
@@ -257,6 +257,11 @@ async fn observed<S: System>() {
     println!("{}: observed: {tally}", S::NAME);
     assert_eq!((tally.saturated, tally.rejected.len()), (0, 0), "{tally}");
     assert_eq!((tally.unknown, tally.not_sent, tally.refused), (0, 0, 0));
+    let seen = world.gate().snapshot().breaker;
+    let tripped_by = seen.tripped_by.expect("what would have opened it");
+    assert_eq!(tripped_by.reason, Reason::ConsecutiveFailures);
+    assert!(tripped_by.ago <= tripped.elapsed() + Duration::from_millis(100));
+    assert_eq!((seen.totals.rejected, seen.totals.trips), (0, 1));
 }
 
 /// Opening a connection is slow, through TLS, a proxy or a long distance, but the database is healthy.
@@ -326,7 +331,7 @@ async fn statement_on_a_lease_after_one_that_was_given_up<S: System>() {
     }
     drop(lease);
     eventually("it is closed", async || {
-        world.gate().snapshot().closed_connections == 1
+        world.gate().snapshot().totals.closed_connections == 1
     })
     .await;
     world.assert_unharmed().await;

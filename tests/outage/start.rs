@@ -28,7 +28,7 @@ async fn the_first_connect_waits_for_the_database<D: Dialect>() {
     assert_eq!((pool.size(), pool.num_idle()), (2, 2));
     D::ask(&pool).await.unwrap();
     let breaker = pool.snapshot().gate.breaker;
-    assert_eq!((breaker.failures, breaker.trips), (0, 0));
+    assert_eq!((breaker.totals.failures, breaker.totals.trips), (0, 0));
 }
 
 async fn the_first_connect_has_the_acquire_timeout_that_the_user_chose<D: Dialect>() {

@@ -76,7 +76,7 @@ async fn only_what_frees_something_passes<D: Dialect>() {
 
     drop(forced);
     world.run(insert).await.unwrap();
-    assert_eq!(world.gate().snapshot().breaker.failures, 0);
+    assert_eq!(world.gate().snapshot().breaker.totals.failures, 0);
     world.assert_unharmed().await;
 }
 

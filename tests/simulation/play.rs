@@ -112,7 +112,7 @@ async fn run(situation: &Situation, is_guarded: bool) -> Play {
     tasks.shutdown().await;
     let trips = match &service {
         Service::Naked(_) => 0,
-        Service::Guarded(guarded) => guarded.snapshot().gate.breaker.trips,
+        Service::Guarded(guarded) => guarded.snapshot().gate.breaker.totals.trips,
     };
     let mut tally = server.tally.lock().unwrap();
     let connects = |by| {

@@ -28,3 +28,17 @@ fn code() -> BTreeSet<String> {
 fn every_event_is_on_the_page() {
     assert_eq!(code(), page());
 }
+
+/// The codes of warnings, and the page that explains them.
+#[test]
+fn every_warning_is_on_the_page() {
+    let page = include_str!("../../src/lint/warnings.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = rows.map(|row| row.split('`').next().unwrap());
+    let code = include_str!("../../src/lint/code.rs");
+    let codes = code.lines().filter_map(|line| line.split_once("=> \""));
+    let codes = codes.map(|(_, code)| code.split('"').next().unwrap());
+    let codes = codes.collect::<BTreeSet<_>>();
+    assert!(!codes.is_empty());
+    assert_eq!(codes, rows.collect());
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fusepool::cache::CachePolicy;
+use fusepool::lint::Load;
 use fusepool::sqlx::{ReadExt, SqlitePool, SqlitePoolOptions};
 use fusepool::telemetry::TracingSink;
 use fusepool::{Breaker, ManualClock, Verdict};
@@ -45,7 +46,7 @@ async fn a_probe_and_a_closed_connection_are_reported() {
         pool.gate().breaker().observe().settle(Verdict::Failure);
     }
     let closes = async {
-        while pool.snapshot().gate.probes == 0 {
+        while pool.snapshot().gate.totals.probes == 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -229,4 +230,30 @@ async fn each_step_of_a_call_is_reported_if_a_sink_wants_that() {
     );
     assert_eq!(ended.fields["verdict"], "success", "an answer");
     assert!(events.iter().all(|event| event.target == "fusepool::gate"));
+}
+
+#[tokio::test]
+async fn a_setting_that_does_not_fit_is_reported_once() {
+    let (_, _, recorder, _guard) = listen();
+    recorder.take();
+    let load = Load::default().request_deadline(Duration::from_secs(10));
+    let options = SqlitePoolOptions::new().load(load).max_connections(1);
+    let pool = options.connect_lazy("sqlite::memory:").unwrap();
+    let lint = recorder.only("lint");
+    assert_eq!(
+        (lint.target.as_str(), lint.level),
+        ("fusepool::lint", Level::WARN)
+    );
+    assert_eq!(
+        lint.names(),
+        ["code", "numbers", "pool", "set", "what", "why"]
+    );
+    assert_eq!(lint.fields["code"], "deadline_beyond_request");
+    assert_eq!(lint.fields["set"], "`query_timeout` to at most 8s");
+    assert_eq!(pool.gate().warnings().len(), 1);
+
+    sqlx::query("SELECT 1").execute(&pool).await.unwrap();
+    let warnings = pool.lint(&load).await.unwrap();
+    assert_eq!(warnings, pool.gate().warnings());
+    assert!(recorder.take().iter().all(|event| event.name != "lint"));
 }

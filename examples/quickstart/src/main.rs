@@ -91,9 +91,9 @@ async fn main() -> Outcome<()> {
     ensure(retry_after.is_some(), "the refusal has no retry_after")?;
 
     println!("4. Still locked after the open duration: a background task asks in vain.");
-    let probes = pool.snapshot().gate.probes;
+    let probes = pool.snapshot().gate.totals.probes;
     wait_until("the background task asks", || {
-        pool.snapshot().gate.probes >= probes + 2
+        pool.snapshot().gate.totals.probes >= probes + 2
     })
     .await?;
     println!("   still {:?}", pool.gate().breaker().state());
@@ -127,24 +127,24 @@ async fn main() -> Outcome<()> {
     let breaker = &snapshot.gate.breaker;
     println!(
         "\nIn all: {:?} now, opened {} times, {:.1?} not closed;",
-        breaker.state, breaker.trips, breaker.time_not_closed
+        breaker.state, breaker.totals.trips, breaker.totals.time_not_closed
     );
     println!(
         "        {} successes, {} slow, {} failures, {} rejected, {} probes; {} of {} connections.",
-        breaker.successes,
-        breaker.slow,
-        breaker.failures,
-        breaker.rejected,
-        snapshot.gate.probes,
+        breaker.totals.successes,
+        breaker.totals.slow,
+        breaker.totals.failures,
+        breaker.totals.rejected,
+        snapshot.gate.totals.probes,
         snapshot.size,
         snapshot.max_connections,
     );
     ensure(
-        breaker.state == State::Closed && breaker.trips >= 1,
+        breaker.state == State::Closed && breaker.totals.trips >= 1,
         "it did not open and close",
     )?;
     ensure(
-        breaker.slow >= 5 && breaker.rejected >= 1_000,
+        breaker.totals.slow >= 5 && breaker.totals.rejected >= 1_000,
         "the counts are wrong",
     )?;
     pool.close().await;

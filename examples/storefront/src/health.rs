@@ -37,14 +37,14 @@ pub(crate) async fn ready<C: Catalogue>(State(catalogue): State<C>) -> impl Into
         "age": source.and_then(|source| source.age()).map(|age| age.as_secs_f64()),
         "state": breaker.state.as_str(),
         "retry_after": breaker.retry_after.map(|after| after.as_secs_f64()),
-        "trips": breaker.trips,
-        "rejected": breaker.rejected,
+        "trips": breaker.totals.trips,
+        "rejected": breaker.totals.rejected,
         "connections": { "open": pool.size, "idle": pool.idle, "max": pool.max_connections },
         "cache": {
             "entries": pool.cache.entries,
             "bytes": pool.cache.bytes,
-            "hits": pool.cache.hits,
-            "stale": pool.cache.stale,
+            "hits": pool.cache.totals.hits,
+            "stale": pool.cache.totals.stale,
         },
     });
     (status, Json(body))

@@ -220,7 +220,7 @@ async fn a_thousand_concurrent_reads_make_one_load() {
         assert_eq!(answer.await.unwrap().unwrap(), ("pho", Source::Live));
     }
     assert_eq!(rig.started(), 1);
-    assert_eq!(rig.cache.snapshot().loads, 1);
+    assert_eq!(rig.cache.snapshot().totals.loads, 1);
 }
 
 /// A caller may search the store just before a load ends, and join just after.
@@ -236,7 +236,7 @@ async fn an_answer_stored_before_the_join_is_not_loaded_again() {
     let joined = rig.cache.join(&rig.backend, &question, &mut Some(load));
     let entry = joined.outcome().await.unwrap().unwrap();
     assert_eq!(entry.value(), Some("pho"));
-    assert_eq!(rig.cache.snapshot().loads, 1);
+    assert_eq!(rig.cache.snapshot().totals.loads, 1);
 }
 
 #[tokio::test]
@@ -314,7 +314,10 @@ async fn a_load_that_panics_is_not_begun_anew() {
     for answer in reads {
         assert_eq!(*answer.await.unwrap().unwrap_err().error, Failure::Lost);
     }
-    assert_eq!((rig.started(), rig.cache.snapshot().failed_loads), (1, 1));
+    assert_eq!(
+        (rig.started(), rig.cache.snapshot().totals.failed_loads),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -332,7 +335,7 @@ async fn one_load_revalidates_for_all_callers() {
     assert_eq!(rig.started(), 2);
     rig.complete(Ok("dal")).await;
     assert_eq!(rig.read(false).await.unwrap().unwrap().0, "dal");
-    assert_eq!(rig.cache.snapshot().revalidating, 10);
+    assert_eq!(rig.cache.snapshot().totals.revalidating, 10);
 }
 
 /// Rows from before a write must not be served after it, neither to callers that arrive after the
@@ -349,7 +352,7 @@ async fn a_load_in_progress_when_its_tag_is_invalidated_is_not_stored() {
 
     rig.complete(Ok("old")).await;
     assert_eq!(before.await.unwrap().unwrap().0, "old");
-    assert_eq!(rig.cache.snapshot().outdated, 1);
+    assert_eq!(rig.cache.snapshot().totals.outdated, 1);
     assert_eq!(rig.started(), 2);
     rig.complete(Ok("new")).await;
     for answer in after {
@@ -413,7 +416,7 @@ async fn an_open_breaker_starts_no_load() {
     let failed = rig.read(false).await.unwrap().unwrap_err();
     assert_eq!(failed.unanswered, Some(Unanswered::Open));
     assert_eq!((rig.started(), rig.cache.snapshot().loading), (0, 0));
-    assert_eq!(rig.backend.gate.snapshot().breaker.rejected, 1);
+    assert_eq!(rig.backend.gate.snapshot().breaker.totals.rejected, 1);
 }
 
 /// Other waiters may wait longer for the same load.
@@ -478,7 +481,7 @@ async fn an_answer_that_is_too_large_is_served_but_not_stored() {
         assert_eq!(read.unwrap().source, Source::Live);
     }
     let snapshot = rig.cache.snapshot();
-    assert_eq!((snapshot.too_large, snapshot.entries), (1, 1));
+    assert_eq!((snapshot.totals.too_large, snapshot.entries), (1, 1));
 }
 
 /// The type is part of the key, so this does not happen; if it did, the answer would not be served.

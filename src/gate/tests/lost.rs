@@ -92,6 +92,12 @@ async fn a_call_whose_answer_is_lost_is_given_up() {
         assert_eq!(missed.awaited(), Awaited::LostAnswer);
         assert_eq!(start.elapsed().as_millis(), 1000);
         let snapshot = gate.snapshot();
-        assert_eq!((snapshot.lost_answers, snapshot.breaker.ignored), (1, 1));
+        assert_eq!(
+            (
+                snapshot.totals.lost_answers,
+                snapshot.breaker.totals.ignored
+            ),
+            (1, 1)
+        );
     }
 }

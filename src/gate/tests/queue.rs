@@ -15,9 +15,12 @@ async fn the_whole_queue_is_refused_as_soon_as_the_breaker_opens() {
     assert!(is_rejected(&second), "{second:?}");
     assert_eq!(started.elapsed(), Duration::ZERO);
     let snapshot = gate.snapshot();
-    assert_eq!((snapshot.waiting, snapshot.deadlines), (0, 0));
+    assert_eq!((snapshot.waiting, snapshot.totals.deadlines), (0, 0));
     assert_eq!(
-        (snapshot.breaker.rejected, snapshot.breaker.failures),
+        (
+            snapshot.breaker.totals.rejected,
+            snapshot.breaker.totals.failures
+        ),
         (2, 1)
     );
 }
@@ -60,7 +63,7 @@ async fn the_queue_waits_on_while_an_open_breaker_only_observes() {
     };
     let (acquired, ()) = tokio::join!(acquire(&gate, connect), failure(&gate));
     assert_eq!(acquired, Ok(((), false)));
-    assert_eq!(gate.snapshot().breaker.trips, 1);
+    assert_eq!(gate.snapshot().breaker.totals.trips, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,7 +37,11 @@ async fn a_breaker_that_does_not_enforce_ends_and_refuses_nothing() {
             tokio::time::sleep(DEFAULT_OPEN_DURATION * 2).await;
         }
         let snapshot = gate.snapshot();
-        assert_eq!((snapshot.deadlines, snapshot.saturated), (0, 0), "{mode:?}");
+        assert_eq!(
+            (snapshot.totals.deadlines, snapshot.totals.saturated),
+            (0, 0),
+            "{mode:?}"
+        );
         let own = Duration::from_secs(1);
         let permit = gate.breaker().observe();
         let never = pending::<Result<(), &str>>();
@@ -78,7 +82,7 @@ async fn the_breaker_closes_for_a_healthy_backend_however_long_its_calls_take() 
             "{takes:?}: {:?}",
             opened.elapsed()
         );
-        assert_eq!(gate.snapshot().breaker.trips, 1);
+        assert_eq!(gate.snapshot().breaker.totals.trips, 1);
     }
 }
 
@@ -140,7 +144,11 @@ async fn a_statement_whose_admission_opens_the_breaker_is_refused() {
     let connected = acquire(&gate, ready(Ok(()))).await;
     assert_eq!(connected, Ok(((), false)));
     assert!(gate.admit_on_lease().is_err());
-    assert_eq!(gate.snapshot().breaker.ignored, 0, "the call was not made");
+    assert_eq!(
+        gate.snapshot().breaker.totals.ignored,
+        0,
+        "the call was not made"
+    );
     drop(hung);
 }
 
@@ -183,5 +191,8 @@ async fn the_time_in_which_the_process_stands_still_is_nobodys() {
     let ended = tokio::join!(stands_still, a, b, c, d, e, f, g, h, i, j);
     assert!(ended.0.is_ok() && ended.10.is_ok());
     let seen = gate.snapshot().breaker;
-    assert_eq!((seen.trips, seen.slow, seen.successes), (0, 0, 11));
+    assert_eq!(
+        (seen.totals.trips, seen.totals.slow, seen.totals.successes),
+        (0, 0, 11)
+    );
 }

@@ -155,7 +155,7 @@ async fn it_waits_for_the_open_duration_in_observe_mode_too() {
     // One turns the breaker half-open, the next one finds a connection, and two of three probes decide.
     assert_eq!(pings.load(Ordering::Relaxed), 1 + 1 + 2);
     let snapshot = gate.snapshot().breaker;
-    assert_eq!((snapshot.rejected, snapshot.ignored), (0, 0));
+    assert_eq!((snapshot.totals.rejected, snapshot.totals.ignored), (0, 0));
 }
 
 /// Regression: the prober had less time to connect than callers have, and the breaker never closed.
@@ -169,7 +169,7 @@ async fn a_probe_has_the_acquire_timeout_to_connect_and_the_probe_timeout_for_it
     };
     let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
-    assert_eq!(gate.snapshot().breaker.trips, 1);
+    assert_eq!(gate.snapshot().breaker.totals.trips, 1);
 }
 
 /// A backend that returns errors for the first three attempts.
@@ -272,7 +272,7 @@ async fn an_idle_connection_of_the_pool_is_borrowed_if_a_new_one_is_denied() {
             recover_by(&gate, backend).await;
             // Once while open, and once for the probes.
             assert_eq!(attempts.load(Ordering::Relaxed), 2, "{class:?} {to_pings}");
-            assert_eq!(gate.snapshot().breaker.trips, 1);
+            assert_eq!(gate.snapshot().breaker.totals.trips, 1);
         }
     }
 }
@@ -290,7 +290,7 @@ async fn only_its_own_ping_makes_a_probe_slow() {
     let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
     let snapshot = gate.snapshot().breaker;
-    assert_eq!((snapshot.trips, snapshot.slow), (1, 0));
+    assert_eq!((snapshot.totals.trips, snapshot.totals.slow), (1, 0));
 }
 
 /// The first answer of the server is late, for instance because of a cold cache. It answers a ping
@@ -313,7 +313,7 @@ async fn a_slow_first_answer_makes_no_probe_slow() {
     };
     let _ = tokio::join!(probing, calling);
     let snapshot = gate.snapshot().breaker;
-    assert_eq!((snapshot.trips, snapshot.slow), (1, 0));
+    assert_eq!((snapshot.totals.trips, snapshot.totals.slow), (1, 0));
 }
 
 /// Without other calls, the prober makes all probes of a batch, which may be as large as the pool.
@@ -329,7 +329,7 @@ async fn a_large_batch_has_time_for_each_of_its_pings() {
     };
     let recovered = timeout(Duration::from_secs(60), recover_by(&gate, backend));
     recovered.await.unwrap();
-    assert_eq!(gate.snapshot().breaker.trips, 1);
+    assert_eq!(gate.snapshot().breaker.totals.trips, 1);
 }
 
 /// An embedded database with a lock answers that it is busy. Regression: such an answer left the
@@ -368,8 +368,15 @@ async fn a_database_that_answers_that_it_is_busy_is_asked_again() {
     assert!(timeout(limit, probing).await.is_err(), "it never gives up");
     let snapshot = gate.snapshot();
     assert_eq!(gate.breaker().state(), State::Open);
-    assert_eq!(snapshot.breaker.trips, 1, "failed pings are no trips");
-    assert!(snapshot.probes > 100, "{} pings", snapshot.probes);
+    assert_eq!(
+        snapshot.breaker.totals.trips, 1,
+        "failed pings are no trips"
+    );
+    assert!(
+        snapshot.totals.probes > 100,
+        "{} pings",
+        snapshot.totals.probes
+    );
 }
 
 /// A backend that hangs until a moment, and answers then what it was asked before.
@@ -430,7 +437,7 @@ async fn a_stall_is_over_as_soon_as_the_backend_answers() {
             u64::from(asked) <= allowed,
             "{outage:?}: {asked} connections"
         );
-        assert_eq!(gate.snapshot().breaker.trips, 1);
+        assert_eq!(gate.snapshot().breaker.totals.trips, 1);
     }
 }
 
@@ -457,5 +464,5 @@ async fn it_follows_the_open_duration_that_an_operator_changes() {
     let (recovered, ()) = tokio::join!(recovered, operator);
     recovered.unwrap();
     assert_eq!(began.elapsed().as_secs(), 4);
-    assert_eq!(gate.snapshot().breaker.trips, 2);
+    assert_eq!(gate.snapshot().breaker.totals.trips, 2);
 }

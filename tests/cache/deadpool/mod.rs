@@ -71,7 +71,7 @@ impl Kitchen {
     }
 
     fn loads(&self) -> u64 {
-        self.pool.cache().snapshot().loads
+        self.pool.cache().snapshot().totals.loads
     }
 }
 
@@ -129,7 +129,7 @@ async fn a_refused_login_is_no_answer() {
             let served = read.query_served(NAME, &[&1]).await.unwrap();
             assert_eq!((served.value.len(), served.source.as_str()), (0, "default"));
         }
-        assert_eq!(pool.snapshot().gate.breaker.trips, 0);
+        assert_eq!(pool.snapshot().gate.breaker.totals.trips, 0);
     }
 }
 
@@ -315,7 +315,7 @@ async fn fallbacks_stand_in_with_the_cache_and_without() {
     assert_eq!(served.source, Source::Alternative { reason });
     let refused = pool.cached(&MENU).query(NAME, &[&1]).await.unwrap_err();
     assert!(fusepool::refusal(&refused).is_some(), "{refused:?}");
-    assert_eq!(pool.cache().snapshot().other_pools, 2);
+    assert_eq!(pool.cache().snapshot().totals.other_pools, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

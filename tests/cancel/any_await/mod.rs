@@ -171,7 +171,11 @@ fn play<S: Subject>(here: &Runtime, pool: &S, steps: Vec<Step>) {
         let open = pool.open_transactions().await;
         assert_eq!(open.unwrap_or_default(), 0, "open transactions");
         let breaker = pool.snapshot().gate.breaker;
-        let harm = (breaker.trips, breaker.failures, breaker.rejected);
+        let harm = (
+            breaker.totals.trips,
+            breaker.totals.failures,
+            breaker.totals.rejected,
+        );
         assert_eq!((breaker.state, harm), (State::Closed, (0, 0, 0)));
         eventually("the leases are back", async || settled()).await;
     });

@@ -28,7 +28,7 @@ async fn any_manager_reads_through_the_cache() {
     assert_eq!(one.unwrap().value, "A");
     assert_eq!(two.unwrap().value, "A");
     assert_eq!(other.unwrap().value, "B");
-    assert_eq!(pool.snapshot().cache.loads, 2);
+    assert_eq!(pool.snapshot().cache.totals.loads, 2);
 
     // All objects are taken.
     let taken = (pool.get().await.unwrap(), pool.get().await.unwrap());

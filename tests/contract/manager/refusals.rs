@@ -56,9 +56,11 @@ async fn judge<E: Send + 'static>(error: impl Fn() -> E) -> (u64, u64) {
             let result = object.guard(async |()| Err::<(), _>(error())).await;
             assert!(result.is_err());
         }
-        failures += pool.snapshot().gate.breaker.failures;
+        failures += pool.snapshot().gate.breaker.totals.failures;
     }
-    let trips = pools.iter().map(|pool| pool.snapshot().gate.breaker.trips);
+    let trips = pools
+        .iter()
+        .map(|pool| pool.snapshot().gate.breaker.totals.trips);
     (failures, trips.sum())
 }
 

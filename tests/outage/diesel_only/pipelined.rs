@@ -53,11 +53,11 @@ async fn they_are_refused_while_the_breaker_is_open() {
     assert_answered(pipeline(&conn).await);
     let open = pool.gate().breaker().force_open();
     assert_refused(pipeline(&conn).await);
-    assert_eq!(pool.snapshot().gate.breaker.rejected, 3);
+    assert_eq!(pool.snapshot().gate.breaker.totals.rejected, 3);
     drop(open);
     assert_answered(pipeline(&conn).await);
     drop(conn);
-    assert_eq!(pool.snapshot().gate.closed_connections, 0);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 0);
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ async fn is_stopped(pool: &Pool<Conn>, url: &str) {
 /// The result of the only statement that the pool has run.
 fn came(pool: &Pool<Conn>) -> Came {
     let seen = pool.snapshot().gate.breaker;
-    match (seen.successes, seen.slow, seen.ignored, seen.failures) {
+    match (seen.totals.successes, seen.totals.slow, seen.totals.ignored, seen.totals.failures) {
         (1, 0, 0, 0) => Came::Answered,
         (1, 1, 0, 0) => Came::Slow,
         (0, 0, 1, 0) => Came::Neutral,
@@ -98,7 +98,7 @@ async fn a_held_connection_is_refused_statements_but_not_in_a_transaction() {
     })
     .await
     .unwrap();
-    assert_eq!(pool.snapshot().gate.closed_connections, 0);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 0);
 }
 
 /// Regression test: the `COMMIT` of a transaction was refused like any statement, and the connection
@@ -114,7 +114,7 @@ async fn a_transaction_by_hand_is_one_too() {
     let select = diesel::sql_query("SELECT 1");
     select.execute(&mut conn).await.unwrap();
     conn.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(pool.snapshot().gate.breaker.rejected, 0);
+    assert_eq!(pool.snapshot().gate.breaker.totals.rejected, 0);
     let refused = conn.batch_execute("SELECT 1").await.unwrap_err();
     assert!(refusal(&refused).is_some(), "{refused:?}");
     drop(open);
@@ -142,7 +142,7 @@ async fn a_refused_transaction_leaves_its_connection_whole() {
     drop(open);
     conn.transaction(async |_| QueryResult::Ok(())).await.unwrap();
     drop(conn);
-    assert_eq!(pool.snapshot().gate.closed_connections, 0);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 0);
     assert_eq!(pool.status().size, 1);
 }
 
@@ -162,7 +162,7 @@ async fn a_statement_that_misses_its_deadline_ends_its_connection() {
     let next = conn.batch_execute("SELECT 1").await;
     assert_eq!(format!("{next:?}"), "Err(BrokenTransactionManager)");
     drop(conn);
-    assert_eq!(pool.snapshot().gate.closed_connections, 1);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 1);
     is_stopped(&pool, &server.url()).await;
     ask(&pool).await.unwrap();
 }
@@ -227,7 +227,7 @@ async fn a_transaction_ends_with_the_deadline_that_broke_it() {
     assert!(deadline_exceeded(&missed).is_some(), "{missed:?}");
     assert!(start.elapsed() < 2 * QUERY_TIMEOUT, "{:?}", start.elapsed());
     drop(conn);
-    assert_eq!(pool.snapshot().gate.closed_connections, 1);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 1);
 }
 
 #[tokio::test]
@@ -261,11 +261,11 @@ async fn a_statement_that_is_dropped_ends_its_connection() {
             () = started => {}
         }
         drop(conn);
-        assert_eq!(pool.snapshot().gate.closed_connections, way + 1);
+        assert_eq!(pool.snapshot().gate.totals.closed_connections, way + 1);
         is_stopped(&pool, &server.url()).await;
     }
     let seen = pool.snapshot().gate.breaker;
-    assert_eq!((seen.state, seen.failures), (State::Closed, 0));
+    assert_eq!((seen.state, seen.totals.failures), (State::Closed, 0));
     ask(&pool).await.unwrap();
 }
 
@@ -303,8 +303,8 @@ async fn rows_that_stop_coming_end_their_connection() {
         drop(conn);
     }
     let seen = pool.snapshot().gate;
-    assert_eq!((seen.closed_connections, seen.deadlines), (2, 1));
-    assert_eq!((seen.breaker.successes, seen.breaker.failures), (2, 1));
+    assert_eq!((seen.totals.closed_connections, seen.totals.deadlines), (2, 1));
+    assert_eq!((seen.breaker.totals.successes, seen.breaker.totals.failures), (2, 1));
 }
 
 #[tokio::test]
@@ -326,9 +326,9 @@ async fn violations_are_answers() {
     }
     drop(conn);
     let seen = pool.snapshot().gate;
-    assert_eq!((seen.breaker.failures, seen.breaker.successes), (0, 32));
+    assert_eq!((seen.breaker.totals.failures, seen.breaker.totals.successes), (0, 32));
     assert_eq!(
-        (seen.breaker.state, seen.closed_connections),
+        (seen.breaker.state, seen.totals.closed_connections),
         (State::Closed, 0)
     );
 }

@@ -71,7 +71,10 @@ fn a_call_just_below_the_threshold_is_not_slow() {
     let call = rig.breaker.try_acquire().unwrap();
     rig.pass(63);
     call.settle(Success);
-    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (1, 0));
+    assert_eq!(
+        (rig.snapshot().window.calls, rig.snapshot().totals.slow),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -83,7 +86,10 @@ fn a_hung_call_counts_as_slow_while_it_runs() {
     assert_eq!(rig.snapshot().window.calls, 1);
     rig.pass(1);
     rig.calls([Success]);
-    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (5, 3));
+    assert_eq!(
+        (rig.snapshot().window.calls, rig.snapshot().totals.slow),
+        (5, 3)
+    );
     assert_eq!(rig.log.take(), [Seen::Slow(3)]);
 }
 
@@ -105,7 +111,10 @@ fn a_slow_call_is_not_counted_again_when_it_ends() {
         rig.calls([Success]);
         assert_eq!(rig.snapshot().window.calls, 2);
         hung.settle(verdict);
-        assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (2, 1));
+        assert_eq!(
+            (rig.snapshot().window.calls, rig.snapshot().totals.slow),
+            (2, 1)
+        );
     }
 }
 
@@ -132,7 +141,7 @@ fn a_dropped_call_counts_only_from_the_threshold_on() {
         rig.pass(ran);
         drop(call);
         let now = rig.snapshot();
-        assert_eq!((u64::from(now.window.calls), now.slow), (slow, slow));
+        assert_eq!((u64::from(now.window.calls), now.totals.slow), (slow, slow));
     }
 }
 
@@ -143,7 +152,10 @@ fn without_a_slow_call_rate_no_call_is_slow() {
     rig.pass(1_000);
     let call = rig.breaker.try_acquire().unwrap();
     call.settle_class(Class::Slow);
-    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (1, 0));
+    assert_eq!(
+        (rig.snapshot().window.calls, rig.snapshot().totals.slow),
+        (1, 0)
+    );
 }
 
 /// Regression test: every transaction failed, and the breaker did not open, because each `BEGIN` and
@@ -157,7 +169,13 @@ fn a_trivial_success_does_not_hide_failures() {
         rig.breaker.observe().settle_trivial();
     }
     assert!(rig.is_open());
-    assert_eq!((rig.snapshot().successes, rig.snapshot().failures), (6, 3));
+    assert_eq!(
+        (
+            rig.snapshot().totals.successes,
+            rig.snapshot().totals.failures
+        ),
+        (6, 3)
+    );
 }
 
 #[test]
@@ -172,7 +190,10 @@ fn a_trivial_success_ends_a_stall_and_counts_if_it_is_slow() {
     let slow = rig.breaker.try_acquire().unwrap();
     rig.pass(64);
     slow.settle_trivial();
-    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (1, 1));
+    assert_eq!(
+        (rig.snapshot().window.calls, rig.snapshot().totals.slow),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -180,7 +201,10 @@ fn an_error_of_class_slow_is_slow_whatever_its_duration() {
     let rig = Rig::new(slow_rules());
     let call = rig.breaker.try_acquire().unwrap();
     call.settle_class(Class::Slow);
-    assert_eq!((rig.snapshot().slow, rig.snapshot().successes), (1, 1));
+    assert_eq!(
+        (rig.snapshot().totals.slow, rig.snapshot().totals.successes),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -205,7 +229,7 @@ fn coalesced_failures_count_as_one() {
     rig.pass(1); // the span starts with its first failure
     rig.calls([Failure]);
     assert_eq!(rig.snapshot().window.calls, 2);
-    assert_eq!(rig.snapshot().failures, 5);
+    assert_eq!(rig.snapshot().totals.failures, 5);
 }
 
 #[test]
@@ -214,7 +238,10 @@ fn a_slow_call_counts_even_if_its_failure_is_coalesced() {
     rig.calls([Failure]);
     let call = rig.breaker.try_acquire().unwrap();
     call.settle_after(Failure, ms(64));
-    assert_eq!((rig.snapshot().window.calls, rig.snapshot().slow), (2, 1));
+    assert_eq!(
+        (rig.snapshot().window.calls, rig.snapshot().totals.slow),
+        (2, 1)
+    );
     assert_eq!(rig.snapshot().consecutive_failures, 1);
 }
 
@@ -229,5 +256,5 @@ fn a_call_with_a_ticket_does_not_count_before_it_starts() {
     assert_eq!(rig.log.take(), [Seen::Slow(1)]);
     rig.pass(64);
     rig.breaker.try_acquire().unwrap().settle(Success);
-    assert_eq!(rig.snapshot().slow, 1);
+    assert_eq!(rig.snapshot().totals.slow, 1);
 }

@@ -13,7 +13,7 @@ fn a_result_of_an_older_generation_is_counted_and_changes_no_state() {
     assert_eq!(rig.log.take(), [Seen::Discarded(Failure); 4]);
     let now = rig.snapshot();
     assert_eq!((now.state, now.window.calls), (State::Closed, 0));
-    assert_eq!((now.failures, now.discarded), (4, 4));
+    assert_eq!((now.totals.failures, now.totals.discarded), (4, 4));
 }
 
 #[test]

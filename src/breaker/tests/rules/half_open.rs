@@ -86,7 +86,7 @@ fn a_running_probe_that_reaches_the_threshold_is_slow() {
     rig.pass(64);
     assert_eq!(rig.retry_after(), Some(ms(200)));
     assert_eq!(rig.log.take()[0], Seen::Slow(1));
-    assert_eq!(rig.snapshot().slow, 1);
+    assert_eq!(rig.snapshot().totals.slow, 1);
     hung.settle(Success);
     assert_eq!(rig.log.take(), [Seen::Discarded(Success)]);
 }
@@ -135,7 +135,7 @@ fn a_probe_that_outlasts_its_batch_counts_in_the_next_one() {
     assert!(rig.breaker.try_acquire().is_err());
     late.settle(Failure);
     assert_eq!(rig.log.take(), []);
-    assert_eq!(rig.snapshot().discarded, 0);
+    assert_eq!(rig.snapshot().totals.discarded, 0);
     assert!(
         rig.breaker.try_acquire().is_err(),
         "its result occupies its slot"
@@ -224,15 +224,15 @@ fn a_probe_that_waits_for_its_connection_is_not_slow() {
     rig.pass(63);
     probe.settle(Success);
     assert_eq!(rig.state(), State::Closed);
-    assert_eq!(rig.snapshot().slow, 0);
+    assert_eq!(rig.snapshot().totals.slow, 0);
 }
 
 fn late(rig: &Rig, probe: Permit<'_>, verdict: Verdict) {
     rig.log.take();
-    let before = rig.snapshot().discarded;
+    let before = rig.snapshot().totals.discarded;
     probe.settle(verdict);
     assert_eq!(rig.log.take(), [Seen::Discarded(verdict)]);
-    assert_eq!(rig.snapshot().discarded, before + 1);
+    assert_eq!(rig.snapshot().totals.discarded, before + 1);
 }
 
 /// The open duration started when a caller noticed that the probes hang, so after a quiet hour the

@@ -24,7 +24,11 @@ fn a_service_whose_calls_are_always_slow_is_healthy() {
     for (workers, millis) in [(4, 2_000), (1, 5_000), (16, 2_500), (4, 30_000)] {
         let rig = Rig::new(Breaker::builder());
         work(&rig, workers, millis, 40);
-        assert_eq!(rig.snapshot().trips, 0, "{workers} workers, {millis} ms");
+        assert_eq!(
+            rig.snapshot().totals.trips,
+            0,
+            "{workers} workers, {millis} ms"
+        );
         let threshold = rig.snapshot().slow_call_threshold.unwrap();
         assert!(threshold > 2 * ms(millis) && threshold <= 3 * ms(millis));
     }
@@ -58,6 +62,6 @@ fn calls_in_progress_count_when_the_threshold_changes() {
     assert!(rig.snapshot().slow_call_threshold.is_some());
     before.settle(Success);
     let seen = rig.snapshot();
-    assert_eq!((seen.window.calls, seen.discarded), (3, 0));
+    assert_eq!((seen.window.calls, seen.totals.discarded), (3, 0));
     assert_eq!(rig.state(), State::Closed);
 }

@@ -39,6 +39,20 @@ struct Call {
     kind: Kind,
 }
 
+/// The number of calls, the failure rate and the slow-call rate.
+pub(super) type Rates = (usize, f64, f64);
+
+/// The reason of an opening, and the calls on which it was decided.
+pub(super) type Opening = (Reason, Rates);
+
+pub(super) fn rates(outcomes: &[Outcome]) -> Rates {
+    (
+        outcomes.len(),
+        part(outcomes, Outcome::Failure),
+        part(outcomes, Outcome::Slow),
+    )
+}
+
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Totals {
     pub(super) successes: u64,
@@ -48,6 +62,7 @@ pub(super) struct Totals {
     pub(super) slow: u64,
     pub(super) discarded: u64,
     pub(super) rejected: u64,
+    pub(super) would_be_rejected: u64,
     pub(super) trips: u64,
     pub(super) not_closed: u64,
 }
@@ -66,7 +81,9 @@ pub(super) struct Model {
     phase: Phase,
     generation: u64,
     results: Vec<(u64, Outcome)>,
-    opened_by: Vec<Outcome>,
+    /// The opening from closed, and the last one since then.
+    pub(super) tripped_by: Option<Opening>,
+    pub(super) reopened_by: Option<Opening>,
     coalesce_until: u64,
     running: Vec<Call>,
     /// The time of the last success, and the start times of the calls that were given up since.
@@ -91,7 +108,8 @@ impl Model {
             phase: Phase::Closed,
             generation: 0,
             results: Vec::new(),
-            opened_by: Vec::new(),
+            tripped_by: None,
+            reopened_by: None,
             coalesce_until: 0,
             running: Vec::new(),
             answered: 0,
@@ -122,17 +140,8 @@ impl Model {
         }
     }
 
-    /// The calls in the window, the failure rate and the slow-call rate.
-    pub(super) fn window(&self) -> (usize, f64, f64) {
-        let recent = match (&self.phase, self.mode) {
-            (Phase::Closed, _) | (_, Mode::Observe) => self.recent(),
-            _ => self.opened_by.clone(),
-        };
-        (
-            recent.len(),
-            part(&recent, Outcome::Failure),
-            part(&recent, Outcome::Slow),
-        )
+    pub(super) fn window(&self) -> Rates {
+        rates(&self.recent())
     }
 
     fn recent(&self) -> Vec<Outcome> {
@@ -192,10 +201,11 @@ impl Model {
             _ => match self.probe() {
                 Ok(kind) => kind,
                 Err(rejection) => {
-                    self.totals.rejected += 1;
                     if self.mode == Mode::Enforce {
+                        self.totals.rejected += 1;
                         return Err(rejection);
                     }
+                    self.totals.would_be_rejected += 1;
                     Kind::Uncounted
                 }
             },

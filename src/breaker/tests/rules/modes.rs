@@ -11,7 +11,7 @@ fn observe_changes_state_and_reports_but_rejects_no_call() {
     assert_eq!(events, [(State::Closed, State::Open, Reason::FailureRate)]);
     rig.calls([Success; 3]);
     assert_eq!(rig.breaker.rejection(), None);
-    assert_eq!(rig.snapshot().rejected, 3);
+    assert_eq!(rig.snapshot().totals.would_be_rejected, 3);
     rig.pass(100);
     rig.calls([Success; 2]);
     assert_eq!(rig.state(), State::Closed);
@@ -37,7 +37,7 @@ fn observe_goes_on_counting_in_the_window_whatever_the_state() {
     let slow = rig.breaker.try_acquire().unwrap();
     slow.settle_after(Success, ms(64));
     assert_eq!(rates(), (8, 0.5, 0.125));
-    assert_eq!(rig.snapshot().slow, 1);
+    assert_eq!(rig.snapshot().totals.slow, 1);
     rig.pass(100);
     rig.calls([Failure, Success]); // probes
     assert!(rig.is_open(), "one of two probes failed");
@@ -58,7 +58,12 @@ fn disabled_admits_and_records_nothing() {
     drop(rig.breaker.try_acquire().unwrap());
     let now = rig.snapshot();
     assert_eq!(
-        (now.window.calls, now.failures, now.abandoned, now.slow),
+        (
+            now.window.calls,
+            now.totals.failures,
+            now.totals.abandoned,
+            now.totals.slow
+        ),
         (0, 0, 0, 0)
     );
     assert_eq!(rig.log.take(), []);
@@ -127,7 +132,7 @@ fn forced_open_lasts_until_every_handle_is_dropped() {
     assert_eq!(rejection.retry_after(), None);
     drop(two);
     rig.calls([Success]);
-    assert_eq!(rig.snapshot().rejected, 1);
+    assert_eq!(rig.snapshot().totals.rejected, 1);
     let events = [true, false].map(|forced_open| Seen::Mode(Mode::Enforce, forced_open));
     assert_eq!(
         rig.log.take(),
@@ -181,6 +186,6 @@ fn an_observed_call_is_never_rejected_and_counts_while_closed() {
     rig.pass(100);
     drop(rig.breaker.observe());
     assert!(rig.is_open(), "it is no probe");
-    assert_eq!(rig.snapshot().successes, 1);
+    assert_eq!(rig.snapshot().totals.successes, 1);
     assert_eq!(rig.log.take(), [Seen::Abandoned(std::time::Duration::ZERO)]);
 }

@@ -21,7 +21,7 @@ fn rejections_say_when_to_retry() {
     assert_eq!(rig.breaker.try_acquire().unwrap_err(), rejection);
     assert_eq!(rig.breaker.rejection(), Some(rejection));
     assert_eq!(rig.snapshot().retry_after, Some(ms(70)));
-    assert_eq!(rig.snapshot().rejected, 1);
+    assert_eq!(rig.snapshot().totals.rejected, 1);
 }
 
 #[test]
@@ -52,7 +52,10 @@ fn rejections_never_count_as_failures() {
         assert!(rig.breaker.try_acquire().is_err());
     }
     let now = rig.snapshot();
-    assert_eq!((now.window.calls, now.failures, now.rejected), (4, 4, 100));
+    assert_eq!(
+        (now.window.calls, now.totals.failures, now.totals.rejected),
+        (4, 4, 100)
+    );
 }
 
 #[test]
@@ -120,7 +123,7 @@ fn a_result_after_the_breaker_opened_changes_nothing() {
     rig.calls([Failure; 4]);
     late.settle(Success);
     assert!(rig.is_open());
-    assert_eq!(rig.snapshot().discarded, 1);
+    assert_eq!(rig.snapshot().totals.discarded, 1);
 }
 
 #[test]

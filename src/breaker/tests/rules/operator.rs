@@ -15,7 +15,7 @@ fn a_manual_trip_ends_by_itself_and_probes_decide() {
     assert_eq!(rig.transitions(), tripped);
     let now = rig.snapshot();
     assert_eq!((now.window.calls, now.window.failure_rate), (2, 0.5));
-    assert_eq!((now.trips, now.attempt), (1, 1));
+    assert_eq!((now.totals.trips, now.attempt), (1, 1));
     rig.pass(999);
     assert_eq!(rig.retry_after(), Some(ms(1)));
     rig.pass(1);
@@ -43,7 +43,7 @@ fn a_manual_trip_replaces_the_open_duration() {
     rig.breaker.trip_for(ms(10));
     assert_eq!(rig.retry_after(), Some(ms(10)));
     let now = rig.snapshot();
-    assert_eq!((now.trips, now.attempt, now.window.calls), (1, 1, 4));
+    assert_eq!((now.totals.trips, now.attempt, now.window.calls), (1, 1, 4));
     rig.pass(10);
     let probe = rig.breaker.try_acquire().unwrap();
     rig.breaker.trip_for(ms(1_000));

@@ -40,7 +40,11 @@ fn the_class_of_an_error_decides_how_it_counts() {
         let _ = rig.breaker.call_with(|()| class, || Err::<(), _>(()));
         let now = rig.snapshot();
         assert_eq!(
-            (now.successes, now.failures, now.ignored),
+            (
+                now.totals.successes,
+                now.totals.failures,
+                now.totals.ignored
+            ),
             counts,
             "{class:?}"
         );
@@ -57,7 +61,10 @@ fn a_panic_is_one_failure_and_propagates() {
     let panic = catch_unwind(AssertUnwindSafe(call)).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"in the call"));
     let now = rig.snapshot();
-    assert_eq!((now.failures, now.abandoned, now.window.calls), (1, 0, 1));
+    assert_eq!(
+        (now.totals.failures, now.totals.abandoned, now.window.calls),
+        (1, 0, 1)
+    );
 }
 
 #[test]
@@ -68,7 +75,7 @@ fn a_permit_dropped_by_a_panic_is_a_failure() {
         panic!("while holding it");
     };
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
-    assert_eq!(rig.snapshot().failures, 1);
+    assert_eq!(rig.snapshot().totals.failures, 1);
 }
 
 /// A statement that was admitted and then refused counted as both.
@@ -84,8 +91,18 @@ fn a_withdrawn_permit_counts_as_no_call() {
     rig.pass(64);
     rig.calls([Success]);
     let now = rig.snapshot();
-    assert_eq!((now.window.calls, now.successes, now.slow), (1, 1, 0));
-    assert_eq!((now.ignored, now.abandoned, now.discarded), (0, 0, 0));
+    assert_eq!(
+        (now.window.calls, now.totals.successes, now.totals.slow),
+        (1, 1, 0)
+    );
+    assert_eq!(
+        (
+            now.totals.ignored,
+            now.totals.abandoned,
+            now.totals.discarded
+        ),
+        (0, 0, 0)
+    );
     assert_eq!(rig.log.take(), []);
 }
 
@@ -99,7 +116,7 @@ fn a_probe_that_is_withdrawn_after_its_batch_has_failed_is_not_reported() {
     rig.log.take();
     two.withdraw();
     assert_eq!(rig.log.take(), []);
-    assert_eq!(rig.snapshot().discarded, 0);
+    assert_eq!(rig.snapshot().totals.discarded, 0);
 }
 
 #[test]
@@ -110,7 +127,7 @@ fn a_withdrawn_probe_frees_its_slot() {
     assert!(probe.is_probe());
     probe.settle(Success);
     assert_eq!(rig.state(), State::Closed);
-    assert_eq!(rig.snapshot().ignored, 0);
+    assert_eq!(rig.snapshot().totals.ignored, 0);
 }
 
 #[test]
@@ -121,7 +138,7 @@ fn an_abandoned_permit_is_reported_with_how_long_it_was_held() {
     drop(permit);
     assert_eq!(rig.log.take(), [Seen::Abandoned(ms(5))]);
     assert_eq!(
-        (rig.snapshot().abandoned, rig.snapshot().window.calls),
+        (rig.snapshot().totals.abandoned, rig.snapshot().window.calls),
         (1, 0)
     );
 }
@@ -187,8 +204,18 @@ fn an_owned_permit_outlives_its_handle_and_counts_like_any_other() {
     withdrawn.withdraw();
     drop(abandoned);
     let now = rig.snapshot();
-    assert_eq!((now.successes, now.failures, now.ignored), (2, 1, 1));
-    assert_eq!((now.slow, now.abandoned, now.window.calls), (1, 1, 3));
+    assert_eq!(
+        (
+            now.totals.successes,
+            now.totals.failures,
+            now.totals.ignored
+        ),
+        (2, 1, 1)
+    );
+    assert_eq!(
+        (now.totals.slow, now.totals.abandoned, now.window.calls),
+        (1, 1, 3)
+    );
 }
 
 #[test]
@@ -199,7 +226,13 @@ fn an_owned_permit_dropped_by_a_panic_is_a_failure() {
         panic!("while holding it");
     };
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
-    assert_eq!((rig.snapshot().failures, rig.snapshot().abandoned), (1, 0));
+    assert_eq!(
+        (
+            rig.snapshot().totals.failures,
+            rig.snapshot().totals.abandoned
+        ),
+        (1, 0)
+    );
 }
 
 #[test]

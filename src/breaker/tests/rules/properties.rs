@@ -11,6 +11,7 @@ use super::rig::{Failure, Ignored, Rig, Success, ms};
 use super::settings::{Recent, Rules};
 use crate::breaker::operator::ForcedOpen;
 use crate::breaker::permit::Permit;
+use crate::breaker::snapshot::{Rates, Trip};
 use crate::breaker::state::Mode;
 use crate::breaker::verdict::Verdict;
 
@@ -214,27 +215,33 @@ impl Pair<'_> {
         assert_eq!(self.rig.log.take(), std::mem::take(&mut model.events));
         assert_eq!((now.state, now.mode), (model.state(), model.mode));
         assert_eq!(self.rig.state(), model.state());
-        let window = (
-            now.window.calls as usize,
-            now.window.failure_rate,
-            now.window.slow_call_rate,
-        );
-        assert_eq!(window, model.window());
+        let rates = |rates: Rates| {
+            (
+                rates.calls as usize,
+                rates.failure_rate,
+                rates.slow_call_rate,
+            )
+        };
+        assert_eq!(rates(now.window), model.window());
+        let opening = |trip: Trip| (trip.reason, rates(trip.rates));
+        let openings = (now.tripped_by.map(opening), now.reopened_by.map(opening));
+        assert_eq!(openings, (model.tripped_by, model.reopened_by));
         assert_eq!(
             (now.consecutive_failures, now.attempt),
             (model.consecutive_failures, model.attempt)
         );
         assert_eq!(now.retry_after, model.retry_after().map(ms));
         let totals = Totals {
-            successes: now.successes,
-            failures: now.failures,
-            ignored: now.ignored,
-            abandoned: now.abandoned,
-            slow: now.slow,
-            discarded: now.discarded,
-            rejected: now.rejected,
-            trips: now.trips,
-            not_closed: millis(now.time_not_closed),
+            successes: now.totals.successes,
+            failures: now.totals.failures,
+            ignored: now.totals.ignored,
+            abandoned: now.totals.abandoned,
+            slow: now.totals.slow,
+            discarded: now.totals.discarded,
+            rejected: now.totals.rejected,
+            would_be_rejected: now.totals.would_be_rejected,
+            trips: now.totals.trips,
+            not_closed: millis(now.totals.time_not_closed),
         };
         assert_eq!(totals, model.totals);
     }

@@ -137,7 +137,11 @@ impl Model {
         self.totals.trips += 1;
         let until = at + delay;
         self.phase = Phase::Open { until };
-        self.opened_by = over.to_vec();
+        let opening = Some((reason, rates(over)));
+        match from {
+            State::Closed => (self.tripped_by, self.reopened_by) = (opening, None),
+            _ => self.reopened_by = opening,
+        }
         self.transition(from, reason, over, Some(until.saturating_sub(self.now)));
         self.new_generation();
     }
