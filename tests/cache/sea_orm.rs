@@ -312,5 +312,5 @@ async fn what_is_no_read_is_not_cached<K: Kind<Db: Backend>>() {
     let error = read().await.unwrap_err();
     let plain = wrong().into_tuple::<(String, i32)>().all(&db).await;
     assert_eq!(error, plain.unwrap_err());
-    assert_eq!(db.gate().snapshot().breaker.failures, 0);
+    assert_eq!(db.gate().snapshot().breaker.totals.failures, 0);
 }

@@ -218,5 +218,5 @@ async fn a_stream_that_began_a_transaction_is_dropped() {
     let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
     let open = sqlx::query_scalar::<_, i64>(open).fetch_one(&pool);
     assert_eq!(open.await.unwrap(), 0);
-    assert_eq!(pool.snapshot().gate.closed_connections, 1);
+    assert_eq!(pool.snapshot().gate.totals.closed_connections, 1);
 }
