@@ -27,6 +27,28 @@
 //! | `not_kept` | `fusepool::cache` | DEBUG | `policy`, `reason` |
 //! | `invalidated` | `fusepool::cache` | DEBUG | |
 //!
+//! | event | when |
+//! |---|---|
+//! | `transition` | the state changed |
+//! | `mode` | an operator changed the mode, or holds the breaker open |
+//! | `reconfigured`, `limits` | an operator replaced the rules, or the limits |
+//! | `ramp` | a batch of probes succeeded; the next one has `places` |
+//! | `stalling` | no call succeeded for half of `stall_after`; the pool asks the database |
+//! | `adapted` | the learned slow-call threshold changed |
+//! | `slow` | running calls reached the threshold; their number |
+//! | `abandoned` | a caller dropped a call after `held` |
+//! | `discarded` | a result came too late to count |
+//! | `rejected` | a call was refused: by the breaker, as saturated, or on a connection with an abandoned statement |
+//! | `rejections` | the number of refused calls since the last one |
+//! | `deadline` | there was no connection, or no answer, within `limit` |
+//! | `probe` | the background task asked the database |
+//! | `closed_connection` | a connection was closed instead of returned to the pool |
+//! | `lint` | a setting does not fit |
+//! | `fallback` | a stale answer or another fallback was served |
+//! | `load` | a query for the cache ended |
+//! | `not_kept` | its answer was not stored |
+//! | `invalidated` | answers were invalidated |
+//!
 //! Durations are in seconds, as floating-point numbers. A field without a value is absent:
 //! `retry_after` if it is unknown, the `policy` of a query without one, the `age` of a value that
 //! is not from the cache, the `bytes` of a load that failed, and the `error` of a probe that

@@ -55,16 +55,17 @@ impl IntoResponse for ShopError {
 }
 
 /// The number of seconds until a retry may succeed, at least 1. `None` if the database answered with
-/// this error, and would do so again.
+/// this error, or the application made a mistake: a retry would fail, too.
 ///
 /// A call whose outcome is unknown can be retried like one that was not sent, because orders have
 /// keys.
 fn retry_after(error: &sqlx::Error) -> Option<u64> {
-    let after = match fusepool::refusal(error) {
-        Some(refused) => refused.retry_after(),
-        None if delivery(error) == Delivery::Answered => return None,
-        None => None,
-    };
+    use sqlx::Error::{Configuration, Encode, InvalidArgument};
+    let is_mistake = matches!(error, Configuration(_) | Encode(_) | InvalidArgument(_));
+    if is_mistake || delivery(error) == Delivery::Answered {
+        return None;
+    }
+    let after = fusepool::refusal(error).and_then(|refused| refused.retry_after());
     Some(after.map_or(1, |after| after.as_secs_f64().ceil().max(1.0) as u64))
 }
 
