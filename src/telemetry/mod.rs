@@ -17,7 +17,7 @@
 //! | `discarded` | `fusepool::breaker` | DEBUG | `verdict` |
 //! | `rejected` | `fusepool::gate` | DEBUG | `reason`, `retry_after` |
 //! | `rejections` | `fusepool::gate` | INFO, at most one in 10 s | `calls` |
-//! | `deadline` | `fusepool::gate` | DEBUG | `limit`, `awaited` |
+//! | `deadline` | `fusepool::gate` | INFO for a statement, DEBUG for a connection | `limit`, `awaited` |
 //! | `probe` | `fusepool::gate` | DEBUG, INFO if it failed | `error` |
 //! | `closed_connection` | `fusepool::gate` | DEBUG | `reason` |
 //! | `limits` | `fusepool::gate` | INFO | `acquire_timeout`, `query_timeout`, `max_queue` |

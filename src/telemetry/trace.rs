@@ -10,6 +10,7 @@ use crate::breaker::event as breaker;
 use crate::breaker::state::{Mode, State, Transition};
 use crate::breaker::verdict::Verdict;
 use crate::lint::Warning;
+use crate::outcome::error::Awaited;
 
 const BREAKER: &str = "fusepool::breaker";
 const GATE: &str = "fusepool::gate";
@@ -57,8 +58,13 @@ impl Sink for TracingSink {
             }
             Event::Rejections { calls } => info!(target: GATE, pool, calls, "rejections"),
             Event::Deadline { limit, awaited } => {
-                let (limit, awaited) = (seconds(limit), awaited.as_str());
-                debug!(target: GATE, pool, limit, awaited, "deadline");
+                let (limit, waits) = (seconds(limit), awaited == Awaited::Connection);
+                let awaited = awaited.as_str();
+                // A statement that was ended early is news. Callers that wait may be thousands.
+                match waits {
+                    true => debug!(target: GATE, pool, limit, awaited, "deadline"),
+                    false => info!(target: GATE, pool, limit, awaited, "deadline"),
+                }
             }
             Event::Probe { error: None } => debug!(target: GATE, pool, "probe"),
             Event::Probe { error: Some(error) } => info!(target: GATE, pool, error, "probe"),
