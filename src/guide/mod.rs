@@ -7,7 +7,7 @@
 //! | [Fallbacks and cache](fallbacks) | What is served when the database cannot answer? |
 //! | [Errors and retries](errors) | What happened to my statement? May I send it again? |
 //! | [Production](production) | What must the server, the pooler and Kubernetes know? |
-//! | [Roll-out](roll_out) | How do I try it on real traffic without a risk? |
+//! | [Roll-out](roll_out) | How do I try it on real traffic before it refuses a call? |
 //! | [Tuning](tuning) | Which setting do I change, when, and what goes wrong? |
 //! | [Observing](observing) | What do I watch, and what do I do about it? |
 //! | [Testing](testing) | How do I cause an outage, and what should happen then? |
