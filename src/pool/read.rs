@@ -21,12 +21,14 @@ use crate::outcome::served::Served;
 
 type Load<T, E> = Pin<Box<dyn Future<Output = Result<Loaded<T>, E>> + Send>>;
 
-/// The setters of a read, for a type with a field `reading` of type [`Reading`].
+/// The setters of a read, for a type with a field `reading` of type [`Reading`]. With an error type,
+/// `or_else` takes only futures that fail with it, so that the type need not be named.
 macro_rules! reading {
-    ($pool:ty) => {
+    (@any $pool:ty) => {
         /// Adds a value to the key of the answer: anything that determines the answer besides the key
         /// or the statement, such as the tenant of a session. Can be called several times. For a
-        /// number, pass its `to_be_bytes()`.
+        /// number, pass its `to_be_bytes()`. Do not pass what a `Debug` prints: it may be shortened or
+        /// masked.
         pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
             self.reading.vary_by(scope.as_ref());
             self
@@ -46,6 +48,17 @@ macro_rules! reading {
             self
         }
 
+        /// Serves the answer of `pool` if the backend cannot answer. `pool` is, for instance, that of
+        /// a replica, and has a breaker of its own. Its cache is not used, because writes through
+        /// this pool do not invalidate it.
+        pub fn or_from(mut self, pool: &$pool) -> Self {
+            self.reading.or_from(pool.clone());
+            self
+        }
+    };
+    ($pool:ty) => {
+        $crate::pool::read::reading!(@any $pool);
+
         /// Serves the value of `alternative` if the backend cannot answer. The future is not polled
         /// before it is needed. If it fails, the next fallback is tried.
         pub fn or_else<V: Into<T>, E>(
@@ -55,18 +68,23 @@ macro_rules! reading {
             self.reading.or_else(alternative);
             self
         }
+    };
+    ($pool:ty, $error:ty) => {
+        $crate::pool::read::reading!(@any $pool);
 
-        /// Serves the answer of `pool` if the backend cannot answer. `pool` is, for instance, that of
-        /// a replica, and has a breaker of its own. Its cache is not used, because writes through
-        /// this pool do not invalidate it.
-        pub fn or_from(mut self, pool: &$pool) -> Self {
-            self.reading.or_from(pool.clone());
+        /// Serves the value of `alternative` if the backend cannot answer. The future is not polled
+        /// before it is needed. If it fails, the next fallback is tried.
+        pub fn or_else<V: Into<T>>(
+            mut self,
+            alternative: impl ::std::future::Future<Output = Result<V, $error>> + Send + 'f,
+        ) -> Self {
+            self.reading.or_else(alternative);
             self
         }
     };
 }
 
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel"))]
+#[cfg(any(feature = "deadpool-postgres", feature = "diesel", feature = "sqlx"))]
 pub(crate) use reading;
 
 /// A read with a cache or with fallbacks; see [`Guarded::cached`] and [`Guarded::read`].

@@ -11,6 +11,7 @@ use self::serve::{Reading, serve, with_statement};
 use crate::cache::invalidation::Name;
 use crate::cache::policy::CachePolicy;
 use crate::outcome::served::Served;
+use crate::pool::read::reading;
 use crate::sqlx::driver::Driver;
 use crate::sqlx::error;
 use crate::sqlx::executor::Configured;
@@ -229,43 +230,7 @@ impl<'f, DB: Driver, O, T> Read<'f, DB, O, T> {
         self
     }
 
-    /// Adds to the key something on which the rows depend besides the statement and its arguments,
-    /// such as the tenant of a session; see [`ReadExt::cached`]. Can be called several times.
-    ///
-    /// This takes bytes, and all of them count. The text that a `Debug` or `Display` prints may be
-    /// truncated or masked. For a number, use `to_be_bytes()`.
-    pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
-        self.reading.vary_by(scope.as_ref());
-        self
-    }
-
-    /// Adds a tag to those of the policy, such as `product:42`. A write that invalidates the tag
-    /// invalidates this answer.
-    pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
-        self.reading.tag(tag.as_ref());
-        self
-    }
-
-    /// See [`ReadExt::or_value`].
-    pub fn or_value(mut self, value: impl Into<T>) -> Self {
-        self.reading.or_value(value.into());
-        self
-    }
-
-    /// See [`ReadExt::or_else`].
-    pub fn or_else<V: Into<T>>(
-        mut self,
-        alternative: impl Future<Output = Result<V, Error>> + Send + 'f,
-    ) -> Self {
-        self.reading.or_else(alternative);
-        self
-    }
-
-    /// See [`ReadExt::or_from`].
-    pub fn or_from(mut self, pool: &Pool<DB>) -> Self {
-        self.reading.or_from(pool.clone());
-        self
-    }
+    reading!(Pool<DB>, Error);
 }
 
 impl<DB: Driver, O: Send + Sync + 'static> Read<'_, DB, O, Arc<Vec<O>>> {

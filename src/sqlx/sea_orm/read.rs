@@ -19,6 +19,7 @@ use crate::cache::invalidation::Name;
 use crate::cache::policy::CachePolicy;
 use crate::cache::rows::Shape;
 use crate::outcome::served::Served;
+use crate::pool::read::reading;
 use crate::sqlx::error::misconfigured;
 use crate::sqlx::pool::Pool;
 use crate::sqlx::read::mapper::{Mapper, Parts};
@@ -190,40 +191,7 @@ impl<'f, DB: Backend, Q: Readable, T> Read<'f, DB, Q, T> {
         self
     }
 
-    /// Adds to the key something on which the rows depend besides the statement and its values, such as the
-    /// tenant of a session. Can be called several times. All bytes count.
-    pub fn vary_by(mut self, scope: impl AsRef<[u8]>) -> Self {
-        self.reading.vary_by(scope.as_ref());
-        self
-    }
-
-    /// Adds a tag to those of the policy, such as `product:42`. A write that invalidates the tag
-    /// invalidates this answer.
-    pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
-        self.reading.tag(tag.as_ref());
-        self
-    }
-
-    /// See [`ReadExt::or_value`].
-    pub fn or_value(mut self, value: impl Into<T>) -> Self {
-        self.reading.or_value(value.into());
-        self
-    }
-
-    /// See [`ReadExt::or_else`].
-    pub fn or_else<V: Into<T>>(
-        mut self,
-        alternative: impl Future<Output = Result<V, DbErr>> + Send + 'f,
-    ) -> Self {
-        self.reading.or_else(alternative);
-        self
-    }
-
-    /// See [`ReadExt::or_from`].
-    pub fn or_from(mut self, other: &DatabaseConnection<DB>) -> Self {
-        self.reading.or_from(Pool::clone(other));
-        self
-    }
+    reading!(Pool<DB>, DbErr);
 
     async fn served(self, db: &impl Connection<Driver = DB>) -> Result<Served<T>, DbErr>
     where
