@@ -98,6 +98,8 @@ fn breaker() -> fusepool::breaker::Builder {
         .consecutive_failures(None)
         .minimum_calls(100_000))
     .slow_call_threshold(Duration::from_millis(100))
+    // Callers with a value at hand wait for the reason why there is no other.
+    .stall_after(Duration::from_secs(5))
 }
 
 /// A pool with a cache. Errors are texts: the tests only tell them from success.
