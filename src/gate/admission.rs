@@ -11,7 +11,8 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 use super::reporter::{Ask, run};
-use super::{Count, Gate, Reserved};
+use super::reserved::Reserved;
+use super::{Count, Gate};
 use crate::breaker::clock::nanos;
 use crate::breaker::error::Rejection;
 use crate::breaker::permit::Permit;

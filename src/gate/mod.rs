@@ -70,6 +70,7 @@ use self::limits::{Limits, LiveLimits};
 use self::lost::Progress;
 use self::queue::Service;
 use self::reporter::{Hooks, observed, run};
+use self::reserved::Reserved;
 use crate::breaker::builder::Builder;
 use crate::breaker::config::ConfigError;
 use crate::breaker::counters::Counters;
@@ -96,6 +97,7 @@ pub(crate) mod limits;
 mod lost;
 mod queue;
 pub(crate) mod reporter;
+pub(crate) mod reserved;
 pub(crate) mod run;
 pub(crate) mod snapshot;
 #[cfg(test)]
@@ -399,22 +401,4 @@ impl fmt::Debug for Gate {
 #[cold]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// Reserves a work of one task until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Reserved<'gate>(&'gate AtomicBool);
-
-impl<'gate> Reserved<'gate> {
-    fn of(flag: &'gate AtomicBool) -> Option<Self> {
-        let is_taken = flag.swap(true, Ordering::AcqRel);
-        // Lazily: one that is dropped would free what another task has reserved.
-        (!is_taken).then(|| Self(flag))
-    }
-}
-
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }

@@ -1,11 +1,12 @@
 //! The long-running statements of a pool, which the server can be asked about.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::session::Session;
+use crate::gate::reserved::Reserved;
 
 /// The long-running statements of a pool whose sessions are known.
 #[derive(Debug, Default)]
@@ -53,9 +54,8 @@ impl LongRunning {
     }
 
     /// Reserves the search for lost statements until the guard is dropped. `None` if it is reserved.
-    pub(super) fn reserve_search(&self) -> Option<Searching<'_>> {
-        let taken = self.is_searching.swap(true, Ordering::AcqRel);
-        (!taken).then(|| Searching(&self.is_searching))
+    pub(super) fn reserve_search(&self) -> Option<Reserved<'_>> {
+        Reserved::of(&self.is_searching)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Statement>>> {
@@ -73,14 +73,5 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let is_other = |other: &Arc<Statement>| !Arc::ptr_eq(other, &self.statement);
         self.running.lock().retain(is_other);
-    }
-}
-
-/// Reserves the search until it is dropped.
-pub(super) struct Searching<'l>(&'l AtomicBool);
-
-impl Drop for Searching<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }

@@ -17,6 +17,7 @@ use tokio_postgres::{
 use super::statements::statements;
 use super::watch::{Watch, check, finish};
 use crate::cache::invalidation::Name;
+use crate::pool::transaction::Effect;
 
 /// A connection or transaction whose statements have their own deadline, or invalidate tags; see
 /// [`Client::with_timeout`](super::Client::with_timeout) and
@@ -58,8 +59,8 @@ impl<'c> Configured<'c> {
     ) -> Result<T, Error> {
         check(self.limit).await?;
         // Pinned here, because the driver's futures are large: otherwise each call would move them.
-        let call = pin!(call);
-        let attempt = (self.watch).attempt(self.limit, self.invalidates.clone(), call);
+        let (names, call) = (self.invalidates.clone(), pin!(call));
+        let attempt = (self.watch).attempt(Effect::default(), self.limit, names, call);
         finish(attempt.await).await
     }
 
@@ -103,7 +104,8 @@ impl<'c> Configured<'c> {
     ) -> Result<T, Error> {
         check(self.limit).await?;
         let (names, call) = (self.invalidates.clone(), pin!(call));
-        let attempt = self.watch.attempt_sql(sql, self.limit, names, call);
+        let effect = self.watch.on.effect(sql);
+        let attempt = self.watch.attempt(effect, self.limit, names, call);
         finish(attempt.await).await
     }
 

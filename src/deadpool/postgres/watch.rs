@@ -40,26 +40,14 @@ impl<'c> Watch<'c> {
     }
 
     /// Runs a statement that invalidates these names, under the deadline `limit`, or the pool's. Returns a
-    /// refusal and a deadline as such.
+    /// refusal and a deadline as such. `effect`: that of its text, if it is known.
     pub(super) async fn attempt<T>(
         self,
+        effect: Effect,
         limit: Option<Duration>,
         names: Vec<Name>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, GateError<Error>> {
-        let statement = self.admit(Effect::default(), limit).await?;
-        statement.invalidating(names).run(diagnose, call).await
-    }
-
-    /// [`attempt`](Self::attempt) for SQL text, which may begin or end a transaction.
-    pub(super) async fn attempt_sql<T>(
-        self,
-        sql: &str,
-        limit: Option<Duration>,
-        names: Vec<Name>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, GateError<Error>> {
-        let effect = self.on.effect(sql);
         let statement = self.admit(effect, limit).await?;
         statement.by_text(effect, names).run(diagnose, call).await
     }

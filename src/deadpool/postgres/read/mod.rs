@@ -36,6 +36,7 @@ use crate::deadpool::postgres::manager::Manager;
 use crate::deadpool::postgres::pool::Pool;
 use crate::outcome::served::Served;
 use crate::pool::read::reading;
+use crate::pool::transaction::Effect;
 
 pub(super) mod error;
 mod parameters;
@@ -345,7 +346,9 @@ async fn types(
             // Not from the statement cache: a table may have changed since the statement was prepared.
             let on = client.guarded();
             let prepare = on.client.prepare(&sql);
-            let prepared = on.watch.attempt(limit, Vec::new(), prepare).await?;
+            let prepared = (on.watch)
+                .attempt(Effect::default(), limit, Vec::new(), prepare)
+                .await?;
             let types: Arc<[Type]> = prepared.params().into();
             let bytes = size_of_val(&*types) as u64;
             Ok(Loaded {
@@ -421,7 +424,7 @@ async fn rows(client: &Configured<'_>, statement: &Statement) -> Result<Vec<Row>
     let query = client.client.query(&prepared, &parameters);
     Ok(client
         .watch
-        .attempt(client.limit, Vec::new(), query)
+        .attempt(Effect::default(), client.limit, Vec::new(), query)
         .await?)
 }
 
