@@ -87,6 +87,12 @@ impl Unpublished {
         self.lock().depth -= 1;
     }
 
+    /// The number of open transactions and savepoints.
+    #[cfg(feature = "sea-orm")]
+    pub(crate) fn depth(&self) -> usize {
+        self.lock().depth
+    }
+
     /// Whether a transaction is open without a savepoint.
     #[cfg(any(feature = "sqlx", feature = "deadpool-postgres"))]
     pub(crate) fn is_outermost(&self) -> bool {

@@ -70,18 +70,20 @@ impl Level {
             admitted.trivial().run(diagnose, begin).await
         };
         begin.await.map_err(error::of_statement)?;
+        let names = &connection.lease.state.unpublished;
         Ok(Self {
             open: true,
+            unpublished: names.enter(),
             #[cfg(feature = "sea-orm")]
-            depth: Manager::<DB>::get_transaction_depth(connection),
-            unpublished: connection.lease.state.unpublished.enter(),
+            depth: names.depth(),
         })
     }
 
-    /// Whether no savepoint in it is open.
+    /// Whether no savepoint in it is open. The driver does not tell: that of SQLite counts a savepoint that
+    /// was dropped until its rollback has run.
     #[cfg(feature = "sea-orm")]
     pub(super) fn is_innermost<DB: Database>(&self, connection: &GuardedConnection<DB>) -> bool {
-        Manager::<DB>::get_transaction_depth(connection) == self.depth
+        connection.lease.state.unpublished.depth() == self.depth
     }
 
     pub(super) async fn commit<DB: Database>(

@@ -143,7 +143,7 @@ fn a_wrong_value_is_an_error_that_names_the_setting_and_the_rule() {
             "`active_probing` is \"yes\", but it must be `true` or `false`",
         ),
         (
-            "query_timeout = \"500ms\"",
+            "query_timeout = \"500ms\"\n[breaker]\nfailure_rate = 0.3",
             "`slow_call_threshold` is 1s, but it must be shorter than the `query_timeout`",
         ),
         (

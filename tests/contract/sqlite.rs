@@ -26,9 +26,13 @@ async fn the_release_of_an_outermost_savepoint_is_a_commit() {
         writer.execute("SAVEPOINT a").await.unwrap();
         writer.execute("INSERT INTO t VALUES (1)").await.unwrap();
         let forced = pool.gate().breaker().force_open();
+        let error = pool.execute("SELECT 1").await.unwrap_err();
+        assert!(refusal(&error).is_some(), "{error:?}");
+        // The transaction holds its locks already.
+        writer.execute("SELECT 1").await.unwrap();
+        writer.execute(release).await.unwrap();
         let error = writer.execute("SELECT 1").await.unwrap_err();
         assert!(refusal(&error).is_some(), "{error:?}");
-        writer.execute(release).await.unwrap();
         drop(forced);
         drop(writer);
     }
