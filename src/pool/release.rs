@@ -235,15 +235,17 @@ impl<A: Adapter> DiscardOnDrop<A> {
             is_told = self.tell().await;
         }
         let session = self.session.clone();
-        let mut answered = pin!(self.answer());
         let mut patience = CANCEL_TIMEOUT;
         loop {
-            let is_starved =
-                match timeout(patience, shared.gate.unless_starved(answered.as_mut())).await {
-                    Ok(Some(has_ended)) => return has_ended,
-                    Ok(None) => true,
-                    Err(_) => false,
-                };
+            let answer = {
+                let answer = pin!(self.answer());
+                timeout(patience, shared.gate.unless_starved(answer)).await
+            };
+            let is_starved = match answer {
+                Ok(Some(has_ended)) => return has_ended,
+                Ok(None) => true,
+                Err(_) => false,
+            };
             // The connection may be silent for ever. Where the server cannot be asked, it loses its
             // place when a caller needs it.
             let is_idle = match &session {
@@ -253,6 +255,8 @@ impl<A: Adapter> DiscardOnDrop<A> {
             if is_idle.unwrap_or(is_starved) {
                 return false;
             }
+            // A server that was told before the statement reached it has ignored that.
+            self.tell().await;
             patience = patience.saturating_mul(2);
         }
     }

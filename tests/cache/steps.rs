@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use tokio::time::timeout;
 
 use crate::support::deadpool::builder;
+use crate::support::eventually;
 use crate::support::mariadb::MariaDb;
 use crate::support::postgres::Postgres;
 
@@ -216,7 +217,10 @@ async fn a_stream_that_began_a_transaction_is_dropped() {
     lease.ping().await.unwrap();
     drop(lease);
     let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
-    let open = sqlx::query_scalar::<_, i64>(open).fetch_one(&pool);
-    assert_eq!(open.await.unwrap(), 0);
+    eventually("no transaction is open", async || {
+        let open = sqlx::query_scalar::<_, i64>(open).fetch_one(&pool);
+        open.await.unwrap() == 0
+    })
+    .await;
     assert_eq!(pool.snapshot().gate.totals.closed_connections, 1);
 }
