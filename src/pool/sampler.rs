@@ -1,6 +1,7 @@
 //! Samples the state of a pool for the sinks that want it.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,13 +18,15 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 impl<A: Adapter> Shared<A> {
     /// Starts a task that samples the pool until its last handle is dropped, if a sink wants that. To
-    /// be called once, inside a runtime.
+    /// be called inside a runtime, and again if that has ended.
     pub(super) fn start_sampling(self: &Arc<Self>) {
         if !self.gate.wants_samples() {
             return;
         }
         let shared = Arc::downgrade(self);
+        let task = Sampling(Weak::clone(&shared));
         self.background.spawn(async move {
+            let _task = task;
             let mut next = interval(INTERVAL);
             next.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -66,6 +69,17 @@ impl<A: Adapter> Shared<A> {
             stale: totals.revalidating + totals.stale,
             evictions: totals.evictions,
             bytes: cache.bytes,
+        }
+    }
+}
+
+/// The task that samples. Its drop tells that it has ended, for instance with its runtime.
+struct Sampling<A: Adapter>(Weak<Shared<A>>);
+
+impl<A: Adapter> Drop for Sampling<A> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.sampling_ended.store(true, Ordering::Release);
         }
     }
 }

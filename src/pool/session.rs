@@ -237,15 +237,18 @@ impl System {
     }
 
     /// Asks how many connections the server has, and how many of them are reserved, and how many this user
-    /// and this database may have, which is negative if there is no such limit.
+    /// and this database may have, which is negative if there is no such limit. PostgreSQL counts for the
+    /// user that logged in, and has no such limits for a superuser.
     pub(super) fn room(self) -> &'static str {
         match self {
             Self::Postgres => {
                 "SELECT concat_ws(' ', current_setting('max_connections'), \
                  current_setting('superuser_reserved_connections')::int \
                  + coalesce(current_setting('reserved_connections', true)::int, 0), \
-                 (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), \
-                 (SELECT datconnlimit FROM pg_database WHERE datname = current_database()))"
+                 CASE WHEN rolsuper THEN -1 ELSE rolconnlimit END, \
+                 CASE WHEN rolsuper THEN -1 ELSE datconnlimit END) \
+                 FROM pg_roles, pg_database \
+                 WHERE rolname = session_user AND datname = current_database()"
             }
             // One more than `max_connections` is reserved.
             Self::MySql => {

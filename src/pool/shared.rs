@@ -1,5 +1,6 @@
 //! The state that all handles of a guarded pool share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
@@ -23,6 +24,8 @@ pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) background: Background,
+    /// The task that samples has ended.
+    pub(super) sampling_ended: AtomicBool,
     /// Whether connections beside the pool may be opened to ask the server.
     pub(super) side_connections: bool,
     /// The statement of the probes, if it is not a ping.
@@ -51,6 +54,7 @@ impl<A: Adapter> Shared<A> {
             adapter: Arc::new(adapter),
             gate,
             background: Background::default(),
+            sampling_ended: AtomicBool::new(false),
             side_connections: settings.side_connections,
             probe_query: settings.probe_query.as_deref().map(Arc::from),
             side: Semaphore::new(1),
@@ -88,6 +92,15 @@ impl<A: Adapter> Shared<A> {
         if self.background.remember_runtime() {
             self.start_sampling();
             self.lint_in_background();
+        } else if self.sampling_ended.load(Ordering::Acquire) {
+            self.sample_again();
+        }
+    }
+
+    #[cold]
+    fn sample_again(self: &Arc<Self>) {
+        if self.sampling_ended.swap(false, Ordering::AcqRel) && !self.adapter.is_closed() {
+            self.start_sampling();
         }
     }
 

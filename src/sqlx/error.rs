@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sqlx::Error;
 use sqlx::error::DatabaseError;
+use tokio::runtime::is_rt_shutdown_err;
 
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Class;
@@ -104,6 +105,8 @@ pub(super) fn classify(error: &Error, database: impl FnOnce(&dyn DatabaseError) 
         // Of this pool, or of another guarded one.
         error if refusal(error).is_some() => Class::Ignored,
         Error::Database(error) => database(&**error),
+        // The runtime on which the connection was opened has ended. The database has not failed.
+        Error::Io(error) if is_rt_shutdown_err(error) => Class::Denied,
         // sqlx 0.9.0 also returns `Protocol` if a server closes the connection at the TLS request:
         // https://github.com/transact-rs/sqlx/issues/4395.
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Class::Failure,
