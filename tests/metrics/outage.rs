@@ -277,3 +277,29 @@ async fn a_recorder_may_be_installed_after_the_pool_was_built() {
     })
     .await;
 }
+
+/// Regression test: the gauges stopped with the runtime in which the pool was first used.
+#[test]
+fn gauges_go_on_after_the_first_runtime_has_ended() {
+    // The recorder is that of this thread.
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap()
+    };
+    let first = runtime();
+    let metrics = Prometheus::listen();
+    let (_server, pool) = first.block_on(async {
+        let server = Postgres::start().await;
+        let pool = PgPoolOptions::new().metrics().connect(&server.url()).await;
+        let pool = pool.unwrap();
+        sqlx::query("SELECT 1").execute(&pool).await.unwrap();
+        (server, pool)
+    });
+    drop(first);
+    runtime().block_on(async {
+        let _held = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+        let used = [("db_client_connection_state", "used")];
+        let count = "db_client_connection_count";
+        metrics.becomes(count, &used, 2.0).await;
+    });
+}

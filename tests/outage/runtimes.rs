@@ -5,8 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fusepool::breaker::State;
+use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::dialect::Dialect;
 use crate::options::Options;
@@ -25,6 +26,39 @@ on_all! {
 
 on_sqlx! {
     closing_the_pool_lets_a_transaction_by_acquire_begin
+    a_runtime_ends_under_the_statements_of_another
+}
+
+/// Regression test: these statements fail, and opened the breaker of a healthy database.
+async fn a_runtime_ends_under_the_statements_of_another<D: Dialect>() {
+    const CALLS: u32 = 8;
+    let options = |options: Options| by_default(options).max_connections(CALLS);
+    let world = World::<Sqlx<D>>::start_with(options).await;
+    let pool = world.pool.clone();
+    let connect = move || {
+        let mut first = Builder::new_multi_thread();
+        let first = first.worker_threads(1).enable_all().build().unwrap();
+        first.block_on(join_all((0..CALLS).map(|_| Sqlx::<D>::lease(&pool))));
+        first
+    };
+    let first = spawn_blocking(connect).await.unwrap();
+    world.rest().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..CALLS {
+        let pool = world.pool.clone();
+        calls.spawn(async move { Sqlx::<D>::run(&pool, Duration::from_secs(60), D::NAP).await });
+    }
+    eventually("all connections are in use", async || {
+        Sqlx::<D>::connections(&world.pool) == (CALLS as usize, 0)
+    })
+    .await;
+    spawn_blocking(move || drop(first)).await.unwrap();
+    while let Some(call) = calls.join_next().await {
+        call.unwrap().expect_err("its connection is gone");
+    }
+    let totals = world.gate().snapshot().breaker.totals;
+    assert_eq!((totals.trips, totals.failures), (0, 0));
+    world.run("SELECT 1").await.unwrap();
 }
 
 /// A runtime as `#[tokio::test]` has one. It stands still outside `block_on`.
