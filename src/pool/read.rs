@@ -84,7 +84,6 @@ macro_rules! reading {
     };
 }
 
-#[cfg(any(feature = "deadpool-postgres", feature = "diesel", feature = "sqlx"))]
 pub(crate) use reading;
 
 /// A read with a cache or with fallbacks; see [`Guarded::cached`] and [`Guarded::read`].
