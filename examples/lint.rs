@@ -26,7 +26,7 @@ lint [options] [URL]
     --rate R        the statements of one instance in a second
 ";
 
-/// What was asked for.
+/// The arguments of the command.
 struct Arguments {
     config: GuardConfig,
     size: u32,

@@ -114,7 +114,7 @@ pub struct Snapshot {
     pub totals: Totals,
 }
 
-/// What a breaker has counted since it was built. Nothing here ever decreases. Calls that were admitted
+/// The counts of a breaker since it was built. They never decrease. Calls that were admitted
 /// while it was disabled are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

@@ -17,7 +17,7 @@ pub struct CacheSnapshot {
     pub totals: CacheTotals,
 }
 
-/// What a pool's cache has counted since it was first used. Nothing here ever decreases.
+/// The counts of a pool's cache since it was first used. They never decrease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -348,7 +348,7 @@ impl Gate {
         self.observes_calls.load(Ordering::Relaxed)
     }
 
-    /// What happened recently, recorded from the first call of this method on.
+    /// The recent events, recorded from the first call of this method on.
     #[cfg(feature = "live")]
     pub(crate) fn recent(&self) -> Arc<Recent> {
         let recent = self.sinks.recent(self.breaker.state());

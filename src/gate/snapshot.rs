@@ -18,7 +18,7 @@ pub struct GateSnapshot {
     pub totals: GateTotals,
 }
 
-/// What a gate has counted since it was built. Nothing here ever decreases.
+/// The counts of a gate since it was built. They never decrease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

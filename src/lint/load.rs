@@ -1,8 +1,8 @@
-//! What only the user of a pool knows.
+//! The facts that only the user of a pool knows.
 
 use std::time::Duration;
 
-/// What a pool cannot know about its service. Whatever is not set is not checked.
+/// Facts about a service that its pool cannot know. The lint does not check facts that are not set.
 ///
 /// ```
 /// use fusepool::lint::Load;

@@ -11,9 +11,9 @@ use super::code::Code;
 pub struct Warning {
     /// The kind of warning.
     pub code: Code,
-    /// What is wrong.
+    /// The fault of the settings.
     pub what: &'static str,
-    /// What that leads to.
+    /// The effect of the fault.
     pub why: &'static str,
     /// The arithmetic, with the values of the settings.
     pub numbers: String,

@@ -12,7 +12,7 @@ use super::target::Fresh;
 use crate::lint::{Load, Plan, Room, Warning, check, check_probe, check_room};
 use crate::outcome::error::{Awaited, GateError};
 
-/// What a server answered.
+/// The answer of a server.
 struct Seen {
     /// The connections that it allows. `None` if it cannot be asked.
     room: Option<Room>,

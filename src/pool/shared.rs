@@ -35,7 +35,7 @@ pub(crate) struct Shared<A: Adapter> {
     pub(super) long_running: LongRunning,
     /// The server has said what it is.
     pub(super) is_system_known: OnceLock<()>,
-    /// What its user expects.
+    /// The load that its user expects.
     pub(super) load: Load,
     pub(crate) role: Arc<Role>,
     #[cfg(feature = "sql")]

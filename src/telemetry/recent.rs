@@ -1,4 +1,4 @@
-//! What happened recently at a pool, for people who look at it.
+//! The recent events of a pool, for people who look at it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,7 +33,7 @@ pub(crate) struct Recent {
     history: Mutex<History>,
 }
 
-/// What [`Recent`] remembers.
+/// The memory of [`Recent`].
 #[derive(Clone)]
 pub(crate) struct History {
     ring: Box<[Second]>,

@@ -102,7 +102,7 @@ impl Sinks {
         }
     }
 
-    /// What happened recently, recorded from the first call of this method on.
+    /// The recent events, recorded from the first call of this method on.
     #[cfg(feature = "live")]
     pub(crate) fn recent(&self, state: State) -> Arc<Recent> {
         let recent = self.recent.get_or_init(|| Arc::new(Recent::new(state)));

@@ -40,7 +40,7 @@ const PEERS: [(&str, &[&str]); 9] = [
     ("cached read, open and stale", &READ),
 ];
 
-/// What a cached read cannot do without.
+/// The least work of a cached read.
 const READ: [&str; 2] = ["quick_cache get", "sqlx, building the query"];
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.tsv");

@@ -55,7 +55,7 @@ pub trait Connection: ConnectionTrait + Sealed {
     fn configured(&self) -> Configured<'_, Self::Driver>;
 }
 
-/// What a statement runs on, for as long as it runs.
+/// The connection of a statement, for as long as it runs.
 pub(super) enum Held<'c, DB: Backend> {
     Pool(&'c Pool<DB>),
     Transaction(MutexGuard<'c, GuardedConnection<DB>>),
