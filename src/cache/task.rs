@@ -4,8 +4,8 @@
 //! cannot move: its connection and its timers belong to a runtime. If that runtime ends, or stands
 //! still, the load is stopped, and callers on other runtimes begin it anew on their own.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::gate::home::Home;
+use crate::gate::unless::unless;
 
 /// A background task.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -45,20 +46,15 @@ impl LoadTask {
 
     /// Waits, unless the runtime of the load stands still: then it stops the load.
     pub(super) async fn unless_still<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        let mut wait = pin!(wait);
         if self.home.as_ref().is_none_or(Home::is_current) {
             return Some(wait.await);
         }
-        let mut still = pin!(async {
+        let still = async {
             while !self.stop_if_still() {
                 sleep(LOOK_EVERY).await;
             }
-        });
-        poll_fn(|context| match wait.as_mut().poll(context) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => still.as_mut().poll(context).map(|()| None),
-        })
-        .await
+        };
+        unless(still, wait).await
     }
 
     /// Stops the load if its runtime stands still. Returns whether it did.

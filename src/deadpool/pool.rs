@@ -250,7 +250,11 @@ async fn fill<M: Manager + 'static>(
         class => class,
     };
     let acquire = pin!(managed.raw.timeout_get(timeouts));
-    shared.fill(lease, limit, classify, acquire).await
+    let open = || {
+        let (raw, timeouts) = (managed.raw.clone(), *timeouts);
+        async move { raw.timeout_get(&timeouts).await }
+    };
+    (shared.fill(lease, limit, classify, acquire, open)).await
 }
 
 #[cfg(feature = "live")]

@@ -1,10 +1,9 @@
 //! Acquires a connection, in the queue if necessary.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use super::admission::turned_away;
 use super::at_once::at_once;
 use super::reporter::run;
 use super::run::Deadline;
+use super::unless::unless;
 use super::{Count, Gate};
 use crate::breaker::clock::nanos;
 use crate::breaker::permit::{Permit, ProbeSlot};
@@ -181,6 +181,16 @@ impl Gate {
         }
     }
 
+    /// The number of connections that callers hold.
+    pub(crate) fn leased(&self) -> u32 {
+        self.leased.load(Ordering::Acquire)
+    }
+
+    /// Records that no connection could be opened for a caller that has left meanwhile.
+    pub(crate) fn failed_to_open(&self, limit: Duration, waited: Duration, class: Class) {
+        self.settle_failed_acquire(None, limit, waited, class);
+    }
+
     /// Records that a call obtained a connection.
     pub(crate) fn acquired(&self) {
         self.progress.acquired(self.now());
@@ -231,14 +241,9 @@ impl Gate {
     /// Waits, unless a caller has waited long at a full pool after an outage.
     pub(crate) async fn unless_starved<T>(
         &self,
-        mut wait: Pin<&mut impl Future<Output = T>>,
+        wait: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
-        let mut starved = pin!(self.starved.notified());
-        poll_fn(|context| match wait.as_mut().poll(context) {
-            Poll::Ready(value) => Poll::Ready(Some(value)),
-            Poll::Pending => starved.as_mut().poll(context).map(|()| None),
-        })
-        .await
+        unless(self.starved.notified(), wait).await
     }
 
     /// Records that the backend has answered for the first time since the breaker opened.

@@ -102,6 +102,7 @@ pub(crate) mod run;
 pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
+pub(crate) mod unless;
 
 /// Guards asynchronous calls with a breaker, a deadline for each call, and events.
 ///

@@ -1,6 +1,6 @@
 //! Runs a call under its deadline.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +11,7 @@ use tracing::Span;
 
 use super::admission::turned_away;
 use super::at_once::within;
+use super::unless::unless;
 use super::{Count, Gate};
 use crate::breaker::clock::nanos;
 use crate::breaker::lateness::BEAT;
@@ -161,11 +162,7 @@ impl Gate {
             None => Deadline::of_gate(end),
         };
         let _running = permit.and_then(Permit::running);
-        let mut lost = pin!(lost);
-        let ended = pin!(poll_fn(|context| match call.as_mut().poll(context) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => lost.as_mut().poll(context).map(|()| None),
-        }));
+        let ended = pin!(unless(lost, call));
         let check_stall = || permit.into_iter().for_each(Permit::is_unanswered);
         match self.until(deadline, start, check_stall, ended).await {
             Some(Some(ended)) => Ok(ended),

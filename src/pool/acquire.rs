@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::adapter::Adapter;
 use super::lease::Lease;
+use super::opening::Opening;
 use super::session::System;
 use super::shared::Shared;
 use crate::breaker::verdict::Class;
@@ -18,19 +19,31 @@ impl<A: Adapter> Shared<A> {
     /// statement on it is a probe.
     ///
     /// The connection is stored in place, because some are large: moving them from call to call
-    /// would cost more than leasing them.
-    pub(crate) async fn fill(
+    /// would cost more than leasing them. `acquire` takes it from the pool. `open` does the same in a task,
+    /// if the pool has to open it.
+    pub(crate) async fn fill<O>(
         &self,
         lease: &mut Lease<A>,
         limit: Duration,
         classify: impl FnOnce(&A::Error) -> Class,
         acquire: Pin<&mut impl Future<Output = Result<A::Lease, A::Error>>>,
-    ) -> Result<(), GateError<A::Error>> {
+        open: impl FnOnce() -> O,
+    ) -> Result<(), GateError<A::Error>>
+    where
+        O: Future<Output = Result<A::Lease, A::Error>> + Send + 'static,
+    {
         lease.shared.remember_runtime();
         let began = self.gate.timer();
         let probe = {
             let fill = pin!(async {
-                lease.put(acquire.await?);
+                let opened = match Opening::begin(&lease.shared) {
+                    Some(opening) => Box::pin(opening.open(limit, open())).await,
+                    None => None,
+                };
+                lease.put(match opened {
+                    Some(opened) => opened?,
+                    None => acquire.await?,
+                });
                 if self.role.is_unknown(&self.gate) {
                     // Boxed, because it is rare, and most calls should not carry it.
                     Box::pin(self.learn_role(lease)).await;

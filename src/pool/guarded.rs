@@ -15,6 +15,7 @@ use crate::outcome::error::GateError;
 use crate::pool::adapter::Adapter;
 use crate::pool::lease::Lease;
 use crate::pool::lost::search;
+use crate::pool::opening::open;
 use crate::pool::prober::{self, recover};
 use crate::pool::settings::{Settings, setters};
 use crate::pool::shared::Shared;
@@ -226,8 +227,11 @@ pub(crate) async fn lease<A: Adapter>(
     let limit = shared.gate.acquire_timeout();
     let classify = |error: &A::Error| adapter.classify(error);
     let acquire = pin!(adapter.lease());
+    let open = || open(Arc::clone(&shared.adapter));
     let mut lease = Lease::empty(Arc::clone(shared));
-    shared.fill(&mut lease, limit, classify, acquire).await?;
+    shared
+        .fill(&mut lease, limit, classify, acquire, open)
+        .await?;
     Ok(lease)
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod lease;
 mod lint;
 mod long_running;
 mod lost;
+pub(crate) mod opening;
 mod prober;
 #[cfg(feature = "cache")]
 pub(crate) mod read;

@@ -1,6 +1,6 @@
 //! The state that all handles of a guarded pool share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
@@ -24,6 +24,8 @@ pub(crate) struct Shared<A: Adapter> {
     pub(crate) adapter: Arc<A>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) background: Background,
+    /// The number of connections that tasks are opening for callers.
+    pub(super) opening: AtomicU32,
     /// The task that samples has ended.
     pub(super) sampling_ended: AtomicBool,
     /// Whether connections beside the pool may be opened to ask the server.
@@ -54,6 +56,7 @@ impl<A: Adapter> Shared<A> {
             adapter: Arc::new(adapter),
             gate,
             background: Background::default(),
+            opening: AtomicU32::new(0),
             sampling_ended: AtomicBool::new(false),
             side_connections: settings.side_connections,
             probe_query: settings.probe_query.as_deref().map(Arc::from),

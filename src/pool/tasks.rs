@@ -70,7 +70,6 @@ impl Background {
 
     /// Spawns a call on behalf of a caller, which closing the pool lets end. Without a runtime, drops
     /// it.
-    #[cfg(feature = "cache")]
     pub(crate) fn spawn_call(&self, call: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = self.runtime() {
             let _users = self.used();

@@ -13,6 +13,7 @@ use super::error;
 use crate::outcome::error::GateError;
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::lease::Lease;
+use crate::pool::opening::open;
 use crate::pool::statement::{Admission, Watch};
 
 /// A database connection whose statements pass its pool's breaker.
@@ -65,7 +66,11 @@ pub(super) async fn lease<DB: Database>(
     let classify = |error: &Error| adapter.classify(error);
     let mut lease = Lease::empty(Arc::clone(shared));
     let acquire = pin!(adapter.lease());
-    match shared.fill(&mut lease, limit, classify, acquire).await {
+    let open = || open(Arc::clone(&shared.adapter));
+    match shared
+        .fill(&mut lease, limit, classify, acquire, open)
+        .await
+    {
         Ok(()) => Ok(GuardedConnection::new(lease)),
         Err(error) => Err(error::not_acquired(gate, error)),
     }

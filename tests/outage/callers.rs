@@ -1,21 +1,27 @@
 //! Callers that leave at any moment.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt;
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::dialect::Dialect;
+use crate::load::arrivals;
+use crate::situations::by_default;
 use crate::sqlx::Sqlx;
+use crate::support::eventually;
 use crate::support::proxy::Fault;
 use crate::system::System;
-use crate::world::{World, quick};
+use crate::world::{CONNECTIONS, World, quick};
 
 on_all! {
     early_drops
     early_drops_of_a_stalled_pool
+    impatient_callers_of_a_pool_that_connects_to_nobody
+    impatient_callers_of_a_pool_that_connects_slowly
 }
 
 on_sqlx! {
@@ -81,6 +87,45 @@ async fn early_drops_of_a_stalled_pool<S: System>() {
     }
     world.assert_unharmed().await;
     assert_nobody_is_in_a_transaction(&world).await;
+}
+
+/// Two hundred callers a second, who leave after this time.
+fn impatient<S: System>(pool: S::Pool, patience: Duration) -> JoinSet<()> {
+    arrivals::<S>(pool, Duration::from_millis(5), Some(patience))
+}
+
+/// Regression test: each caller that left dropped the connection that the pool was opening for it, and
+/// the next one had another opened: more than a hundred before the breaker opened.
+async fn impatient_callers_of_a_pool_that_connects_to_nobody<S: System>() {
+    let world = World::<S>::start_with(by_default).await;
+    world.set(Fault::Stall);
+    let broken = Instant::now();
+    let callers = impatient::<S>(world.pool.clone(), Duration::from_millis(50));
+    let (opened, _) = world.events.opened(broken).await;
+    let connections = world.proxy.accepted();
+    println!(
+        "{}: {connections} connections, opened after {opened:?}",
+        S::NAME
+    );
+    // One each for the question whether the database still answers, and for the check of the settings.
+    assert!(connections <= u64::from(CONNECTIONS) + 2, "{connections}");
+    world.set(Fault::None);
+    drop(callers);
+    world.assert_unharmed().await;
+}
+
+/// Regression test: to open a connection took longer than any caller waited, so none was ever answered.
+async fn impatient_callers_of_a_pool_that_connects_slowly<S: System>() {
+    let world = World::<S>::start_with(by_default).await;
+    world.set(Fault::SlowConnect(Duration::from_millis(500)));
+    let callers = impatient::<S>(world.pool.clone(), Duration::from_millis(100));
+    eventually("callers are answered", async || {
+        world.gate().snapshot().breaker.totals.successes >= 100
+    })
+    .await;
+    assert_eq!(world.gate().snapshot().breaker.totals.trips, 0);
+    drop(callers);
+    world.assert_unharmed().await;
 }
 
 /// Another client sees at once every row that a connection of the pool inserts.

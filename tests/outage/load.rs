@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use fusepool::{Delivery, Refused};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::support::eventually;
 use crate::system::{Answer, System};
@@ -86,6 +87,32 @@ impl Load {
         }
         std::mem::take(&mut *self.tally.lock().unwrap())
     }
+}
+
+/// Callers that arrive at this interval, whether the earlier ones were answered or not, and leave at
+/// their own timeout. Dropping the set stops them.
+pub fn arrivals<S: System>(
+    pool: S::Pool,
+    interval: Duration,
+    patience: Option<Duration>,
+) -> JoinSet<()> {
+    let mut arrivals = JoinSet::new();
+    arrivals.spawn(async move {
+        let mut calls = JoinSet::new();
+        loop {
+            let pool = pool.clone();
+            calls.spawn(async move {
+                let call = S::ask(&pool);
+                match patience {
+                    Some(patience) => drop(timeout(patience, call).await),
+                    None => drop(call.await),
+                }
+            });
+            while calls.try_join_next().is_some() {}
+            tokio::time::sleep(interval).await;
+        }
+    });
+    arrivals
 }
 
 impl Tally {

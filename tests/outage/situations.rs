@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use fusepool::breaker::{Breaker, Mode, Reason, State};
 use fusepool::{Delivery, Verdict};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::dialect::Dialect;
 use crate::events::Events;
-use crate::load::Load;
+use crate::load::{self, Load};
 use crate::options::Options;
 use crate::support::eventually;
 use crate::support::proxy::Fault;
@@ -49,23 +49,9 @@ fn trip<S: System>(world: &World<S>) {
     assert_eq!(world.state(), State::Open);
 }
 
-/// A caller starts every 40 ms, and leaves at its own timeout.
-fn callers<S: System>(pool: S::Pool, patience: Option<Duration>) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut calls = JoinSet::new();
-        loop {
-            let pool = pool.clone();
-            calls.spawn(async move {
-                let call = S::ask(&pool);
-                match patience {
-                    Some(patience) => drop(timeout(patience, call).await),
-                    None => drop(call.await),
-                }
-            });
-            while calls.try_join_next().is_some() {}
-            tokio::time::sleep(Duration::from_millis(40)).await;
-        }
-    })
+/// A caller starts every 40 ms.
+fn callers<S: System>(pool: S::Pool, patience: Option<Duration>) -> JoinSet<()> {
+    load::arrivals::<S>(pool, Duration::from_millis(40), patience)
 }
 
 /// Callers that leave early, by the timeout of a web framework or because a client hangs up, do not
@@ -93,7 +79,7 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
     for (patience, _, pool, _, load) in &mut services {
         load.get_or_insert_with(|| callers::<S>(pool.clone(), *patience));
     }
-    for (patience, is_warm, pool, events, load) in services {
+    for (patience, is_warm, pool, events, _load) in services {
         let (opened, transition) = events.opened(broken).await;
         let reason = transition.reason.as_str();
         let name = S::NAME;
@@ -106,7 +92,6 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
             S::gate(&pool).snapshot().breaker.totals.rejected > 0
         })
         .await;
-        load.unwrap().abort();
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Fault {
     None,
     /// Holds each chunk, in both directions, for this long.
     Delay(Duration),
+    /// Accepts connections, and forwards nothing on a new one for this long. Existing ones go on.
+    SlowConnect(Duration),
     /// Accepts and keeps connections but forwards nothing. What was sent meanwhile is held, not
     /// lost: it goes out when the fault ends.
     Stall,
@@ -86,7 +88,11 @@ impl Proxy {
                 Fault::Zombie => state.zombies_below = accepted,
                 Fault::Cut => state.cut_below = accepted,
                 Fault::Reset => state.reset_below = accepted,
-                Fault::None | Fault::Delay(_) | Fault::Stall | Fault::Refuse => {}
+                Fault::None
+                | Fault::Delay(_)
+                | Fault::SlowConnect(_)
+                | Fault::Stall
+                | Fault::Refuse => {}
             }
         });
     }
@@ -218,7 +224,11 @@ async fn serve(
                 match fault {
                     Fault::Cut => close(client).await,
                     Fault::Reset | Fault::Refuse => reset(client),
-                    Fault::None | Fault::Delay(_) | Fault::Stall | Fault::Zombie => {
+                    Fault::None
+                    | Fault::Delay(_)
+                    | Fault::SlowConnect(_)
+                    | Fault::Stall
+                    | Fault::Zombie => {
                         let link = Link { id, state: state.clone() };
                         connections.spawn(async move {
                             connection(client, upstream, link).await;
@@ -249,6 +259,16 @@ impl Link {
     /// Waits until the proxy no longer stalls.
     async fn flowing(&mut self) {
         self.wait_for(|state| state.fault != Fault::Stall).await;
+    }
+
+    /// Waits as long as a connection must that was just accepted.
+    async fn connects(&mut self) {
+        let fault = self.state.borrow().fault;
+        if let Fault::SlowConnect(wait) = fault {
+            let healed = self.wait_for(|state| state.fault != fault);
+            let _ = tokio::time::timeout(wait, healed).await;
+        }
+        self.flowing().await;
     }
 
     /// Waits until a fault ends this connection.
@@ -304,7 +324,7 @@ async fn connection(mut client: TcpStream, upstream: SocketAddr, mut link: Link)
     let mut server = None;
     let mut judge = link.clone();
     let relayed = async {
-        link.flowing().await;
+        link.connects().await;
         let server = server.insert(TcpStream::connect(upstream).await?);
         relay(&mut client, server, link).await
     };
