@@ -153,6 +153,13 @@ pub trait Adapter: Send + Sync + 'static {
     /// The pool's own, which [`classify`](Self::classify) classifies.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
+    /// Has the network deliver something to the server, and waits for any response, such as a refusal.
+    /// Ready at once if there is no network or no known address.
+    #[doc(hidden)]
+    fn knock(&self) -> impl Future<Output = ()> + Send {
+        knock(self.backend())
+    }
+
     /// Requests an answer from the backend itself, and not from a proxy or a driver's own thread.
     ///
     /// # Errors
@@ -246,6 +253,17 @@ pub trait Adapter: Send + Sync + 'static {
     /// The error as events report it.
     fn explain<'e>(&self, error: &'e Self::Error) -> &'e (dyn Error + 'static);
 }
+
+/// Connects to this server, and closes the connection at once.
+#[cfg(feature = "sql")]
+async fn knock(backend: Backend) {
+    if let (Some(host), Some(port)) = (backend.address, backend.port) {
+        let _ = tokio::net::TcpStream::connect((host, port)).await;
+    }
+}
+
+#[cfg(not(feature = "sql"))]
+async fn knock(_backend: Backend) {}
 
 /// The class of a statement's error, and its effect on the connection.
 pub(crate) fn diagnose<A: Adapter>(adapter: &A, error: &A::StatementError) -> Diagnosis {

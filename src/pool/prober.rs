@@ -8,7 +8,9 @@
 //! to do with how long callers are refused after a failed attempt.
 //!
 //! A backend that is silent, instead of refusing, may answer the earlier pings when it recovers. So
-//! these are kept, and the interval doubles, up to `acquire_timeout`.
+//! these are kept, and the interval doubles, up to `acquire_timeout`. If the network drops the packets to
+//! the server instead, earlier pings are lost. So it is tried at `probe_interval`, by TCP alone, whether
+//! the server can be reached again: then another ping is due at once.
 //!
 //! If no call is in progress while the breaker is half-open, the task fills the probe slots with pings.
 //! No error ends the task before the breaker is closed.
@@ -20,19 +22,20 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::breaker::handle::Breaker;
 use crate::breaker::permit::Permit;
 use crate::breaker::state::State;
 use crate::breaker::verdict::{Class, Verdict};
 use crate::gate::Gate;
+use crate::gate::unless::unless;
 use crate::outcome::error::{Awaited, GateError};
 use crate::pool::adapter::Adapter;
 use crate::pool::target::{Probed, Target};
@@ -89,6 +92,8 @@ async fn ask_until_answered<A: Adapter>(gate: &Arc<Gate>, target: &Arc<Target<A>
     let (breaker, limits) = (gate.breaker(), gate.limits());
     let mut asks = JoinSet::new();
     let mut kept = VecDeque::<AbortHandle>::new();
+    let reached = || reached_again(breaker, &*target.adapter);
+    let mut reached_again = pin!(reached());
     let mut interval = breaker.probe_interval();
     while breaker.is_recovering() {
         if kept.len() > KEPT_PINGS
@@ -98,17 +103,42 @@ async fn ask_until_answered<A: Adapter>(gate: &Arc<Gate>, target: &Arc<Target<A>
         }
         kept.push_back(asks.spawn(ask(Arc::clone(gate), Arc::clone(target))));
         let next = Instant::now() + breaker.postpone_probes(interval);
-        while let Ok(Some(answer)) = timeout_at(next, asks.join_next()).await {
-            if answer.unwrap_or(false) {
+        let answer = timeout_at(next, first_answer(&mut asks));
+        match unless(reached_again.as_mut(), answer).await {
+            Some(Ok(())) => {
                 gate.well_again();
                 return breaker.half_open();
             }
+            Some(Err(_)) if asks.is_empty() => interval = breaker.probe_interval(),
+            Some(Err(_)) => interval = interval.saturating_mul(2).min(limits.acquire_timeout),
+            None => {
+                reached_again.set(reached());
+                interval = breaker.probe_interval();
+            }
         }
-        sleep_until(next).await;
-        interval = match asks.is_empty() {
-            true => breaker.probe_interval(),
-            false => interval.saturating_mul(2).min(limits.acquire_timeout),
-        };
+    }
+}
+
+/// Waits until one of these pings is answered.
+async fn first_answer(asks: &mut JoinSet<bool>) {
+    while let Some(answer) = asks.join_next().await {
+        if answer.unwrap_or(false) {
+            return;
+        }
+    }
+    pending().await
+}
+
+/// Waits until the network reaches the server again, if it does not now. What was sent before is lost,
+/// and the kernel repeats it only after some seconds.
+async fn reached_again<A: Adapter>(breaker: &Breaker, adapter: &A) {
+    let mut was_lost = false;
+    loop {
+        match timeout(breaker.probe_interval(), adapter.knock()).await {
+            Err(_) => was_lost = true,
+            Ok(()) if was_lost => return,
+            Ok(()) => pending().await,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::dialect::Dialect;
 use crate::load::Load;
+use crate::situations::by_default;
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 use crate::system::System;
@@ -19,6 +20,7 @@ use crate::world::{ACQUIRE_TIMEOUT, CONNECTIONS, OPEN_DELAY, Outage, QUERY_TIMEO
 on_all! {
     refused
     stalled
+    packets_are_dropped
     cut
     reset
     slow
@@ -54,6 +56,29 @@ async fn refused<S: System>() {
 async fn stalled<S: System>() {
     let outage = outage("stall", |world| world.set(Fault::Stall));
     World::<S>::start().await.suffer(outage).await;
+}
+
+/// The kernel repeats a lost request for a connection after 1, 3 and 7 seconds, and the background task
+/// asks a silent server ever less often. It is back soon all the same.
+async fn packets_are_dropped<S: System>() {
+    let world = World::<S>::start_with(by_default).await;
+    let load = Load::start::<S>(&world.pool, 2 * CONNECTIONS as usize);
+    load.answers(50).await;
+    let broken = Instant::now();
+    world.set(Fault::Blackhole);
+    let (opened, _) = world.events.opened(broken).await;
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    let healed = Instant::now();
+    world.set(Fault::None);
+    let (closed, _) = world.events.closed(healed).await;
+    load.answers(50).await;
+    println!(
+        "{}: dropped: opened after {opened:?}, closed after {closed:?}",
+        S::NAME
+    );
+    assert!(closed < Duration::from_millis(1_500), "{closed:?}");
+    load.stop().await;
+    world.assert_unharmed().await;
 }
 
 async fn cut<S: System>() {

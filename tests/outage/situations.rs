@@ -18,6 +18,7 @@ use crate::world::{AT_ONCE, World, options};
 
 on_all! {
     callers_with_timeouts_of_their_own_and_a_database_that_hangs
+    callers_with_timeouts_of_their_own_and_a_network_that_drops_packets
     callers_with_timeouts_of_their_own_and_a_closed_port
     callers_with_timeouts_of_their_own_and_a_server_that_stands_still
     connections_that_are_held_while_others_wait
@@ -97,6 +98,10 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
 
 async fn callers_with_timeouts_of_their_own_and_a_database_that_hangs<S: System>() {
     callers_with_timeouts_of_their_own::<S>(|world| world.set(Fault::Stall)).await;
+}
+
+async fn callers_with_timeouts_of_their_own_and_a_network_that_drops_packets<S: System>() {
+    callers_with_timeouts_of_their_own::<S>(|world| world.set(Fault::Blackhole)).await;
 }
 
 async fn callers_with_timeouts_of_their_own_and_a_closed_port<S: System>() {

@@ -61,6 +61,10 @@ impl Adapter for Simulated {
         self.pool.server().connect(Opener::Prober).await
     }
 
+    async fn knock(&self) {
+        self.pool.server().knock().await;
+    }
+
     async fn ping(&self, connection: &mut Connection) -> Result<(), DbError> {
         connection.ping().await
     }

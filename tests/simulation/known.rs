@@ -15,28 +15,8 @@ const BROKEN: &[(&str, &str)] = &[
         "connecting takes 1.9s, then an outage of 3 s",
         "first answer late",
     ),
-    ("Stall, cold, patience Some(50.0ms)", "opens connections"),
-    ("Stall, cold, patience Some(300.0ms)", "opens connections"),
-    ("Stall, cold, patience Some(500.0ms)", "opens connections"),
-    ("Lost, cold, patience Some(50.0ms)", "opens connections"),
-    ("Lost, cold, patience Some(300.0ms)", "opens connections"),
-    ("Lost, cold, patience Some(500.0ms)", "opens connections"),
-    (
-        "Blackhole, cold, patience Some(50.0ms)",
-        "opens connections",
-    ),
-    (
-        "Blackhole, cold, patience Some(300.0ms)",
-        "opens connections",
-    ),
-    (
-        "Blackhole, cold, patience Some(500.0ms)",
-        "opens connections",
-    ),
     ("pings succeed, statements hang", "backends at work"),
     ("one table is locked", "backends at work"),
-    ("Lost, cold, patience Some", "first answer late"),
-    ("Blackhole, cold, patience Some", "first answer late"),
 ];
 
 /// Of a thousand random situations, the most that may break each law. No other law may be broken.

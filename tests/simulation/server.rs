@@ -131,6 +131,12 @@ impl Server {
         self.accept(by)
     }
 
+    /// Waits until the network has delivered a request for a connection.
+    pub(crate) async fn knock(&self) {
+        let arrival = self.script.syn_arrival(self.now());
+        self.until(Some(arrival + ROUND_TRIP)).await;
+    }
+
     /// Accepts a connection, if there is room for it.
     pub(crate) fn accept(self: &Arc<Self>, by: Opener) -> Result<Connection, DbError> {
         let mut tally = self.tally.lock().unwrap();

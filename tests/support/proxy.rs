@@ -12,7 +12,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The most bytes held back per connection and direction, besides the kernel's socket buffers.
 const CHUNK: usize = 16 * 1024;
@@ -29,6 +29,8 @@ pub enum Fault {
     /// Accepts and keeps connections but forwards nothing. What was sent meanwhile is held, not
     /// lost: it goes out when the fault ends.
     Stall,
+    /// Like `Stall`, but new connections get no answer at all, as if the network dropped their packets.
+    Blackhole,
     /// Drops, for ever, all data on the connections that existed when the fault was set, like a
     /// network that has forgotten them. A client does not see its server's close either. New
     /// connections work.
@@ -40,6 +42,13 @@ pub enum Fault {
     /// Stops listening, so that new connections are refused; existing ones go on. A connection
     /// that slips in before the listener is gone is reset.
     Refuse,
+}
+
+impl Fault {
+    /// Whether no data comes through until it ends.
+    fn holds(self) -> bool {
+        matches!(self, Self::Stall | Self::Blackhole)
+    }
 }
 
 /// A TCP proxy on a free port of 127.0.0.1 with a [`Fault`] that can be changed at any time.
@@ -92,6 +101,7 @@ impl Proxy {
                 | Fault::Delay(_)
                 | Fault::SlowConnect(_)
                 | Fault::Stall
+                | Fault::Blackhole
                 | Fault::Refuse => {}
             }
         });
@@ -160,25 +170,29 @@ impl Drop for Live {
 }
 
 /// The proxy's port: listened on, or bound only, which refuses connections without giving the
-/// port away.
+/// port away. If its queue is full, the kernel ignores requests for connections.
 enum Door {
     Open(TcpListener),
     Shut(TcpSocket),
+    Full(
+        TcpListener,
+        #[expect(dead_code, reason = "they fill the queue")] Vec<TcpStream>,
+    ),
 }
 
 impl Door {
     async fn accept(&self) -> io::Result<TcpStream> {
         match self {
             Self::Open(listener) => listener.accept().await.map(|(stream, _)| stream),
-            Self::Shut(_) => pending().await,
+            Self::Shut(_) | Self::Full(..) => pending().await,
         }
     }
 
     fn shut(self, addr: SocketAddr) -> io::Result<Self> {
-        let Self::Open(listener) = self else {
-            return Ok(self);
-        };
-        drop(listener);
+        match self {
+            Self::Open(listener) | Self::Full(listener, _) => drop(listener),
+            Self::Shut(_) => return Ok(self),
+        }
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind(addr)?;
@@ -189,7 +203,24 @@ impl Door {
         match self {
             Self::Open(_) => Ok(self),
             Self::Shut(socket) => socket.listen(1024).map(Self::Open),
+            Self::Full(listener, _) => {
+                let addr = listener.local_addr()?;
+                Self::Full(listener, Vec::new()).shut(addr)?.open()
+            }
         }
+    }
+
+    async fn fill(self, addr: SocketAddr) -> io::Result<Self> {
+        let Self::Shut(socket) = self.shut(addr)? else {
+            return Err(io::ErrorKind::AddrInUse.into());
+        };
+        let listener = socket.listen(0)?;
+        let mut queued = Vec::new();
+        let connect = || timeout(Duration::from_millis(50), TcpStream::connect(addr));
+        while let Ok(stream) = connect().await {
+            queued.push(stream?);
+        }
+        Ok(Self::Full(listener, queued))
     }
 }
 
@@ -210,7 +241,11 @@ async fn serve(
                     return Ok(());
                 }
                 let fault = state.borrow_and_update().fault;
-                door = if fault == Fault::Refuse { door.shut(addr)? } else { door.open()? };
+                door = match fault {
+                    Fault::Refuse => door.shut(addr)?,
+                    Fault::Blackhole => door.fill(addr).await?,
+                    _ => door.open()?,
+                };
             }
             accepted = door.accept() => {
                 // An error is about that connection, or about a shortage that passes.
@@ -228,6 +263,7 @@ async fn serve(
                     | Fault::Delay(_)
                     | Fault::SlowConnect(_)
                     | Fault::Stall
+                    | Fault::Blackhole
                     | Fault::Zombie => {
                         let link = Link { id, state: state.clone() };
                         connections.spawn(async move {
@@ -258,7 +294,7 @@ struct Link {
 impl Link {
     /// Waits until the proxy no longer stalls.
     async fn flowing(&mut self) {
-        self.wait_for(|state| state.fault != Fault::Stall).await;
+        self.wait_for(|state| !state.fault.holds()).await;
     }
 
     /// Waits as long as a connection must that was just accepted.
@@ -266,7 +302,7 @@ impl Link {
         let fault = self.state.borrow().fault;
         if let Fault::SlowConnect(wait) = fault {
             let healed = self.wait_for(|state| state.fault != fault);
-            let _ = tokio::time::timeout(wait, healed).await;
+            let _ = timeout(wait, healed).await;
         }
         self.flowing().await;
     }
@@ -293,7 +329,7 @@ impl Link {
             let due = match fault {
                 _ if zombie => return false,
                 Fault::Delay(delay) => read_at + delay,
-                Fault::Stall => {
+                _ if fault.holds() => {
                     self.changed().await;
                     continue;
                 }
