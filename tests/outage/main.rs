@@ -84,6 +84,7 @@ mod network;
 mod options;
 mod pgbouncer;
 mod read_only;
+mod recovery;
 mod runtimes;
 mod server;
 mod situations;

@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::support::eventually;
 use crate::support::proxy::Fault;
 use crate::system::System;
-use crate::world::{AT_ONCE, World, options};
+use crate::world::{AT_ONCE, CONNECTIONS, World, options};
 
 on_all! {
     callers_with_timeouts_of_their_own_and_a_database_that_hangs
@@ -75,11 +75,13 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
         }
         services.push((patience, is_warm, pool, events, load));
     }
+    let before = world.proxy.accepted();
     strike(&world);
     let broken = Instant::now();
     for (patience, _, pool, _, load) in &mut services {
         load.get_or_insert_with(|| callers::<S>(pool.clone(), *patience));
     }
+    let pools = services.len() as u64;
     for (patience, is_warm, pool, events, _load) in services {
         let (opened, transition) = events.opened(broken).await;
         let reason = transition.reason.as_str();
@@ -94,6 +96,10 @@ async fn callers_with_timeouts_of_their_own<S: System>(strike: fn(&World<S>)) {
         })
         .await;
     }
+    // Connections that are refused are no work for the server, and are tried again at once.
+    let connections = (world.proxy.accepted() - before) / pools;
+    println!("{}: {connections} new connections for each pool", S::NAME);
+    assert!(connections <= u64::from(2 * CONNECTIONS), "{connections}");
 }
 
 async fn callers_with_timeouts_of_their_own_and_a_database_that_hangs<S: System>() {
