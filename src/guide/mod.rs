@@ -12,6 +12,7 @@
 //! | [Observing](observing) | What do I watch, and what do I do about it? |
 //! | [Testing](testing) | How do I cause an outage, and what should happen then? |
 //! | [How it works](how_it_works) | What happens inside? |
+//! | [Situations](situations) | What happens in which situation, with and without the guard? |
 //! | [Measurements](measurements) | What does it cost, and what does it save? |
 //! | [Comparison](comparison) | Why not a timeout, a pooler, or another breaker? |
 //! | [Decisions](decisions) | Why is it as it is? |
@@ -49,6 +50,9 @@ pub mod testing {}
 
 #[doc = include_str!("how_it_works.md")]
 pub mod how_it_works {}
+
+#[doc = include_str!("situations.md")]
+pub mod situations {}
 
 #[doc = include_str!("measurements.md")]
 pub mod measurements {}

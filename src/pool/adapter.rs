@@ -55,7 +55,9 @@ pub trait Adapter: Send + Sync + 'static {
     /// [`lease`](Self::lease) returns its error.
     fn is_closed(&self) -> bool;
 
-    /// Leases a connection, and waits until one is free.
+    /// Leases a connection, and waits until one is free. If the pool has room and no idle connection, this
+    /// runs in a task, which goes on for up to `acquire_timeout` if the caller leaves: connections are opened
+    /// to the end.
     ///
     /// # Errors
     ///

@@ -20,6 +20,7 @@ pub(crate) fn check(situations: &[Situation]) {
         let (figures, broken) = judged(situation);
         println!("{figures}");
         surprising += &surprises(situation, &broken);
+        surprising += &figures.is_outdated().unwrap_or_default();
     }
     assert!(surprising.is_empty(), "\n{surprising}");
 }
@@ -48,9 +49,12 @@ pub(crate) fn judged(situation: &Situation) -> (Figures, Vec<Broken>) {
 }
 
 pub(crate) const HEAD: &str = "\
-| situation | calls | in time | failed | gave up | refused | cut (healthy) | opened after | closed after \
-| first answer | at work | connections | trips | laws broken |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+| situation | answered in time | failed or gave up | refused | opened after | closed after \
+| first answer | at work | connections | trips | calls | cut (healthy) | laws broken |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+/// The page of the guide with the rows of most situations.
+const GUIDE: &str = include_str!("../../src/guide/situations.md");
 
 /// One row: `naked / guarded`, or the guarded pool only.
 #[derive(Debug)]
@@ -130,41 +134,56 @@ impl Figures {
     }
 }
 
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Figures {
+    /// Its row in the guide.
+    fn row(&self) -> String {
         let time = |time: Option<Duration>| {
             time.map_or("–".to_owned(), |time| {
                 format!("{:.2} s", time.as_secs_f64())
             })
         };
-        write!(f, "| {} ", self.name)?;
-        for pair in [&self.calls, &self.in_time, &self.failed, &self.gave_up] {
-            write!(f, "| {} / {} ", pair.0, pair.1)?;
-        }
-        write!(
-            f,
-            "| {} | {} ({}) ",
-            self.refused, self.cut, self.cut_healthy
-        )?;
-        write!(
-            f,
-            "| {} | {} ",
+        format!(
+            "| {} | {} | {} | {} | {} | {} | {} / {} | {} | {} + {} | {} |",
+            self.name,
+            self.in_time,
+            Pair(
+                self.failed.0 + self.gave_up.0,
+                self.failed.1 + self.gave_up.1
+            ),
+            self.refused,
             time(self.opened_after),
-            time(self.closed_after)
-        )?;
-        write!(
-            f,
-            "| {} / {} ",
+            time(self.closed_after),
             time(self.first_answer.0),
-            time(self.first_answer.1)
-        )?;
-        write!(f, "| {} / {} ", self.at_work.0, self.at_work.1)?;
-        let Pair(naked, guarded) = self.connections;
+            time(self.first_answer.1),
+            self.at_work,
+            self.connections,
+            self.probes,
+            self.trips,
+        )
+    }
+
+    /// Why the guide's row of this situation is not the present one.
+    fn is_outdated(&self) -> Option<String> {
+        let name = format!("| {} |", self.name);
+        let told = GUIDE.lines().find(|line| line.starts_with(&name))?;
+        let row = self.row();
+        (told != row).then(|| format!("situations.md has another row than\n{row}\n"))
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (row, broken) = (self.row(), self.broken.join(", "));
         write!(
             f,
-            "| {naked} / {guarded} + {} | {} ",
-            self.probes, self.trips
-        )?;
-        write!(f, "| {} |", self.broken.join(", "))
+            "{row} {} | {} ({}) | {broken} |",
+            self.calls, self.cut, self.cut_healthy
+        )
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", self.0, self.1)
     }
 }

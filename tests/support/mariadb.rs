@@ -40,6 +40,8 @@ END
             format!("--port={port}"),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--socket={data}/socket"),
+            // A server that starts deletes the temporary tables that it finds, those of others, too.
+            format!("--tmpdir={data}"),
             "--skip-name-resolve".to_owned(),
             "--innodb-log-file-size=4M".to_owned(),
             "--innodb-buffer-pool-size=16M".to_owned(),
