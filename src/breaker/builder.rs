@@ -85,6 +85,14 @@ impl Builder {
     /// Default: `"unnamed"`. A pool of sqlx or deadpool-postgres names its breaker after its server
     /// and database, and other pools use `deadpool`, `diesel`, or the name of their adapter. Name
     /// each breaker where a service has several of these.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().name("orders").build()?;
+    /// assert_eq!(breaker.name().as_ref(), "orders");
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
@@ -92,6 +100,16 @@ impl Builder {
     }
 
     /// The calls over which both rates are computed. Default: [`DEFAULT_WINDOW`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::Window;
+    /// use std::time::Duration;
+    ///
+    /// let by_time = Breaker::builder().window(Window::last(Duration::from_secs(30))).build()?;
+    /// let by_calls = Breaker::builder().window(Window::calls(100)).build()?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn window(mut self, window: Window) -> Self {
         self.settings.window = window;
@@ -100,6 +118,17 @@ impl Builder {
 
     /// The number of calls in the window from which the rates are evaluated. At least 1, and at most
     /// the size of a [`Window::calls`]. Default: [`DEFAULT_MINIMUM_CALLS`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().minimum_calls(2).consecutive_failures(None).build()?;
+    /// for _ in 0..2 {
+    ///     let _ = breaker.call(|| Err::<(), _>("no route to host"));
+    /// }
+    /// assert!(breaker.rejection().is_some(), "both calls failed");
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn minimum_calls(mut self, calls: u32) -> Self {
         self.settings.minimum_calls = calls;
@@ -110,6 +139,14 @@ impl Builder {
     /// Default: [`DEFAULT_FAILURE_RATE`].
     ///
     /// `None` disables the rule. A half-open breaker then opens again at the first failed probe.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let stricter = Breaker::builder().failure_rate(0.2).build()?;
+    /// let without = Breaker::builder().failure_rate(None).build()?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn failure_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
         self.settings.failure_rate = rate.into();
@@ -128,6 +165,15 @@ impl Builder {
     ///
     /// Running calls are checked whenever another call starts or ends, with a resolution of 1/64 of
     /// this duration. Without a [`slow_call_rate`](Self::slow_call_rate) no call is slow.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use std::time::Duration;
+    ///
+    /// // A call of a user-facing service is slow from 200 ms on, whatever is usual.
+    /// let breaker = Breaker::builder().slow_call_threshold(Duration::from_millis(200)).build()?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn slow_call_threshold(mut self, duration: Duration) -> Self {
         self.settings.slow_call = SlowCall::Fixed(duration);
@@ -136,6 +182,13 @@ impl Builder {
 
     /// Opens the breaker when at least this fraction of the calls in the window were slow. In (0,
     /// 1]; `None` disables the rule. Default: [`DEFAULT_SLOW_CALL_RATE`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().slow_call_rate(None).build()?; // no call is slow
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn slow_call_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
         self.settings.slow_call_rate = rate.into();
@@ -144,6 +197,15 @@ impl Builder {
 
     /// Opens the breaker at this many failures with no success in between. At least 1; `None`
     /// disables the rule. Default: [`DEFAULT_CONSECUTIVE_FAILURES`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().consecutive_failures(1).build()?;
+    /// let _ = breaker.call(|| Err::<(), _>("no route to host"));
+    /// assert!(breaker.rejection().is_some());
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn consecutive_failures(mut self, failures: impl Into<Option<u32>>) -> Self {
         self.settings.consecutive_failures = failures.into();
@@ -157,6 +219,15 @@ impl Builder {
     /// Calls with a deadline of their own do not count. At least two calls are required, and 5
     /// without `consecutive_failures`. `None` disables the rule. Default: the
     /// [`slow_call_threshold`](Self::slow_call_threshold).
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use std::time::Duration;
+    ///
+    /// let sooner = Breaker::builder().stall_after(Duration::from_millis(500)).build()?;
+    /// let never = Breaker::builder().stall_after(None).build()?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn stall_after(mut self, duration: impl Into<Option<Duration>>) -> Self {
         self.settings.stall_after = match duration.into() {
@@ -168,6 +239,21 @@ impl Builder {
 
     /// Counts failures within this duration of the first of them as one failure: a load balancer that
     /// resets ten connections counts once. Default: `None`, which counts every failure.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use std::time::Duration;
+    ///
+    /// let breaker = Breaker::builder()
+    ///     .consecutive_failures(2)
+    ///     .coalesce_failures(Duration::from_millis(10))
+    ///     .build()?;
+    /// for _ in 0..10 {
+    ///     let _ = breaker.call(|| Err::<(), _>("connection reset"));
+    /// }
+    /// assert_eq!(breaker.snapshot().consecutive_failures, 1);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn coalesce_failures(mut self, span: impl Into<Option<Duration>>) -> Self {
         self.settings.coalesce_failures = span.into();
@@ -176,6 +262,18 @@ impl Builder {
 
     /// How long the breaker stays open the first time, before jitter. Default:
     /// [`DEFAULT_OPEN_DURATION`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use std::time::Duration;
+    ///
+    /// let breaker = Breaker::builder()
+    ///     .open_duration(Duration::from_secs(1)) // then 3 s, 9 s, 10 s, 10 s…
+    ///     .open_duration_multiplier(3.0)
+    ///     .max_open_duration(Duration::from_secs(10))
+    ///     .build()?;
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn open_duration(mut self, duration: Duration) -> Self {
         self.settings.open_duration = duration;
@@ -200,6 +298,13 @@ impl Builder {
 
     /// The fraction by which each open duration is randomly lengthened or shortened at most, so that
     /// the instances of a service do not retry all at once. In [0, 1). Default: [`DEFAULT_JITTER`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let in_a_test = Breaker::builder().jitter(0.0).build()?; // exact open durations
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn jitter(mut self, fraction: f64) -> Self {
         self.settings.jitter = fraction;
@@ -208,6 +313,14 @@ impl Builder {
 
     /// The number of probes in the first half-open batch. At least 1. Default:
     /// [`DEFAULT_HALF_OPEN_PROBES`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::Ramp;
+    ///
+    /// let breaker = Breaker::builder().half_open_probes(2).ramp(Ramp::UpTo(16)).build()?; // 2, 4, 8, 16
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn half_open_probes(mut self, probes: u32) -> Self {
         self.settings.half_open_probes = probes;
@@ -236,6 +349,14 @@ impl Builder {
 
     /// How a half-open breaker increases the load. Default: [`DEFAULT_RAMP`](super::DEFAULT_RAMP);
     /// in a pool, batches double up to the size of the pool.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::Ramp;
+    ///
+    /// let breaker = Breaker::builder().ramp(Ramp::Off).build()?; // closes after the first good batch
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn ramp(mut self, ramp: Ramp) -> Self {
         self.settings.ramp = Some(ramp);
@@ -243,6 +364,17 @@ impl Builder {
     }
 
     /// The initial mode. Default: [`Mode::Enforce`].
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::Mode;
+    ///
+    /// let breaker = Breaker::builder().mode(Mode::Observe).consecutive_failures(1).build()?;
+    /// let _ = breaker.call(|| Err::<(), _>("no route to host"));
+    /// assert!(breaker.try_acquire().is_ok(), "it only says what it would do");
+    /// assert_eq!(breaker.snapshot().totals.would_be_rejected, 1);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
@@ -250,6 +382,20 @@ impl Builder {
     }
 
     /// The clock of the breaker. Default: a [`CoarseClock`].
+    ///
+    /// ```
+    /// use fusepool::{Breaker, ManualClock};
+    /// use fusepool::breaker::State;
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let breaker = Breaker::builder().clock(clock.clone()).build()?;
+    /// breaker.trip_for(Duration::from_secs(60));
+    /// clock.advance(Duration::from_secs(61));
+    /// let probe = breaker.try_acquire().expect("the minute is over");
+    /// assert_eq!((probe.is_probe(), breaker.state()), (true, State::HalfOpen));
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Time::Other(Arc::new(clock));

@@ -100,6 +100,14 @@ impl Time {
 }
 
 /// [`Instant`] as a clock, for durations that the resolution of [`CoarseClock`] is too coarse for.
+///
+/// ```
+/// use fusepool::{Breaker, PreciseClock};
+///
+/// // Calls of a few milliseconds are to be told apart.
+/// let breaker = Breaker::builder().clock(PreciseClock::new()).build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct PreciseClock {
     origin: Instant,

@@ -40,6 +40,14 @@ impl ConfigError {
     }
 
     /// The name of the setter that received the value.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let error = Breaker::builder().failure_rate(1.5).build().unwrap_err();
+    /// assert_eq!((error.field(), error.value()), ("failure_rate", "1.5"));
+    /// println!("{error}");
+    /// ```
     #[must_use]
     pub fn field(&self) -> &'static str {
         self.field

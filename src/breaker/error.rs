@@ -5,6 +5,20 @@ use std::time::Duration;
 /// The breaker did not admit the call. The call was not made, so it is safe to retry.
 ///
 /// [`refusal`](crate::refusal) finds it in any error.
+///
+/// ```
+/// use fusepool::Breaker;
+/// use fusepool::breaker::Rejection;
+/// use std::time::Duration;
+///
+/// let breaker = Breaker::builder().build()?;
+/// breaker.trip_for(Duration::from_secs(60));
+/// match breaker.try_acquire().map(drop) {
+///     Err(Rejection::Open { retry_after }) => println!("retry in {retry_after:?}"),
+///     other => println!("{other:?}"),
+/// }
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -40,6 +54,17 @@ impl Rejection {
 }
 
 /// The error of [`Breaker::call`](super::Breaker::call).
+///
+/// ```
+/// use fusepool::Breaker;
+/// use fusepool::breaker::{CallError, Rejection};
+///
+/// let breaker = Breaker::builder().build()?;
+/// let _held = breaker.force_open();
+/// let refused = breaker.call(|| Ok::<_, std::io::Error>(42)).unwrap_err();
+/// assert!(matches!(refused, CallError::Refused(Rejection::ForcedOpen)));
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError<E> {
     /// The breaker rejected the call, which was not made.

@@ -7,6 +7,20 @@ use super::state::{Mode, Transition};
 use super::verdict::Verdict;
 
 /// An event of a breaker, as [`Builder::on_event`](super::Builder::on_event) receives it.
+///
+/// ```
+/// use fusepool::Breaker;
+/// use fusepool::breaker::Event;
+///
+/// let breaker = Breaker::builder()
+///     .on_event(|event| match event {
+///         Event::Transition(change) => println!("{} -> {}", change.from.as_str(), change.to.as_str()),
+///         Event::Slow { calls } => println!("{calls} slow calls"),
+///         _ => {}
+///     })
+///     .build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -329,6 +329,16 @@ impl Breaker {
     /// Returns a permit for a call that is made in any case, such as the next statement of an open
     /// transaction. The call is never rejected and is never a probe. Its result counts in the window
     /// while the breaker is closed, and otherwise only in the [`Totals`](super::Totals).
+    ///
+    /// ```
+    /// use fusepool::{Breaker, Verdict};
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// let held = breaker.force_open();
+    /// breaker.observe().settle(Verdict::Success); // a `COMMIT` is sent in any case
+    /// assert_eq!(breaker.snapshot().totals.successes, 1);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn observe(&self) -> Permit<'_> {
         let inner = &*self.inner;
         let now = inner.now();
@@ -341,6 +351,19 @@ impl Breaker {
 
     /// Makes a call. Every `Err` counts as a failure. A panic counts as a failure, too, and
     /// propagates.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::CallError;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// match breaker.call(|| std::fs::read_to_string("/nonexistent")) {
+    ///     Ok(text) => println!("{text}"),
+    ///     Err(CallError::Refused(rejection)) => println!("retry in {:?}", rejection.retry_after()),
+    ///     Err(CallError::Failed(error)) => println!("{error}"),
+    /// }
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -402,6 +425,17 @@ impl Breaker {
 
     /// The reason why a call would be rejected now, without requesting a permit; `None` if it may be
     /// admitted. It is not counted as a rejected call.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// let is_ready = || breaker.rejection().is_none(); // for the readiness check of a service
+    /// assert!(is_ready());
+    /// let _held = breaker.force_open();
+    /// assert!(!is_ready());
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
         let epoch = self.inner.epoch.load();

@@ -17,6 +17,16 @@ impl Breaker {
     }
 
     /// Changes the mode. The state and the counts are kept.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::Mode;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// breaker.set_mode(Mode::Disabled); // a switch for emergencies
+    /// assert_eq!(breaker.mode(), Mode::Disabled);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn set_mode(&self, mode: Mode) {
         self.inner.operate(|core| core.mode = mode);
     }
@@ -69,6 +79,18 @@ impl Breaker {
     }
 
     /// Closes the breaker and empties its window. The results of calls in progress are discarded.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    /// use fusepool::breaker::State;
+    /// use std::time::Duration;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// breaker.trip_for(Duration::from_secs(600));
+    /// breaker.reset(); // the database is back sooner
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn reset(&self) {
         let now = self.inner.now();
         let mut core = self.inner.core();

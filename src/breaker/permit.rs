@@ -103,6 +103,16 @@ impl<'breaker> Permit<'breaker> {
 
     /// Cancels the permit of a call that is not made after all. Nothing is counted, and a probe
     /// frees its slot.
+    ///
+    /// ```
+    /// use fusepool::Breaker;
+    ///
+    /// let breaker = Breaker::builder().build()?;
+    /// let permit = breaker.try_acquire().expect("the breaker is closed");
+    /// permit.withdraw(); // the answer was found elsewhere
+    /// assert_eq!(breaker.snapshot().window.calls, 0);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn withdraw(mut self) {
         self.settled = true;
         self.breaker.withdraw(self.kind);
@@ -125,6 +135,17 @@ impl<'breaker> Permit<'breaker> {
     }
 
     /// Settles the permit of a call that took this long, whatever the clock says.
+    ///
+    /// ```
+    /// use fusepool::{Breaker, Verdict};
+    /// use std::time::Duration;
+    ///
+    /// let breaker = Breaker::builder().slow_call_threshold(Duration::from_secs(1)).build()?;
+    /// let permit = breaker.try_acquire().expect("the breaker is closed");
+    /// permit.settle_after(Verdict::Success, Duration::from_secs(3)); // as the driver measured it
+    /// assert_eq!(breaker.snapshot().totals.slow, 1);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn settle_after(mut self, verdict: Verdict, took: Duration) {
         self.settled = true;
         (self.breaker).settle(self.kind, self.started, verdict, Some(took));
@@ -141,6 +162,17 @@ impl<'breaker> Permit<'breaker> {
     /// Settles the permit: the call ended now, with an error of this class. [`Class::Starved`]
     /// counts as a failure, and [`Class::Slow`] as a slow success. [`Class::ReadOnly`] is an answer
     /// that leaves it open whether the server is well: it is in no window, and a probe is undecided.
+    ///
+    /// ```
+    /// use fusepool::{Breaker, Class};
+    /// use std::time::Duration;
+    ///
+    /// let breaker = Breaker::builder().slow_call_threshold(Duration::from_secs(1)).build()?;
+    /// let permit = breaker.try_acquire().expect("the breaker is closed");
+    /// permit.settle_class(Class::Slow); // the server ended the statement by its own timeout
+    /// assert_eq!(breaker.snapshot().totals.slow, 1);
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
     pub fn settle_class(self, class: Class) {
         match class {
             Class::Failure | Class::FailureAndClose | Class::Starved => {

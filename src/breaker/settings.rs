@@ -82,6 +82,13 @@ impl Window {
 
     /// Divides a [`Window::last`] into this many buckets, from 1 to [`MOST_BUCKETS`]. No effect on
     /// [`Window::calls`].
+    ///
+    /// ```
+    /// use fusepool::breaker::Window;
+    /// use std::time::Duration;
+    ///
+    /// let window = Window::last(Duration::from_secs(60)).buckets(60); // moves on each second
+    /// ```
     #[must_use]
     pub const fn buckets(self, buckets: u32) -> Self {
         match self.0 {
@@ -102,6 +109,15 @@ impl Window {
 }
 
 /// How a half-open breaker increases the load until it closes.
+///
+/// ```
+/// use fusepool::Breaker;
+/// use fusepool::breaker::Ramp;
+///
+/// // Batches of 3, 6, 12 and 24 probes, and then all calls.
+/// let breaker = Breaker::builder().half_open_probes(3).ramp(Ramp::UpTo(24)).build()?;
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ramp {

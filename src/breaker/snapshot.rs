@@ -53,6 +53,20 @@ impl Rates {
 }
 
 /// The reason why a breaker opened, and the calls on which that was decided.
+///
+/// ```
+/// use fusepool::Breaker;
+/// use fusepool::breaker::Reason;
+///
+/// let breaker = Breaker::builder().consecutive_failures(3).build()?;
+/// for _ in 0..3 {
+///     let _ = breaker.call(|| Err::<(), _>("no route to host"));
+/// }
+/// let trip = breaker.snapshot().tripped_by.expect("it is open");
+/// assert_eq!(trip.reason, Reason::ConsecutiveFailures);
+/// assert_eq!(trip.rates.failures, 3);
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -74,6 +88,17 @@ pub struct Trip {
 ///
 /// With the feature `serde`, it can be serialized, as those of gates, pools and caches. Durations are
 /// in seconds, as floating-point numbers; states, modes and reasons have the names of their `as_str`.
+///
+/// ```
+/// use fusepool::Breaker;
+///
+/// let breaker = Breaker::builder().name("orders").build()?;
+/// let _ = breaker.call(|| Err::<(), _>("no route to host"));
+/// let now = breaker.snapshot();
+/// assert_eq!((now.window.calls, now.window.failures), (1, 1));
+/// assert_eq!(now.retry_after, None, "it is closed");
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -116,6 +141,15 @@ pub struct Snapshot {
 
 /// The counts of a breaker since it was built. They never decrease. Calls that were admitted
 /// while it was disabled are not counted.
+///
+/// ```
+/// use fusepool::Breaker;
+///
+/// let breaker = Breaker::builder().build()?;
+/// drop(breaker.try_acquire()); // the caller gave its call up
+/// assert_eq!(breaker.snapshot().totals.abandoned, 1);
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -78,6 +78,22 @@ impl Reason {
 }
 
 /// A change of state, with its reason and the counts that led to it.
+///
+/// ```
+/// use fusepool::Breaker;
+/// use fusepool::breaker::{Event, Reason, State};
+///
+/// let breaker = Breaker::builder()
+///     .on_event(|event| {
+///         if let Event::Transition(change) = event {
+///             assert_eq!((change.to, change.reason), (State::Open, Reason::Manual));
+///             assert!(change.retry_after.is_some());
+///         }
+///     })
+///     .build()?;
+/// breaker.trip_for(std::time::Duration::from_secs(1));
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Transition {
@@ -104,6 +120,24 @@ pub struct Transition {
 ///
 /// Independently of the mode, [`Breaker::force_open`](super::Breaker::force_open) holds a breaker
 /// open.
+///
+/// ```
+/// use fusepool::breaker::Mode;
+/// use fusepool::{Breaker, ConfigError};
+///
+/// /// The mode from a variable of the environment.
+/// fn breaker(mode: &str) -> Result<Breaker, ConfigError> {
+///     Breaker::builder()
+///         .mode(match mode {
+///             "observe" => Mode::Observe,
+///             "disabled" => Mode::Disabled,
+///             _ => Mode::Enforce,
+///         })
+///         .build()
+/// }
+/// assert_eq!(breaker("observe")?.mode(), Mode::Observe);
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {

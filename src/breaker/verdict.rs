@@ -26,6 +26,20 @@ impl Verdict {
 }
 
 /// The class of an error: its [`Verdict`], and its effect on the connection and the slow-call count.
+///
+/// ```
+/// use fusepool::Class;
+/// use std::io::{Error, ErrorKind};
+///
+/// fn classify(error: &Error) -> Class {
+///     match error.kind() {
+///         ErrorKind::NotFound | ErrorKind::InvalidInput => Class::Success, // an answer
+///         ErrorKind::Interrupted => Class::Ignored,
+///         _ => Class::Failure,
+///     }
+/// }
+/// assert_eq!(classify(&ErrorKind::ConnectionReset.into()), Class::Failure);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {

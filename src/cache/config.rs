@@ -42,6 +42,17 @@ pub struct PolicyConfig {
 impl CachePolicy {
     /// The policy with these settings, where `config` has them.
     ///
+    /// ```
+    /// use fusepool::cache::{CachePolicy, PolicyConfig};
+    /// use std::time::Duration;
+    ///
+    /// let mut config = PolicyConfig::default();
+    /// config.fresh_for = Some(Duration::from_secs(10));
+    /// let menu = CachePolicy::named("menu").fresh_for(Duration::from_secs(5)).configured(&config)?;
+    /// assert_eq!(menu.max_age(), Duration::from_secs(10));
+    /// # Ok::<(), fusepool::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.

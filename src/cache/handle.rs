@@ -36,6 +36,14 @@ impl<'p> Cache<'p> {
 
     /// Invalidates all answers with this tag, those of loads in progress included. An answer that
     /// was requested before this call is not served to any read that starts after it.
+    ///
+    /// ```
+    /// use fusepool::{Adapter, Guarded};
+    ///
+    /// fn price_changed<A: Adapter>(pool: &Guarded<A>, dish: u32) {
+    ///     pool.cache().invalidate_tag(&format!("dish:{dish}"));
+    /// }
+    /// ```
     pub fn invalidate_tag(&self, tag: &str) {
         self.invalidate(Name::tag(tag));
     }

@@ -64,6 +64,13 @@ impl CachePolicy {
     /// A policy with this name, and with all durations zero. It needs at least one of
     /// [`fresh_for`](Self::fresh_for), [`stale_while_revalidate`](Self::stale_while_revalidate) and
     /// [`stale_if_error`](Self::stale_if_error) to be valid.
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use std::time::Duration;
+    ///
+    /// const MENU: CachePolicy = CachePolicy::named("menu").fresh_for(Duration::from_secs(5));
+    /// ```
     #[must_use]
     pub const fn named(name: &'static str) -> Self {
         Self {
@@ -91,6 +98,16 @@ impl CachePolicy {
     /// The time after [`fresh_for`](Self::fresh_for) during which an answer is served at once, while
     /// a newer one is loaded in the background (`stale-while-revalidate` of
     /// [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861#section-3)). Default: zero.
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use std::time::Duration;
+    ///
+    /// // From 5 to 35 seconds of age, an answer is served at once, and loaded anew behind it.
+    /// const MENU: CachePolicy = CachePolicy::named("menu")
+    ///     .fresh_for(Duration::from_secs(5))
+    ///     .stale_while_revalidate(Duration::from_secs(30));
+    /// ```
     #[must_use]
     pub const fn stale_while_revalidate(mut self, time: Duration) -> Self {
         self.stale_while_revalidate = time;
@@ -103,6 +120,15 @@ impl CachePolicy {
     ///
     /// This time and [`stale_while_revalidate`](Self::stale_while_revalidate) run at once, not one
     /// after the other. [`max_age`](Self::max_age) is the resulting limit of the age.
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use std::time::Duration;
+    ///
+    /// const MENU: CachePolicy = CachePolicy::named("menu")
+    ///     .fresh_for(Duration::from_secs(5))
+    ///     .stale_if_error(Duration::from_secs(600)); // for an outage of ten minutes
+    /// ```
     #[must_use]
     pub const fn stale_if_error(mut self, time: Duration) -> Self {
         self.stale_if_error = time;
@@ -133,6 +159,16 @@ impl CachePolicy {
 
     /// Adds a tag. A write that invalidates the tag invalidates all answers under this policy, and
     /// those of other policies and reads with the same tag. At most [`MAX_POLICY_TAGS`].
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use std::time::Duration;
+    ///
+    /// const MENU: CachePolicy = CachePolicy::named("menu")
+    ///     .fresh_for(Duration::from_secs(5))
+    ///     .tag("dishes") // as a write says: `.invalidates(&["dishes"])`
+    ///     .tag("prices");
+    /// ```
     #[must_use]
     pub const fn tag(mut self, tag: &'static str) -> Self {
         if self.tag_count < MAX_POLICY_TAGS {
@@ -167,6 +203,17 @@ impl CachePolicy {
 
     /// The age that no answer from the cache exceeds: `fresh_for` plus the longer of
     /// `stale_while_revalidate` and `stale_if_error`.
+    ///
+    /// ```
+    /// use fusepool::cache::CachePolicy;
+    /// use std::time::Duration;
+    ///
+    /// let menu = CachePolicy::named("menu")
+    ///     .fresh_for(Duration::from_secs(5))
+    ///     .stale_while_revalidate(Duration::from_secs(30))
+    ///     .stale_if_error(Duration::from_secs(600));
+    /// assert_eq!(menu.max_age(), Duration::from_secs(605));
+    /// ```
     #[must_use]
     pub fn max_age(&self) -> Duration {
         self.fresh_for

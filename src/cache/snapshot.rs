@@ -1,6 +1,15 @@
 //! The state of a cache at one moment.
 
 /// The state of a pool's cache at one moment.
+///
+/// ```
+/// use fusepool::{Adapter, Guarded};
+///
+/// fn hit_rate<A: Adapter>(pool: &Guarded<A>) -> f64 {
+///     let totals = pool.cache().snapshot().totals;
+///     totals.hits as f64 / (totals.hits + totals.misses).max(1) as f64
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -10,7 +10,8 @@ use super::dialect::Dialect;
 use crate::breaker::verdict::{Class, Classify};
 use crate::outcome::code::ErrorCode;
 use crate::pool::adapter::Adapter;
-use crate::pool::session::{Created, Sessions, System};
+use crate::pool::created::Created;
+use crate::pool::session::{Sessions, System};
 use crate::pool::snapshot::PoolStatus;
 use crate::telemetry::backend::Backend;
 

@@ -18,9 +18,10 @@ use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Classify;
 use crate::gate::Gate;
 use crate::gate::limits::DEFAULT_ACQUIRE_TIMEOUT;
+use crate::pool::created::Created;
 use crate::pool::guarded::Guarded;
 use crate::pool::homes::Homes;
-use crate::pool::session::{Created, Sessions};
+use crate::pool::session::Sessions;
 use crate::pool::settings::{Settings, setters};
 
 /// Configures a [`Pool`]: deadpool's settings under the same names, and fusepool's.
@@ -138,6 +139,19 @@ impl<M: Manager + 'static, W: From<Object<M>>> PoolBuilder<M, W> {
     }
 
     /// The maximum number of objects. Default: twice the number of CPU cores.
+    ///
+    /// ```
+    /// use fusepool::deadpool::postgres::{Manager, Pool};
+    /// use tokio_postgres::NoTls;
+    ///
+    /// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = Manager::new("postgres://localhost/shop".parse()?, NoTls);
+    /// let pool = Pool::builder(manager).max_size(16).build()?;
+    /// assert_eq!(pool.status().max_size, 16);
+    /// # Ok(())
+    /// # }
+    /// # run().unwrap();
+    /// ```
     pub fn max_size(mut self, value: usize) -> Self {
         self.source = self.source.max_size(value);
         self

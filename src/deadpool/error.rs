@@ -101,6 +101,17 @@ impl<E: Error + 'static> Error for PoolError<E> {
 }
 
 /// Why a pool could not be built: deadpool's `BuildError`, and [`Config`](Self::Config).
+///
+/// ```
+/// use fusepool::deadpool::BuildError;
+///
+/// fn report(error: &BuildError) -> String {
+///     match error {
+///         BuildError::Config(config) => format!("set `{}` to another value", config.field()),
+///         other => other.to_string(),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {

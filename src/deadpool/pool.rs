@@ -59,7 +59,7 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared<Managed<M>>> {
-        self.guarded.shared()
+        &self.guarded.shared
     }
 
     /// Leases an object: an idle one, or a new one. If the pool is full, this waits for the next one
@@ -202,6 +202,13 @@ impl<M: Manager + 'static, W: From<Object<M>>> Pool<M, W> {
     }
 
     /// The current state and counters of the pool, its breaker and its cache.
+    ///
+    /// ```
+    /// # fn run(pool: &fusepool::deadpool::postgres::Pool) {
+    /// let now = pool.snapshot();
+    /// println!("{} callers wait; {}", now.gate.waiting, now.gate.breaker.state.as_str());
+    /// # }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.guarded.snapshot()

@@ -42,6 +42,14 @@ impl GateBuilder {
 
     /// Builds the gate.
     ///
+    /// ```
+    /// use fusepool::{Breaker, Gate};
+    /// use std::time::Duration;
+    ///
+    /// let builder = Gate::builder(Breaker::builder()).call_timeout(Duration::ZERO);
+    /// assert_eq!(builder.build().unwrap_err().field(), "call_timeout");
+    /// ```
+    ///
     /// # Errors
     ///
     /// A [`ConfigError`] for the first field whose value breaks a rule.

@@ -256,6 +256,16 @@ impl Gate {
 
     /// The warnings about the settings with which the pool was built, in the order in which they were
     /// [reported](crate::lint). A gate without a pool has none.
+    ///
+    /// ```
+    /// use fusepool::Gate;
+    ///
+    /// # fn report(gate: &Gate) {
+    /// for warning in gate.warnings() {
+    ///     println!("{}: {warning}", warning.code.as_str()); // of a pool: `pool.gate()`
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let warnings = self.warnings.lock();

@@ -34,6 +34,20 @@ impl Gate {
     /// Cancellation: the future may be dropped at any await. A call in progress then counts as
     /// abandoned.
     ///
+    /// ```
+    /// use fusepool::{Breaker, Class, Gate, GateError};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), fusepool::ConfigError> {
+    /// let gate = Gate::builder(Breaker::builder()).call_timeout(Duration::from_secs(5)).build()?;
+    /// let classify = |_: &std::io::Error| Class::Failure;
+    /// let call = async { Err::<(), _>(std::io::Error::other("no route to host")) };
+    /// assert!(matches!(gate.call(&classify, call).await, Err(GateError::Failed(_))));
+    /// assert_eq!(gate.snapshot().breaker.totals.failures, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`GateError::Refused`] if the call was not made, [`GateError::Deadline`] if it was dropped

@@ -6,6 +6,16 @@ use super::{Count, Gate};
 use crate::breaker::snapshot::Snapshot;
 
 /// The state and the counts of a gate at one moment, from [`Gate::snapshot`].
+///
+/// ```
+/// use fusepool::{Breaker, Gate};
+///
+/// let gate = Gate::builder(Breaker::builder().name("geocoder")).build()?;
+/// let now = gate.snapshot();
+/// println!("{}: {} wait", now.breaker.name, now.waiting);
+/// assert_eq!(now.totals.deadlines, 0);
+/// # Ok::<(), fusepool::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -1,6 +1,17 @@
 //! The kinds of warnings.
 
 /// The kind of a [`Warning`](super::Warning). The [module documentation](super) explains each.
+///
+/// ```
+/// use fusepool::GuardConfig;
+/// use fusepool::lint::{Code, Load};
+/// use std::time::Duration;
+///
+/// // A test of the settings that are deployed, with the exceptions that are meant.
+/// let load = Load::default().request_deadline(Duration::from_secs(60)).replicas(4);
+/// let warnings = GuardConfig::default().lint(10, &load);
+/// assert!(warnings.iter().all(|warning| warning.code == Code::OpenDurationsAlign));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {

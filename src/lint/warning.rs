@@ -5,6 +5,18 @@ use std::fmt;
 use super::code::Code;
 
 /// A warning about settings. `Display` writes all of it in one line.
+///
+/// ```
+/// use fusepool::GuardConfig;
+/// use fusepool::lint::Load;
+/// use std::time::Duration;
+///
+/// let load = Load::default().request_deadline(Duration::from_secs(10));
+/// for warning in GuardConfig::default().lint(10, &load) {
+///     println!("{}: {} ({})", warning.code.as_str(), warning.what, warning.numbers);
+///     println!("set {}", warning.set);
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -1,6 +1,16 @@
 //! Whether a statement reached the database.
 
 /// Whether a statement may have reached the database.
+///
+/// ```
+/// use fusepool::Delivery;
+///
+/// /// A write is sent again only if that cannot execute it twice.
+/// fn may_retry(delivery: Delivery) -> bool {
+///     delivery == Delivery::NotSent
+/// }
+/// assert!(!may_retry(Delivery::Unknown));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Delivery {

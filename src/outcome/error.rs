@@ -17,6 +17,19 @@ use crate::breaker::error::Rejection;
 /// transaction again.
 ///
 /// [`refusal`] finds it in any error.
+///
+/// ```
+/// use fusepool::{Refused, refusal};
+///
+/// fn answer(error: &(dyn std::error::Error + 'static)) -> String {
+///     match refusal(error) {
+///         Some(Refused::Saturated { waiting, .. }) => format!("503: {waiting} requests wait"),
+///         Some(refused) => format!("503: {}, retry in {:?}", refused.reason(), refused.retry_after()),
+///         None => "500".to_owned(),
+///     }
+/// }
+/// assert_eq!(answer(&std::io::Error::other("no")), "500");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
@@ -129,6 +142,16 @@ impl Awaited {
 /// A connection or an answer did not arrive in time.
 ///
 /// [`deadline_exceeded`] finds it in any error.
+///
+/// ```
+/// use fusepool::deadline_exceeded;
+///
+/// fn log(error: &(dyn std::error::Error + 'static)) {
+///     if let Some(late) = deadline_exceeded(error) {
+///         println!("{} waited {:?} for a {}", late.pool(), late.limit(), late.awaited().as_str());
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadlineExceeded {
     pool: Arc<str>,
@@ -192,6 +215,19 @@ impl DeadlineExceeded {
 }
 
 /// The error of a guarded call.
+///
+/// ```
+/// use fusepool::GateError;
+///
+/// /// Whether the call may have taken effect.
+/// fn is_in_doubt<E>(error: &GateError<E>) -> bool {
+///     match error {
+///         GateError::Refused(_) => false,
+///         GateError::Deadline(deadline) => deadline.awaited() != fusepool::Awaited::Connection,
+///         _ => true,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GateError<E> {

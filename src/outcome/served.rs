@@ -3,6 +3,19 @@
 use std::time::Duration;
 
 /// A value with its source: the database, the cache or a fallback.
+///
+/// ```
+/// use fusepool::{Served, Source};
+///
+/// fn page(served: &Served<Vec<String>>) -> String {
+///     let note = match served.source {
+///         Source::Stale { age, .. } => format!("as of {} s ago", age.as_secs()),
+///         Source::Default { .. } => "not available now".to_owned(),
+///         _ => String::new(),
+///     };
+///     format!("{} dishes {note}", served.value.len())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Served<T> {
@@ -58,6 +71,18 @@ pub enum StaleReason {
 }
 
 /// The reason why the database gave no answer.
+///
+/// ```
+/// use fusepool::Unanswered;
+///
+/// fn status(reason: Unanswered) -> u16 {
+///     match reason {
+///         Unanswered::Deadline => 504,
+///         _ => 503,
+///     }
+/// }
+/// assert_eq!(status(Unanswered::Open), 503);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unanswered {
@@ -85,6 +110,14 @@ impl<T> Served<T> {
     }
 
     /// Applies `f` to the value and keeps the source.
+    ///
+    /// ```
+    /// use fusepool::Served;
+    ///
+    /// fn count(dishes: Served<Vec<String>>) -> Served<usize> {
+    ///     dishes.map(|dishes| dishes.len()) // of the same source
+    /// }
+    /// ```
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Served<U> {
         Served::new(f(self.value), self.source)
     }
@@ -109,6 +142,15 @@ impl Source {
     }
 
     /// Whether the value is a fallback: stale, or from elsewhere than the database and its cache.
+    ///
+    /// ```
+    /// use fusepool::{Source, Unanswered};
+    ///
+    /// assert!(!Source::Live.is_fallback());
+    /// let source = Source::Default { reason: Unanswered::Open };
+    /// assert!(source.is_fallback());
+    /// assert_eq!((source.as_str(), source.reason()), ("default", Some("open")));
+    /// ```
     #[must_use]
     pub fn is_fallback(&self) -> bool {
         !matches!(self, Self::Live | Self::Fresh { .. })

@@ -7,7 +7,8 @@ use std::ops::DerefMut;
 use crate::breaker::verdict::Class;
 use crate::outcome::code::ErrorCode;
 use crate::pool::connection_state::Diagnosis;
-use crate::pool::session::{Created, Sessions, System};
+use crate::pool::created::Created;
+use crate::pool::session::{Sessions, System};
 use crate::pool::snapshot::PoolStatus;
 use crate::telemetry::backend::Backend;
 

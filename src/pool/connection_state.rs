@@ -12,7 +12,7 @@ use crate::cache::doubt::Doubts;
 #[cfg(feature = "sql")]
 use crate::cache::unpublished::Unpublished;
 use crate::outcome::code::ErrorCode;
-use crate::pool::session::Created;
+use crate::pool::created::Created;
 #[cfg(feature = "sql")]
 use crate::pool::transaction::Effect;
 

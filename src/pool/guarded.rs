@@ -44,7 +44,7 @@ use crate::telemetry::changes::Events;
 /// }
 /// ```
 pub struct Guarded<A: Adapter> {
-    shared: Arc<Shared<A>>,
+    pub(crate) shared: Arc<Shared<A>>,
     /// Held by handles only. Background tasks may hold `shared`.
     _users: Arc<Users>,
 }
@@ -104,11 +104,6 @@ impl<A: Adapter> Guarded<A> {
         }
     }
 
-    #[cfg(any(feature = "cache", feature = "deadpool"))]
-    pub(crate) fn shared(&self) -> &Arc<Shared<A>> {
-        &self.shared
-    }
-
     /// Leases a connection, and waits for at most `acquire_timeout`.
     ///
     /// ```
@@ -165,6 +160,14 @@ impl<A: Adapter> Guarded<A> {
     }
 
     /// The gate of this pool. [`Gate::breaker`] is its breaker.
+    ///
+    /// ```
+    /// use fusepool::{Adapter, Guarded};
+    ///
+    /// fn is_ready<A: Adapter>(pool: &Guarded<A>) -> bool {
+    ///     pool.gate().breaker().rejection().is_none()
+    /// }
+    /// ```
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.shared.gate
@@ -178,6 +181,17 @@ impl<A: Adapter> Guarded<A> {
     }
 
     /// The changes of the breaker from now on, as from [`Gate::events`].
+    ///
+    /// ```
+    /// use fusepool::{Adapter, Guarded};
+    ///
+    /// async fn watch<A: Adapter>(pool: Guarded<A>) {
+    ///     let mut events = pool.events();
+    ///     while let Some(change) = events.next().await {
+    ///         println!("{change:?}");
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn events(&self) -> Events {
         self.gate().events()
@@ -185,6 +199,17 @@ impl<A: Adapter> Guarded<A> {
 
     /// Checks the settings of this pool, and asks its server over one connection beside the pool, whether
     /// the breaker is open or not. The warnings are only returned, and not [reported](crate::lint).
+    ///
+    /// ```
+    /// use fusepool::lint::Load;
+    /// use fusepool::{Adapter, Guarded};
+    ///
+    /// async fn check<A: Adapter>(pool: &Guarded<A>) {
+    ///     for warning in pool.lint(&Load::default().replicas(4)).await.unwrap_or_default() {
+    ///         println!("{warning}");
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -262,6 +287,20 @@ impl<A: Adapter> fmt::Debug for Guarded<A> {
 }
 
 /// Configures a [`Guarded`] pool.
+///
+/// ```
+/// use fusepool::breaker::Mode;
+/// use fusepool::{Adapter, Breaker, ConfigError, Guarded};
+/// use std::time::Duration;
+///
+/// fn observed<A: Adapter>(adapter: A) -> Result<Guarded<A>, ConfigError> {
+///     Guarded::builder(adapter)
+///         .breaker(Breaker::builder().mode(Mode::Observe)) // refuses nothing
+///         .query_timeout(Duration::from_secs(5))
+///         .max_queue(500)
+///         .build()
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct GuardedBuilder<A> {

@@ -5,18 +5,14 @@
 //! is used from several runtimes, such as one in a `static` that is used by tests, asks the runtime of
 //! a connection before it leases the connection on another one.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 
-use super::session::Created;
+use super::created::{ByCreation, Created};
 use crate::gate::home::Home;
-
-/// The largest number of connections that are remembered. The oldest one is forgotten first.
-const MOST: usize = 1024;
 
 /// The runtimes on which the connections of a pool were opened.
 #[derive(Debug, Default)]
@@ -26,7 +22,7 @@ pub(crate) struct Homes {
     /// Some connections were opened on other runtimes than the first.
     are_mixed: AtomicBool,
     /// The runtime of each connection; `None` after it has ended.
-    known: Mutex<VecDeque<(Created, Option<Arc<Home>>)>>,
+    known: Mutex<ByCreation<Option<Arc<Home>>>>,
 }
 
 impl Homes {
@@ -41,17 +37,14 @@ impl Homes {
         }
         let mut known = self.known();
         let mut here = None;
-        for (_, home) in &mut *known {
+        for (_, home) in &mut known.0 {
             match home {
                 Some(of) if of.is_current() => here = Some(Arc::clone(of)),
                 Some(of) if of.has_ended() => *home = None,
                 _ => {}
             }
         }
-        if known.len() >= MOST {
-            known.pop_front();
-        }
-        known.push_back((created, here.or_else(|| Home::current().map(Arc::new))));
+        known.add(created, here.or_else(|| Home::current().map(Arc::new)));
     }
 
     /// Whether all connections were opened on the current runtime.
@@ -75,15 +68,13 @@ impl Homes {
 
     /// The runtimes of all connections that may be this one.
     fn find(&self, created: Created) -> Vec<Option<Arc<Home>>> {
-        let known = self.known();
-        let may_be = known.iter().filter(|(other, _)| other.may_be(&created));
-        let mut homes: Vec<_> = may_be.map(|(_, home)| home.clone()).collect();
+        let mut homes: Vec<_> = self.known().of(created).cloned().collect();
         let address = |home: &Option<Arc<Home>>| home.as_ref().map(Arc::as_ptr);
         homes.dedup_by_key(|home| address(home));
         homes
     }
 
-    fn known(&self) -> MutexGuard<'_, VecDeque<(Created, Option<Arc<Home>>)>> {
+    fn known(&self) -> MutexGuard<'_, ByCreation<Option<Arc<Home>>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

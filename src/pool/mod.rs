@@ -8,6 +8,7 @@ pub(crate) mod adapter;
 #[cfg(feature = "cache")]
 mod cache;
 pub(crate) mod connection_state;
+pub(crate) mod created;
 pub(crate) mod guarded;
 #[cfg(any(feature = "sqlx", feature = "deadpool"))]
 pub(crate) mod homes;

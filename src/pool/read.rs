@@ -212,7 +212,7 @@ where
         let Self { pool, reading } = self;
         reading.wording.check_if_cached()?;
         let load = Arc::new(load);
-        let shared = pool.shared();
+        let shared = &pool.shared;
         let limits = shared.gate.limits();
         let patience = limits.query_timeout + limits.acquire_timeout;
         let made = |key: &mut KeyHasher| key.type_id(TypeId::of::<T>());
@@ -220,7 +220,7 @@ where
         let from = |pool: Guarded<A>| -> Load<T, ReadError<A::Error, A::StatementError>> {
             let load = Arc::clone(&load);
             // A handle would keep the pool open for as long as the load runs.
-            let shared = Arc::clone(pool.shared());
+            let shared = Arc::clone(&pool.shared);
             Box::pin(async move {
                 let load = async {
                     let value = load(lease(&shared).await.map_err(ReadError::of_lease)?).await?;

@@ -12,6 +12,19 @@ use crate::outcome::error::{DeadlineExceeded, GateError, Refused};
 ///
 /// The first four variants and [`Lost`](Self::Lost) can be hidden by a fallback, unless the backend
 /// answered with the error. The others are always returned. `E` is the error of the pool, and `S` that of a statement.
+///
+/// ```
+/// use fusepool::ReadError;
+///
+/// fn status<E>(error: &ReadError<E>) -> u16 {
+///     match error {
+///         ReadError::Refused(_) | ReadError::Lease(_) | ReadError::Lost => 503,
+///         ReadError::Deadline(_) => 504,
+///         _ => 500,
+///     }
+/// }
+/// # assert_eq!(status::<std::io::Error>(&ReadError::Lost), 503);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError<E, S = E> {

@@ -15,23 +15,20 @@
     expect(dead_code, reason = "their adapters use all of this")
 )]
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "sqlx")]
 use tokio::time::sleep;
 
+use super::created::{ByCreation, Created};
 #[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",
     feature = "deadpool"
 ))]
 use crate::telemetry::backend::Backend;
-
-/// The largest number of sessions that are remembered. The oldest one is forgotten first.
-const MOST: usize = 1024;
 
 /// The least time between the creations of two connections. A pool that opens several at once could
 /// not tell their sessions apart.
@@ -50,39 +47,6 @@ pub(crate) struct Session {
     /// The client's address, as the server sees it. Only with MySQL, where an id may be used again
     /// after a restart.
     pub(super) client: String,
-}
-
-/// The time at which a pool created a connection: not before `from`, and not after `to`.
-#[derive(Clone, Copy, Debug)]
-pub struct Created {
-    from: Instant,
-    to: Instant,
-}
-
-impl Created {
-    /// Created between these times.
-    #[cfg(feature = "sqlx")]
-    pub(crate) fn between(from: Instant, to: Instant) -> Self {
-        Self { from, to }
-    }
-
-    /// Created at exactly this time.
-    #[cfg(feature = "deadpool")]
-    pub(crate) fn at(time: Instant) -> Self {
-        Self {
-            from: time,
-            to: time,
-        }
-    }
-
-    /// The time from `begin` to the creation, if it was not before.
-    pub(super) fn after(self, begin: Instant) -> Option<Duration> {
-        self.from.checked_duration_since(begin)
-    }
-
-    pub(super) fn may_be(&self, other: &Self) -> bool {
-        self.from <= other.to && other.from <= self.to
-    }
 }
 
 /// A database system whose sessions can be asked for.
@@ -114,7 +78,7 @@ impl System {
 #[derive(Debug)]
 pub struct Sessions {
     pub(super) system: System,
-    known: Mutex<VecDeque<(Created, Session)>>,
+    known: Mutex<ByCreation<Session>>,
     /// A pooler shares its server connections between clients.
     is_shared: AtomicBool,
     /// The server of MySQL may have been restarted, and begun with small ids again.
@@ -168,14 +132,11 @@ impl Sessions {
         let Some(session) = answer.and_then(|answer| self.system.session(answer)) else {
             return;
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.iter().any(|(_, other)| *other == session) {
+        let mut known = self.lock();
+        if known.iter().any(|other| *other == session) {
             self.is_shared.store(true, Ordering::Release);
         }
-        if known.len() >= MOST {
-            known.pop_front();
-        }
-        known.push_back((created, session));
+        known.add(created, session);
     }
 
     /// The session of a connection, if it is known without doubt.
@@ -183,16 +144,20 @@ impl Sessions {
         if self.is_shared.load(Ordering::Acquire) {
             return None;
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = known.iter().filter(|(other, _)| other.may_be(&created));
-        let (_, session) = found.next()?;
+        let known = self.lock();
+        let mut found = known.of(created);
+        let session = found.next()?;
         found.next().is_none().then(|| session.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ByCreation<Session>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sessions that are known now.
     pub(super) fn known(&self) -> Vec<Session> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().map(|(_, session)| session.clone()).collect()
+        let known = self.lock();
+        known.iter().cloned().collect()
     }
 
     /// The session of a connection that was opened after `began`, when these sessions were known. `None`
@@ -215,8 +180,7 @@ impl Sessions {
         let is_out_of_order = before.iter().any(is_later);
         let may_be_restart = is_out_of_order && matches!(self.system, System::MySql);
         if may_be_restart && !self.was_restarted.swap(true, Ordering::AcqRel) {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.retain(|(_, other)| !is_later(other));
+            (self.lock().0).retain(|(_, other)| !is_later(other));
             return None;
         }
         if is_older || is_out_of_order {

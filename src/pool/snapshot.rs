@@ -25,6 +25,16 @@ impl PoolStatus {
 ///
 /// With the feature `serde`, it can be serialized, with the names of the fields. Durations are in
 /// seconds, as floating-point numbers.
+///
+/// ```
+/// use fusepool::{Adapter, Guarded};
+///
+/// fn log<A: Adapter>(pool: &Guarded<A>) {
+///     let now = pool.snapshot();
+///     println!("{} of {} connections, {} idle", now.size, now.max_connections, now.idle);
+///     println!("the breaker is {}", now.gate.breaker.state.as_str());
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

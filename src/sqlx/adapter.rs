@@ -20,7 +20,8 @@ use crate::outcome::code::ErrorCode;
 use crate::outcome::delivery::Delivery;
 use crate::outcome::error::refusal;
 use crate::pool::adapter::Adapter;
-use crate::pool::session::{Created, Sessions, System};
+use crate::pool::created::Created;
+use crate::pool::session::{Sessions, System};
 use crate::pool::snapshot::PoolStatus;
 use crate::telemetry::backend::Backend;
 

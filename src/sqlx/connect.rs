@@ -55,6 +55,16 @@ impl<DB: Driver> Pool<DB> {
 
     /// Creates a pool with default options that opens no connection until it is first used.
     ///
+    /// ```
+    /// use fusepool::sqlx::PgPool;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> sqlx::Result<()> {
+    /// let pool = PgPool::connect_lazy("postgres://localhost/shop")?;
+    /// assert_eq!(pool.size(), 0); // the first statement connects
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Configuration`], if the URL cannot be parsed.

@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use crate::pool::session::Created;
+use crate::pool::created::Created;
 
 thread_local! {
     /// When the current poll of an acquisition began.

@@ -40,6 +40,17 @@ pub trait Driver:
 
     /// The class of an error, by the table in the driver's module. This is the default of
     /// [`PoolOptions::classify`](super::PoolOptions::classify).
+    ///
+    /// ```
+    /// use fusepool::Class;
+    /// use fusepool::sqlx::{Driver, PgPoolOptions};
+    /// use sqlx::{Error, Postgres};
+    ///
+    /// let options = PgPoolOptions::new().classify(|error: &Error| match error {
+    ///     Error::Protocol(_) => Class::Ignored, // of a proxy with this habit
+    ///     error => <Postgres as Driver>::classify(error),
+    /// });
+    /// ```
     fn classify(error: &Error) -> Class;
 
     /// A statement that the database itself must answer. A ping is none: a proxy may answer it, and on

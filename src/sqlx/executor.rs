@@ -15,15 +15,15 @@ use super::adapter::{Shared, Sqlx};
 use super::connection::{GuardedConnection, Held, lease};
 use super::driver::{Driver, Item, RawExecutor, Rows};
 use super::error;
-use super::operation::{DescribeOne, ExecuteOne, FetchAll, FetchOptional, Operation, Prepare};
 use super::pool::Pool;
 use super::statement::Statement;
 use crate::breaker::config::{LONGEST, check_duration};
 use crate::cache::invalidation::Name;
-use crate::outcome::error::GateError;
+use crate::outcome::error::{GateError, Refused};
 use crate::pool::adapter::{Adapter, diagnose};
 use crate::pool::rows;
 use crate::pool::session::System;
+use crate::pool::statement;
 
 /// The most rows that are read in order to return the first one.
 const MOST_ROWS: usize = 256;
@@ -61,9 +61,23 @@ impl<DB: Database> Target<'_, DB> {
     }
 }
 
+type Admitted<'h, DB> = statement::Statement<'h, Sqlx<DB>>;
 type Loaded<'h, DB> = rows::Rows<'h, Sqlx<DB>, Rows<'h, DB>, Item<DB>>;
 
 impl<DB: Database<Connection: RawExecutor<DB>>> Held<'_, DB> {
+    /// Admits a statement on this connection. `sql` is its text, unless it is only prepared.
+    async fn admit(
+        &mut self,
+        sql: &str,
+        limit: Option<Duration>,
+        invalidates: Vec<Name>,
+    ) -> Result<(&mut DB::Connection, Admitted<'_, DB>), Refused> {
+        let (raw, watch, admission) = self.parts();
+        let effect = watch.effect(sql);
+        let statement = watch.admit(admission.of(effect), limit).await?;
+        Ok((raw, statement.by_text(effect, invalidates)))
+    }
+
     /// Runs a statement up to its first row.
     async fn rows(
         &mut self,
@@ -72,11 +86,9 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Held<'_, DB> {
         invalidates: Vec<Name>,
     ) -> Result<Loaded<'_, DB>, GateError<Error>> {
         let is_last = matches!(self, Self::Owned(_));
-        let (raw, watch, admission) = self.parts();
-        let effect = watch.effect(query.sql.as_str());
-        let statement = watch.admit(admission.of(effect), limit).await?;
-        let statement = statement.by_text(effect, invalidates).last(is_last);
-        statement.load(ready(Ok(raw.raw_fetch_many(query)))).await
+        let (raw, statement) = self.admit(query.sql.as_str(), limit, invalidates).await?;
+        let rows = ready(Ok(raw.raw_fetch_many(query)));
+        statement.last(is_last).load(rows).await
     }
 }
 
@@ -165,14 +177,6 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Ok(self.limit)
     }
 
-    fn run<'e, O>(self, operation: Result<O, Error>) -> BoxFuture<'e, Result<O::Output, Error>>
-    where
-        Self: 'e,
-        O: Operation<DB> + 'e,
-    {
-        Box::pin(async { (self.attempt(operation?).await).map_err(error::of_statement) })
-    }
-
     /// Fetches all rows of a statement, or the first one. Refusals and deadlines are not converted to
     /// sqlx's error.
     pub(super) fn fetch<'e>(
@@ -185,10 +189,10 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     {
         match only_first {
             true => Box::pin(
-                self.first(query)
+                self.first(Ok(query))
                     .map_ok(|first| first.into_iter().collect()),
             ),
-            false => Box::pin(self.attempt(FetchAll(query))),
+            false => Box::pin(self.all(Ok(query))),
         }
     }
 
@@ -196,12 +200,17 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     ///
     /// From MySQL, sqlx leaves the other rows unread. It reads them before the next statement, however
     /// many they are, without ever yielding. So they are read here, or the connection is closed.
-    async fn first(mut self, query: Statement<DB>) -> Result<Option<DB::Row>, GateError<Error>> {
-        if !matches!(self.target.system(), Some(System::MySql)) {
-            return self.attempt(FetchOptional(query)).await;
-        }
-        let limit = self.limit().map_err(GateError::Failed)?;
+    async fn first(
+        mut self,
+        query: Result<Statement<DB>, Error>,
+    ) -> Result<Option<DB::Row>, GateError<Error>> {
+        let (limit, query) = self.checked(query)?;
+        let is_mysql = matches!(self.target.system(), Some(System::MySql));
         let mut held = self.target.lease().await?;
+        if !is_mysql {
+            let (raw, statement) = held.admit(query.sql.as_str(), limit, Vec::new()).await?;
+            return statement.run(diagnose, raw.raw_fetch_optional(query)).await;
+        }
         let mut rows = held.rows(query, limit, Vec::new()).await?.take(MOST_ROWS);
         let mut first = None;
         while let Some(next) = rows.try_next().await? {
@@ -212,18 +221,37 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
         Ok(first)
     }
 
-    /// Leases a connection if the target is a pool, and executes the operation on it.
-    async fn attempt<O: Operation<DB>>(
+    /// Executes a statement.
+    async fn result(
         mut self,
-        operation: O,
-    ) -> Result<O::Output, GateError<Error>> {
-        let limit = self.limit().map_err(GateError::Failed)?;
+        query: Result<Statement<DB>, Error>,
+    ) -> Result<DB::QueryResult, GateError<Error>> {
+        let (limit, query) = self.checked(query)?;
         let mut held = self.target.lease().await?;
-        let (raw, watch, admission) = held.parts();
-        let effect = watch.effect(operation.sql().unwrap_or_default());
-        let statement = watch.admit(admission.of(effect), limit).await?;
-        let statement = statement.by_text(effect, take(&mut self.invalidates));
-        statement.run(diagnose, operation.start(raw)).await
+        let names = take(&mut self.invalidates);
+        let (raw, statement) = held.admit(query.sql.as_str(), limit, names).await?;
+        statement.run(diagnose, raw.raw_execute(query)).await
+    }
+
+    /// Fetches all rows of a statement.
+    async fn all(
+        mut self,
+        query: Result<Statement<DB>, Error>,
+    ) -> Result<Vec<DB::Row>, GateError<Error>> {
+        let (limit, query) = self.checked(query)?;
+        let mut held = self.target.lease().await?;
+        let names = take(&mut self.invalidates);
+        let (raw, statement) = held.admit(query.sql.as_str(), limit, names).await?;
+        statement.run(diagnose, raw.raw_fetch_all(query)).await
+    }
+
+    /// The checked deadline of a statement, and the statement.
+    fn checked<T>(
+        &self,
+        query: Result<T, Error>,
+    ) -> Result<(Option<Duration>, T), GateError<Error>> {
+        let checked = || Ok((self.limit()?, query?));
+        checked().map_err(GateError::Failed)
     }
 
     /// Streams the rows of a statement. The first row, or the end of the stream, settles the permit. A
@@ -232,9 +260,8 @@ impl<DB: Database<Connection: RawExecutor<DB>>> Configured<'_, DB> {
     where
         Self: 'e,
     {
-        let limit = self.limit();
         Box::pin(try_stream! {
-            let (limit, query) = (limit?, query?);
+            let (limit, query) = self.checked(query).map_err(error::of_statement)?;
             let mut held = self.target.lease().await.map_err(error::of_statement)?;
             let rows = held.rows(query, limit, take(&mut self.invalidates)).await;
             let mut rows = rows.map_err(error::of_statement)?;
@@ -253,7 +280,8 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        self.run(Statement::take(query).map(ExecuteOne))
+        let result = self.result(Statement::take(query));
+        Box::pin(result.map_err(error::of_statement))
     }
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Rows<'e, DB>
@@ -269,7 +297,8 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        self.run(Statement::take(query).map(FetchAll))
+        let rows = self.all(Statement::take(query));
+        Box::pin(rows.map_err(error::of_statement))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -282,32 +311,47 @@ impl<'c, DB: Database<Connection: RawExecutor<DB>>> Executor<'c> for Configured<
     {
         let query = Statement::take(query);
         if self.invalidates.is_empty() {
-            return Box::pin(async { self.first(query?).await.map_err(error::of_statement) });
+            return Box::pin(self.first(query).map_err(error::of_statement));
         }
         // At its first row, a write has not been committed yet.
-        let rows = self.run(query.map(FetchAll));
+        let rows = self.all(query).map_err(error::of_statement);
         Box::pin(rows.map_ok(|rows| rows.into_iter().next()))
     }
 
     fn prepare_with<'e>(
-        self,
+        mut self,
         sql: SqlStr,
         parameters: &'e [DB::TypeInfo],
     ) -> BoxFuture<'e, Result<DB::Statement, Error>>
     where
         'c: 'e,
     {
-        self.run(Ok(Prepare(sql, parameters)))
+        let prepare = async move {
+            let (limit, sql) = self.checked(Ok(sql))?;
+            let mut held = self.target.lease().await?;
+            let names = take(&mut self.invalidates);
+            let (raw, statement) = held.admit("", limit, names).await?;
+            let call = raw.raw_prepare_with(sql, parameters);
+            statement.run(diagnose, call).await
+        };
+        Box::pin(prepare.map_err(error::of_statement))
     }
 
     // `describe` exists only with sqlx-core's feature `offline`, and has no default:
     // https://github.com/transact-rs/sqlx/pull/4077. So this crate enables sqlx's `macros`. sqlx does not
     // support executors outside of its crates: https://github.com/transact-rs/sqlx/pull/1562.
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
+    fn describe<'e>(mut self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
     where
         'c: 'e,
     {
-        self.run(Ok(DescribeOne(sql)))
+        let describe = async move {
+            let (limit, sql) = self.checked(Ok(sql))?;
+            let mut held = self.target.lease().await?;
+            let names = take(&mut self.invalidates);
+            let (raw, statement) = held.admit("", limit, names).await?;
+            statement.run(diagnose, raw.raw_describe(sql)).await
+        };
+        Box::pin(describe.map_err(error::of_statement))
     }
 }
 

@@ -129,7 +129,6 @@ mod executor;
 mod guarded_acquire;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;
-mod operation;
 mod options;
 mod pool;
 #[cfg(feature = "sqlx-postgres")]

@@ -14,8 +14,9 @@ use super::created::{Found, since, tell};
 use super::driver::{Driver, Traits};
 use crate::breaker::config::ConfigError;
 use crate::breaker::verdict::Classify;
+use crate::pool::created::Created;
 use crate::pool::homes::Homes;
-use crate::pool::session::{Created, Sessions};
+use crate::pool::session::Sessions;
 use crate::pool::settings::{Settings, setters};
 
 /// Default [`PoolOptions::alive_bypass`]: 500 milliseconds.
@@ -102,6 +103,14 @@ impl<DB: Database> PoolOptions<DB> {
     ///
     /// A connection that was opened on another runtime is leased only if that runtime is driven,
     /// whatever its age.
+    ///
+    /// ```
+    /// use fusepool::sqlx::PgPoolOptions;
+    /// use std::time::Duration;
+    ///
+    /// // Behind a pooler on the same machine: a connection is hardly ever found dead.
+    /// let options = PgPoolOptions::new().alive_bypass(Duration::from_secs(30));
+    /// ```
     pub fn alive_bypass(mut self, idle: Duration) -> Self {
         self.alive_bypass = Some(idle);
         self
@@ -230,6 +239,18 @@ impl<DB: Database> PoolOptions<DB> {
 
     /// A callback for each connection that was just opened; see
     /// [sqlx](sqlx::pool::PoolOptions::after_connect).
+    ///
+    /// ```
+    /// use fusepool::sqlx::PgPoolOptions;
+    /// use sqlx::Executor;
+    ///
+    /// let options = PgPoolOptions::new().after_connect(|conn, _| {
+    ///     Box::pin(async move {
+    ///         conn.execute("SET application_name = 'shop'").await?;
+    ///         Ok(())
+    ///     })
+    /// });
+    /// ```
     pub fn after_connect<F>(mut self, callback: F) -> Self
     where
         for<'c> F: Fn(&'c mut DB::Connection, PoolConnectionMetadata) -> BoxFuture<'c, Result<(), Error>>

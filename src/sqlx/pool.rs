@@ -53,10 +53,19 @@ impl<DB: Database> Pool<DB> {
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared<DB>> {
-        self.guarded.shared()
+        &self.guarded.shared
     }
 
     /// Leases a connection, waiting for one if necessary.
+    ///
+    /// ```
+    /// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// let mut conn = pool.acquire().await?;
+    /// let session = sqlx::query_scalar("SELECT pg_backend_pid()");
+    /// let session: i32 = session.fetch_one(&mut *conn).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -77,12 +86,30 @@ impl<DB: Database> Pool<DB> {
     /// Leases an idle connection. Returns `None` if there is none, or if the breaker rejects calls or is
     /// half-open.
     /// As in sqlx, the connection is not tested, and `before_acquire` is not called.
+    ///
+    /// ```
+    /// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// if let Some(mut conn) = pool.try_acquire() {
+    ///     conn.ping().await?; // an idle connection was at hand
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
         self.try_lease().map(PoolConnection::new)
     }
 
     /// Leases a connection and begins a transaction on it.
+    ///
+    /// ```
+    /// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// let mut tx = pool.begin().await?;
+    /// sqlx::query("UPDATE stock SET pieces = pieces - 1").execute(&mut *tx).await?;
+    /// tx.commit().await?; // dropped before, it is rolled back
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -103,6 +130,15 @@ impl<DB: Database> Pool<DB> {
 
     /// Leases a connection and begins a transaction on it with a custom statement, for example
     /// `BEGIN ISOLATION LEVEL SERIALIZABLE`.
+    ///
+    /// ```
+    /// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE").await?;
+    /// sqlx::query("UPDATE stock SET pieces = pieces - 1").execute(&mut *tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -180,6 +216,14 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// The inner sqlx pool. Calls on it bypass the breaker and are not recorded.
+    ///
+    /// ```
+    /// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// // A listener waits without a statement, so it needs no guard.
+    /// let mut listener = sqlx::postgres::PgListener::connect_with(pool.inner()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn inner(&self) -> &sqlx::Pool<DB> {
         &self.guarded.adapter().raw
@@ -200,6 +244,17 @@ impl<DB: Database> Pool<DB> {
     /// Checks the settings of this pool, and asks its server over one connection beside the pool, whether
     /// the breaker is open or not. The warnings are only returned, and not [reported](crate::lint).
     ///
+    /// ```
+    /// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// use fusepool::lint::Load;
+    ///
+    /// for warning in pool.lint(&Load::default().replicas(4)).await? {
+    ///     println!("{warning}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// That of an acquire: no connection could be opened, or a ping on it failed.
@@ -209,6 +264,14 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// The current state and counters of the pool, its breaker and its cache.
+    ///
+    /// ```
+    /// # fn run(pool: &fusepool::sqlx::PgPool) {
+    /// let now = pool.snapshot();
+    /// println!("{} of {} connections are idle", now.idle, now.size);
+    /// println!("{} calls were refused", now.gate.breaker.totals.rejected);
+    /// # }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.guarded.snapshot()

@@ -201,6 +201,18 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     /// ([`Refused::Abandoned`](crate::Refused::Abandoned)); the connection is then closed, and the
     /// server rolls back.
     ///
+    /// ```
+    /// # async fn run(pool: &fusepool::sqlx::PgPool) -> sqlx::Result<()> {
+    /// let mut tx = pool.begin().await?;
+    /// let rows = sqlx::query("DELETE FROM dish").execute(&mut *tx).await?.rows_affected();
+    /// match rows {
+    ///     ..=10 => tx.commit().await?,
+    ///     _ => tx.rollback().await?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The [errors of a statement](super#errors).

@@ -12,6 +12,17 @@ use crate::breaker::state::{Mode, Transition};
 const KEPT: usize = 64;
 
 /// A change of a breaker that decides which calls it admits.
+///
+/// ```
+/// use fusepool::telemetry::Change;
+///
+/// fn note(change: &Change) {
+///     match change {
+///         Change::Transition(transition) => println!("now {}", transition.to.as_str()),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Change {

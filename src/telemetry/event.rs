@@ -10,6 +10,23 @@ use crate::outcome::error::{Awaited, Refused};
 use crate::outcome::served::Source;
 
 /// An event of a pool or a gate, as a [`Sink`](super::Sink) receives it.
+///
+/// ```
+/// use fusepool::telemetry::{Event, Sink};
+///
+/// struct Log;
+///
+/// impl Sink for Log {
+///     fn event(&self, pool: &str, event: &Event<'_>) {
+///         match event {
+///             Event::Rejected(refused) => println!("{pool}: {refused}"),
+///             Event::Deadline { limit, .. } => println!("{pool}: no answer within {limit:?}"),
+///             Event::ClosedConnection { reason } => println!("{pool}: closed as {reason}"),
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -33,6 +33,24 @@ pub trait Sink: Send + Sync + 'static {
     /// and [`Connected`](Event::Connected). Default: `false`.
     ///
     /// It is asked once, when the pool or gate is built. Without such a sink, calls are not timed.
+    ///
+    /// ```
+    /// use fusepool::telemetry::{Event, Sink};
+    ///
+    /// struct Durations;
+    ///
+    /// impl Sink for Durations {
+    ///     fn event(&self, pool: &str, event: &Event<'_>) {
+    ///         if let Event::Ended { took, .. } = event {
+    ///             println!("{pool}: {took:?}");
+    ///         }
+    ///     }
+    ///
+    ///     fn wants_calls(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    /// ```
     fn wants_calls(&self) -> bool {
         false
     }

@@ -74,11 +74,14 @@ async fn a_write_that_is_given_up_and_lands_later<S: Shop>() {
     eventually("the write takes effect", async || admin.price().await == 99).await;
     let (price, source) = shop.read().await.unwrap();
     assert_eq!(price, 99, "{source:?}, after {given_up}");
-    eventually("the end of the write is known", async || {
-        shop.fresh().await.is_some()
-    })
-    .await;
+    end_is_known(&shop).await;
     assert_eq!(shop.fresh().await, Some(99));
+}
+
+/// The write has ended, and nothing is in doubt any more.
+async fn end_is_known(shop: &impl Shop) {
+    let is_fresh = async || shop.fresh().await.is_some();
+    eventually("the end of the write is known", is_fresh).await;
 }
 
 /// At its deadline, the server is told to stop the write. Then it is over, whatever the lock does.
@@ -92,10 +95,7 @@ async fn a_write_that_is_given_up_and_stopped<S: Shop>() {
     shop.read().await.unwrap();
     admin.lock().await;
     shop.write(&set(99)).await.unwrap_err();
-    eventually("the end of the write is known", async || {
-        shop.fresh().await.is_some()
-    })
-    .await;
+    end_is_known(&shop).await;
     assert_eq!(admin.writes().await, 0, "it was stopped");
     admin.unlock().await;
     assert_eq!((shop.fresh().await, admin.price().await), (Some(0), 0));
@@ -121,10 +121,7 @@ async fn a_write_that_is_dropped_by_its_caller<S: Shop>() {
         () = eventually("it waits", async || admin.writes().await > 0) => {}
     }
     assert_eq!(shop.fresh().await, None, "it may take effect at any time");
-    eventually("the end of the write is known", async || {
-        shop.fresh().await.is_some()
-    })
-    .await;
+    end_is_known(&shop).await;
     admin.unlock().await;
     assert_eq!((shop.fresh().await, admin.price().await), (Some(0), 0));
 }
@@ -157,10 +154,7 @@ async fn a_write_whose_connection_breaks<S: Shop>() {
         shop.read().await.is_ok()
     })
     .await;
-    eventually("the end of the write is known", async || {
-        shop.fresh().await.is_some()
-    })
-    .await;
+    end_is_known(&shop).await;
     assert_eq!(admin.writes().await, 0, "its session was ended");
     admin.unlock().await;
     assert_eq!((shop.fresh().await, admin.price().await), (Some(0), 0));

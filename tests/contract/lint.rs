@@ -110,13 +110,8 @@ async fn the_pools_of_all_instances_do_not_fit_on_postgres() {
     );
 
     let limit = "ALTER ROLE app CONNECTION LIMIT 12";
-    server
-        .connect()
-        .await
-        .unwrap()
-        .execute(limit)
-        .await
-        .unwrap();
+    let mut admin = server.connect().await.unwrap();
+    admin.execute(limit).await.unwrap();
     let url = server.url_as("app", "secret", "postgres", server.addr().port());
     let warnings = PgPoolOptions::new().connect_lazy(&url).unwrap();
     let warnings = warnings.lint(&Load::default()).await.unwrap();
@@ -142,13 +137,8 @@ async fn the_pools_of_all_instances_do_not_fit_on_mariadb() {
     assert_eq!(set, "the size of the pool to at most 7");
 
     let limit = "ALTER USER app WITH MAX_USER_CONNECTIONS 5";
-    server
-        .connect()
-        .await
-        .unwrap()
-        .execute(limit)
-        .await
-        .unwrap();
+    let mut admin = server.connect().await.unwrap();
+    admin.execute(limit).await.unwrap();
     let url = server.url_as("app", "secret", "test", server.addr().port());
     let manager = AsyncDieselConnectionManager::<AsyncMysqlConnection>::new(url);
     let pool = deadpool::diesel::Pool::builder(manager);

@@ -201,13 +201,8 @@ impl Rig {
 
     /// Opens the breaker by five consecutive failures.
     fn open(&self) {
-        for _ in 0..5 {
-            self.backend
-                .gate
-                .breaker()
-                .observe()
-                .settle(Verdict::Failure);
-        }
+        let breaker = self.backend.gate.breaker();
+        (0..5).for_each(|_| breaker.observe().settle(Verdict::Failure));
     }
 }
 

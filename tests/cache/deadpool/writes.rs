@@ -1,13 +1,18 @@
 //! Writes, and what they invalidate.
 
-use fusepool::deadpool::postgres::Client;
+use fusepool::deadpool::postgres::{Client, Configured};
 use futures_util::SinkExt;
 
 use super::*;
 
+const RAISE: &str = "UPDATE dish SET name = name || '!' WHERE id = 1";
+
+async fn raise(write: Configured<'_>) {
+    write.execute(RAISE, &[]).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_invalidates_when_it_takes_effect() {
-    const RAISE: &str = "UPDATE dish SET name = name || '!' WHERE id = 1";
     let kitchen = Kitchen::open().await;
     let is_fresh = async || {
         let (_, source) = kitchen.ask(1).await.unwrap();
@@ -16,17 +21,9 @@ async fn a_write_invalidates_when_it_takes_effect() {
     let mut client = kitchen.pool.get().await.unwrap();
     is_fresh().await;
 
-    client
-        .invalidates(&["orders"])
-        .execute(RAISE, &[])
-        .await
-        .unwrap();
+    raise(client.invalidates(&["orders"])).await;
     assert!(is_fresh().await, "another tag");
-    client
-        .invalidates(&["dishes"])
-        .execute(RAISE, &[])
-        .await
-        .unwrap();
+    raise(client.invalidates(&["dishes"])).await;
     assert!(!is_fresh().await, "a write alone");
     client
         .invalidates(&["dishes"])
@@ -36,52 +33,32 @@ async fn a_write_invalidates_when_it_takes_effect() {
     assert!(!is_fresh().await, "a write by its text");
 
     let transaction = client.transaction().await.unwrap();
-    transaction
-        .invalidates(&["dishes"])
-        .execute(RAISE, &[])
-        .await
-        .unwrap();
+    raise(transaction.invalidates(&["dishes"])).await;
     assert!(is_fresh().await, "it is not committed yet");
     transaction.commit().await.unwrap();
     assert!(!is_fresh().await, "it is committed");
 
     let mut transaction = client.transaction().await.unwrap();
     let savepoint = transaction.transaction().await.unwrap();
-    savepoint
-        .invalidates(&["dishes"])
-        .execute(RAISE, &[])
-        .await
-        .unwrap();
+    raise(savepoint.invalidates(&["dishes"])).await;
     savepoint.rollback().await.unwrap();
     transaction.commit().await.unwrap();
     assert!(is_fresh().await, "the savepoint was rolled back");
     let mut transaction = client.transaction().await.unwrap();
     let savepoint = transaction.transaction().await.unwrap();
-    savepoint
-        .invalidates(&["dishes"])
-        .execute(RAISE, &[])
-        .await
-        .unwrap();
+    raise(savepoint.invalidates(&["dishes"])).await;
     savepoint.commit().await.unwrap();
     assert!(is_fresh().await, "the transaction goes on");
     transaction.commit().await.unwrap();
     assert!(!is_fresh().await, "the transaction is committed");
 
     client.batch_execute("BEGIN").await.unwrap();
-    client
-        .invalidates(&["dishes"])
-        .execute(RAISE, &[])
-        .await
-        .unwrap();
+    raise(client.invalidates(&["dishes"])).await;
     assert!(is_fresh().await, "it is not committed yet");
     client.batch_execute("COMMIT").await.unwrap();
     assert!(!is_fresh().await, "it is committed by hand");
     client.batch_execute("BEGIN").await.unwrap();
-    client
-        .invalidates(&["dishes"])
-        .execute(RAISE, &[])
-        .await
-        .unwrap();
+    raise(client.invalidates(&["dishes"])).await;
     client.batch_execute("ROLLBACK").await.unwrap();
     assert!(is_fresh().await, "it is rolled back by hand");
 
