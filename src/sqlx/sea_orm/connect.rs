@@ -148,7 +148,7 @@ impl<DB: Backend> ConnectOptions<DB> {
     }
 
     /// Changes the options of the pool: those of fusepool, such as `query_timeout` and `breaker`, and those
-    /// of sqlx.
+    /// of sqlx. It takes the place of SeaORM's `map_sqlx_postgres_pool_opts` and its siblings.
     pub fn map_pool_options<F>(&mut self, map: F) -> &mut Self
     where
         F: FnOnce(PoolOptions<DB>) -> PoolOptions<DB>,
@@ -157,7 +157,8 @@ impl<DB: Backend> ConnectOptions<DB> {
         self
     }
 
-    /// Changes the options of the driver, after the URL is parsed.
+    /// Changes the options of the driver, after the URL is parsed. It takes the place of SeaORM's
+    /// `map_sqlx_postgres_opts` and its siblings.
     pub fn map_driver_options<F>(&mut self, map: F) -> &mut Self
     where
         F: Fn(DriverOptions<DB>) -> DriverOptions<DB> + Send + Sync + 'static,
@@ -293,26 +294,9 @@ impl ConnectOptions<sqlx::Postgres> {
     /// The server's `statement_timeout`.
     pub fn statement_timeout(&mut self, value: Duration) -> &mut Self {
         let milliseconds = value.as_millis().to_string();
-        self.map_driver_options(move |driver| driver.options([("statement_timeout", &milliseconds)]))
-    }
-
-    /// Changes the options of the driver, after the URL is parsed.
-    pub fn map_sqlx_postgres_opts<F>(&mut self, map: F) -> &mut Self
-    where
-        F: Fn(DriverOptions<sqlx::Postgres>) -> DriverOptions<sqlx::Postgres>
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.map_driver_options(map)
-    }
-
-    /// Changes the options of the pool.
-    pub fn map_sqlx_postgres_pool_opts<F>(&mut self, map: F) -> &mut Self
-    where
-        F: FnOnce(PoolOptions<sqlx::Postgres>) -> PoolOptions<sqlx::Postgres>,
-    {
-        self.map_pool_options(map)
+        self.map_driver_options(move |driver| {
+            driver.options([("statement_timeout", &milliseconds)])
+        })
     }
 }
 

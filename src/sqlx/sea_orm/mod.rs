@@ -48,8 +48,10 @@
 //!
 //! - **A [`Pool`](crate::sqlx::Pool) is no connection of SeaORM**, because its own `begin` returns sqlx's
 //!   transaction. It converts into a [`DatabaseConnection`], which dereferences to it.
-//! - **[`ConnectOptions`]** has SeaORM's setters, except for `sqlcipher_key`, `record_stmt_in_spans` and
-//!   `map_sqlx_*_before_acquire`. SeaORM's own options are not accepted, because some of them cannot be read.
+//! - **[`ConnectOptions`]** has SeaORM's setters, except for `sqlcipher_key`, `record_stmt_in_spans` and the
+//!   `map_sqlx_` ones, which are [`map_pool_options`](ConnectOptions::map_pool_options) and
+//!   [`map_driver_options`](ConnectOptions::map_driver_options). SeaORM's own options are not accepted, because
+//!   some of them cannot be read.
 //! - **Migrations**: `Migrator::up` takes no other type than SeaORM's own connection. One on the same
 //!   connections, unguarded, is `sea_orm::DatabaseConnection::from(db.inner().clone())`.
 //! - **Functions that name `sea_orm::DatabaseConnection`** name the type of this module, or `impl
