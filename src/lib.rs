@@ -161,7 +161,7 @@
 //! |---|---|---|---|---|---|
 //! | guarded acquisition | yes | yes | yes | yes | yes |
 //! | guarded statements | yes | yes | yes | through [`guard`](deadpool::Object::guard) | through [`guard`](Lease::guard) |
-//! | deadlines of their own | [`with_timeout`](sqlx::Pool::with_timeout) | [`with_timeout`](deadpool::postgres::Client::with_timeout) | [`with_timeout`](deadpool::diesel::Connection::with_timeout) | [`guard_with_timeout`](deadpool::Object::guard_with_timeout) | [`guard_with_timeout`](Lease::guard_with_timeout) |
+//! | deadlines of their own | [`with_timeout`](sqlx::Pool::with_timeout) | [`with_timeout`](deadpool::postgres::Client::with_timeout) | [`with_timeout`](deadpool::diesel::Connection::with_timeout) | [yes](deadpool::Object::guard_with_timeout) | [yes](Lease::guard_with_timeout) |
 //! | transactions never refused | yes (1) | yes (1) | yes (1) | no (2) | no (2) |
 //! | cached reads | [`cached`](sqlx::ReadExt::cached) | [`cached`](deadpool::postgres::Pool::cached) | [`cached`](deadpool::diesel::ReadExt::cached) | [`cached`](deadpool::Pool::cached), with your key (3) | [`cached`](Guarded::cached), with your key (3) |
 //! | fallbacks | [`ReadExt`](sqlx::ReadExt) | [`read`](deadpool::postgres::Pool::read) | [`with_fallback`](deadpool::diesel::ReadExt::with_fallback) | [`read`](deadpool::Pool::read) (3) | [`read`](Guarded::read) (3) |

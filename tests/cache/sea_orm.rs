@@ -11,7 +11,9 @@ use fusepool::{
     NotARead, Refused, Served, Source, StaleReason, Unanswered, deadline_exceeded, refusal,
 };
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, StreamTrait, TransactionTrait};
+use sea_orm::{
+    ActiveValue::Set, QueryOrder, QuerySelect, Statement, StreamTrait, TransactionTrait,
+};
 
 use crate::kitchen::{FRESH, Kind, Kitchen, MENU};
 
@@ -27,6 +29,36 @@ mod dish {
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::note::Entity",
+            from = "Column::Id",
+            to = "super::note::Column::Id"
+        )]
+        Note,
+    }
+
+    impl Related<super::note::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Note.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod note {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "note")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub text: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
@@ -35,6 +67,7 @@ mod dish {
 on_all! {
     an_answer_is_served_again_until_a_write_invalidates_it
     a_key_is_the_statement_its_values_and_its_types
+    the_usual_selects_are_cached
     an_outage_is_refused_and_bridged
     a_deadline_is_found_in_the_error
     transactions_go_to_the_database
@@ -146,6 +179,61 @@ async fn a_key_is_the_statement_its_values_and_its_types<K: Kind<Db: Backend>>()
     let one = names().into_tuple::<String>().cached(&MENU).one(&db).await;
     let plain = names().into_tuple::<String>().one(&db).await;
     assert_eq!(one.unwrap().as_deref(), plain.unwrap().as_ref());
+}
+
+async fn the_usual_selects_are_cached<K: Kind<Db: Backend>>() {
+    #[derive(Debug, DerivePartialModel)]
+    #[sea_orm(entity = "dish::Entity")]
+    struct Name {
+        name: String,
+    }
+    let (kitchen, db) = open::<K>().await;
+    for sql in [
+        "CREATE TABLE note (id int PRIMARY KEY, text varchar(9) NOT NULL)",
+        "INSERT INTO note VALUES (1, 'hot')",
+        "INSERT INTO dish VALUES (2, 'two')",
+    ] {
+        kitchen.kind.run(sql).await;
+    }
+    let find = || dish::Entity::find().order_by_asc(dish::Column::Id);
+    for source in ["live", "fresh"] {
+        let from = |served: Source| assert_eq!(served.as_str(), source);
+
+        let pairs = find().find_also_related(note::Entity).cached(&MENU);
+        let pairs = pairs.all_served(&db).await.unwrap();
+        from(pairs.source);
+        assert_eq!(pairs.value[0].1.as_ref().unwrap().text, "hot");
+        assert_eq!(pairs.value[1].1, None);
+
+        let names = find().into_model::<Name>().cached(&MENU);
+        let names = names.all_served(&db).await.unwrap();
+        from(names.source);
+        assert_eq!(names.value[1].name, "two");
+
+        let first = find().into_partial_model::<Name>().cached(&MENU);
+        let first = first.one_served(&db).await.unwrap();
+        from(first.source);
+        assert_eq!(first.value.unwrap().name, "old");
+
+        let sql = "SELECT id, name FROM dish WHERE id = 2";
+        let raw = Statement::from_string(StreamTrait::get_database_backend(&db), sql);
+        let raw = dish::Entity::find().from_raw_sql(raw).cached(&MENU);
+        let raw = raw.one_served(&db).await.unwrap();
+        from(raw.source);
+        assert_eq!(raw.value.unwrap().name, "two");
+
+        let page = find().limit(1).offset(1).cached(&MENU);
+        let page = page.all_served(&db).await.unwrap();
+        from(page.source);
+        assert_eq!(page.value[0].id, 2);
+
+        let all = dish::Entity::find().select_only();
+        let count = all.column_as(dish::Column::Id.count(), "count");
+        let count = count.into_tuple::<i64>().cached(&MENU);
+        let count = count.one_served(&db).await.unwrap();
+        from(count.source);
+        assert_eq!(count.value.as_deref(), Some(&2));
+    }
 }
 
 async fn an_outage_is_refused_and_bridged<K: Kind<Db: Backend>>() {

@@ -1,14 +1,13 @@
 //! Statements of SeaORM on a pool or in a transaction.
 
 use std::fmt;
-use std::pin::Pin;
 use std::time::Duration;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, StreamTrait};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use sqlx::{Either, Executor};
 use tokio::sync::MutexGuard;
 
@@ -186,24 +185,6 @@ impl<DB: Backend> ConnectionTrait for Configured<'_, DB> {
         let rows = executor.fetch_all(statement::<DB>(query)).await;
         let rows = rows.map_err(|e| error::of(DbErr::Query, e))?;
         Ok(rows.into_iter().map(Into::into).collect())
-    }
-}
-
-impl<'c, DB: Backend> StreamTrait for Configured<'c, DB> {
-    type Stream<'a>
-        = Rows<'a>
-    where
-        Self: 'a;
-
-    fn get_database_backend(&self) -> DbBackend {
-        DB::BACKEND
-    }
-
-    fn stream_raw<'a>(
-        &'a self,
-        statement: Statement,
-    ) -> Pin<Box<dyn Future<Output = Result<Rows<'a>, DbErr>> + Send + 'a>> {
-        Box::pin(async { Ok(self.configured().rows(statement).await) })
     }
 }
 

@@ -7,13 +7,11 @@
 //!
 #![cfg_attr(feature = "sqlx-postgres", doc = "```no_run")]
 #![cfg_attr(not(feature = "sqlx-postgres"), doc = "```ignore")]
-//! use fusepool::sqlx::PgPoolOptions;
-//! use fusepool::sqlx::sea_orm::postgres::DatabaseConnection; // was: use sea_orm::DatabaseConnection;
+//! use fusepool::sqlx::sea_orm::postgres::{Database, DatabaseConnection}; // was: use sea_orm::{..}
 //! use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 //!
-//! async fn connect(url: &str) -> Result<DatabaseConnection, sqlx::Error> {
-//!     // was: Database::connect(url)
-//!     Ok(PgPoolOptions::new().max_connections(10).connect(url).await?.into())
+//! async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
+//!     Database::connect(url).await // or with `ConnectOptions`
 //! }
 //!
 //! async fn count<E: EntityTrait>(db: &DatabaseConnection) -> Result<usize, DbErr> {
@@ -27,8 +25,9 @@
 //! }
 //! ```
 //!
-//! The settings are those of [`PoolOptions`](crate::sqlx::PoolOptions). [`ReadExt`] adds `cached` and
-//! fallbacks to queries. [`DatabaseConnection::invalidates`] is for writes.
+//! A [`Pool`](crate::sqlx::Pool) of [`PoolOptions`](crate::sqlx::PoolOptions) converts into a
+//! [`DatabaseConnection`], too. [`ReadExt`] adds `cached` and fallbacks to queries.
+//! [`DatabaseConnection::invalidates`] is for writes.
 //!
 //! # Errors
 //!
@@ -49,10 +48,12 @@
 //!
 //! - **A [`Pool`](crate::sqlx::Pool) is no connection of SeaORM**, because its own `begin` returns sqlx's
 //!   transaction. It converts into a [`DatabaseConnection`], which dereferences to it.
-//! - **`Database::connect`**: a pool of [`PoolOptions`](crate::sqlx::PoolOptions) takes its place, because the
-//!   options of SeaORM cannot be read completely. Its own connection, unguarded, is
-//!   `sea_orm::DatabaseConnection::from(db.inner().clone())`, for example for `Migrator::up`, which takes no
-//!   other type.
+//! - **[`ConnectOptions`]** has SeaORM's setters, except for `sqlcipher_key`, `record_stmt_in_spans` and the
+//!   `map_sqlx_` ones, which are [`map_pool_options`](ConnectOptions::map_pool_options) and
+//!   [`map_driver_options`](ConnectOptions::map_driver_options). SeaORM's own options are not accepted, because
+//!   some of them cannot be read.
+//! - **Migrations**: `Migrator::up` takes no other type than SeaORM's own connection. One on the same
+//!   connections, unguarded, is `sea_orm::DatabaseConnection::from(db.inner().clone())`.
 //! - **Functions that name `sea_orm::DatabaseConnection`** name the type of this module, or `impl
 //!   ConnectionTrait`. The driver is part of the type, so one binary that chooses the database by its URL
 //!   needs functions that are generic over [`Backend`].
@@ -65,6 +66,7 @@
 
 mod backend;
 mod configured;
+mod connect;
 mod connection;
 mod error;
 mod read;
@@ -75,6 +77,7 @@ pub use crate::cache::handle::Cache;
 pub use crate::outcome::delivery::Delivery;
 pub use backend::Backend;
 pub use configured::{Configured, Connection};
+pub use connect::{ConnectOptions, Database};
 pub use connection::DatabaseConnection;
 pub use error::{delivery, sqlx_error};
 pub use read::{Read, ReadExt, Readable};
@@ -85,6 +88,10 @@ pub use transaction::DatabaseTransaction;
 pub mod mysql {
     use sqlx::MySql;
 
+    /// The options of a guarded pool for MySQL or MariaDB.
+    pub type ConnectOptions = super::ConnectOptions<MySql>;
+    /// Opens a guarded pool for MySQL or MariaDB.
+    pub type Database = super::Database<MySql>;
     /// A guarded pool for MySQL or MariaDB.
     pub type DatabaseConnection = super::DatabaseConnection<MySql>;
     /// SeaORM's short name of [`DatabaseConnection`].
@@ -98,6 +105,10 @@ pub mod mysql {
 pub mod postgres {
     use sqlx::Postgres;
 
+    /// The options of a guarded pool for PostgreSQL.
+    pub type ConnectOptions = super::ConnectOptions<Postgres>;
+    /// Opens a guarded pool for PostgreSQL.
+    pub type Database = super::Database<Postgres>;
     /// A guarded pool for PostgreSQL.
     pub type DatabaseConnection = super::DatabaseConnection<Postgres>;
     /// SeaORM's short name of [`DatabaseConnection`].
@@ -111,6 +122,10 @@ pub mod postgres {
 pub mod sqlite {
     use sqlx::Sqlite;
 
+    /// The options of a guarded pool for SQLite.
+    pub type ConnectOptions = super::ConnectOptions<Sqlite>;
+    /// Opens a guarded pool for SQLite.
+    pub type Database = super::Database<Sqlite>;
     /// A guarded pool for SQLite.
     pub type DatabaseConnection = super::DatabaseConnection<Sqlite>;
     /// SeaORM's short name of [`DatabaseConnection`].

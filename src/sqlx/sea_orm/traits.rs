@@ -11,9 +11,31 @@ use sea_orm::{
 };
 
 use super::backend::Backend;
-use super::configured::{Connection, Rows, Sealed};
+use super::configured::{Configured, Connection, Rows, Sealed};
 use super::connection::DatabaseConnection;
 use super::transaction::DatabaseTransaction;
+
+macro_rules! implement_stream {
+    ($type:ty) => {
+        impl<DB: Backend> StreamTrait for $type {
+            type Stream<'a>
+                = Rows<'a>
+            where
+                Self: 'a;
+
+            fn get_database_backend(&self) -> DbBackend {
+                DB::BACKEND
+            }
+
+            fn stream_raw<'a>(
+                &'a self,
+                statement: Statement,
+            ) -> Pin<Box<dyn Future<Output = Result<Rows<'a>, DbErr>> + Send + 'a>> {
+                Box::pin(async { Ok(self.configured().rows(statement).await) })
+            }
+        }
+    };
+}
 
 macro_rules! implement_traits {
     ($type:ident) => {
@@ -42,23 +64,7 @@ macro_rules! implement_traits {
             }
         }
 
-        impl<DB: Backend> StreamTrait for $type<DB> {
-            type Stream<'a>
-                = Rows<'a>
-            where
-                Self: 'a;
-
-            fn get_database_backend(&self) -> DbBackend {
-                DB::BACKEND
-            }
-
-            fn stream_raw<'a>(
-                &'a self,
-                statement: Statement,
-            ) -> Pin<Box<dyn Future<Output = Result<Rows<'a>, DbErr>> + Send + 'a>> {
-                Box::pin(async { Ok(self.configured().rows(statement).await) })
-            }
-        }
+        implement_stream!($type<DB>);
 
         #[async_trait]
         impl<DB: Backend> TransactionTrait for $type<DB> {
@@ -125,3 +131,4 @@ macro_rules! implement_traits {
 
 implement_traits!(DatabaseConnection);
 implement_traits!(DatabaseTransaction);
+implement_stream!(Configured<'_, DB>);

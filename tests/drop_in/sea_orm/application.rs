@@ -3,7 +3,10 @@
 
 use crate::Checked;
 use futures_util::TryStreamExt;
-use imports::{DatabaseConnection, DatabaseTransaction};
+use imports::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use sea_orm::entity::prelude::*;
 use sea_orm::{
     AccessMode, ActiveValue::Set, Condition, DbBackend, ExprTrait, FromQueryResult, IntoActiveModel,
@@ -72,9 +75,44 @@ mod order {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Opens the database twice: by its URL, and with options.
+async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
+    let db = Database::connect(url).await?;
+    db.close().await?;
+
+    let opened = Arc::new(AtomicU32::new(0));
+    let counter = opened.clone();
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(4)
+        .min_connections(1)
+        .connect_timeout(Duration::from_secs(8))
+        .acquire_timeout(Duration::from_secs(8))
+        .idle_timeout(Duration::from_secs(60))
+        .max_lifetime(Duration::from_secs(600))
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(5))
+        .sqlx_logging(true)
+        .sqlx_logging_level(log::LevelFilter::Debug)
+        .sqlx_slow_statements_logging_settings(log::LevelFilter::Warn, Duration::from_secs(1))
+        .after_connect(move |db| {
+            let counter = counter.clone();
+            Box::pin(async move {
+                db.ping().await?;
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })
+        });
+    assert_eq!(options.get_url(), url);
+    assert_eq!(options.get_max_connections(), Some(4));
+    let db = Database::connect(options).await?;
+    assert_eq!(opened.load(Ordering::Relaxed), 1);
+    Ok(db)
+}
+
 /// Runs every use.
 pub async fn all(url: &str) -> Checked {
-    let db = imports::open(url).await?;
+    let db = connect(url).await?;
     tables(&db).await?;
     models(&db).await?;
     queries(&db).await?;
