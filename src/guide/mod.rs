@@ -51,6 +51,7 @@ pub mod testing {}
 pub mod how_it_works {}
 
 #[doc = include_str!("measurements.md")]
+#[doc = include_str!("how_fast.md")]
 pub mod measurements {}
 
 #[doc = include_str!("comparison.md")]
