@@ -98,7 +98,8 @@ impl Answers {
             None => others,
         };
         // Boxed, so that a read that is served from the cache does not carry it.
-        let error = match self.ask(origin, question, others, load).await {
+        // Boxed, so that a read that is refused does not carry it.
+        let error = match Box::pin(self.ask(origin, question, others, load)).await {
             Ok(entry) => match entry.value() {
                 Some(value) => return Ok(Served::new(value, Source::Live)),
                 None => Arc::new(O::lost()),
