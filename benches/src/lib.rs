@@ -6,6 +6,7 @@
 //! cargo run --release --locked -p benches --bin instructions # instructions, and fails if one grew
 //! ```
 #![expect(
+    clippy::missing_panics_doc,
     missing_debug_implementations,
     missing_docs,
     reason = "only these two programs use it"

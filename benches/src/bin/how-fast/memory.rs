@@ -10,11 +10,14 @@ use fusepool::sqlx::SqlitePoolOptions;
 
 use crate::scale::read;
 
+/// What takes memory, and how its bytes are measured.
+type Measured = (&'static str, fn() -> u64);
+
 /// What takes memory, and its bytes. Each is measured in a process of its own, since memory that was
 /// freed before would be used again.
 pub(crate) fn all() -> Vec<(&'static str, u64)> {
     let program = std::env::current_exe().unwrap();
-    let measure = |(index, (what, _)): (usize, &(&'static str, fn() -> u64))| {
+    let measure = |(index, (what, _)): (usize, &Measured)| {
         let of = index.to_string();
         let output = Command::new(&program).args(["--memory", &of]).output();
         let bytes = String::from_utf8(output.unwrap().stdout).unwrap();
@@ -28,7 +31,7 @@ pub(crate) fn print(index: &str) {
     println!("{}", MEASURED[index.parse::<usize>().unwrap()].1());
 }
 
-const MEASURED: [(&str, fn() -> u64); 4] = [
+const MEASURED: [Measured; 4] = [
     ("an idle breaker", || {
         each(1_000, || Breaker::builder().build().unwrap())
     }),
