@@ -14,7 +14,7 @@ use crate::cache::single_flight::SingleFlight;
 use crate::cache::snapshot::{CacheSnapshot, CacheTotals};
 use crate::cache::store::Store;
 use crate::gate::Gate;
-use crate::outcome::served::{Source, StaleReason};
+use crate::outcome::served::{Served, Source, StaleReason};
 use crate::telemetry::event::{Event, NotKept};
 
 /// The size of the store, in bytes, for each generation counter.
@@ -30,6 +30,9 @@ pub(crate) struct Answers {
     pub(super) single_flight: Arc<SingleFlight>,
     counters: Counters<COUNTS>,
 }
+
+/// A stored answer with its age, and what it may be used for.
+pub(crate) type Kept<T> = (T, Duration, Freshness);
 
 #[derive(Clone, Copy)]
 pub(crate) enum Count {
@@ -61,12 +64,28 @@ impl Answers {
         }
     }
 
+    /// The stored answer, counted as a hit, if it may be served without a query; otherwise what else is
+    /// stored.
+    pub(crate) fn fresh<T: Clone + 'static>(
+        &self,
+        gate: &Gate,
+        question: &Question,
+    ) -> Result<Served<T>, Option<Kept<T>>> {
+        match self.kept(gate, question) {
+            Some((value, age, Freshness::Fresh)) => {
+                self.count(Count::Hits);
+                Ok(Served::new(value, Source::Fresh { age }))
+            }
+            kept => Err(kept),
+        }
+    }
+
     /// The stored answer with its age, unless it has expired or was invalidated.
     pub(crate) fn kept<T: Clone + 'static>(
         &self,
         gate: &Gate,
         question: &Question,
-    ) -> Option<(T, Duration, Freshness)> {
+    ) -> Option<Kept<T>> {
         let (entry, age, freshness) = self.find::<T>(gate, &question.policy, &question.key)?;
         Some((entry.value()?, age, freshness))
     }

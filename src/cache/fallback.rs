@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::cache::answers::Kept;
 use crate::cache::entry::Loaded;
 use crate::cache::origin::Origin;
 use crate::cache::policy::CachePolicy;
@@ -17,6 +18,8 @@ use crate::outcome::served::{Served, Source, Unanswered};
 pub(crate) struct Reading<'f, T, P> {
     pub(crate) wording: Wording,
     steps: Vec<Step<'f, T, P>>,
+    /// The stale answer of the cache is tried before the step with this index. `None`: without a policy.
+    stale_at: Option<usize>,
 }
 
 impl<'f, T, P> Reading<'f, T, P> {
@@ -24,13 +27,13 @@ impl<'f, T, P> Reading<'f, T, P> {
         Self {
             wording: Wording::new(),
             steps: Vec::new(),
+            stale_at: None,
         }
     }
 
     /// Sets the policy, and appends the cache to the fallbacks. A second policy replaces the first.
     pub(crate) fn cached(&mut self, policy: &CachePolicy) {
-        self.steps.retain(|step| !matches!(step, Step::Stale));
-        self.steps.push(Step::Stale);
+        self.stale_at = Some(self.steps.len());
         self.wording.policy = Some(*policy);
     }
 
@@ -74,18 +77,18 @@ impl<'f, T, P> Reading<'f, T, P> {
         Reading {
             wording: self.wording,
             steps: steps.collect(),
+            stale_at: self.stale_at,
         }
     }
 
     /// The values that can be served besides an answer of the cache.
     pub(crate) fn others(&self) -> Others {
-        let has = |which: fn(&Step<'f, T, P>) -> bool| self.steps.iter().any(which);
-        if has(|step| matches!(step, Step::Value(_))) {
-            Others::Value
-        } else if has(|step| !matches!(step, Step::Stale)) {
-            Others::Uncertain
-        } else {
+        if self.steps.is_empty() {
             Others::None
+        } else if self.steps.iter().any(|step| matches!(step, Step::Value(_))) {
+            Others::Value
+        } else {
+            Others::Uncertain
         }
     }
 
@@ -93,10 +96,40 @@ impl<'f, T, P> Reading<'f, T, P> {
     /// a value.
     ///
     /// Cancellation: a load for the cache continues if it has started; any other call is dropped.
-    pub(crate) async fn serve<O, L, A, E>(
+    pub(crate) fn serve<O, L, A, E>(
         self,
         origin: &Arc<O>,
         question: Option<&Question>,
+        load: impl FnOnce() -> Result<L, O::Error>,
+        ask_other: impl FnMut(P) -> A,
+    ) -> impl Future<Output = Result<Served<T>, Arc<O::Error>>>
+    where
+        O: Origin,
+        T: Clone + Send + Sync + 'static,
+        L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
+        A: Future<Output = Result<T, E>>,
+    {
+        let fresh = match question {
+            Some(question) => origin.cache().fresh(origin.gate(), question),
+            None => Err(None),
+        };
+        // Boxed, so that a read with a fresh answer does not carry it.
+        let read =
+            fresh.map_err(|kept| Box::pin(self.ask(origin, question, kept, load, ask_other)));
+        async move {
+            match read {
+                Ok(fresh) => Ok(fresh),
+                Err(ask) => ask.await,
+            }
+        }
+    }
+
+    /// Serves a read without a fresh answer. `kept` is what else the cache has.
+    async fn ask<O, L, A, E>(
+        self,
+        origin: &Arc<O>,
+        question: Option<&Question>,
+        kept: Option<Kept<T>>,
         load: impl FnOnce() -> Result<L, O::Error>,
         ask_other: impl FnMut(P) -> A,
     ) -> Result<Served<T>, Arc<O::Error>>
@@ -106,14 +139,15 @@ impl<'f, T, P> Reading<'f, T, P> {
         L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
         A: Future<Output = Result<T, E>>,
     {
-        let failed = match ask(origin, question, self.others(), load).await {
+        let failed = match ask(origin, question, kept, self.others(), load).await {
             Ok(served) => return Ok(served),
             Err(failed) => failed,
         };
         let Some(reason) = failed.unanswered else {
             return Err(failed.error);
         };
-        let served = fall_back(self.steps, reason, failed.stale, ask_other).await;
+        let stale = self.stale_at.zip(failed.stale);
+        let served = fall_back(self.steps, reason, stale, ask_other).await;
         let served = served.ok_or(failed.error)?;
         let policy = self.wording.policy.as_ref();
         origin
@@ -136,8 +170,6 @@ type Alternative<'f, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'f>>;
 
 /// One fallback.
 enum Step<'f, T, P> {
-    /// A stale answer of the cache.
-    Stale,
     Value(T),
     Alternative(Alternative<'f, T>),
     Pool(P),
@@ -147,7 +179,6 @@ enum Step<'f, T, P> {
 impl<'f, T: Send + 'f, P> Step<'f, T, P> {
     fn map<U: 'f>(self, f: fn(T) -> U) -> Step<'f, U, P> {
         match self {
-            Self::Stale => Step::Stale,
             Self::Value(value) => Step::Value(f(value)),
             Self::Alternative(alternative) => {
                 Step::Alternative(Box::pin(async move { alternative.await.map(f) }))
@@ -157,22 +188,22 @@ impl<'f, T: Send + 'f, P> Step<'f, T, P> {
     }
 }
 
-/// Tries the fallbacks in order, and returns the first value. A fallback that fails is skipped.
-/// `None` if none provides a value.
+/// Tries the fallbacks in order, and returns the first value. `stale` is tried before the step with its
+/// index. A fallback that fails is skipped. `None` if none provides a value.
 ///
 /// Cancellation: the fallback in progress is dropped.
 async fn fall_back<T, E, P, A>(
     steps: Vec<Step<'_, T, P>>,
     reason: Unanswered,
-    mut stale: Option<Served<T>>,
+    stale: Option<(usize, Served<T>)>,
     mut ask: impl FnMut(P) -> A,
 ) -> Option<Served<T>>
 where
     A: Future<Output = Result<T, E>>,
 {
-    for step in steps {
+    let before = stale.as_ref().map_or(steps.len(), |(index, _)| *index);
+    for step in steps.into_iter().take(before) {
         let served = match step {
-            Step::Stale => stale.take(),
             Step::Value(value) => Some(Served::new(value, Source::Default { reason })),
             Step::Alternative(alternative) => {
                 (alternative.await).map(|value| Served::new(value, Source::Alternative { reason }))
@@ -185,13 +216,13 @@ where
             return served;
         }
     }
-    None
+    // A value at hand: the steps after it are not reached.
+    stale.map(|(_, stale)| stale)
 }
 
 impl<T, P> fmt::Debug for Step<'_, T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Stale => "Stale",
             Self::Value(_) => "Value",
             Self::Alternative(_) => "Alternative",
             Self::Pool(_) => "Pool",

@@ -107,15 +107,11 @@ struct Printed<'h> {
 
 #[cfg(feature = "sqlx")]
 impl Printed<'_> {
-    fn hash(&mut self, bytes: &[u8]) {
-        self.hasher.write(bytes);
-        self.hashed += bytes.len();
-    }
-
     /// Hashes what is in the buffer.
     fn flush(&mut self) {
-        let (buffer, filled) = (self.buffer, take(&mut self.filled));
-        self.hash(&buffer[..filled]);
+        let filled = take(&mut self.filled);
+        self.hasher.write(&self.buffer[..filled]);
+        self.hashed += filled;
     }
 }
 
@@ -130,7 +126,8 @@ impl Write for Printed<'_> {
             }
             None => {
                 self.flush();
-                self.hash(bytes);
+                self.hasher.write(bytes);
+                self.hashed += bytes.len();
             }
         }
         Ok(())

@@ -16,7 +16,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::cache::answers::{Answers, Count};
+use crate::cache::answers::{Answers, Count, Kept};
 use crate::cache::entry::{Entry, Loaded};
 use crate::cache::origin::Origin;
 use crate::cache::policy::Freshness;
@@ -53,14 +53,15 @@ pub(crate) struct Failed<T, E> {
 }
 
 impl Answers {
-    /// Answers `question` from the cache, or by the future that `load` creates. `load` is called
-    /// only if the cache has no fresh answer. `others` says what the caller has besides the cache.
+    /// Answers `question`, to which the cache has no fresh answer, by what is `kept` or by the future
+    /// that `load` creates. `others` says what the caller has besides the cache.
     ///
     /// Cancellation: a load that has started continues.
     pub(crate) async fn read<O, T, L>(
         self: &Arc<Self>,
         origin: &Arc<O>,
         question: &Question,
+        kept: Option<Kept<T>>,
         others: Others,
         load: impl FnOnce() -> Result<L, O::Error>,
     ) -> Result<Served<T>, Failed<T, O::Error>>
@@ -70,48 +71,43 @@ impl Answers {
         L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
     {
         let gate = origin.gate();
-        let kept = self.kept(gate, question);
-        match kept {
-            Some((value, age, Freshness::Fresh)) => {
-                self.count(Count::Hits);
-                return Ok(Served::new(value, Source::Fresh { age }));
+        if let Some((value, age, Freshness::Revalidate)) = kept {
+            if gate.breaker().rejection().is_none()
+                && let Ok(load) = load()
+            {
+                self.revalidate(origin, question, load);
             }
-            Some((value, age, Freshness::Revalidate)) => {
-                if gate.breaker().rejection().is_none()
-                    && let Ok(load) = load()
-                {
-                    self.revalidate(origin, question, load);
-                }
-                let reason = StaleReason::Revalidating;
-                let source = Source::Stale { age, reason };
-                self.fell_back(gate, Some(&question.policy), source);
-                return Ok(Served::new(value, source));
-            }
-            _ => {}
+            let reason = StaleReason::Revalidating;
+            let source = Source::Stale { age, reason };
+            self.fell_back(gate, Some(&question.policy), source);
+            return Ok(Served::new(value, source));
         }
         self.count(Count::Misses);
         // A statement whose answer is kept was checked before that was loaded.
         if kept.is_some()
             && let Some(refused) = refused(gate).await
         {
-            return Err(self.failed(origin, question, Arc::new(refused.into())));
+            return Err(failed(origin, Arc::new(refused.into()), kept));
         }
         let load = match load() {
             Ok(load) => load,
-            Err(error) => return Err(self.failed(origin, question, Arc::new(error))),
+            Err(error) => return Err(failed(origin, Arc::new(error), kept)),
         };
         let others = match kept {
             Some(_) => Others::Value,
             None => others,
         };
         // Boxed, so that a read that is served from the cache does not carry it.
-        match Box::pin(self.ask(origin, question, others, load)).await {
+        // Boxed, so that a read that is refused does not carry it.
+        let error = match Box::pin(self.ask(origin, question, others, load)).await {
             Ok(entry) => match entry.value() {
-                Some(value) => Ok(Served::new(value, Source::Live)),
-                None => Err(self.failed(origin, question, Arc::new(O::lost()))),
+                Some(value) => return Ok(Served::new(value, Source::Live)),
+                None => Arc::new(O::lost()),
             },
-            Err(error) => Err(self.failed(origin, question, error)),
-        }
+            Err(error) => error,
+        };
+        // Searched again, since the stored answer may have changed during the wait.
+        Err(failed(origin, error, self.kept(gate, question)))
     }
 
     /// Loads a newer answer in the background. No caller waits for it, so the next caller checks whether
@@ -180,29 +176,23 @@ impl Answers {
             Err(missed) => Err(Arc::new(missed.into())),
         }
     }
+}
 
-    fn failed<O, T>(
-        &self,
-        origin: &Arc<O>,
-        question: &Question,
-        error: Arc<O::Error>,
-    ) -> Failed<T, O::Error>
-    where
-        O: Origin,
-        T: Clone + 'static,
-    {
-        let unanswered = origin.unanswered(&error);
-        let stale = unanswered.and_then(|why| {
-            // Searched again, since the stored answer may have changed during the wait.
-            let (value, age, _) = self.kept(origin.gate(), question)?;
-            let reason = StaleReason::Unanswered(why);
-            Some(Served::new(value, Source::Stale { age, reason }))
-        });
-        Failed {
-            error,
-            unanswered,
-            stale,
-        }
+/// A read that failed with this error, and what is `kept` in its place.
+fn failed<O: Origin, T>(
+    origin: &Arc<O>,
+    error: Arc<O::Error>,
+    kept: Option<Kept<T>>,
+) -> Failed<T, O::Error> {
+    let unanswered = origin.unanswered(&error);
+    let stale = unanswered.zip(kept).map(|(why, (value, age, _))| {
+        let reason = StaleReason::Unanswered(why);
+        Served::new(value, Source::Stale { age, reason })
+    });
+    Failed {
+        error,
+        unanswered,
+        stale,
     }
 }
 
@@ -213,11 +203,12 @@ async fn refused(gate: &Gate) -> Option<Refused> {
     Some(turned_away(refused).await)
 }
 
-/// Reads from `origin`, through its cache if there is a `question`. `others` says what the caller has
-/// besides the cache.
+/// Reads from `origin`, through its cache if there is a `question`. `kept` is what the cache has, which is
+/// not fresh, and `others` says what the caller has besides the cache.
 pub(crate) async fn ask<O, T, L>(
     origin: &Arc<O>,
     question: Option<&Question>,
+    kept: Option<Kept<T>>,
     others: Others,
     load: impl FnOnce() -> Result<L, O::Error>,
 ) -> Result<Served<T>, Failed<T, O::Error>>
@@ -227,7 +218,9 @@ where
     L: Future<Output = Result<Loaded<T>, O::Error>> + Send + 'static,
 {
     if let Some(question) = question {
-        return origin.cache().read(origin, question, others, load).await;
+        return (origin.cache())
+            .read(origin, question, kept, others, load)
+            .await;
     }
     let loaded = match load() {
         Ok(load) => load.await,

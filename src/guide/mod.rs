@@ -55,6 +55,7 @@ pub mod how_it_works {}
 pub mod situations {}
 
 #[doc = include_str!("measurements.md")]
+#[doc = include_str!("how_fast.md")]
 pub mod measurements {}
 
 #[doc = include_str!("comparison.md")]

@@ -168,7 +168,10 @@ impl Rig {
                     Ok(Loaded { value, bytes: 0 })
                 })
             };
-            let served = cache.read(&backend, &question, others, load).await?;
+            let served = match cache.fresh(&backend.gate, &question) {
+                Ok(fresh) => fresh,
+                Err(kept) => cache.read(&backend, &question, kept, others, load).await?,
+            };
             Ok((served.value, served.source))
         })
     }
@@ -471,7 +474,7 @@ async fn an_answer_that_is_too_large_is_served_but_not_stored() {
         let load = || Ok(async move { Ok(Loaded { value: 7, bytes }) });
         let read = rig
             .cache
-            .read(&rig.backend, &question, Others::None, load)
+            .read(&rig.backend, &question, None, Others::None, load)
             .await;
         assert_eq!(read.unwrap().source, Source::Live);
     }
@@ -493,6 +496,8 @@ async fn an_answer_of_another_type_is_not_served() {
         })
     };
     let question = Rig::question(Some(LONG));
-    let read = rig.cache.read(&rig.backend, &question, Others::None, load);
+    let read = rig
+        .cache
+        .read(&rig.backend, &question, None, Others::None, load);
     assert_eq!(read.await.unwrap().value, 7);
 }

@@ -109,7 +109,10 @@ pub(in crate::sqlx) fn with_statement<DB: Driver>(
     statement: &Statement<DB>,
 ) -> KeyHasher {
     key.text(statement.sql.as_str());
-    key.printed(&statement.arguments);
+    match &statement.arguments {
+        Some(arguments) => key.printed(arguments),
+        None => key.printed(&()),
+    }
     key
 }
 

@@ -334,10 +334,11 @@ async fn types(
         tags: Vec::new(),
         limit,
     };
-    // Checked here first, because `ask` would count this as a cache hit of its own.
-    if let Some((types, _, Freshness::Fresh)) = shared.cache().kept(&shared.gate, &question) {
-        return Ok(types);
-    }
+    // Not counted as a cache hit of its own.
+    let kept = match shared.cache().kept(&shared.gate, &question) {
+        Some((types, _, Freshness::Fresh)) => return Ok(types),
+        kept => kept,
+    };
     let load = || {
         let (shared, sql) = (Arc::clone(shared), Arc::clone(sql));
         // Boxed, because the future of each caller holds one, and most do not use it.
@@ -357,7 +358,7 @@ async fn types(
             })
         }))
     };
-    match ask(shared, Some(&question), others, load).await {
+    match ask(shared, Some(&question), kept, others, load).await {
         Ok(served) => Ok(served.value),
         Err(failed) => match failed.stale {
             Some(stale) => Ok(stale.value),

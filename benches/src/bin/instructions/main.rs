@@ -2,61 +2,43 @@
 //! count does not depend on how busy the machine is.
 //!
 //! ```sh
-//! cargo run --release --locked -p instructions            # fails if a path of fusepool grew by more than 5 %
-//! cargo run --release --locked -p instructions -- --renew # writes the table
-//! cargo run --release --locked -p instructions -- --page  # prints the table of the guide, beside the peers
+//! cargo run --release --locked -p benches --bin instructions            # fails if a path of fusepool grew by more than 5 %
+//! cargo run --release --locked -p benches --bin instructions -- --renew # writes the table
+//! cargo run --release --locked -p benches --bin instructions -- --page  # prints the table of the guide, beside the peers
 //! ```
 //!
-//! It needs valgrind, and a release build of SQLite, which takes minutes. So it is no part of `.ci/run`.
+//! It needs valgrind. With `--no-default-features`, only the breaker and the gate are measured, as in
+//! `.ci/run`: compiling the drivers takes minutes.
 //!
 //! The counts belong to one version of the compiler on one kind of machine. With another one they are
 //! printed beside the table, and nothing fails. A system call counts as one instruction, and valgrind
 //! reads the clock with a system call: `Instant::now` costs more than is counted.
 
-mod measure;
-mod paths;
+mod callgrind;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// The paths of the guide's table, and what each is compared with. Several are added up.
-const PEERS: [(&str, &[&str]); 9] = [
-    ("breaker, closed", &["recloser, closed"]),
-    (
-        "breaker, 100 calls, no slow rate, closed",
-        &["recloser, closed"],
-    ),
-    ("breaker, open", &["recloser, open"]),
-    ("gate, async, closed", &["recloser, async, closed"]),
-    ("gate, async, open", &["recloser, async, open"]),
-    (
-        "deadpool, guarded, get and drop",
-        &["deadpool, get and drop"],
-    ),
-    ("deadpool, guarded, statement on a lease", &[]),
-    ("cached read, fresh", &READ),
-    ("cached read, open and stale", &READ),
-];
-
-/// The least work of a cached read.
-const READ: [&str; 2] = ["quick_cache get", "sqlx, building the query"];
-
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.tsv");
 
 fn main() -> ExitCode {
     let argument = std::env::args().nth(1);
     if argument.as_deref() == Some("--measured") {
-        let mut measure = measure::Measure::default();
-        paths::all(&mut measure);
-        measure.print();
+        for path in benches::groups().iter().flat_map(|(paths, _)| paths) {
+            callgrind::run(path);
+            println!("{}", path.name);
+        }
         return ExitCode::SUCCESS;
     }
     let profiles = profiles();
-    let counts = measure::under_callgrind(&profiles);
+    let counts = callgrind::under_callgrind(&profiles);
     let compiler = compiler();
     if argument.as_deref() == Some("--renew") {
+        if cfg!(not(feature = "drivers")) {
+            panic!("the table has the paths of the drivers, too");
+        }
         let rows = counts
             .iter()
             .map(|(path, count)| format!("{path}\t{count}\n"));
@@ -75,16 +57,14 @@ fn main() -> ExitCode {
 fn page(counts: &[(String, u64)]) {
     let counts: BTreeMap<_, _> = counts.iter().map(|(path, n)| (path.as_str(), *n)).collect();
     println!("| call | instructions | beside it | ratio |\n|---|---|---|---|");
-    for (path, peers) in PEERS {
-        let count = counts[path];
-        let beside: u64 = peers.iter().map(|peer| counts[peer]).sum();
-        match beside {
-            0 => println!("| {path} | {count} | | |"),
-            _ => {
-                let (names, ratio) = (peers.join(", and "), count as f64 / beside as f64);
-                println!("| {path} | {count} | {names}: {beside} | {ratio:.1} |");
-            }
-        }
+    for row in benches::groups().iter().flat_map(|(_, rows)| *rows) {
+        let count = counts[row.path];
+        let beside: u64 = row.beside.iter().map(|peer| counts[peer]).sum();
+        let (names, ratio) = (row.beside.join(", and "), count as f64 / beside as f64);
+        println!(
+            "| {} | {count} | {names}: {beside} | {ratio:.1} |",
+            row.path
+        );
     }
     println!();
 }
@@ -97,18 +77,24 @@ fn compare(counts: &[(String, u64)], compiler: &str) -> bool {
         .filter_map(|row| row.split_once('\t'))
         .map(|(path, count)| (path, count.parse().unwrap()))
         .collect();
+    let groups = benches::groups();
+    let is_own = |path: &str| {
+        groups
+            .iter()
+            .any(|(_, rows)| rows.iter().any(|row| row.path == path))
+    };
     let mut has_grown = false;
     println!(
-        "{:<42}{:>12}{:>12}",
+        "{:<58}{:>12}{:>12}",
         "instructions per call", "now", "table"
     );
     for (path, count) in counts {
         let was = before.get(path.as_str()).copied();
         let is_over = was.is_none_or(|was| *count * 100 > was * 105);
-        has_grown |= is_over;
+        has_grown |= is_over && is_own(path);
         let mark = if is_over { "  more than 5 % over" } else { "" };
         let was = was.map_or("-".to_owned(), |was| was.to_string());
-        println!("{path:<42}{count:>12}{was:>12}{mark}");
+        println!("{path:<58}{count:>12}{was:>12}{mark}");
     }
     if of != compiler {
         println!("\nNot compared: the table is for {of}, and this is {compiler}.");

@@ -2,46 +2,21 @@
 //! call of [`mark`].
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path;
 use std::process::Command;
+
+use benches::Path;
 
 /// The number of calls whose instructions are counted, after as many that are not.
 const CALLS: u64 = 2_000;
 
-/// Runs the paths under callgrind. It records their names in the order in which they ran.
-#[derive(Default)]
-pub(crate) struct Measure {
-    paths: Vec<String>,
-}
-
-impl Measure {
-    pub(crate) fn calls(&mut self, path: &str, mut call: impl FnMut()) {
-        self.paths.push(path.to_owned());
-        for _ in 0..2 {
-            mark();
-            for _ in 0..CALLS {
-                call();
-            }
-        }
+/// Makes the calls of a path, for callgrind to count.
+pub(crate) fn run(path: &Path) {
+    for _ in 0..2 {
         mark();
+        (path.calls)(CALLS);
     }
-
-    pub(crate) async fn async_calls(&mut self, path: &str, mut call: impl AsyncFnMut()) {
-        self.paths.push(path.to_owned());
-        for _ in 0..2 {
-            mark();
-            for _ in 0..CALLS {
-                call().await;
-            }
-        }
-        mark();
-    }
-
-    pub(crate) fn print(&self) {
-        for path in &self.paths {
-            println!("{path}");
-        }
-    }
+    mark();
 }
 
 /// Callgrind starts a new profile before each call of this function.
@@ -52,10 +27,10 @@ fn mark() {
 
 /// The instructions of one call of each path. Panics if they cannot be measured, since that is no
 /// result.
-pub(crate) fn under_callgrind(profiles: &Path) -> Vec<(String, u64)> {
+pub(crate) fn under_callgrind(profiles: &path::Path) -> Vec<(String, u64)> {
     let output = Command::new("valgrind")
         .arg("--tool=callgrind")
-        .arg("--dump-before=*measure::mark*")
+        .arg("--dump-before=*callgrind::mark*")
         .arg(format!(
             "--callgrind-out-file={}",
             profiles.join("profile").display()
@@ -79,7 +54,7 @@ pub(crate) fn under_callgrind(profiles: &Path) -> Vec<(String, u64)> {
 }
 
 /// The instructions in a profile.
-fn total(profile: &Path) -> u64 {
+fn total(profile: &path::Path) -> u64 {
     let text = std::fs::read_to_string(profile).unwrap();
     let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
     totals.unwrap().trim().parse().unwrap()
