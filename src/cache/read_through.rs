@@ -97,7 +97,6 @@ impl Answers {
             Some(_) => Others::Value,
             None => others,
         };
-        // Boxed, so that a read that is served from the cache does not carry it.
         // Boxed, so that a read that is refused does not carry it.
         let error = match Box::pin(self.ask(origin, question, others, load)).await {
             Ok(entry) => match entry.value() {
