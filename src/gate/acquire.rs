@@ -40,10 +40,6 @@ impl Gate {
         match connected {
             Some(Ok(connection)) => {
                 self.acquired();
-                // Most callers find this, and write nothing that other cores contend for.
-                if self.had_to_wait() {
-                    self.had_to_wait.store(false, Ordering::Release);
-                }
                 Ok((connection, None))
             }
             Some(Err(error)) => {
@@ -67,7 +63,6 @@ impl Gate {
             Ok(probe) => probe,
             Err(rejected) => return Err(turned_away(rejected).await.into()),
         };
-        self.had_to_wait.store(true, Ordering::Release);
         let start = Instant::now();
         let waited = match self.enqueue(limit, probe.is_some(), &is_full) {
             Ok(mut slot) => {
@@ -189,12 +184,6 @@ impl Gate {
     /// The number of connections that callers hold.
     pub(crate) fn leased(&self) -> u32 {
         self.leased.load(Ordering::Acquire)
-    }
-
-    /// Whether the last caller did not obtain its connection at once, or there was none.
-    #[inline]
-    pub(crate) fn had_to_wait(&self) -> bool {
-        self.had_to_wait.load(Ordering::Acquire)
     }
 
     /// Records that no connection could be opened for a caller that has left meanwhile.

@@ -137,8 +137,6 @@ pub struct Gate {
     service: Service,
     /// The number of connections that callers hold.
     leased: AtomicU32,
-    /// The last caller did not obtain its connection at once.
-    had_to_wait: AtomicBool,
     counters: Counters<COUNTS>,
     /// The earliest time of the next summary of rejections.
     next_summary: AtomicU64,
@@ -214,7 +212,6 @@ impl Gate {
             progress: Progress::default(),
             service: Service::default(),
             leased: AtomicU32::new(0),
-            had_to_wait: AtomicBool::new(true),
             counters: Counters::new(),
             next_summary: AtomicU64::new(0),
             summarized: AtomicU64::new(0),

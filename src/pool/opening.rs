@@ -25,17 +25,8 @@ pub(super) struct Opening<A: Adapter> {
 }
 
 impl<A: Adapter> Opening<A> {
-    /// Takes a place, if the pool has room and no idle connection: then it would open one. That is asked
-    /// only after a caller had to wait, because most find an idle connection, and some pools lock to tell.
-    #[inline]
+    /// Takes a place, if the pool has room and no idle connection: then it would open one.
     pub(super) fn begin(shared: &Arc<Shared<A>>) -> Option<Self> {
-        match shared.gate.had_to_wait() {
-            true => Self::begin_if_needed(shared),
-            false => None,
-        }
-    }
-
-    fn begin_if_needed(shared: &Arc<Shared<A>>) -> Option<Self> {
         let PoolStatus {
             size,
             idle,
