@@ -39,7 +39,7 @@ impl Created {
     }
 }
 
-/// What is known of connections, by their creation.
+/// Facts about connections, by their creation.
 #[derive(Debug)]
 pub(super) struct ByCreation<T>(pub(super) VecDeque<(Created, T)>);
 
@@ -51,7 +51,7 @@ impl<T> ByCreation<T> {
         self.0.push_back((created, known));
     }
 
-    /// What is known of all connections that may be this one.
+    /// The facts about all connections that may be this one.
     pub(super) fn of(&self, created: Created) -> impl Iterator<Item = &T> {
         let may_be = move |(other, _): &&(Created, T)| other.may_be(&created);
         self.0.iter().filter(may_be).map(|(_, known)| known)

@@ -10,10 +10,10 @@ use fusepool::sqlx::SqlitePoolOptions;
 
 use crate::scale::read;
 
-/// What takes memory, and how its bytes are measured.
+/// The things that take memory, and how their bytes are measured.
 type Measured = (&'static str, fn() -> u64);
 
-/// What takes memory, and its bytes. Each is measured in a process of its own, since memory that was
+/// The things that take memory, and their bytes. Each is measured in a process of its own, since memory that was
 /// freed before would be used again.
 pub(crate) fn all() -> Vec<(&'static str, u64)> {
     let program = std::env::current_exe().unwrap();
