@@ -13,8 +13,8 @@ use crate::scale::read;
 /// The things that take memory, and how their bytes are measured.
 type Measured = (&'static str, fn() -> u64);
 
-/// The things that take memory, and their bytes. Each is measured in a process of its own, since memory that was
-/// freed before would be used again.
+/// The things that take memory, and their bytes. Each is measured in a process of its own, since memory
+/// that was freed before would be used again.
 pub(crate) fn all() -> Vec<(&'static str, u64)> {
     let program = std::env::current_exe().unwrap();
     let measure = |(index, (what, _)): (usize, &Measured)| {
